@@ -1,0 +1,70 @@
+//! Users and the credentials they hold; secrets appear only as hashes.
+
+use crate::{Access, ApiKeyId, FamilyId, RefreshTokenId, Role, UserId};
+use jiff::Timestamp;
+
+/// A person or service account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    /// Lower-cased; unique.
+    pub email: String,
+    pub username: String,
+    pub full_name: Option<String>,
+    pub role: Role,
+    pub is_active: bool,
+    pub created_at: Timestamp,
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// A user to be stored, with the password's hash (PHC string).
+#[derive(Clone)]
+pub struct NewUser {
+    pub user: User,
+    pub password_hash: String,
+}
+
+impl std::fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewUser").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A named long-lived credential; the secret itself was shown once and is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub user_id: UserId,
+    pub name: String,
+    /// The first characters of the secret, so that people can tell their keys apart.
+    pub prefix: String,
+    /// SHA-256 of the secret. The secret has 256 random bits, so a slow hash would add nothing.
+    pub secret_sha256: [u8; 32],
+    pub access: Access,
+    pub expires_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A refresh token as stored; using it twice gives the family away as stolen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    pub id: RefreshTokenId,
+    pub family_id: FamilyId,
+    pub user_id: UserId,
+    /// SHA-256 of the token.
+    pub secret_sha256: [u8; 32],
+    pub expires_at: Timestamp,
+    pub created_at: Timestamp,
+}
+
+/// What came of presenting a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotation {
+    /// The old token is used up and the new one stands.
+    Rotated { user: User, family_id: FamilyId },
+    /// The token had been used before: its whole family is now revoked.
+    Reused,
+    /// No such token, or it is expired, revoked, or its user is disabled.
+    Refused,
+}

@@ -1,0 +1,108 @@
+//! Who is asking, as proven by a credential.
+
+use crate::{ApiKeyId, FamilyId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// What a user may do at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees and manages everything.
+    Admin,
+    /// Owns sessions and sees only their own.
+    Member,
+}
+
+impl Role {
+    /// The word for this role on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Admin, Self::Member].into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// What proved the caller's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// An access token of this login.
+    Login(FamilyId),
+    /// A named API key.
+    ApiKey(ApiKeyId),
+}
+
+/// A caller whose credential was checked on this very request.
+///
+/// A value of this type is the proof; use cases take it instead of an id and a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub user_id: UserId,
+    pub role: Role,
+    pub access: Access,
+    pub credential: Credential,
+}
+
+/// How far a credential reaches, whatever its owner may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    Read,
+    /// Includes reading.
+    Write,
+}
+
+impl Access {
+    /// The word for this reach on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    /// The reach of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Read, Self::Write].into_iter().find(|access| access.as_str() == word)
+    }
+}
+
+impl Caller {
+    /// Which rows this caller may see; it goes into the query itself.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self.role {
+            Role::Admin => Scope::All,
+            Role::Member => Scope::Owner(self.user_id),
+        }
+    }
+}
+
+/// A restriction that every query for owned things carries, so that a stranger's thing is never loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything: admins and the server itself.
+    All,
+    /// Only what this user owns.
+    Owner(UserId),
+}
+
+impl Scope {
+    /// Whether a thing of `owner` is inside this scope.
+    #[must_use]
+    pub fn covers(self, owner: UserId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Owner(user) => user == owner,
+        }
+    }
+}

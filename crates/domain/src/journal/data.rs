@@ -1,0 +1,80 @@
+//! What the journal's objects say, kind by kind: the one place that names their fields.
+//!
+//! Every store builds its events here, so that watchers see the same fields whatever is underneath.
+
+use crate::{MessageId, SessionStatus, TokenUsage, ToolCall, Turn, TurnId};
+use serde_json::{Value, json};
+
+/// `message_sent`: the prompt was accepted as this message, and its turn began.
+#[must_use]
+pub fn message_sent(message: MessageId, turn: TurnId) -> Value {
+    json!({ "message_id": message, "turn_id": turn })
+}
+
+/// `status_change`: the session left one state for another.
+#[must_use]
+pub fn status_change(from: SessionStatus, to: SessionStatus) -> Value {
+    json!({ "from": from, "to": to })
+}
+
+/// `notice`: a prompt waits for the turns before it; `position` is 1 for the next in line.
+#[must_use]
+pub fn turn_queued(turn: TurnId, position: u64) -> Value {
+    json!({ "code": "turn_queued", "turn_id": turn, "position": position })
+}
+
+/// `tool_call_started`: the model asked for a tool.
+#[must_use]
+pub fn tool_call_started(call: &ToolCall) -> Value {
+    json!({
+        "tool_call_id": call.id,
+        "tool_use_id": call.tool_use_id,
+        "tool_name": call.tool_name,
+        "tool_input": call.tool_input,
+    })
+}
+
+/// `tool_call_completed`: its result came. The output is on the tool call and in its message, not here.
+#[must_use]
+pub fn tool_call_completed(call: &ToolCall) -> Value {
+    json!({
+        "tool_call_id": call.id,
+        "tool_use_id": call.tool_use_id,
+        "tool_name": call.tool_name,
+        "status": call.status,
+        "duration_ms": call.completed_at.map(|end| elapsed_ms(call.created_at, end)),
+    })
+}
+
+/// `result`: the turn is over, and this came of it. Usage is what was booked until now.
+#[must_use]
+pub fn result(turn: &Turn) -> Value {
+    let duration_ms = turn.started_at.zip(turn.completed_at).map(|(start, end)| elapsed_ms(start, end));
+    json!({
+        "turn_id": turn.id,
+        "status": turn.status,
+        "answer_message_id": turn.answer_message_id,
+        "text": turn.answer,
+        "failure": turn.failure,
+        "error_message": turn.error_message,
+        "rounds": turn.rounds,
+        "retries": turn.retries,
+        "usage": usage(turn.tokens),
+        "cost_usd": turn.cost.as_usd(),
+        "duration_ms": duration_ms,
+    })
+}
+
+fn usage(tokens: TokenUsage) -> Value {
+    json!({
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "cache_creation_tokens": tokens.cache_creation(),
+        "cache_read_tokens": tokens.cache_read,
+    })
+}
+
+/// Whole milliseconds between two instants; zero if the clock was set back in between.
+fn elapsed_ms(start: jiff::Timestamp, end: jiff::Timestamp) -> i64 {
+    end.as_millisecond().saturating_sub(start.as_millisecond()).max(0)
+}

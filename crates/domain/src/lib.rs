@@ -1,0 +1,32 @@
+//! What Steward is about, without I/O: entities, state machines, money, and the ports that adapters implement.
+
+pub mod account;
+pub mod caller;
+pub mod clock;
+pub mod history;
+pub mod ids;
+pub mod journal;
+pub mod model_access;
+pub mod money;
+pub mod page;
+pub mod ports;
+pub mod session;
+pub mod spec;
+pub mod turn;
+pub mod usage;
+
+pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use caller::{Access, Caller, Credential, Role, Scope};
+pub use clock::{Clock, SystemClock};
+pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
+pub use ids::{
+    ApiKeyId, FamilyId, MessageId, RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
+};
+pub use journal::{Entry, Event, EventBody, EventKind};
+pub use model_access::{AgentScope, ModelAccess, ModelEndpoint};
+pub use money::{MicroUsd, MicroUsdPerMtok};
+pub use page::{Page, PageRequest};
+pub use session::{Counters, Session, SessionMode, SessionStatus};
+pub use spec::{SdkOptions, SessionSpec};
+pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
+pub use usage::{RequestUsage, TokenUsage};

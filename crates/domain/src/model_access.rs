@@ -1,0 +1,36 @@
+//! How an agent reaches the model without ever holding the real key.
+
+use crate::{SessionId, TurnId, UserId};
+
+/// On whose account an agent's requests are booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentScope {
+    pub session_id: SessionId,
+    pub user_id: UserId,
+}
+
+/// What an agent is told: where the model is, and a token that is good there and nowhere else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ModelEndpoint {
+    pub base_url: String,
+    pub token: String,
+}
+
+impl std::fmt::Debug for ModelEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelEndpoint").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// The gateway, as the engine sees it.
+#[async_trait::async_trait]
+pub trait ModelAccess: Send + Sync {
+    /// Opens access for one agent process; good until revoked.
+    fn admit(&self, scope: AgentScope) -> ModelEndpoint;
+
+    /// Books the requests that begin from now on to this turn, or to none.
+    fn attribute(&self, token: &str, turn: Option<TurnId>);
+
+    /// Ends access and waits until every request of this token is booked, for a bounded time.
+    async fn revoke(&self, token: &str);
+}

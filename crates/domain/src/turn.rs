@@ -1,0 +1,189 @@
+//! A turn: one prompt and everything the agent did for it.
+
+use crate::{MessageId, MicroUsd, SessionId, TokenUsage, TurnId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where a turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnStatus {
+    /// Waits for the turn before it.
+    Queued,
+    Running,
+    Completed,
+    Failed,
+    /// Stopped by a person, or by the end of the server it ran in.
+    Interrupted,
+}
+
+impl TurnStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] =
+        [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Interrupted];
+
+    /// The word for this status on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
+    /// Whether nothing more will happen in this turn.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Completed | Self::Failed | Self::Interrupted => true,
+        }
+    }
+}
+
+/// Why a turn did not complete, named for what the caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TurnFailure {
+    /// The agent could not be started at all: the installation needs attention.
+    AgentUnavailable,
+    /// The agent died or answered nonsense.
+    AgentFailed,
+    /// The turn took longer than `timeout_seconds`.
+    AgentTimeout,
+    /// The model's service refused or failed.
+    ModelFailed,
+    /// The turn needed more rounds than `max_turns` allows.
+    MaxTurnsReached,
+    /// Somebody stopped it.
+    Interrupted,
+    /// The server ended while the turn ran.
+    ServerStopped,
+    /// What happened could not be put on record, so it was stopped from happening.
+    NotRecorded,
+}
+
+impl TurnFailure {
+    /// Every failure.
+    pub const ALL: [Self; 8] = [
+        Self::AgentUnavailable,
+        Self::AgentFailed,
+        Self::AgentTimeout,
+        Self::ModelFailed,
+        Self::MaxTurnsReached,
+        Self::Interrupted,
+        Self::ServerStopped,
+        Self::NotRecorded,
+    ];
+
+    /// The stable code on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentUnavailable => "AGENT_UNAVAILABLE",
+            Self::AgentFailed => "AGENT_FAILED",
+            Self::AgentTimeout => "AGENT_TIMEOUT",
+            Self::ModelFailed => "MODEL_FAILED",
+            Self::MaxTurnsReached => "MAX_TURNS_REACHED",
+            Self::Interrupted => "INTERRUPTED",
+            Self::ServerStopped => "SERVER_STOPPED",
+            Self::NotRecorded => "NOT_RECORDED",
+        }
+    }
+
+    /// The failure of that code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure| failure.as_str() == code)
+    }
+}
+
+/// One prompt and its outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    pub id: TurnId,
+    pub session_id: SessionId,
+    pub status: TurnStatus,
+    /// The prompt's message; absent while the turn is queued.
+    pub prompt_message_id: Option<MessageId>,
+    /// The agent's last message.
+    pub answer_message_id: Option<MessageId>,
+    /// The answer's text.
+    pub answer: Option<String>,
+    pub failure: Option<TurnFailure>,
+    pub error_message: Option<String>,
+    /// Model rounds, as the agent counts them.
+    pub rounds: u32,
+    /// How often the turn was begun anew.
+    pub retries: u32,
+    pub tokens: TokenUsage,
+    pub cost: MicroUsd,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+}
+
+/// How a turn ended; written once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnEnd {
+    pub status: TurnStatus,
+    pub answer: Option<String>,
+    pub answer_message_id: Option<MessageId>,
+    pub failure: Option<TurnFailure>,
+    pub error_message: Option<String>,
+    pub rounds: u32,
+    pub retries: u32,
+    /// The state the session goes to.
+    pub session_status: crate::SessionStatus,
+    /// Where the conversation can be resumed; `None` leaves what is stored.
+    pub agent: Option<crate::session::AgentConversation>,
+    pub at: Timestamp,
+}
+
+impl TurnEnd {
+    /// Whether the session counts this as an error; being stopped by a person is none.
+    #[must_use]
+    pub fn counts_as_error(&self) -> bool {
+        self.failure.is_some_and(|failure| failure != TurnFailure::Interrupted)
+    }
+}
+
+/// A prompt that waits or begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTurn {
+    pub id: TurnId,
+    pub session_id: SessionId,
+    /// Text as a string, or content blocks as an array.
+    pub prompt: Value,
+    pub at: Timestamp,
+}
+
+/// A turn that has begun: the proof that the session is held for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BegunTurn {
+    pub turn_id: TurnId,
+    pub session: crate::Session,
+    pub prompt: Value,
+    /// The journal entries of the beginning, for those who watch.
+    pub events: Vec<crate::Event>,
+}
+
+/// What came of asking for a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Begin {
+    Begun(Box<BegunTurn>),
+    /// The session was in this state, from which no turn begins.
+    Refused(crate::SessionStatus),
+    /// No such session.
+    NoSession,
+}
