@@ -20,7 +20,7 @@ pub fn status_change(from: SessionStatus, to: SessionStatus) -> Value {
 /// `notice`: a prompt waits for the turns before it; `position` is 1 for the next in line.
 #[must_use]
 pub fn turn_queued(turn: TurnId, position: u64) -> Value {
-    json!({ "code": "turn_queued", "turn_id": turn, "position": position })
+    json!({ "what": "turn_queued", "turn_id": turn, "position": position })
 }
 
 /// `tool_call_started`: the model asked for a tool.

@@ -1,0 +1,119 @@
+//! Users and API keys; logins are in their own file.
+
+use crate::{
+    Store,
+    entity::{
+        api_key::{self, Column as K},
+        user::{self, email_key},
+    },
+    error::failure,
+    logins,
+    page::{List, ListName, read_page, try_map},
+    value::micros,
+};
+use async_trait::async_trait;
+use domain::{
+    ApiKey, ApiKeyId, FamilyId, NewUser, Page, PageRequest, RefreshToken, User, UserId,
+    account::Rotation,
+    ports::{Accounts, StoreResult},
+};
+use jiff::{SignedDuration, Timestamp};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, sea_query::Expr};
+
+/// A key's last use is noted no more often than this, so that reading with a key does not mean writing.
+const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+#[async_trait]
+impl Accounts for Store {
+    async fn create_user(&self, user: &NewUser) -> StoreResult<()> {
+        let insert = user::Entity::insert::<user::ActiveModel>(user::Model::from(user).into());
+        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+    }
+
+    async fn any_user(&self) -> StoreResult<bool> {
+        let any = user::Entity::find().select_only().column(user::Column::IsActive).into_tuple::<bool>();
+        Ok(any.one(&self.read).await.map_err(failure)?.is_some())
+    }
+
+    async fn login(&self, email: &str) -> StoreResult<Option<(User, String)>> {
+        let row = user::Entity::find().filter(user::Column::Email.eq(email_key(email)));
+        let Some(row) = row.one(&self.read).await.map_err(failure)? else { return Ok(None) };
+        let password_hash = row.password_hash.clone();
+        Ok(Some((row.try_into()?, password_hash)))
+    }
+
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
+        let row = user::Entity::find_by_id(id.0).one(&self.read).await.map_err(failure)?;
+        row.map(User::try_from).transpose()
+    }
+
+    async fn begin_login(&self, token: &RefreshToken) -> StoreResult<()> {
+        logins::begin(self, token).await
+    }
+
+    async fn rotate(
+        &self,
+        old_sha256: [u8; 32],
+        next: &RefreshToken,
+        at: Timestamp,
+    ) -> StoreResult<Rotation> {
+        logins::rotate(self, old_sha256, next, at).await
+    }
+
+    async fn login_user(&self, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
+        logins::user(self, family, at).await
+    }
+
+    async fn revoke_login(&self, family: FamilyId, at: Timestamp) -> StoreResult<()> {
+        logins::revoke_family(&self.write, family.0, at).await
+    }
+
+    async fn revoke_logins(&self, user: UserId, at: Timestamp) -> StoreResult<()> {
+        logins::revoke_all(self, user, at).await
+    }
+
+    async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()> {
+        let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
+        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+    }
+
+    async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
+        let list = List {
+            name: ListName::ApiKeys,
+            key: K::CreatedAt,
+            id: K::Id,
+            order: Order::Desc,
+            position: |row: &api_key::Model| (row.created_at, row.id),
+        };
+        let rows = api_key::Entity::find().filter(K::UserId.eq(user.0));
+        try_map(read_page(&self.read, rows, &list, page).await?, ApiKey::try_from)
+    }
+
+    async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool> {
+        let delete = api_key::Entity::delete_many().filter(K::Id.eq(id.0)).filter(K::UserId.eq(user.0));
+        Ok(delete.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+    }
+
+    async fn use_api_key(
+        &self,
+        secret_sha256: [u8; 32],
+        at: Timestamp,
+    ) -> StoreResult<Option<(ApiKey, User)>> {
+        let found = api_key::Entity::find()
+            .find_also_related(user::Entity)
+            .filter(K::SecretSha256.eq(secret_sha256.to_vec()))
+            .filter(Condition::any().add(K::ExpiresAt.is_null()).add(K::ExpiresAt.gt(micros(at))))
+            .filter(user::Column::IsActive.eq(true));
+        let Some((key, Some(user))) = found.one(&self.read).await.map_err(failure)? else { return Ok(None) };
+        let mut key = ApiKey::try_from(key)?;
+        let noted = key.last_used_at.is_some_and(|last| at.duration_since(last) < USE_NOTED_EVERY);
+        if !noted {
+            let update = api_key::Entity::update_many()
+                .col_expr(K::LastUsedAt, Expr::value(micros(at)))
+                .filter(K::Id.eq(key.id.0));
+            update.exec(&self.write).await.map_err(failure)?;
+            key.last_used_at = Some(at);
+        }
+        Ok(Some((key, user.try_into()?)))
+    }
+}

@@ -1,0 +1,16 @@
+//! The rows, one file per table, each with its conversions from and to the domain.
+
+#![expect(
+    unreachable_pub,
+    reason = "sea-orm's derives write `pub` for what they add, and ask the same of their input"
+)]
+
+pub(crate) mod api_key;
+pub(crate) mod journal;
+pub(crate) mod message;
+pub(crate) mod refresh_token;
+pub(crate) mod request_usage;
+pub(crate) mod session;
+pub(crate) mod tool_call;
+pub(crate) mod turn;
+pub(crate) mod user;

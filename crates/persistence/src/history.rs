@@ -1,0 +1,54 @@
+//! Messages and tool calls, as people read them.
+
+use crate::{
+    Store,
+    entity::{message, tool_call},
+    error::failure,
+    page::{List, ListName, read_page, try_map},
+};
+use async_trait::async_trait;
+use domain::{
+    Message, Page, PageRequest, SessionId, ToolCall, TurnId,
+    ports::{History, StoreResult},
+};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
+
+#[async_trait]
+impl History for Store {
+    async fn messages(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Message>> {
+        use message::Column as C;
+        let list = List {
+            name: ListName::Messages,
+            key: C::SequenceNumber,
+            id: C::Id,
+            order: Order::Asc,
+            position: |row: &message::Model| (row.sequence_number, row.id),
+        };
+        let rows = message::Entity::find().filter(C::SessionId.eq(session.0));
+        try_map(read_page(&self.read, rows, &list, page).await?, Message::try_from)
+    }
+
+    async fn tool_calls(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<ToolCall>> {
+        use tool_call::Column as C;
+        let list = List {
+            name: ListName::ToolCalls,
+            key: C::CreatedAt,
+            id: C::Id,
+            order: Order::Asc,
+            position: |row: &tool_call::Model| (row.created_at, row.id),
+        };
+        let rows = tool_call::Entity::find().filter(C::SessionId.eq(session.0));
+        try_map(read_page(&self.read, rows, &list, page).await?, ToolCall::try_from)
+    }
+
+    async fn turn_tool_calls(&self, turn: TurnId, limit: u32) -> StoreResult<Vec<ToolCall>> {
+        use tool_call::Column as C;
+        let rows = tool_call::Entity::find()
+            .filter(C::TurnId.eq(turn.0))
+            .order_by_asc(C::CreatedAt)
+            .order_by_asc(C::Id)
+            .limit(u64::from(limit));
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(ToolCall::try_from).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! The ledger: each request once, on its turn and session.
+
+use crate::{
+    Store,
+    entity::{
+        request_usage::{self, Column as C},
+        session, turn,
+    },
+    error::failure,
+    page::{List, ListName, read_page, try_map},
+};
+use async_trait::async_trait;
+use domain::{
+    Page, PageRequest, RequestUsage, SessionId,
+    ports::{Ledger, StoreResult},
+};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, Order, QueryFilter,
+    sea_query::{ExprTrait, OnConflict},
+};
+
+#[async_trait]
+impl Ledger for Store {
+    async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
+        let row = request_usage::Model::from(usage);
+        let txn = self.begin_writing().await?;
+        let booked_already = OnConflict::column(C::Id).do_nothing().to_owned();
+        let insert = request_usage::Entity::insert::<request_usage::ActiveModel>(row.clone().into())
+            .on_conflict(booked_already)
+            .exec_without_returning(&txn);
+        if insert.await.map_err(failure)? == 0 {
+            return Ok(());
+        }
+        add_to_session(&txn, &row).await?;
+        add_to_turn(&txn, &row).await?;
+        txn.commit().await.map_err(failure)
+    }
+
+    async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>> {
+        let list = List {
+            name: ListName::Requests,
+            key: C::StartedAt,
+            id: C::Id,
+            order: Order::Desc,
+            position: |row: &request_usage::Model| (row.started_at, row.id),
+        };
+        let rows = request_usage::Entity::find().filter(C::SessionId.eq(session.0));
+        try_map(read_page(&self.read, rows, &list, page).await?, RequestUsage::try_from)
+    }
+}
+
+async fn add_to_session(txn: &DatabaseTransaction, row: &request_usage::Model) -> StoreResult<()> {
+    use session::Column as S;
+    let sum = |column: S, more: i64| column.into_expr().add(more);
+    let update = session::Entity::update_many()
+        .col_expr(S::CostMicroUsd, sum(S::CostMicroUsd, row.cost_micro_usd))
+        .col_expr(S::InputTokens, sum(S::InputTokens, row.input_tokens))
+        .col_expr(S::OutputTokens, sum(S::OutputTokens, row.output_tokens))
+        .col_expr(S::CacheWrite5mTokens, sum(S::CacheWrite5mTokens, row.cache_write_5m_tokens))
+        .col_expr(S::CacheWrite1hTokens, sum(S::CacheWrite1hTokens, row.cache_write_1h_tokens))
+        .col_expr(S::CacheReadTokens, sum(S::CacheReadTokens, row.cache_read_tokens))
+        .filter(S::Id.eq(row.session_id));
+    update.exec(txn).await.map_err(failure).map(drop)
+}
+
+async fn add_to_turn(txn: &DatabaseTransaction, row: &request_usage::Model) -> StoreResult<()> {
+    let Some(turn) = row.turn_id else { return Ok(()) };
+    use turn::Column as T;
+    let sum = |column: T, more: i64| column.into_expr().add(more);
+    let update = turn::Entity::update_many()
+        .col_expr(T::CostMicroUsd, sum(T::CostMicroUsd, row.cost_micro_usd))
+        .col_expr(T::InputTokens, sum(T::InputTokens, row.input_tokens))
+        .col_expr(T::OutputTokens, sum(T::OutputTokens, row.output_tokens))
+        .col_expr(T::CacheWrite5mTokens, sum(T::CacheWrite5mTokens, row.cache_write_5m_tokens))
+        .col_expr(T::CacheWrite1hTokens, sum(T::CacheWrite1hTokens, row.cache_write_1h_tokens))
+        .col_expr(T::CacheReadTokens, sum(T::CacheReadTokens, row.cache_read_tokens))
+        .filter(T::Id.eq(turn));
+    update.exec(txn).await.map_err(failure).map(drop)
+}

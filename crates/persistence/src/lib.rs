@@ -1,0 +1,22 @@
+//! The domain's ports on a database: sea-orm entities, keyset pages, one writer.
+//!
+//! The schema is the `migration` crate's; [`Database::open`] takes its step function as a parameter, so that this
+//! crate does not depend on it.
+
+mod accounts;
+mod database;
+mod entity;
+mod error;
+mod history;
+mod journal;
+mod ledger;
+mod logins;
+mod page;
+mod recording;
+mod sessions;
+mod store;
+mod turns;
+mod value;
+
+pub use database::{Database, DatabaseOptions, OpenError};
+pub use store::Store;

@@ -1,0 +1,90 @@
+//! Logins: families of refresh tokens, each of which is used once.
+
+use crate::{
+    Store,
+    entity::{
+        refresh_token::{self, Column as C},
+        user,
+    },
+    error::failure,
+    value::micros,
+};
+use domain::{FamilyId, RefreshToken, User, UserId, account::Rotation, ports::StoreResult};
+use jiff::Timestamp;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::Uuid,
+    sea_query::Expr,
+};
+
+pub(crate) async fn begin(store: &Store, token: &RefreshToken) -> StoreResult<()> {
+    let txn = store.begin_writing().await?;
+    insert(&txn, token.into()).await?;
+    let update = user::Entity::update_many()
+        .col_expr(user::Column::LastLoginAt, Expr::value(micros(token.created_at)))
+        .filter(user::Column::Id.eq(token.user_id.0));
+    update.exec(&txn).await.map_err(failure)?;
+    txn.commit().await.map_err(failure)
+}
+
+pub(crate) async fn rotate(
+    store: &Store,
+    old_sha256: [u8; 32],
+    next: &RefreshToken,
+    at: Timestamp,
+) -> StoreResult<Rotation> {
+    let txn = store.begin_writing().await?;
+    let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec())).lock_exclusive();
+    let Some(old) = old.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    // Asked first: whoever shows a used token, however old, has a copy that somebody else used.
+    if old.used_at.is_some() {
+        revoke_family(&txn, old.family_id, at).await?;
+        txn.commit().await.map_err(failure)?;
+        return Ok(Rotation::Reused);
+    }
+    if old.revoked_at.is_some() || old.expires_at <= micros(at) {
+        return Ok(Rotation::Refused);
+    }
+    let user = user::Entity::find_by_id(old.user_id).filter(user::Column::IsActive.eq(true));
+    let Some(user) = user.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    let use_up = refresh_token::Entity::update_many()
+        .col_expr(C::UsedAt, Expr::value(micros(at)))
+        .filter(C::Id.eq(old.id));
+    use_up.exec(&txn).await.map_err(failure)?;
+    let next = refresh_token::Model { family_id: old.family_id, user_id: old.user_id, ..next.into() };
+    insert(&txn, next).await?;
+    let user = User::try_from(user)?;
+    txn.commit().await.map_err(failure)?;
+    Ok(Rotation::Rotated { user, family_id: FamilyId(old.family_id) })
+}
+
+/// A login lives as long as its unused token does.
+pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
+    let token = refresh_token::Entity::find()
+        .filter(C::FamilyId.eq(family.0))
+        .filter(C::UsedAt.is_null())
+        .filter(C::RevokedAt.is_null())
+        .filter(C::ExpiresAt.gt(micros(at)));
+    let Some(token) = token.one(&store.read).await.map_err(failure)? else { return Ok(None) };
+    let user = user::Entity::find_by_id(token.user_id).filter(user::Column::IsActive.eq(true));
+    user.one(&store.read).await.map_err(failure)?.map(User::try_from).transpose()
+}
+
+pub(crate) async fn revoke_family(db: &impl ConnectionTrait, family: Uuid, at: Timestamp) -> StoreResult<()> {
+    revoke(C::FamilyId.eq(family), at).exec(db).await.map_err(failure).map(drop)
+}
+
+pub(crate) async fn revoke_all(store: &Store, user: UserId, at: Timestamp) -> StoreResult<()> {
+    revoke(C::UserId.eq(user.0), at).exec(&store.write).await.map_err(failure).map(drop)
+}
+
+fn revoke(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Entity> {
+    refresh_token::Entity::update_many()
+        .col_expr(C::RevokedAt, Expr::value(micros(at)))
+        .filter(which)
+        .filter(C::RevokedAt.is_null())
+}
+
+async fn insert(txn: &DatabaseTransaction, row: refresh_token::Model) -> StoreResult<()> {
+    let insert = refresh_token::Entity::insert::<refresh_token::ActiveModel>(row.into());
+    insert.exec_without_returning(txn).await.map_err(failure).map(drop)
+}

@@ -1,0 +1,120 @@
+//! Keyset pages and their opaque cursors.
+
+use crate::error::failure;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    Page, PageRequest,
+    ports::{StoreError, StoreResult},
+};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+/// Which list a cursor belongs to; the numbers are in cursors that clients hold, so they stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ListName {
+    SessionsByCreationDescending = 1,
+    SessionsByCreationAscending = 2,
+    SessionsByChangeDescending = 3,
+    SessionsByChangeAscending = 4,
+    Turns = 10,
+    Messages = 20,
+    ToolCalls = 21,
+    Requests = 30,
+    ApiKeys = 40,
+}
+
+/// One kind of list and its order.
+pub(crate) struct List<E: EntityTrait> {
+    pub(crate) name: ListName,
+    /// The column it is sorted by; equal values are sorted by id.
+    pub(crate) key: E::Column,
+    pub(crate) id: E::Column,
+    pub(crate) order: Order,
+    /// The key and id of a row.
+    pub(crate) position: fn(&E::Model) -> (i64, Uuid),
+}
+
+/// The part of `rows` that the page asks for, and how many rows there are in all.
+pub(crate) async fn read_page<E>(
+    db: &DatabaseConnection,
+    rows: Select<E>,
+    list: &List<E>,
+    page: &PageRequest,
+) -> StoreResult<Page<E::Model>>
+where
+    E: EntityTrait,
+{
+    let after = page.cursor.as_deref().map(|cursor| decode(list.name, cursor)).transpose()?;
+    let total = rows.clone().select_only().column_as(list.id.count(), "total");
+    let total: i64 = total.into_tuple().one(db).await.map_err(failure)?.unwrap_or(0);
+
+    let mut rows = rows.order_by(list.key, list.order.clone()).order_by(list.id, list.order.clone());
+    match after {
+        Some((key, id)) => {
+            let position = Expr::tuple([list.key.into_expr(), list.id.into_expr()]);
+            let after = Expr::tuple([Expr::val(key), Expr::val(id)]);
+            rows = rows.filter(match list.order {
+                Order::Desc => position.lt(after),
+                _ => position.gt(after),
+            });
+        }
+        None => rows = rows.offset(u64::from(page.skip)),
+    }
+    let limit = page.limit as usize;
+    let mut items = rows.limit(u64::from(page.limit) + 1).all(db).await.map_err(failure)?;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let last = items.last().filter(|_| more);
+    let next_cursor = last.map(|row| encode(list.name, (list.position)(row)));
+    Ok(Page { items, total: u64::try_from(total).unwrap_or(0), next_cursor })
+}
+
+/// Turns every item of a page into another shape, or fails as the first that cannot be.
+pub(crate) fn try_map<T, U>(page: Page<T>, shape: impl FnMut(T) -> StoreResult<U>) -> StoreResult<Page<U>> {
+    let items = page.items.into_iter().map(shape).collect::<StoreResult<_>>()?;
+    Ok(Page { items, total: page.total, next_cursor: page.next_cursor })
+}
+
+/// List, key and id.
+const CURSOR_BYTES: usize = 1 + 8 + 16;
+
+fn encode(list: ListName, (key, id): (i64, Uuid)) -> String {
+    let mut bytes = Vec::with_capacity(CURSOR_BYTES);
+    bytes.push(list as u8);
+    bytes.extend(key.to_be_bytes());
+    bytes.extend(id.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(list: ListName, cursor: &str) -> StoreResult<(i64, Uuid)> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| StoreError::BadCursor)?;
+    let bytes: [u8; CURSOR_BYTES] = bytes.try_into().map_err(|_| StoreError::BadCursor)?;
+    let [found, rest @ ..] = bytes;
+    if found != list as u8 {
+        return Err(StoreError::BadCursor);
+    }
+    let (key, id) = rest.split_at(8);
+    let key = key.try_into().map(i64::from_be_bytes).map_err(|_| StoreError::BadCursor)?;
+    let id = Uuid::from_slice(id).map_err(|_| StoreError::BadCursor)?;
+    Ok((key, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_position_and_only_in_its_list() {
+        let position = (-7, Uuid::from_u128(0x0192_aaaa_bbbb));
+        let cursor = encode(ListName::Turns, position);
+        assert_eq!(decode(ListName::Turns, &cursor).unwrap(), position);
+        assert!(matches!(decode(ListName::Messages, &cursor), Err(StoreError::BadCursor)));
+        for garbage in ["", "A", "!!!", "AAAA", &cursor[1..], &format!("{cursor}AA")] {
+            assert!(matches!(decode(ListName::Turns, garbage), Err(StoreError::BadCursor)), "{garbage}");
+        }
+    }
+}

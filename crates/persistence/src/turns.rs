@@ -1,0 +1,101 @@
+//! Turns: the port, and what only reads them.
+
+mod begin;
+mod end;
+
+use crate::{
+    Store,
+    entity::{
+        session,
+        turn::{self, Column as C},
+    },
+    error::failure,
+    page::{List, ListName, read_page, try_map},
+};
+use async_trait::async_trait;
+use domain::{
+    Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus,
+    ports::{StoreResult, Turns},
+    turn::{Begin, NewTurn},
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, prelude::Uuid,
+};
+
+#[async_trait]
+impl Turns for Store {
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
+        begin::begin(self, turn, first_status).await
+    }
+
+    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
+        begin::enqueue(self, turn, queue_max).await
+    }
+
+    async fn begin_queued(
+        &self,
+        session: SessionId,
+        first_status: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Option<Begin>> {
+        begin::begin_queued(self, session, first_status, at).await
+    }
+
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+        end::end(self, id, end).await
+    }
+
+    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
+        end::cancel_queued(self, session, at).await
+    }
+
+    async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
+        let row = turn::Entity::find_by_id(id.0).filter(C::SessionId.eq(session.0));
+        row.one(&self.read).await.map_err(failure)?.map(Turn::try_from).transpose()
+    }
+
+    async fn list(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Turn>> {
+        let list = List {
+            name: ListName::Turns,
+            key: C::CreatedAt,
+            id: C::Id,
+            order: Order::Desc,
+            position: |row: &turn::Model| (row.created_at, row.id),
+        };
+        let rows = turn::Entity::find().filter(C::SessionId.eq(session.0));
+        try_map(read_page(&self.read, rows, &list, page).await?, Turn::try_from)
+    }
+
+    async fn running(&self) -> StoreResult<Vec<Turn>> {
+        let rows = turn::Entity::find().filter(C::Status.eq(TurnStatus::Running.as_str()));
+        let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(Turn::try_from).collect()
+    }
+
+    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+        let waiting = turn::Entity::find()
+            .select_only()
+            .column(C::SessionId)
+            .filter(C::Status.eq(TurnStatus::Queued.as_str()))
+            .into_query();
+        let ids = session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .filter(session::Column::Id.in_subquery(waiting))
+            .filter(session::Column::CurrentTurnId.is_null())
+            .order_by_asc(session::Column::Id)
+            .into_tuple::<Uuid>();
+        Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(SessionId).collect())
+    }
+}
+
+/// The queued turns of a session, the next one first.
+fn queued(session: SessionId) -> Select<turn::Entity> {
+    let queued = C::Status.eq(TurnStatus::Queued.as_str());
+    oldest_first(turn::Entity::find().filter(C::SessionId.eq(session.0)).filter(queued))
+}
+
+fn oldest_first(rows: Select<turn::Entity>) -> Select<turn::Entity> {
+    rows.order_by_asc(C::CreatedAt).order_by_asc(C::Id)
+}

@@ -1,0 +1,16 @@
+//! The suite every store must pass, on SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use persistence::{Database, DatabaseOptions, Store};
+use tempfile::TempDir;
+
+/// A store in a file of its own, and what keeps the file there.
+async fn fresh() -> (Store, (TempDir, Database)) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/steward.db", folder.path().display());
+    let database = Database::open(&DatabaseOptions::new(url), migration::up).await.unwrap();
+    (database.store(), (folder, database))
+}
+
+testkit::store_conformance!(fresh());

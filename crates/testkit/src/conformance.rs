@@ -1,0 +1,102 @@
+//! What every store must do, as scenarios named after it.
+//!
+//! `testkit::store_conformance!(factory)` makes a test of each; the factory is an async expression that gives a fresh
+//! store and a guard that lives as long as the test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a scenario fails by panicking; this crate is for tests only"
+)]
+
+mod accounts;
+mod fixture;
+mod journal;
+mod ledger;
+mod logins;
+mod queue;
+mod sessions;
+mod turns;
+
+use domain::ports::{Accounts, History, Journal, Ledger, Ping, Sessions, Turns};
+
+pub use accounts::*;
+pub use fixture::Fixture;
+pub use journal::*;
+pub use ledger::*;
+pub use logins::*;
+pub use queue::*;
+pub use sessions::*;
+pub use turns::*;
+
+/// All ports in one.
+pub trait AnyStore:
+    Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+{
+}
+
+impl<S> AnyStore for S where
+    S: Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+{
+}
+
+/// Makes a test of every scenario.
+#[macro_export]
+macro_rules! store_conformance {
+    ($factory:expr) => {
+        $crate::store_conformance! { @each $factory;
+            a_user_is_unique_by_email_and_by_name
+            logging_in_ignores_the_case_of_the_address
+            an_api_key_works_until_it_expires_or_is_deleted
+            the_use_of_an_api_key_is_noted_once_a_minute
+            api_keys_are_listed_newest_first_and_by_owner
+            a_refresh_token_works_once_and_passes_on_its_family
+            using_a_refresh_token_twice_revokes_its_family
+            one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_away
+            a_login_ends_by_expiry_by_logout_and_with_its_user
+            a_session_comes_back_as_it_was_stored
+            a_session_is_stored_once
+            a_strangers_session_is_not_there
+            a_list_shows_what_passes_the_filter
+            a_search_takes_wildcards_as_they_are_and_ignores_case
+            pages_neither_skip_nor_repeat_while_sessions_are_created
+            a_page_may_skip_rows
+            a_cursor_from_elsewhere_is_refused
+            a_patch_changes_what_it_names_and_nothing_else
+            a_session_moves_only_where_its_state_leads
+            of_two_moves_at_once_one_is_refused
+            a_turn_begins_with_its_prompt_on_record
+            of_many_beginnings_at_once_exactly_one_wins
+            a_turn_does_not_begin_in_a_session_that_is_not_ready
+            a_turn_ends_exactly_once
+            the_end_of_a_turn_interrupts_its_open_tool_calls
+            the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone
+            a_failed_turn_counts_as_an_error_and_an_interrupted_one_does_not
+            turns_are_listed_newest_first_and_within_their_session
+            queued_turns_begin_in_their_order
+            a_queue_has_a_limit
+            cancelled_turns_end_as_interrupted
+            sessions_with_a_queue_are_found_once_they_are_idle
+            the_journal_has_no_gaps_under_concurrent_writers
+            a_message_is_numbered_and_comes_back_from_the_journal
+            a_tool_call_is_completed_once_by_its_id
+            a_tool_call_may_start_and_complete_in_one_record
+            errors_and_retries_are_counted
+            nothing_is_recorded_for_a_session_that_is_not_there
+            a_long_record_is_kept_whole
+            a_message_of_twenty_megabytes_passes
+            history_pages_follow_each_other
+            a_request_is_booked_once_on_its_turn_and_session
+            concurrent_bookings_add_up
+            requests_are_listed_newest_first
+            the_store_answers_a_ping
+        }
+    };
+    (@each $factory:expr; $($scenario:ident)*) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $scenario() {
+            let (store, _guard) = $factory.await;
+            $crate::conformance::$scenario(store).await;
+        }
+    )* };
+}

@@ -1,0 +1,119 @@
+//! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
+
+mod accounts;
+mod journal;
+mod ledger;
+mod page;
+mod sessions;
+mod turns;
+
+use async_trait::async_trait;
+use domain::{
+    ApiKey, Event, EventBody, EventKind, Message, NewMessage, NewUser, RefreshToken, RequestUsage, Session,
+    SessionId, ToolCall, Turn, TurnId,
+    ports::{Ping, StoreResult},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// All ports on plain collections; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    users: Vec<NewUser>,
+    api_keys: Vec<ApiKey>,
+    refresh_tokens: Vec<IssuedToken>,
+    sessions: BTreeMap<SessionId, Session>,
+    turns: BTreeMap<TurnId, StoredTurn>,
+    journal: Vec<Event>,
+    tool_calls: Vec<ToolCall>,
+    requests: Vec<RequestUsage>,
+}
+
+#[derive(Debug)]
+struct IssuedToken {
+    token: RefreshToken,
+    is_used: bool,
+    is_revoked: bool,
+}
+
+#[derive(Debug)]
+struct StoredTurn {
+    turn: Turn,
+    queued_prompt: Option<Value>,
+}
+
+impl MemoryStore {
+    /// Every method of a port holds this from beginning to end, which makes it one unit of work.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Ping for MemoryStore {
+    async fn ping(&self) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+/// Where and when something is journalled.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    session: SessionId,
+    turn: Option<TurnId>,
+    at: Timestamp,
+}
+
+impl State {
+    fn journal_data(&mut self, place: Place, kind: EventKind, data: Value) -> Event {
+        self.journal_body(place, kind, EventBody::Data(data))
+    }
+
+    fn journal_message(&mut self, place: Place, new: NewMessage) -> Event {
+        let counted = self.sessions.get(&place.session).map_or(0, |session| session.counters.messages);
+        let message = Message {
+            id: new.id,
+            session_id: place.session,
+            turn_id: place.turn,
+            sequence_number: counted + 1,
+            message_type: new.message_type,
+            content: new.content,
+            model: new.model,
+            thinking: new.thinking,
+            parent_tool_use_id: new.parent_tool_use_id,
+            created_at: place.at,
+        };
+        if let Some(session) = self.sessions.get_mut(&place.session) {
+            session.counters.messages = message.sequence_number;
+        }
+        self.journal_body(place, EventKind::Message, EventBody::Message(Box::new(message)))
+    }
+
+    fn journal_body(&mut self, place: Place, kind: EventKind, body: EventBody) -> Event {
+        let seq = self.events(place.session).count() as u64 + 1;
+        let event = Event { session_id: place.session, seq, turn_id: place.turn, kind, at: place.at, body };
+        self.journal.push(event.clone());
+        if let Some(session) = self.sessions.get_mut(&place.session) {
+            session.updated_at = place.at;
+        }
+        event
+    }
+
+    fn events(&self, session: SessionId) -> impl Iterator<Item = &Event> {
+        self.journal.iter().filter(move |event| event.session_id == session)
+    }
+
+    fn messages(&self, session: SessionId) -> impl Iterator<Item = &Message> {
+        self.events(session).filter_map(|event| match &event.body {
+            EventBody::Message(message) => Some(message.as_ref()),
+            EventBody::Data(_) => None,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Users and their credentials.
+
+use super::{
+    IssuedToken, MemoryStore, State,
+    page::{Direction, instant_key, read_page},
+};
+use async_trait::async_trait;
+use domain::{
+    ApiKey, ApiKeyId, FamilyId, NewUser, Page, PageRequest, RefreshToken, User, UserId,
+    account::Rotation,
+    ports::{Accounts, StoreError, StoreResult},
+};
+use jiff::{SignedDuration, Timestamp};
+
+#[async_trait]
+impl Accounts for MemoryStore {
+    async fn create_user(&self, new: &NewUser) -> StoreResult<()> {
+        let mut state = self.state();
+        let mut new = new.clone();
+        new.user.email = new.user.email.to_lowercase();
+        if state.users.iter().any(|known| known.user.email == new.user.email) {
+            return Err(StoreError::Conflict { what: "a user with this e-mail address" });
+        }
+        if state.users.iter().any(|known| known.user.username == new.user.username) {
+            return Err(StoreError::Conflict { what: "a user of this name" });
+        }
+        state.users.push(new);
+        Ok(())
+    }
+
+    async fn any_user(&self) -> StoreResult<bool> {
+        Ok(!self.state().users.is_empty())
+    }
+
+    async fn login(&self, email: &str) -> StoreResult<Option<(User, String)>> {
+        let state = self.state();
+        let found = state.users.iter().find(|known| known.user.email == email.to_lowercase());
+        Ok(found.map(|known| (known.user.clone(), known.password_hash.clone())))
+    }
+
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
+        let state = self.state();
+        Ok(state.users.iter().map(|known| &known.user).find(|user| user.id == id).cloned())
+    }
+
+    async fn begin_login(&self, token: &RefreshToken) -> StoreResult<()> {
+        let mut state = self.state();
+        let user = state.users.iter_mut().find(|known| known.user.id == token.user_id);
+        if let Some(known) = user {
+            known.user.last_login_at = Some(token.created_at);
+        }
+        state.issue(token.clone());
+        Ok(())
+    }
+
+    async fn rotate(
+        &self,
+        old_sha256: [u8; 32],
+        next: &RefreshToken,
+        at: Timestamp,
+    ) -> StoreResult<Rotation> {
+        let mut state = self.state();
+        let known = state.refresh_tokens.iter().position(|issued| issued.token.secret_sha256 == old_sha256);
+        let Some(index) = known else { return Ok(Rotation::Refused) };
+        let old = &state.refresh_tokens[index];
+        let (family_id, user_id) = (old.token.family_id, old.token.user_id);
+        if old.is_used {
+            state.revoke(|token| token.family_id == family_id);
+            return Ok(Rotation::Reused);
+        }
+        if old.is_revoked || old.token.expires_at <= at {
+            return Ok(Rotation::Refused);
+        }
+        let Some(user) = state.active_user(user_id) else { return Ok(Rotation::Refused) };
+        state.refresh_tokens[index].is_used = true;
+        state.issue(RefreshToken { family_id, user_id, ..next.clone() });
+        Ok(Rotation::Rotated { user, family_id })
+    }
+
+    async fn login_user(&self, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
+        let state = self.state();
+        let live = state.refresh_tokens.iter().find(|issued| {
+            let IssuedToken { token, is_used, is_revoked } = issued;
+            token.family_id == family && !is_used && !is_revoked && token.expires_at > at
+        });
+        Ok(live.and_then(|issued| state.active_user(issued.token.user_id)))
+    }
+
+    async fn revoke_login(&self, family: FamilyId, _at: Timestamp) -> StoreResult<()> {
+        self.state().revoke(|token| token.family_id == family);
+        Ok(())
+    }
+
+    async fn revoke_logins(&self, user: UserId, _at: Timestamp) -> StoreResult<()> {
+        self.state().revoke(|token| token.user_id == user);
+        Ok(())
+    }
+
+    async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()> {
+        self.state().api_keys.push(key.clone());
+        Ok(())
+    }
+
+    async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
+        let keys = self.state().api_keys.clone();
+        let keys = keys.into_iter().filter(|key| key.user_id == user).collect();
+        let key = |key: &ApiKey| instant_key(key.created_at, key.id.0);
+        read_page("api-keys", keys, key, Direction::Descending, page)
+    }
+
+    async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool> {
+        let keys = &mut self.state().api_keys;
+        let before = keys.len();
+        keys.retain(|key| key.id != id || key.user_id != user);
+        Ok(keys.len() < before)
+    }
+
+    async fn use_api_key(
+        &self,
+        secret_sha256: [u8; 32],
+        at: Timestamp,
+    ) -> StoreResult<Option<(ApiKey, User)>> {
+        let mut state = self.state();
+        let known = state.api_keys.iter().position(|key| {
+            key.secret_sha256 == secret_sha256 && key.expires_at.is_none_or(|expiry| expiry > at)
+        });
+        let Some(index) = known else { return Ok(None) };
+        let Some(user) = state.active_user(state.api_keys[index].user_id) else { return Ok(None) };
+        let key = &mut state.api_keys[index];
+        let minute = SignedDuration::from_mins(1);
+        if key.last_used_at.is_none_or(|last| at.duration_since(last) >= minute) {
+            key.last_used_at = Some(at);
+        }
+        Ok(Some((key.clone(), user)))
+    }
+}
+
+impl State {
+    fn active_user(&self, id: UserId) -> Option<User> {
+        self.users.iter().map(|known| &known.user).find(|user| user.id == id && user.is_active).cloned()
+    }
+
+    fn issue(&mut self, token: RefreshToken) {
+        self.refresh_tokens.push(IssuedToken { token, is_used: false, is_revoked: false });
+    }
+
+    fn revoke(&mut self, which: impl Fn(&RefreshToken) -> bool) {
+        for issued in self.refresh_tokens.iter_mut().filter(|issued| which(&issued.token)) {
+            issued.is_revoked = true;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Sessions by themselves.
+
+use super::{
+    MemoryStore, Place,
+    page::{Direction, instant_key, read_page},
+};
+use async_trait::async_trait;
+use domain::{
+    EventKind, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    journal::data,
+    ports::{Moved, Sessions, StoreError, StoreResult},
+    session::{SessionFilter, SessionPatch, SessionSort},
+};
+use jiff::Timestamp;
+
+#[async_trait]
+impl Sessions for MemoryStore {
+    async fn create(&self, session: &Session) -> StoreResult<()> {
+        let mut state = self.state();
+        if state.sessions.contains_key(&session.id) {
+            return Err(StoreError::Conflict { what: "a session of this id" });
+        }
+        state.sessions.insert(session.id, session.clone());
+        Ok(())
+    }
+
+    async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {
+        let state = self.state();
+        Ok(state.sessions.get(&id).filter(|session| scope.covers(session.user_id)).cloned())
+    }
+
+    async fn list(
+        &self,
+        scope: Scope,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Session>> {
+        let found: Vec<Session> = {
+            let state = self.state();
+            let inside = state.sessions.values().filter(|session| scope.covers(session.user_id));
+            inside.filter(|session| passes(filter, session)).cloned().collect()
+        };
+        let created = |session: &Session| instant_key(session.created_at, session.id.0);
+        let changed = |session: &Session| instant_key(session.updated_at, session.id.0);
+        match filter.sort {
+            SessionSort::CreatedDescending => read_page("s1", found, created, Direction::Descending, page),
+            SessionSort::CreatedAscending => read_page("s2", found, created, Direction::Ascending, page),
+            SessionSort::UpdatedDescending => read_page("s3", found, changed, Direction::Descending, page),
+            SessionSort::UpdatedAscending => read_page("s4", found, changed, Direction::Ascending, page),
+        }
+    }
+
+    async fn patch(
+        &self,
+        scope: Scope,
+        id: SessionId,
+        patch: &SessionPatch,
+        at: Timestamp,
+    ) -> StoreResult<Option<Session>> {
+        let mut state = self.state();
+        let found = state.sessions.get_mut(&id).filter(|session| scope.covers(session.user_id));
+        Ok(found.map(|session| {
+            *session = patch.apply(session.clone(), at);
+            session.clone()
+        }))
+    }
+
+    async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(&id) else { return Ok(Moved::NoSession) };
+        let from = session.status;
+        if !from.successors().contains(&to) {
+            return Ok(Moved::Refused(from));
+        }
+        enter(session, to, at);
+        let place = Place { session: id, turn: None, at };
+        let event = state.journal_data(place, EventKind::StatusChange, data::status_change(from, to));
+        let moved = state.sessions.get(&id).cloned();
+        Ok(moved.map_or(Moved::NoSession, |session| Moved::Moved(Box::new(session), event)))
+    }
+}
+
+/// Puts the session into a state.
+pub(super) fn enter(session: &mut Session, status: SessionStatus, at: Timestamp) {
+    session.status = status;
+    if status.completes() {
+        session.completed_at = Some(at);
+    } else if status == SessionStatus::Active {
+        session.completed_at = None;
+    }
+}
+
+fn passes(filter: &SessionFilter, session: &Session) -> bool {
+    let contains = |text: &Option<String>, q: &str| {
+        text.as_ref().is_some_and(|text| text.to_lowercase().contains(&q.to_lowercase()))
+    };
+    filter.status.is_none_or(|status| session.status == status)
+        && filter.mode.is_none_or(|mode| session.mode == mode)
+        && filter.parent_session_id.is_none_or(|parent| session.parent_session_id == Some(parent))
+        && filter.created_after.is_none_or(|at| session.created_at > at)
+        && filter.created_before.is_none_or(|at| session.created_at < at)
+        && filter.q.as_deref().is_none_or(|q| contains(&session.name, q) || contains(&session.description, q))
+}

@@ -1,0 +1,217 @@
+//! Turns.
+
+use super::{
+    MemoryStore, Place, State, StoredTurn,
+    page::{Direction, instant_key, read_page},
+    sessions::enter,
+};
+use async_trait::async_trait;
+use domain::{
+    Event, EventKind, MessageId, MessageType, MicroUsd, NewMessage, Page, PageRequest, Session, SessionId,
+    SessionStatus, TokenUsage, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
+    journal::data,
+    ports::{StoreError, StoreResult, Turns},
+    turn::{Begin, BegunTurn, NewTurn},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+#[async_trait]
+impl Turns for MemoryStore {
+    async fn begin(&self, new: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
+        let mut state = self.state();
+        let Some(session) = state.sessions.get(&new.session_id) else { return Ok(Begin::NoSession) };
+        if !is_ready(session) {
+            return Ok(Begin::Refused(session.status));
+        }
+        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt: None });
+        let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
+        Ok(state.start(place, new.id, new.prompt.clone(), first_status))
+    }
+
+    async fn enqueue(&self, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
+        let mut state = self.state();
+        if !state.sessions.contains_key(&new.session_id) {
+            return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
+        }
+        let waiting = state.queue(new.session_id).len() as u64;
+        if waiting >= u64::from(queue_max) {
+            return Ok(None);
+        }
+        let queued_prompt = Some(new.prompt.clone());
+        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt });
+        let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
+        Ok(Some(state.journal_data(place, EventKind::Notice, data::turn_queued(new.id, waiting + 1))))
+    }
+
+    async fn begin_queued(
+        &self,
+        session: SessionId,
+        first_status: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Option<Begin>> {
+        let mut state = self.state();
+        let Some(&next) = state.queue(session).first() else { return Ok(None) };
+        let Some(found) = state.sessions.get(&session) else { return Ok(None) };
+        if !is_ready(found) {
+            return Ok(Some(Begin::Refused(found.status)));
+        }
+        let prompt = state.turns.get_mut(&next).and_then(|stored| stored.queued_prompt.take());
+        let prompt = prompt.ok_or(StoreError::Inconsistent { table: "turns", column: "queued_prompt" })?;
+        let place = Place { session, turn: Some(next), at };
+        Ok(Some(state.start(place, next, prompt, first_status)))
+    }
+
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+        let mut state = self.state();
+        let running = state.turns.get_mut(&id).filter(|stored| stored.turn.status == TurnStatus::Running);
+        let Some(StoredTurn { turn, .. }) = running else { return Ok(Vec::new()) };
+        turn.status = end.status;
+        turn.answer = end.answer.clone();
+        turn.answer_message_id = end.answer_message_id;
+        turn.failure = end.failure;
+        turn.error_message = end.error_message.clone();
+        turn.rounds = end.rounds;
+        turn.retries = end.retries;
+        turn.completed_at = Some(end.at);
+        let ended = turn.clone();
+        for call in &mut state.tool_calls {
+            if call.turn_id == Some(id) && call.status == ToolCallStatus::Running {
+                call.status = ToolCallStatus::Interrupted;
+                call.completed_at = Some(end.at);
+            }
+        }
+        Ok(state.leave(&ended, end))
+    }
+
+    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
+        let mut state = self.state();
+        let mut events = Vec::new();
+        for id in state.queue(session) {
+            let Some(StoredTurn { turn, .. }) = state.turns.get_mut(&id) else { continue };
+            turn.status = TurnStatus::Interrupted;
+            turn.failure = Some(TurnFailure::Interrupted);
+            turn.completed_at = Some(at);
+            let result = data::result(turn);
+            let place = Place { session, turn: Some(id), at };
+            events.push(state.journal_data(place, EventKind::Result, result));
+        }
+        Ok(events)
+    }
+
+    async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
+        let state = self.state();
+        let found = state.turns.get(&id).filter(|stored| stored.turn.session_id == session);
+        Ok(found.map(|stored| stored.turn.clone()))
+    }
+
+    async fn list(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Turn>> {
+        let turns = self.state().turns_where(|turn| turn.session_id == session);
+        let key = |turn: &Turn| instant_key(turn.created_at, turn.id.0);
+        read_page("turns", turns, key, Direction::Descending, page)
+    }
+
+    async fn running(&self) -> StoreResult<Vec<Turn>> {
+        Ok(self.state().turns_where(|turn| turn.status == TurnStatus::Running))
+    }
+
+    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+        let state = self.state();
+        let idle = state.sessions.values().filter(|session| session.current_turn_id.is_none());
+        Ok(idle.map(|session| session.id).filter(|id| !state.queue(*id).is_empty()).collect())
+    }
+}
+
+impl State {
+    fn turns_where(&self, passes: impl Fn(&Turn) -> bool) -> Vec<Turn> {
+        let mut turns: Vec<Turn> =
+            self.turns.values().map(|stored| &stored.turn).filter(|turn| passes(turn)).cloned().collect();
+        turns.sort_by_key(|turn| (turn.created_at, turn.id));
+        turns
+    }
+
+    /// The queued turns of a session, the next one first.
+    fn queue(&self, session: SessionId) -> Vec<TurnId> {
+        let queued = |turn: &Turn| turn.session_id == session && turn.status == TurnStatus::Queued;
+        self.turns_where(queued).into_iter().map(|turn| turn.id).collect()
+    }
+
+    fn start(&mut self, place: Place, id: TurnId, prompt: Value, first_status: SessionStatus) -> Begin {
+        let message = MessageId::new();
+        if let Some(StoredTurn { turn, .. }) = self.turns.get_mut(&id) {
+            turn.status = TurnStatus::Running;
+            turn.prompt_message_id = Some(message);
+            turn.started_at = Some(place.at);
+        }
+        let Some(session) = self.sessions.get_mut(&place.session) else { return Begin::NoSession };
+        let from = session.status;
+        enter(session, first_status, place.at);
+        session.current_turn_id = Some(id);
+        if from == SessionStatus::Created {
+            session.started_at = Some(place.at);
+        }
+        let new = NewMessage {
+            id: message,
+            message_type: MessageType::User,
+            content: prompt.clone(),
+            model: None,
+            thinking: None,
+            parent_tool_use_id: None,
+        };
+        let change = data::status_change(from, first_status);
+        let events = vec![
+            self.journal_data(place, EventKind::StatusChange, change),
+            self.journal_message(place, new),
+            self.journal_data(place, EventKind::MessageSent, data::message_sent(message, id)),
+        ];
+        let Some(session) = self.sessions.get(&place.session).cloned() else { return Begin::NoSession };
+        Begin::Begun(Box::new(BegunTurn { turn_id: id, session, prompt, events }))
+    }
+
+    /// What the end of a turn does to its session and the journal.
+    fn leave(&mut self, ended: &Turn, end: &TurnEnd) -> Vec<Event> {
+        let place = Place { session: ended.session_id, turn: Some(ended.id), at: end.at };
+        let Some(session) = self.sessions.get_mut(&place.session) else { return Vec::new() };
+        let from = session.status;
+        let next = from.after_turn(end.session_status);
+        if let Some(next) = next {
+            enter(session, next, end.at);
+        }
+        session.current_turn_id = None;
+        session.agent = end.agent.or(session.agent);
+        if end.counts_as_error() {
+            session.counters.errors += 1;
+            session.error_message = end.error_message.clone();
+        } else if end.status == TurnStatus::Completed {
+            session.error_message = None;
+        }
+        let change = next.map(|next| data::status_change(from, next));
+        let change = change.map(|change| self.journal_data(place, EventKind::StatusChange, change));
+        let result = self.journal_data(place, EventKind::Result, data::result(ended));
+        change.into_iter().chain([result]).collect()
+    }
+}
+
+fn is_ready(session: &Session) -> bool {
+    SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none()
+}
+
+fn blank(new: &NewTurn) -> Turn {
+    Turn {
+        id: new.id,
+        session_id: new.session_id,
+        status: TurnStatus::Queued,
+        prompt_message_id: None,
+        answer_message_id: None,
+        answer: None,
+        failure: None,
+        error_message: None,
+        rounds: 0,
+        retries: 0,
+        tokens: TokenUsage::default(),
+        cost: MicroUsd::ZERO,
+        created_at: new.at,
+        started_at: None,
+        completed_at: None,
+    }
+}

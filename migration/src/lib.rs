@@ -1,0 +1,42 @@
+//! The schema, one reversible step at a time.
+//!
+//! Types are those both databases keep exactly: ids are UUIDs as sea-orm binds them (16 bytes on SQLite, `uuid` on
+//! PostgreSQL; UUIDv7 sorts by age in both), instants are BIGINT microseconds since 1970 (they sort, and neither
+//! database rounds them), money is BIGINT micro-dollars, and payloads are `json` rather than `jsonb`, which would
+//! refuse a NUL character that a tool may well print.
+
+mod columns;
+mod m0001_accounts;
+mod m0002_conversations;
+mod m0003_history;
+mod m0004_ledger;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
+
+pub use sea_orm_migration::DbErr;
+
+/// Every step, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_conversations::Migration),
+            Box::new(m0003_history::Migration),
+            Box::new(m0004_ledger::Migration),
+        ]
+    }
+}
+
+/// Brings the database up to date; does nothing if it is.
+pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
+    Migrator::up(db, None).await
+}
+
+/// Takes back the last `steps` steps, with the data in their tables.
+pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
+    Migrator::down(db, Some(steps)).await
+}

@@ -1,0 +1,89 @@
+//! Every step can be taken, taken back and taken again, and leaves the same schema.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use migration::Migrator;
+use sea_orm_migration::{
+    MigratorTrait,
+    sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement},
+};
+
+/// A database in memory; with more than one connection there would be more than one.
+async fn empty() -> DatabaseConnection {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(1).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+/// Every table and index with its definition, except the migrator's own.
+async fn schema(db: &DatabaseConnection) -> Vec<(String, String)> {
+    let sql = "SELECT name, coalesce(sql, '') AS sql FROM sqlite_master
+               WHERE name NOT LIKE '%seaql_migrations%' ORDER BY name";
+    let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+    rows.iter().map(|row| (row.try_get("", "name").unwrap(), row.try_get("", "sql").unwrap())).collect()
+}
+
+#[tokio::test]
+async fn every_step_leads_up_and_back() {
+    let db = empty().await;
+    let steps = u32::try_from(Migrator::migrations().len()).unwrap();
+    let mut after_each = vec![schema(&db).await];
+    assert_eq!(after_each[0], []);
+    for step in 1..=steps {
+        Migrator::up(&db, Some(1)).await.unwrap();
+        let now = schema(&db).await;
+        assert!(now.len() > after_each[after_each.len() - 1].len(), "step {step} adds nothing");
+        after_each.push(now);
+    }
+    for step in (0..steps).rev() {
+        migration::down(&db, 1).await.unwrap();
+        assert_eq!(schema(&db).await, after_each[step as usize], "back before step {}", step + 1);
+    }
+    migration::up(&db).await.unwrap();
+    migration::up(&db).await.unwrap();
+    assert_eq!(schema(&db).await, after_each[steps as usize]);
+    migration::down(&db, steps).await.unwrap();
+    assert_eq!(schema(&db).await, []);
+}
+
+#[tokio::test]
+async fn the_tables_are_these() {
+    let db = empty().await;
+    migration::up(&db).await.unwrap();
+    let tables = schema(&db).await.into_iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
+    let names: Vec<String> = tables.map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "api_keys",
+            "journal",
+            "messages",
+            "refresh_tokens",
+            "request_usage",
+            "sessions",
+            "tool_calls",
+            "turns",
+            "users",
+        ]
+    );
+}
+
+/// The rule "one running turn per session" holds even against a store that forgot it.
+#[tokio::test]
+async fn the_database_refuses_a_second_running_turn() {
+    let db = empty().await;
+    migration::up(&db).await.unwrap();
+    for sql in [
+        "INSERT INTO users (id, email, username, role, password_hash, is_active, created_at)
+         VALUES (x'01', 'a', 'a', 'member', '', 1, 0)",
+        "INSERT INTO sessions (id, user_id, search_text, mode, status, spec, metadata, created_at, updated_at)
+         VALUES (x'02', x'01', '', 'interactive', 'created', '{}', '{}', 0, 0)",
+        "INSERT INTO turns (id, session_id, status, created_at) VALUES (x'03', x'02', 'running', 0)",
+        "INSERT INTO turns (id, session_id, status, created_at) VALUES (x'04', x'02', 'queued', 0)",
+        "INSERT INTO turns (id, session_id, status, created_at) VALUES (x'05', x'02', 'queued', 0)",
+    ] {
+        db.execute_unprepared(sql).await.unwrap();
+    }
+    let second = db.execute_unprepared("UPDATE turns SET status = 'running' WHERE id = x'04'").await;
+    assert!(second.unwrap_err().to_string().contains("UNIQUE"));
+}
