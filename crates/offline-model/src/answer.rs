@@ -1,0 +1,220 @@
+//! Chooses the step for a request and turns it into the message that will be sent.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::{
+    Options,
+    conversation::{MessagesRequest, Prompt},
+    directive,
+    step::{Block, DirectiveError, Step, Wanted},
+};
+
+const ECHOED_CHARS: usize = 200;
+const BYTES_PER_TOKEN: u64 = 4;
+const DEFAULT_MODEL: &str = "offline-model";
+
+/// The step that answers a request, and the name under which its failures are counted.
+pub(crate) struct Chosen {
+    pub(crate) step: Step,
+    pub(crate) prompt: Prompt,
+}
+
+/// A message ready to be sent, whole or in parts.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) id: String,
+    pub(crate) model: String,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) stop_reason: String,
+    pub(crate) usage: Usage,
+}
+
+/// A content block with everything decided.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Text(String),
+    Thinking(String),
+    ToolUse { id: String, name: String, input: Value },
+    Endless,
+}
+
+/// Token counts as they will be reported.
+#[derive(Debug, Clone)]
+pub(crate) struct Usage {
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+    cache_read: u64,
+    cache_write_5m: u64,
+    cache_write_1h: u64,
+    web_searches: u64,
+    speed: Option<String>,
+}
+
+impl Usage {
+    fn reckon(step: &Step, options: &Options, body_len: usize, parts: &[Part]) -> Self {
+        let tokens = &step.tokens;
+        Self {
+            input: tokens.input.or(options.input_tokens).unwrap_or_else(|| tokens_of(body_len)),
+            output: tokens.output.unwrap_or_else(|| tokens_of(parts.iter().map(Part::len).sum())),
+            cache_read: tokens.cache_read,
+            cache_write_5m: tokens.cache_write_5m,
+            cache_write_1h: tokens.cache_write_1h,
+            web_searches: tokens.web_searches,
+            speed: step.speed.clone(),
+        }
+    }
+
+    /// The usage object of the API, with `output` tokens so far.
+    pub(crate) fn to_json(&self, output: u64) -> Value {
+        json!({
+            "input_tokens": self.input,
+            "cache_creation_input_tokens": self.cache_write_5m + self.cache_write_1h,
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": self.cache_write_5m,
+                "ephemeral_1h_input_tokens": self.cache_write_1h,
+            },
+            "output_tokens": output,
+            "server_tool_use": {"web_search_requests": self.web_searches, "web_fetch_requests": 0},
+            "service_tier": "standard",
+            "speed": self.speed,
+        })
+    }
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Thinking(text) => text.len(),
+            Self::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
+            Self::Endless => 0,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => json!({"type": "text", "text": text}),
+            Self::Thinking(thinking) => {
+                json!({"type": "thinking", "thinking": thinking, "signature": SIGNATURE})
+            }
+            Self::ToolUse { id, name, input } => {
+                json!({"type": "tool_use", "id": id, "name": name, "input": input})
+            }
+            Self::Endless => json!({"type": "text", "text": ""}),
+        }
+    }
+}
+
+/// What stands for the signature of a thinking block.
+pub(crate) const SIGNATURE: &str = "offline-signature";
+
+impl Answer {
+    /// Turns a step into the message that answers `request`, whose body had `body_len` bytes.
+    pub(crate) fn compose(
+        chosen: &Chosen,
+        request: &MessagesRequest,
+        options: &Options,
+        body_len: usize,
+    ) -> Self {
+        let step = &chosen.step;
+        let mut parts: Vec<Part> =
+            step.blocks.iter().filter_map(|block| part(block, request, &chosen.prompt)).collect();
+        if parts.is_empty() {
+            parts.push(Part::Text(options.final_text.clone()));
+        }
+        let calls_tool = parts.iter().any(|part| matches!(part, Part::ToolUse { .. }));
+        let usual_stop = if calls_tool { "tool_use" } else { "end_turn" };
+        Self {
+            id: new_id("msg"),
+            model: step
+                .model
+                .clone()
+                .or_else(|| request.model.clone())
+                .unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
+            stop_reason: step.stop.clone().unwrap_or_else(|| usual_stop.to_owned()),
+            usage: Usage::reckon(step, options, body_len, &parts),
+            parts,
+        }
+    }
+
+    /// The whole message, as a request without `stream` gets it.
+    pub(crate) fn to_json(&self) -> Value {
+        let content: Vec<Value> = self.parts.iter().map(Part::to_json).collect();
+        self.envelope(&json!(content), &json!(self.stop_reason), self.usage.output)
+    }
+
+    /// The message as it stands in `message_start`: no content yet, no end yet.
+    pub(crate) fn start_json(&self) -> Value {
+        self.envelope(&json!([]), &Value::Null, 1)
+    }
+
+    fn envelope(&self, content: &Value, stop_reason: &Value, output: u64) -> Value {
+        json!({
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": content,
+            "stop_reason": stop_reason,
+            "stop_sequence": null,
+            "usage": self.usage.to_json(output),
+        })
+    }
+}
+
+/// Finds the step that the conversation has come to.
+pub(crate) fn choose(request: &MessagesRequest, options: &Options) -> Result<Chosen, DirectiveError> {
+    let prompt = request.prompt();
+    let step = match directive::parse(&prompt.text)? {
+        None => {
+            let said: String = prompt.text.chars().take(ECHOED_CHARS).collect();
+            Step::text(options.default_text.clone().unwrap_or_else(|| format!("You said: {said}")))
+        }
+        Some(mut steps) if prompt.answers < steps.len() => steps.swap_remove(prompt.answers),
+        Some(_) => Step::text(options.final_text.clone()),
+    };
+    Ok(Chosen { step, prompt })
+}
+
+fn part(block: &Block, request: &MessagesRequest, prompt: &Prompt) -> Option<Part> {
+    match block {
+        Block::Text(text) => Some(Part::Text(text.clone())),
+        Block::Thinking(text) => Some(Part::Thinking(text.clone())),
+        Block::Recall => Some(Part::Text(recall(&prompt.earlier))),
+        Block::Endless => Some(Part::Endless),
+        Block::ToolUse { name, input, wanted } => {
+            let called = match wanted {
+                Wanted::Always => true,
+                Wanted::IfOffered => request.offers(name),
+            };
+            called.then(|| Part::ToolUse { id: new_id("toolu"), name: name.clone(), input: input.clone() })
+        }
+    }
+}
+
+fn recall(earlier: &[String]) -> String {
+    if earlier.is_empty() {
+        return "You have not said anything before.".to_owned();
+    }
+    let lines: Vec<String> =
+        earlier.iter().enumerate().map(|(index, prompt)| format!("{}. {prompt}", index + 1)).collect();
+    format!("Before this you said:\n{}", lines.join("\n"))
+}
+
+/// Tokens that so many bytes count as.
+pub(crate) fn tokens_of(bytes: usize) -> u64 {
+    (bytes as u64 / BYTES_PER_TOKEN).max(1)
+}
+
+/// An id that no other answer has, also not of an offline model started before or beside this one.
+pub(crate) fn new_id(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    static RUN: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    let run = RUN.get_or_init(|| {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(std::process::id())
+    });
+    format!("{prefix}_off{run:016x}{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
