@@ -1,0 +1,268 @@
+//! The driver: one task per agent that moves bytes, commands and answers through the state machine. It
+//! never waits for the host to read or for the agent to be written to, so control traffic always flows.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    sync::{mpsc, oneshot, watch},
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+use crate::{
+    error::{Exit, Said},
+    event::EventQueue,
+    framing::{LineSplitter, Piece},
+    launcher::{Haste, Life},
+    limits::Limits,
+    protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
+    seams::Seams,
+    task,
+    wire::{self, SkipReason},
+    writer::{Line, Room},
+};
+
+/// Bytes taken from the agent's stdout at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// What the handles of an agent ask of its driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send a prompt.
+    Prompt {
+        id: Uuid,
+        content: Value,
+        room: Room,
+        /// Told when the line is written, or why it is not.
+        sent: oneshot::Sender<Result<oneshot::Receiver<()>, PromptRefusal>>,
+    },
+    /// Send a control request.
+    Control {
+        ticket: Ticket,
+        subtype: String,
+        body: Value,
+        room: Room,
+        answer: oneshot::Sender<Result<Value, Refusal>>,
+    },
+    /// Stop waiting for this control request.
+    Abandon(Ticket),
+    /// A seam answered.
+    Answer { request_id: String, answer: Answer, room: Room },
+    /// Write what is queued, then close stdin.
+    CloseStdin,
+}
+
+/// What the driver is built from.
+pub(crate) struct Parts {
+    pub(crate) stdout: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) life: Arc<dyn Life>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    /// For the tasks that bring the seams' answers back.
+    pub(crate) commands_back: mpsc::WeakUnboundedSender<Command>,
+    pub(crate) lines: mpsc::Sender<Line>,
+    pub(crate) stop_writer: oneshot::Sender<()>,
+    pub(crate) events: EventQueue,
+    pub(crate) seams: Seams,
+    pub(crate) said: watch::Sender<Option<Arc<Said>>>,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) struct Driver {
+    protocol: Protocol,
+    splitter: LineSplitter,
+    answers: HashMap<Ticket, oneshot::Sender<Result<Value, Refusal>>>,
+    asking: HashMap<String, AbortHandle>,
+    seams: Arc<Seams>,
+    events: EventQueue,
+    lines: mpsc::Sender<Line>,
+    commands_back: mpsc::WeakUnboundedSender<Command>,
+    stop_writer: Option<oneshot::Sender<()>>,
+}
+
+/// Runs until the agent is gone and everything it said is told.
+pub(crate) async fn run(parts: Parts) {
+    let Parts {
+        mut stdout,
+        life,
+        mut commands,
+        commands_back,
+        lines,
+        stop_writer,
+        events,
+        seams,
+        said,
+        limits,
+    } = parts;
+    let mut driver = Driver {
+        protocol: Protocol::new(&limits),
+        splitter: LineSplitter::new(limits.line_bytes_max),
+        answers: HashMap::new(),
+        asking: HashMap::new(),
+        seams: Arc::new(seams),
+        events,
+        lines,
+        commands_back,
+        stop_writer: Some(stop_writer),
+    };
+    let mut ended: Pin<Box<dyn Future<Output = Exit> + Send>> = Box::pin({
+        let life = Arc::clone(&life);
+        async move { life.ended().await }
+    });
+    let mut exit: Option<Exit> = None;
+    let mut drained_by = Instant::now();
+    let mut is_reading = true;
+    let mut chunk = Vec::with_capacity(READ_BYTES);
+    loop {
+        if let Some(exit) = exit.take_if(|_| !is_reading) {
+            driver.end(exit, &said);
+            return;
+        }
+        tokio::select! {
+            Some(command) = commands.recv() => driver.command(command),
+            read = stdout.read_buf(&mut chunk), if is_reading => {
+                match read {
+                    Ok(0) | Err(_) => {
+                        is_reading = false;
+                        driver.last_line();
+                        // An agent that closed its stdout has nothing left to say.
+                        driver.stop_writer = None;
+                        life.end(Haste::AfterGrace);
+                    }
+                    Ok(_) => driver.read(&chunk),
+                }
+                chunk.clear();
+            }
+            status = &mut ended, if exit.is_none() => {
+                drained_by = Instant::now() + limits.drain_timeout;
+                exit = Some(status);
+            }
+            () = sleep_until(drained_by), if exit.is_some() => is_reading = false,
+        }
+    }
+}
+
+impl Driver {
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Prompt { id, content, room, sent } => {
+                let outcome = self.protocol.prompt(id, content).map(|frame| {
+                    let (written, done) = oneshot::channel();
+                    send(room, &frame, Some(written));
+                    done
+                });
+                // A host that stopped waiting finds the prompt in the events.
+                let _ = sent.send(outcome);
+            }
+            Command::Control { ticket, subtype, body, room, answer } => {
+                self.answers.insert(ticket, answer);
+                if let Some(frame) = self.protocol.control(ticket, &subtype, body) {
+                    send(room, &frame, None);
+                }
+            }
+            Command::Abandon(ticket) => {
+                self.protocol.abandon(ticket);
+                self.answers.remove(&ticket);
+            }
+            Command::Answer { request_id, answer, room } => {
+                self.asking.remove(&request_id);
+                if let Some(frame) = self.protocol.answer(&request_id, answer) {
+                    send(room, &frame, None);
+                }
+            }
+            Command::CloseStdin => self.stop_writer = None,
+        }
+        self.act(0);
+    }
+
+    fn read(&mut self, chunk: &[u8]) {
+        let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
+        splitter.push(chunk, |piece| self.piece(&piece));
+        self.splitter = splitter;
+    }
+
+    fn last_line(&mut self) {
+        let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
+        splitter.end(|piece| self.piece(&piece));
+    }
+
+    fn piece(&mut self, piece: &Piece<'_>) {
+        let bytes = match piece {
+            Piece::Line(line) => {
+                match wire::read_line(line) {
+                    Ok(frame) => self.protocol.frame(frame),
+                    Err(reason) => self.protocol.skipped(reason, line.len() as u64),
+                }
+                line.len()
+            }
+            Piece::Oversized { bytes } => {
+                self.protocol.skipped(SkipReason::Oversized, *bytes);
+                0
+            }
+        };
+        self.act(bytes);
+    }
+
+    /// Does what the state machine wants done; `bytes` is the length of the line that led to it.
+    fn act(&mut self, bytes: usize) {
+        for output in self.protocol.take_outputs() {
+            match output {
+                Output::Deliver(event) => self.events.put(event, bytes),
+                Output::Dispatch(request) => self.ask(request),
+                Output::Abort { request_id } => {
+                    if let Some(asking) = self.asking.remove(&request_id) {
+                        asking.abort();
+                    }
+                }
+                Output::Settle { ticket, answer } => {
+                    if let Some(waiting) = self.answers.remove(&ticket) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = waiting.send(answer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        let Request { request_id, kind } = request;
+        let (seams, lines) = (Arc::clone(&self.seams), self.lines.clone());
+        let commands = self.commands_back.clone();
+        let asking = task::spawn({
+            let request_id = request_id.clone();
+            async move {
+                let answer = seams.answer(kind).await;
+                let Ok(room) = lines.reserve_owned().await else {
+                    return;
+                };
+                if let Some(commands) = commands.upgrade() {
+                    // A driver that is gone has no use for the answer.
+                    let _ = commands.send(Command::Answer { request_id, answer, room });
+                }
+            }
+        });
+        self.asking.insert(request_id, asking.abort_handle());
+    }
+
+    fn end(&mut self, exit: Exit, said: &watch::Sender<Option<Arc<Said>>>) {
+        let last = self.protocol.ended(exit);
+        said.send_replace(Some(last));
+        self.act(0);
+    }
+}
+
+impl Drop for Driver {
+    /// A driver that goes down with its runtime takes the open questions along.
+    fn drop(&mut self) {
+        for asking in self.asking.values() {
+            asking.abort();
+        }
+    }
+}
+
+fn send(room: Room, frame: &Value, written: Option<oneshot::Sender<()>>) {
+    let bytes = wire::write_line(frame);
+    room.send(Line { bytes, written });
+}

@@ -1,0 +1,144 @@
+//! Errors of this crate: each carries what the agent said, never a bare exit code.
+
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+
+use semver::Version;
+use uuid::Uuid;
+
+use crate::turn_result::TurnResult;
+
+/// How the agent's process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, when it exited by itself.
+    pub code: Option<i32>,
+    /// Signal number, when a signal ended it.
+    pub signal: Option<i32>,
+    /// The last bytes of stderr, at most `Limits::stderr_bytes_max`.
+    pub stderr_tail: String,
+    /// Processes the agent left behind that had to be killed.
+    pub swept: usize,
+}
+
+/// Everything known about an agent that is gone.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// How the process ended.
+    pub exit: Exit,
+    /// The last result with `is_error: true`, which is the best reason there is.
+    pub last_error_result: Option<Box<TurnResult>>,
+    /// Prompts that were written and never finished, in the order they were sent.
+    pub open_prompts: Vec<Uuid>,
+}
+
+impl Said {
+    /// The last bytes the agent wrote on stderr.
+    pub fn stderr_tail(&self) -> &str {
+        &self.exit.stderr_tail
+    }
+
+    /// The agent's own words in one text: the error result, else stderr, else the exit status.
+    pub fn words(&self) -> String {
+        let stderr = self.exit.stderr_tail.trim();
+        match self.last_error_result.as_deref().and_then(TurnResult::words) {
+            Some(words) => words,
+            None if !stderr.is_empty() => stderr.to_owned(),
+            None => self.exit.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exit code {code}"),
+            (None, Some(signal)) => write!(f, "signal {signal}"),
+            (None, None) => f.write_str("an unknown exit status"),
+        }
+    }
+}
+
+/// What can go wrong between this process and an agent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no file to run: install the CLI or correct the path.
+    #[error("find the agent CLI at {}", path.display())]
+    CliNotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The operating system refused to start it.
+    #[error("start {}", program.display())]
+    Spawn {
+        /// What was to be started.
+        program: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// It ended instead of answering `initialize`: a wrong flag, an unknown session, a missing right.
+    #[error("start the agent, it said: {}", said.words())]
+    Startup {
+        /// Its last words.
+        said: Arc<Said>,
+    },
+    /// Its version is below what this crate was built against.
+    #[error("use agent CLI {found}, {needed} or newer is needed")]
+    CliTooOld {
+        /// What it announced, or `unknown`.
+        found: String,
+        /// The oldest version that will do.
+        needed: Version,
+    },
+    /// Hooks were registered and the CLI does not promise to stop a tool when a hook fails.
+    #[error("use agent CLI {found} with hooks, it would run a tool although its hook failed")]
+    HooksFailOpen {
+        /// What it announced.
+        found: Version,
+    },
+    /// `--version` printed something else, or nothing in time.
+    #[error("read the version of the agent CLI from {printed:?}")]
+    VersionUnreadable {
+        /// What it printed.
+        printed: String,
+    },
+    /// It did not answer `initialize` in time and was killed.
+    #[error("get an answer to initialize within {waited:?}, it said: {}", said.words())]
+    HandshakeTimeout {
+        /// How long was waited.
+        waited: Duration,
+        /// Its last words.
+        said: Arc<Said>,
+    },
+    /// The agent ended while something was still wanted of it.
+    #[error("reach the agent, it ended: {}", said.words())]
+    Exited {
+        /// Its last words.
+        said: Arc<Said>,
+    },
+    /// It refused a control request.
+    #[error("have the agent accept the request, it said: {message}")]
+    Control {
+        /// Its code, such as `unsupported_request`.
+        code: Option<String>,
+        /// Its words.
+        message: String,
+    },
+    /// It did not answer a control request in time; it may still act on it.
+    #[error("get an answer to {subtype} within {waited:?}")]
+    ControlTimeout {
+        /// The request.
+        subtype: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// This id was sent before. The agent drops such a prompt without a word, so it is refused here.
+    #[error("send prompt {id} a second time")]
+    DuplicatePrompt {
+        /// The id.
+        id: Uuid,
+    },
+    /// The agent is being closed.
+    #[error("reach an agent that is being closed")]
+    Closed,
+}

@@ -1,0 +1,148 @@
+//! Events: what a host hears from an agent, through a queue bounded in bytes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{error::Said, frame::Frame, turn_result::TurnResult, wire::SkipReason};
+
+/// What an event costs beside its line, so that countless tiny events are bounded too.
+const EVENT_OVERHEAD_BYTES: usize = 256;
+
+/// What a host hears, in the order the agent said it.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A frame.
+    Frame(Frame),
+    /// A turn ended. Several prompts may share it, and none is named when the agent woke by itself.
+    Finished {
+        /// The prompts it answers that were still open.
+        prompts: Vec<Uuid>,
+        /// The result.
+        result: TurnResult,
+    },
+    /// Prompts that end without a result.
+    Dropped {
+        /// The prompts.
+        prompts: Vec<Uuid>,
+        /// Why.
+        why: DropReason,
+    },
+    /// Something the agent wrote was passed over.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+        /// Its length; zero for a gap.
+        bytes: u64,
+    },
+    /// The host did not read in time and the queue is full: frames are lost from here on. No frame
+    /// follows; results and the exit still do.
+    Overrun {
+        /// Bytes that lay unread.
+        unread_bytes: usize,
+    },
+    /// The agent is gone. Always the last event.
+    Exited(Arc<Said>),
+}
+
+/// Why a prompt ends without a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// It was taken back before it started.
+    Cancelled,
+    /// The agent says it is over, and its result was lost or never named it.
+    ResultMissing,
+}
+
+/// The one reader of an agent's events.
+#[derive(Debug)]
+pub struct Events {
+    queue: mpsc::UnboundedReceiver<(Event, usize)>,
+    unread_bytes: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// The next event, or `None` after the last. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        let (event, bytes) = self.queue.recv().await?;
+        self.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        Some(event)
+    }
+
+    /// How much lies unread: bytes of lines, with a little for each event.
+    pub fn unread_bytes(&self) -> usize {
+        self.unread_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The writing end. Putting an event never waits, because control traffic shares the pipe with it.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    queue: mpsc::UnboundedSender<(Event, usize)>,
+    unread_bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+    is_overrun: bool,
+}
+
+/// A queue that holds events of `bytes_max` bytes of lines, or a single longer one.
+pub(crate) fn queue(bytes_max: usize) -> (EventQueue, Events) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let unread_bytes = Arc::new(AtomicUsize::new(0));
+    let events = Events { queue: receiver, unread_bytes: Arc::clone(&unread_bytes) };
+    let queue = EventQueue { queue: sender, unread_bytes, bytes_max, is_overrun: false };
+    (queue, events)
+}
+
+impl EventQueue {
+    /// Puts one event that came from a line of `bytes`.
+    pub(crate) fn put(&mut self, event: Event, line_bytes: usize) {
+        let bytes = line_bytes.saturating_add(EVENT_OVERHEAD_BYTES);
+        match event {
+            Event::Exited(_) => self.send(event, 0),
+            // After an overrun the same room again is kept for what ends prompts.
+            Event::Finished { .. } | Event::Dropped { .. } if self.is_overrun => {
+                if self.has_room(bytes, self.bytes_max.saturating_mul(2)) {
+                    self.send(event, bytes);
+                }
+            }
+            Event::Frame(_) | Event::Skipped { .. } if self.is_overrun => {}
+            Event::Frame(_)
+            | Event::Finished { .. }
+            | Event::Dropped { .. }
+            | Event::Skipped { .. }
+            | Event::Overrun { .. } => {
+                if self.has_room(bytes, self.bytes_max) {
+                    self.send(event, bytes);
+                } else {
+                    self.overrun();
+                    if !matches!(event, Event::Frame(_) | Event::Skipped { .. }) {
+                        self.put(event, line_bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, bytes: usize, bytes_max: usize) -> bool {
+        let unread = self.unread_bytes.load(Ordering::Relaxed);
+        unread == 0 || unread.saturating_add(bytes) <= bytes_max
+    }
+
+    fn overrun(&mut self) {
+        self.is_overrun = true;
+        let unread_bytes = self.unread_bytes.load(Ordering::Relaxed);
+        self.send(Event::Overrun { unread_bytes }, 0);
+    }
+
+    /// A host that dropped its `Events` does not want to hear; that is no failure.
+    fn send(&self, event: Event, bytes: usize) {
+        self.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.queue.send((event, bytes)).is_err() {
+            self.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The transport seam: who starts an agent, and the pipes and life that come of it.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use uuid::Uuid;
+
+use crate::{
+    error::{Error, Exit},
+    limits::Limits,
+    options::EnvMode,
+};
+
+/// Starts agents. `ProcessLauncher` starts real ones, `testing::ScriptedLauncher` pretends.
+#[async_trait]
+pub trait Launcher: Send + Sync {
+    /// Starts one agent; it has not been spoken to yet.
+    async fn launch(&self, invocation: &Invocation) -> Result<Transport, Error>;
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The CLI.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Environment, without the markers.
+    pub env: BTreeMap<String, String>,
+    /// Whether `env` is all there is.
+    pub env_mode: EnvMode,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// Marks this agent's processes.
+    pub agent_marker: Uuid,
+    /// Marks this host's processes.
+    pub host_marker: Option<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A started agent.
+pub struct Transport {
+    /// Where lines for the agent go; closing it is the first step of the end.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Where its lines come from.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// Its life.
+    pub life: Box<dyn Life>,
+}
+
+/// The life of a started agent. Dropping it must end the agent and everything it started.
+#[async_trait]
+pub trait Life: Send + Sync {
+    /// Process id, when there is a process.
+    fn pid(&self) -> Option<u32>;
+
+    /// Begins to end it, and returns at once. A later `Now` hastens an `AfterGrace`.
+    fn end(&self, haste: Haste);
+
+    /// Waits until it has ended and nothing it started is left.
+    async fn ended(&self) -> Exit;
+}
+
+/// How to end an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// Its stdin is being closed: wait, then SIGTERM, wait, then SIGKILL.
+    AfterGrace,
+    /// SIGKILL.
+    Now,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("pid", &self.life.pid()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! The sweep: finds and kills what an agent started, wherever it hides.
+//!
+//! Each tool runs in a session of its own and survives its agent, so neither the process group nor the
+//! parent is enough. A process belongs to the agent when its environment carries the mark, when it
+//! descends from one that belongs, or when it is in a session led by one that belongs.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    io, thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::{self, Pid},
+};
+use procfs::process::{ProcState, Process};
+
+/// Between two looks at processes that are dying.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// An entry of the environment.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    key: OsString,
+    value: OsString,
+}
+
+/// Processes known to belong to the agent, with those seen earlier.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashSet<Identity>);
+
+/// A process, told from a later one with the same pid by its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Identity {
+    pid: i32,
+    start_ticks: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    identity: Identity,
+    parent: i32,
+    session: i32,
+    is_marked: bool,
+}
+
+impl Mark {
+    pub(super) fn new(key: &str, value: &str) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+}
+
+/// Adds to `known` what belongs to the agent now.
+pub(super) fn remember(mark: &Mark, agent_pid: u32, known: &mut Known) -> io::Result<()> {
+    let table = read_table(mark)?;
+    let agent = i32::try_from(agent_pid).ok();
+    if let Some(row) = table.iter().find(|row| Some(row.identity.pid) == agent) {
+        known.0.insert(row.identity);
+    }
+    spread(&table, known);
+    Ok(())
+}
+
+/// Kills what belongs until nothing is left, and says how many processes that were.
+pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Result<usize> {
+    let deadline = Instant::now() + bound;
+    let mut killed: HashSet<Identity> = HashSet::new();
+    loop {
+        let table = read_table(mark)?;
+        spread(&table, known);
+        let left: Vec<Identity> =
+            table.iter().map(|row| row.identity).filter(|identity| known.0.contains(identity)).collect();
+        if left.is_empty() {
+            return Ok(killed.len());
+        }
+        if Instant::now() >= deadline {
+            let message = format!("{} processes would not die within {bound:?}", left.len());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        for identity in left {
+            if end(identity)? {
+                killed.insert(identity);
+            }
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// Marks, descent and sessions, followed until nobody is added.
+fn spread(table: &[Row], known: &mut Known) {
+    let spared = spared(table);
+    let mut belongs: HashSet<i32> = table
+        .iter()
+        .filter(|row| row.is_marked || known.0.contains(&row.identity))
+        .map(|row| row.identity.pid)
+        .collect();
+    loop {
+        let before = belongs.len();
+        for row in table {
+            if belongs.contains(&row.parent) || belongs.contains(&row.session) {
+                belongs.insert(row.identity.pid);
+            }
+        }
+        belongs.retain(|pid| !spared.contains(pid));
+        if belongs.len() == before {
+            break;
+        }
+    }
+    let belonging = table.iter().filter(|row| belongs.contains(&row.identity.pid));
+    known.0.extend(belonging.map(|row| row.identity));
+    known.0.retain(|identity| !spared.contains(&identity.pid));
+}
+
+/// This process and those above it, who may carry a mark when the host itself runs inside an agent.
+fn spared(table: &[Row]) -> HashSet<i32> {
+    let parents: HashMap<i32, i32> = table.iter().map(|row| (row.identity.pid, row.parent)).collect();
+    let mut spared = HashSet::new();
+    let mut pid = unistd::getpid().as_raw();
+    while spared.insert(pid) {
+        pid = parents.get(&pid).copied().unwrap_or_default();
+    }
+    spared
+}
+
+fn read_table(mark: &Mark) -> io::Result<Vec<Row>> {
+    let processes = procfs::process::all_processes().map_err(io::Error::other)?;
+    Ok(processes.filter_map(|process| read_row(&process.ok()?, mark)).collect())
+}
+
+/// `None` for a process that is gone or waits to be reaped.
+fn read_row(process: &Process, mark: &Mark) -> Option<Row> {
+    let stat = process.stat().ok()?;
+    if matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead)) {
+        return None;
+    }
+    // The environment of other users' processes is closed to us; those are not ours.
+    let is_marked = process.environ().is_ok_and(|environ| environ.get(&mark.key) == Some(&mark.value));
+    Some(Row {
+        identity: Identity { pid: stat.pid, start_ticks: stat.starttime },
+        parent: stat.ppid,
+        session: stat.session,
+        is_marked,
+    })
+}
+
+/// Kills exactly this process; `false` when it is gone, even if its pid is in use again.
+fn end(identity: Identity) -> io::Result<bool> {
+    let start_ticks =
+        Process::new(identity.pid).and_then(|process| process.stat()).map(|stat| stat.starttime);
+    if !start_ticks.is_ok_and(|ticks| ticks == identity.start_ticks) {
+        return Ok(false);
+    }
+    match kill(Pid::from_raw(identity.pid), Signal::SIGKILL) {
+        Ok(()) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,8 @@
+//! The real CLI against the offline model.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
+
+mod bench;
+mod endings;
+mod turns;
