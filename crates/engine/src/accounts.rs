@@ -1,0 +1,269 @@
+//! Who may come in: logins, refresh tokens that rotate, API keys, and the first admin.
+
+use crate::{
+    Error, FieldError, Result,
+    passwords::Passwords,
+    tokens::{self, Tokens},
+};
+use domain::{
+    Access, ApiKey, ApiKeyId, Caller, Clock, Credential, FamilyId, NewUser, Page, PageRequest, RefreshToken,
+    RefreshTokenId, Role, User, UserId,
+    account::Rotation,
+    ports::{Accounts, StoreError},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+/// Shortest password that is accepted, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+const API_KEY_SHOWN_CHARS: usize = 12;
+
+/// Logs people in and knows them again.
+#[derive(Debug)]
+pub struct AccountManager {
+    store: StoreHandle,
+    clock: Arc<dyn Clock>,
+    passwords: Passwords,
+    tokens: Tokens,
+    refresh_ttl: SignedDuration,
+    registration: Registration,
+}
+
+struct StoreHandle(Arc<dyn Accounts>);
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Accounts")
+    }
+}
+
+/// Whether strangers may make themselves an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Open,
+    Closed,
+}
+
+/// What a login hands out; the secrets are not kept.
+#[derive(Debug, Clone)]
+pub struct TokenPair {
+    pub access_token: String,
+    pub refresh_token: String,
+    pub expires_in_seconds: i64,
+}
+
+/// A new account, as its owner or an admin describes it.
+#[derive(Debug, Clone)]
+pub struct Registrant {
+    pub email: String,
+    pub username: Option<String>,
+    pub full_name: Option<String>,
+    pub password: String,
+}
+
+impl AccountManager {
+    /// Wires the manager up; takes as long as hashing one password.
+    pub async fn new(
+        store: Arc<dyn Accounts>,
+        clock: Arc<dyn Clock>,
+        tokens: Tokens,
+        refresh_ttl: SignedDuration,
+        registration: Registration,
+    ) -> Result<Self> {
+        let passwords = Passwords::new().await?;
+        Ok(Self { store: StoreHandle(store), clock, passwords, tokens, refresh_ttl, registration })
+    }
+
+    /// Checks e-mail and password. Unknown e-mail and wrong password are the same answer after the same time.
+    pub async fn login(&self, email: &str, password: String) -> Result<TokenPair> {
+        let found = self.store.0.login(&email.trim().to_lowercase()).await?;
+        let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+        let matches = self.passwords.verify(password, hash).await?;
+        let user = user.filter(|_| matches).ok_or(Error::Unauthenticated)?;
+        if !user.is_active {
+            return Err(Error::AccountDisabled);
+        }
+        let now = self.clock.now();
+        let (secret, token) = self.refresh_token(user.id, FamilyId::new(), now);
+        self.store.0.begin_login(&token).await?;
+        self.pair(user.id, token.family_id, secret, now)
+    }
+
+    /// Trades a refresh token for a new pair. A token presented twice ends its whole login: one of the two was a thief.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<TokenPair> {
+        let now = self.clock.now();
+        // The store keeps family and user of the old token; the ids given here only fill the type.
+        let (secret, next) = self.refresh_token(UserId::new(), FamilyId::new(), now);
+        match self.store.0.rotate(tokens::fingerprint(refresh_token), &next, now).await? {
+            Rotation::Rotated { user, family_id } => self.pair(user.id, family_id, secret, now),
+            Rotation::Reused => {
+                tracing::warn!("a refresh token was presented twice; its login is revoked");
+                Err(Error::Unauthenticated)
+            }
+            Rotation::Refused => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// The caller behind a bearer credential, checked against the store so that a revoked one ends at once.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
+        let now = self.clock.now();
+        if bearer.starts_with(tokens::API_KEY_PREFIX) {
+            let (key, user) = self
+                .store
+                .0
+                .use_api_key(tokens::fingerprint(bearer), now)
+                .await?
+                .ok_or(Error::Unauthenticated)?;
+            return Ok(caller(&user, key.access, Credential::ApiKey(key.id)));
+        }
+        let family = self.tokens.verify(bearer, now).ok_or(Error::Unauthenticated)?;
+        let user = self.store.0.login_user(family, now).await?.ok_or(Error::Unauthenticated)?;
+        Ok(caller(&user, Access::Write, Credential::Login(family)))
+    }
+
+    /// The caller's account.
+    pub async fn me(&self, caller: &Caller) -> Result<User> {
+        self.store.0.user(caller.user_id).await?.ok_or(Error::NotFound("user"))
+    }
+
+    /// Ends the credential the caller used: the login, or the API key itself.
+    pub async fn logout(&self, caller: &Caller) -> Result<()> {
+        match caller.credential {
+            Credential::Login(family) => Ok(self.store.0.revoke_login(family, self.clock.now()).await?),
+            Credential::ApiKey(_) => {
+                Err(Error::Forbidden("an API key has no login to end; delete the key instead"))
+            }
+        }
+    }
+
+    /// Ends every login of the caller. API keys stay: they are deleted by name.
+    pub async fn logout_all(&self, caller: &Caller) -> Result<()> {
+        Ok(self.store.0.revoke_logins(caller.user_id, self.clock.now()).await?)
+    }
+
+    /// Makes an API key; the secret in the answer is shown this once.
+    pub async fn create_api_key(
+        &self,
+        caller: &Caller,
+        name: String,
+        access: Access,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(ApiKey, String)> {
+        let now = self.clock.now();
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::Invalid(vec![FieldError::new(
+                "/expires_at",
+                "past",
+                "must be in the future",
+            )]));
+        }
+        let secret = tokens::new_api_key();
+        let key = ApiKey {
+            id: ApiKeyId::new(),
+            user_id: caller.user_id,
+            name,
+            prefix: secret.chars().take(API_KEY_SHOWN_CHARS).collect(),
+            secret_sha256: tokens::fingerprint(&secret),
+            access,
+            expires_at,
+            created_at: now,
+            last_used_at: None,
+        };
+        self.store.0.create_api_key(&key).await?;
+        Ok((key, secret))
+    }
+
+    /// The caller's API keys, newest first.
+    pub async fn api_keys(&self, caller: &Caller, page: &PageRequest) -> Result<Page<ApiKey>> {
+        Ok(self.store.0.api_keys(caller.user_id, page).await?)
+    }
+
+    /// Deletes one of the caller's API keys; it stops working at once.
+    pub async fn delete_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
+        let deleted = self.store.0.delete_api_key(caller.user_id, id).await?;
+        if deleted { Ok(()) } else { Err(Error::NotFound("API key")) }
+    }
+
+    /// Makes an account for a stranger, where the operator allows it.
+    pub async fn register(&self, registrant: Registrant) -> Result<User> {
+        match self.registration {
+            Registration::Open => self.add_user(registrant, Role::Member).await,
+            Registration::Closed => Err(Error::Forbidden("registration is closed on this server")),
+        }
+    }
+
+    /// On a server without users, makes the first admin. Answers with the password if it had to be generated.
+    pub async fn ensure_admin(&self, email: &str, password: Option<String>) -> Result<Option<String>> {
+        if self.store.0.any_user().await? {
+            return Ok(None);
+        }
+        let generated = password.is_none().then(tokens::random_secret);
+        let password = password.or_else(|| generated.clone()).unwrap_or_default();
+        let registrant = Registrant {
+            email: email.to_owned(),
+            username: Some("admin".to_owned()),
+            full_name: None,
+            password,
+        };
+        self.add_user(registrant, Role::Admin).await?;
+        Ok(generated)
+    }
+
+    async fn add_user(&self, registrant: Registrant, role: Role) -> Result<User> {
+        if registrant.password.chars().count() < PASSWORD_CHARS_MIN {
+            return Err(Error::Invalid(vec![FieldError::new(
+                "/password",
+                "length",
+                format!("must have at least {PASSWORD_CHARS_MIN} characters"),
+            )]));
+        }
+        let email = registrant.email.trim().to_lowercase();
+        let user = User {
+            id: UserId::new(),
+            username: registrant.username.unwrap_or_else(|| email.clone()),
+            email,
+            full_name: registrant.full_name,
+            role,
+            is_active: true,
+            created_at: self.clock.now(),
+            last_login_at: None,
+        };
+        let password_hash = self.passwords.hash(registrant.password).await?;
+        match self.store.0.create_user(&NewUser { user: user.clone(), password_hash }).await {
+            Ok(()) => Ok(user),
+            Err(StoreError::Conflict { .. }) => Err(Error::Exists("user of that e-mail or name")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn refresh_token(&self, user_id: UserId, family_id: FamilyId, now: Timestamp) -> (String, RefreshToken) {
+        let secret = tokens::new_refresh_token();
+        let token = RefreshToken {
+            id: RefreshTokenId::new(),
+            family_id,
+            user_id,
+            secret_sha256: tokens::fingerprint(&secret),
+            expires_at: now + self.refresh_ttl,
+            created_at: now,
+        };
+        (secret, token)
+    }
+
+    fn pair(
+        &self,
+        user: UserId,
+        family: FamilyId,
+        refresh_token: String,
+        now: Timestamp,
+    ) -> Result<TokenPair> {
+        Ok(TokenPair {
+            access_token: self.tokens.sign(user, family, now)?,
+            refresh_token,
+            expires_in_seconds: self.tokens.access_ttl_seconds(),
+        })
+    }
+}
+
+fn caller(user: &User, access: Access, credential: Credential) -> Caller {
+    Caller { user_id: user.id, role: user.role, access, credential }
+}

@@ -1,0 +1,156 @@
+//! From a session to the options its agent is started with.
+
+use crate::{Error, Result, settings::EngineSettings, transcript};
+use domain::{ModelEndpoint, Session, session::AgentConversation};
+use sdk_runtime::{AgentOptions, SessionStart, SystemPrompt};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// How a turn's attempt takes the conversation up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeUp {
+    /// Where it was left.
+    Continue,
+    /// As it was before this turn: an earlier attempt may have left something behind.
+    Rewind,
+}
+
+/// The conversation an attempt runs in, and the options to start its agent with.
+pub struct Launch {
+    pub conversation: AgentConversation,
+    pub options: AgentOptions,
+}
+
+/// Works out how to start the agent of a session. Makes the directories it needs.
+pub fn prepare(
+    settings: &EngineSettings,
+    session: &Session,
+    endpoint: &ModelEndpoint,
+    take_up: TakeUp,
+) -> Result<Launch> {
+    let directories = Directories::of(settings, session);
+    directories.make()?;
+    let (conversation, start) = conversation(session, take_up, &directories)?;
+    let spec = &session.spec;
+    let sdk = &spec.sdk_options;
+    let options = AgentOptions {
+        cli: settings.agent.cli.clone().unwrap_or_default(),
+        cwd: PathBuf::from(&spec.working_directory),
+        host_marker: Some(settings.agent.host_marker.clone()),
+        session: start,
+        env: environment(settings, session, endpoint, &directories),
+        model: Some(sdk.model.clone().unwrap_or_else(|| settings.defaults.model.clone())),
+        fallback_model: sdk.fallback_model.clone(),
+        system_prompt: Some(match &spec.system_prompt {
+            Some(text) => SystemPrompt::Text(text.clone()),
+            None => SystemPrompt::ClaudeCode { append: sdk.append_system_prompt.clone() },
+        }),
+        allowed_tools: spec.allowed_tools.clone(),
+        disallowed_tools: sdk.disallowed_tools.clone(),
+        tools: sdk.tools.clone(),
+        permission_mode: Some(spec.permission_mode.clone()),
+        max_turns: sdk.max_turns,
+        add_dirs: sdk.add_dirs.iter().map(PathBuf::from).collect(),
+        agents: (!sdk.agents.is_empty()).then(|| sdk.agents.clone().into()),
+        mcp_servers: (!sdk.mcp_servers.is_empty()).then(|| sdk.mcp_servers.clone().into()),
+        include_partial_messages: spec.include_partial_messages,
+        effort: sdk.effort.clone(),
+        betas: sdk.betas.clone(),
+        ..AgentOptions::default()
+    };
+    Ok(Launch { conversation, options })
+}
+
+/// The directories an agent needs besides its working directory.
+pub struct Directories {
+    config: PathBuf,
+    temporary: PathBuf,
+    own: Option<PathBuf>,
+}
+
+impl Directories {
+    /// Of this session.
+    pub fn of(settings: &EngineSettings, session: &Session) -> Self {
+        let id = session.id.to_string();
+        Self {
+            config: settings.directories.agents.join(&id),
+            temporary: settings.directories.temporary.join(short(&id)),
+            own: session.spec.owns_directory.then(|| PathBuf::from(&session.spec.working_directory)),
+        }
+    }
+
+    fn make(&self) -> Result<()> {
+        [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
+            |path| {
+                std::fs::create_dir_all(path)
+                    .map_err(|source| Error::Files { action: "create the agent's directories", source })
+            },
+        )
+    }
+
+    /// Removes everything the session has on disk, except a working directory that was there before it.
+    pub fn remove(&self) -> Result<()> {
+        [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
+            |path| match std::fs::remove_dir_all(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                other => other
+                    .map_err(|source| Error::Files { action: "remove the session's directories", source }),
+            },
+        )
+    }
+}
+
+/// The random end of a UUIDv7, which is enough to tell sessions apart in a path that must be short.
+fn short(id: &str) -> &str {
+    id.rsplit('-').next().unwrap_or(id)
+}
+
+fn conversation(
+    session: &Session,
+    take_up: TakeUp,
+    directories: &Directories,
+) -> Result<(AgentConversation, SessionStart)> {
+    let known = session.agent.unwrap_or(AgentConversation { id: session.id.0, last_entry: None });
+    let begin = |id| (AgentConversation { id, last_entry: None }, SessionStart::New { id });
+    let has_transcript = transcript::exists(&directories.config, known.id)?;
+    Ok(match (take_up, has_transcript, known.last_entry) {
+        (TakeUp::Continue, true, _) => (known, SessionStart::Resume { id: known.id, at: None, fork: None }),
+        (TakeUp::Rewind, true, Some(entry)) => {
+            (known, SessionStart::Resume { id: known.id, at: Some(entry), fork: None })
+        }
+        // Nothing was ever said in it: a fresh conversation is the same one, under an id that is surely free.
+        (TakeUp::Rewind, true, None) => begin(Uuid::new_v4()),
+        (_, false, None) => begin(known.id),
+        (_, false, Some(_)) => return Err(Error::Internal("find the conversation's transcript")),
+    })
+}
+
+fn environment(
+    settings: &EngineSettings,
+    session: &Session,
+    endpoint: &ModelEndpoint,
+    directories: &Directories,
+) -> std::collections::BTreeMap<String, String> {
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut env = settings.agent.env.clone();
+    env.extend(session.spec.sdk_options.env.clone());
+    env.extend(
+        [
+            ("ANTHROPIC_BASE_URL", endpoint.base_url.clone()),
+            ("ANTHROPIC_API_KEY", endpoint.token.clone()),
+            ("CLAUDE_CONFIG_DIR", path(&directories.config)),
+            ("HOME", path(&directories.config)),
+            ("TMPDIR", path(&directories.temporary)),
+            // Requests to the model are retried by the agent itself, which alone knows that a retry is safe.
+            ("CLAUDE_CODE_MAX_RETRIES", session.spec.max_retries.to_string()),
+            // A turn is over when its work is: subagents run inside it, where they are governed and accounted for.
+            ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1".to_owned()),
+            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".to_owned()),
+            ("DISABLE_AUTOUPDATER", "1".to_owned()),
+            ("CLAUDE_CODE_ENTRYPOINT", "sdk-rust".to_owned()),
+            ("CLAUDE_AGENT_SDK_CLIENT_APP", concat!("steward/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    env
+}

@@ -1,0 +1,365 @@
+//! One attempt at a turn: an agent, one prompt, and everything it says until its result.
+
+use crate::{
+    Error, SessionManager, agent,
+    agent::TakeUp,
+    feed::Delta,
+    live::{Hold, LiveAgent, Stop},
+    run::stopped,
+    transcribe::Transcript,
+};
+use domain::{
+    AgentScope, MessageId, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation,
+    turn::BegunTurn,
+};
+use futures::{FutureExt, future::join_all};
+use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
+use serde_json::Value;
+use std::{panic::AssertUnwindSafe, time::Duration};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, timeout_at},
+};
+use uuid::Uuid;
+
+/// How long an interrupted agent has to come to its result before it is killed.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+
+/// What an attempt needs to know.
+pub(crate) struct Attempt<'a> {
+    pub manager: &'a SessionManager,
+    pub begun: &'a BegunTurn,
+    pub take_up: TakeUp,
+    pub deadline: Instant,
+}
+
+/// How an attempt ended, and so the turn if it is not tried again.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub status: TurnStatus,
+    pub failure: Option<TurnFailure>,
+    pub message: Option<String>,
+    pub answer: Option<String>,
+    pub answer_message_id: Option<MessageId>,
+    pub rounds: u32,
+    /// Where the conversation is now, if that is known.
+    pub conversation: Option<AgentConversation>,
+    /// Whether the turn may be begun anew: the failure may pass, and nothing was done yet.
+    pub may_retry: bool,
+}
+
+/// Whether the agent can be prompted again.
+enum Afterwards {
+    Keep,
+    Close,
+}
+
+/// Why an attempt is being cut short.
+#[derive(Clone, Copy)]
+enum Cut {
+    Stop(Stop),
+    Deadline,
+}
+
+impl Cut {
+    fn ended(self, begun: &BegunTurn) -> Ended {
+        match self {
+            Self::Stop(why) => Ended::stopped(why),
+            Self::Deadline => Ended::failed(
+                TurnFailure::AgentTimeout,
+                format!("the turn took longer than {} s", begun.session.spec.timeout_seconds),
+            ),
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Runs the attempt. Leaves the agent in the hold if it can be used again.
+    pub(crate) async fn run(&self, hold: &mut Hold) -> Ended {
+        let idle = match hold.agent.take() {
+            // It died while it had nothing to do, which is no failure of this turn.
+            Some(live) if live.agent.exited().now_or_never().is_some() => {
+                self.manager.close(live).await;
+                None
+            }
+            idle => idle,
+        };
+        let (mut live, conversation) = match idle {
+            Some(live) => {
+                let fresh = AgentConversation { id: self.begun.session.id.0, last_entry: None };
+                (live, self.begun.session.agent.unwrap_or(fresh))
+            }
+            None => match self.launch(&mut hold.stop).await {
+                Ok(launched) => launched,
+                Err(ended) => return ended,
+            },
+        };
+        let access = &self.manager.inner.model_access;
+        access.attribute(&live.token, Some(self.begun.turn_id));
+        // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
+        let conversing = AssertUnwindSafe(self.converse(&mut live, conversation, &mut hold.stop));
+        let (ended, afterwards) = conversing
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| (Ended::panicked(self.begun.turn_id), Afterwards::Close));
+        access.attribute(&live.token, None);
+        match afterwards {
+            Afterwards::Keep => hold.agent = Some(live),
+            // Closing waits until what the agent used is booked, so the turn ends with its usage complete.
+            Afterwards::Close => self.manager.close(live).await,
+        }
+        ended
+    }
+
+    async fn launch(
+        &self,
+        stop: &mut watch::Receiver<Option<Stop>>,
+    ) -> Result<(LiveAgent, AgentConversation), Ended> {
+        let inner = &self.manager.inner;
+        let session = &self.begun.session;
+        let endpoint =
+            inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
+        let started = async {
+            let launch =
+                agent::prepare(&inner.settings, session, &endpoint, self.take_up).map_err(not_prepared)?;
+            tokio::select! {
+                started = Agent::start(inner.launcher.as_ref(), launch.options) => {
+                    let (agent, events) = started.map_err(|error| not_started(&error))?;
+                    Ok((LiveAgent { agent, events, token: endpoint.token.clone() }, launch.conversation))
+                }
+                why = stopped(stop) => Err(Ended::stopped(why)),
+                () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),
+            }
+        };
+        let started = AssertUnwindSafe(started).catch_unwind().await;
+        match started.unwrap_or_else(|_| Err(Ended::panicked(self.begun.turn_id))) {
+            Ok(launched) => {
+                // Refused only if the session was paused or ended meanwhile, and then the stop is on its way.
+                if let Err(error) = self.manager.move_to(session.id, SessionStatus::Processing).await {
+                    tracing::debug!(session_id = %session.id, %error, "the session moved on while its agent started");
+                }
+                Ok(launched)
+            }
+            Err(ended) => {
+                inner.model_access.revoke(&endpoint.token).await;
+                Err(ended)
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        live: &mut LiveAgent,
+        before: AgentConversation,
+        stop: &mut watch::Receiver<Option<Stop>>,
+    ) -> (Ended, Afterwards) {
+        let prompt_id = Uuid::new_v4();
+        let mut seen = Transcript::default();
+        let sent = tokio::select! {
+            biased;
+            sent = live.agent.prompt_with_id(prompt_id, content(&self.begun.prompt)) => sent,
+            // An agent that does not read its pipe reads no interrupt either.
+            cut = self.overdue(stop) => {
+                live.agent.kill().await;
+                return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
+            }
+        };
+        if let Err(error) = sent {
+            let ended = Ended::failed(TurnFailure::AgentFailed, error.to_string());
+            return (ended.in_conversation(before).retryable(), Afterwards::Close);
+        }
+        let mut cut: Option<Cut> = None;
+        let mut limit = self.deadline;
+        let mut interrupts = vec![];
+        let died = loop {
+            let event = tokio::select! {
+                biased;
+                why = stopped(stop), if !matches!(cut, Some(Cut::Stop(_))) => {
+                    cut = Some(Cut::Stop(why));
+                    limit = Instant::now() + INTERRUPT_GRACE;
+                    interrupts.push(self.interrupt(&live.agent));
+                    continue;
+                }
+                () = tokio::time::sleep_until(limit) => match cut {
+                    None => {
+                        cut = Some(Cut::Deadline);
+                        limit = Instant::now() + INTERRUPT_GRACE;
+                        interrupts.push(self.interrupt(&live.agent));
+                        continue;
+                    }
+                    Some(cut) => {
+                        live.agent.kill().await;
+                        return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
+                    }
+                },
+                event = live.events.next() => event,
+            };
+            match event {
+                Some(Event::Frame(frame)) => {
+                    if let Err(error) = self.observe(&mut seen, frame).await {
+                        live.agent.kill().await;
+                        tracing::error!(turn_id = %self.begun.turn_id, error = &error as &dyn std::error::Error,
+                            "stopped a turn that could not be recorded");
+                        let ended = Ended::failed(TurnFailure::NotRecorded, error.to_string());
+                        return (ended.in_conversation(before), Afterwards::Close);
+                    }
+                }
+                Some(Event::Finished { prompts, result }) if prompts.contains(&prompt_id) => {
+                    let (ended, afterwards) = self.finished(&seen, before, cut, &result);
+                    // An interrupt that is still on its way would hit the next turn.
+                    let is_settled = timeout_at(limit, join_all(interrupts)).await.is_ok();
+                    return (ended, if is_settled { afterwards } else { Afterwards::Close });
+                }
+                Some(Event::Dropped { prompts, why }) if prompts.contains(&prompt_id) => {
+                    let ended = match (cut, why) {
+                        (Some(cut), _) => cut.ended(self.begun),
+                        (None, DropReason::Cancelled) => Ended::stopped(Stop::Interrupt),
+                        (None, DropReason::ResultMissing) => {
+                            Ended::failed(TurnFailure::AgentFailed, "the agent never gave the turn's result")
+                        }
+                    };
+                    return (ended.in_conversation(before), Afterwards::Close);
+                }
+                Some(Event::Skipped { reason, bytes }) => {
+                    tracing::warn!(turn_id = %self.begun.turn_id, ?reason, bytes, "passed over something the agent wrote");
+                }
+                Some(Event::Overrun { unread_bytes }) => {
+                    live.agent.kill().await;
+                    let message = format!(
+                        "the agent wrote faster than it could be recorded ({unread_bytes} bytes waited)"
+                    );
+                    let ended = Ended::failed(TurnFailure::NotRecorded, message);
+                    return (ended.in_conversation(before), Afterwards::Close);
+                }
+                // The end of something that was not this turn's: an earlier one's, or a slash command's.
+                Some(Event::Finished { .. } | Event::Dropped { .. }) => {}
+                Some(Event::Exited(said)) => break Some(said),
+                None => break None,
+            }
+        };
+        let ended = match cut {
+            Some(cut) => cut.ended(self.begun),
+            None => died_ended(died.as_deref(), &seen),
+        };
+        (ended.in_conversation(before), Afterwards::Close)
+    }
+
+    async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {
+        let entries = seen.read(&frame);
+        self.manager.record(self.begun, entries).await?;
+        if let Frame::StreamEvent { parent_tool_use_id, mut raw } = frame {
+            let event = raw.get_mut("event").map(Value::take).unwrap_or_default();
+            let delta = Delta { turn_id: self.begun.turn_id, parent_tool_use_id, event };
+            self.manager.inner.feed.publish_delta(self.begun.session.id, delta);
+        }
+        Ok(())
+    }
+
+    fn finished(
+        &self,
+        seen: &Transcript,
+        before: AgentConversation,
+        cut: Option<Cut>,
+        result: &TurnResult,
+    ) -> (Ended, Afterwards) {
+        let id = seen.new_conversation.or_else(|| result.session_id.parse().ok()).unwrap_or(before.id);
+        let last_entry =
+            if id == before.id { seen.last_entry.or(before.last_entry) } else { seen.last_entry };
+        let words = || result.words().unwrap_or_else(|| format!("the agent reported {}", result.subtype));
+        let ended = match (result.outcome(), cut) {
+            (Outcome::Completed | Outcome::HookStopped | Outcome::ToolDeferred | Outcome::Refused, _) => {
+                Ended {
+                    status: TurnStatus::Completed,
+                    failure: None,
+                    message: None,
+                    answer: result.text.clone(),
+                    ..Ended::failed(TurnFailure::AgentFailed, "")
+                }
+            }
+            (_, Some(cut)) => cut.ended(self.begun),
+            (Outcome::Interrupted, None) => Ended::stopped(Stop::Interrupt),
+            // The agent has already retried what may be retried.
+            (Outcome::ApiError { .. }, None) => Ended::failed(TurnFailure::ModelFailed, words()),
+            (Outcome::MaxTurns, None) => Ended::failed(TurnFailure::MaxTurnsReached, words()),
+            (Outcome::BudgetExhausted | Outcome::Failed, None) => {
+                Ended::failed(TurnFailure::AgentFailed, words())
+            }
+        };
+        let afterwards = match cut {
+            Some(Cut::Stop(Stop::Terminate | Stop::Shutdown)) => Afterwards::Close,
+            Some(Cut::Stop(Stop::Interrupt) | Cut::Deadline) | None => Afterwards::Keep,
+        };
+        let ended = Ended {
+            answer_message_id: seen.answer_message_id,
+            rounds: u32::try_from(result.num_turns).unwrap_or(u32::MAX),
+            ..ended
+        };
+        (ended.in_conversation(AgentConversation { id, last_entry }), afterwards)
+    }
+
+    /// Waits until the turn is to be cut short and the grace period has passed as well.
+    async fn overdue(&self, stop: &mut watch::Receiver<Option<Stop>>) -> Cut {
+        let cut = tokio::select! {
+            why = stopped(stop) => Cut::Stop(why),
+            () = tokio::time::sleep_until(self.deadline) => Cut::Deadline,
+        };
+        tokio::time::sleep(INTERRUPT_GRACE).await;
+        cut
+    }
+
+    /// Asks the agent to stop without waiting for its answer: its result is what counts, and the caller reads on.
+    /// What is returned ends when the agent has answered or never will.
+    fn interrupt(&self, agent: &Agent) -> oneshot::Receiver<()> {
+        let agent = agent.clone();
+        let (answered, answer) = oneshot::channel();
+        self.manager.spawn(async move {
+            if let Err(error) = agent.interrupt(Queued::Cancel).await {
+                tracing::debug!(%error, "an interrupt was not answered");
+            }
+            drop(answered);
+        });
+        answer
+    }
+}
+
+fn content(prompt: &Value) -> PromptContent {
+    match prompt {
+        Value::String(text) => PromptContent::Text(text.clone()),
+        blocks => PromptContent::Blocks(blocks.clone()),
+    }
+}
+
+fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
+    let words = said.map_or_else(|| "it said nothing".to_owned(), Said::words);
+    let ended = Ended::failed(
+        TurnFailure::AgentFailed,
+        format!("the agent ended in the middle of the turn: {words}"),
+    );
+    if seen.called_tools { ended } else { ended.retryable() }
+}
+
+fn not_prepared(error: Error) -> Ended {
+    let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}{source}"))
+}
+
+fn not_started(error: &sdk_runtime::Error) -> Ended {
+    use sdk_runtime::Error as E;
+    let message = format!("could not {error}");
+    match error {
+        E::CliNotFound { .. }
+        | E::CliTooOld { .. }
+        | E::HooksFailOpen { .. }
+        | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
+        // It said why it will not start, and would say it again.
+        E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
+        E::Spawn { .. }
+        | E::Startup { .. }
+        | E::HandshakeTimeout { .. }
+        | E::Exited { .. }
+        | E::Control { .. }
+        | E::ControlTimeout { .. }
+        | E::DuplicatePrompt { .. }
+        | E::Closed => Ended::failed(TurnFailure::AgentFailed, message).retryable(),
+    }
+}

@@ -1,0 +1,162 @@
+//! A session as it was asked for, and the checks that make it one.
+
+use crate::{Error, FieldError, Result, settings::EngineSettings, workdir};
+use domain::{
+    Counters, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
+    spec::{EFFORTS, PERMISSION_MODES, may_set_env},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// What a caller wants of a new session; what is `None` gets its default.
+#[derive(Debug, Clone, Default)]
+pub struct SessionDraft {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub mode: Option<SessionMode>,
+    pub working_directory: Option<String>,
+    pub allowed_tools: Vec<String>,
+    pub system_prompt: Option<String>,
+    pub sdk_options: SdkOptions,
+    pub metadata: Option<Value>,
+    pub parent_session_id: Option<SessionId>,
+    pub fork_at_message: Option<u64>,
+    pub include_partial_messages: bool,
+    pub max_retries: Option<u32>,
+    pub retry_delay_ms: Option<u64>,
+    pub timeout_seconds: Option<u32>,
+    pub hooks_enabled: Vec<String>,
+    pub permission_mode: Option<String>,
+    pub custom_policies: Vec<String>,
+    /// Text as a string, or content blocks as an array.
+    pub initial_message: Option<Value>,
+}
+
+impl SessionDraft {
+    /// The session, and the message it starts on. Makes its working directory.
+    pub(crate) fn into_session(
+        mut self,
+        settings: &EngineSettings,
+        user_id: UserId,
+        now: Timestamp,
+    ) -> Result<(Session, Option<Value>)> {
+        let id = SessionId::new();
+        let mode = self.mode.unwrap_or(SessionMode::Interactive);
+        let defaults = &settings.defaults;
+        let permission_mode =
+            self.permission_mode.clone().unwrap_or_else(|| defaults.permission_mode.clone());
+        let mut faults = self.faults(mode, &permission_mode);
+        let home = workdir::home(settings, user_id);
+        for (index, dir) in self.sdk_options.add_dirs.iter_mut().enumerate() {
+            let pointer = format!("/sdk_options/add_dirs/{index}");
+            match workdir::check(&settings.directories, &home, dir, &pointer) {
+                Ok(path) => *dir = path.display().to_string(),
+                Err(Error::Invalid(more)) => faults.extend(more),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(asked) = &self.working_directory
+            && !faults.is_empty()
+            && let Err(Error::Invalid(more)) =
+                workdir::check(&settings.directories, &home, asked, "/working_directory")
+        {
+            faults.extend(more);
+        }
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let directory =
+            workdir::prepare(&settings.directories, user_id, id, self.working_directory.as_deref())?;
+        let retry_delay_ms = self
+            .retry_delay_ms
+            .unwrap_or_else(|| u64::try_from(defaults.retry_delay.as_millis()).unwrap_or(u64::MAX));
+        let spec = SessionSpec {
+            working_directory: directory.path.display().to_string(),
+            owns_directory: directory.is_own,
+            allowed_tools: self.allowed_tools,
+            system_prompt: self.system_prompt,
+            sdk_options: self.sdk_options,
+            include_partial_messages: self.include_partial_messages,
+            max_retries: self.max_retries.unwrap_or(defaults.max_retries),
+            retry_delay_ms,
+            timeout_seconds: self.timeout_seconds.unwrap_or(defaults.timeout_seconds),
+            hooks_enabled: self.hooks_enabled,
+            permission_mode,
+            custom_policies: self.custom_policies,
+        };
+        let session = Session {
+            id,
+            user_id,
+            name: self.name,
+            description: self.description,
+            mode,
+            status: SessionStatus::Created,
+            spec,
+            metadata: self.metadata.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            parent_session_id: None,
+            fork_at_message: None,
+            current_turn_id: None,
+            agent: None,
+            counters: Counters::default(),
+            error_message: None,
+            created_at: now,
+            updated_at: now,
+            started_at: None,
+            completed_at: None,
+        };
+        Ok((session, self.initial_message))
+    }
+
+    /// Everything that is wrong, at once. What this version does not enforce it refuses, because a rule that is
+    /// accepted and not applied is worse than none.
+    fn faults(&self, mode: SessionMode, permission_mode: &str) -> Vec<FieldError> {
+        let mut faults = vec![];
+        let mut fault =
+            |pointer: &str, code, message: String| faults.push(FieldError::new(pointer, code, message));
+        match mode {
+            SessionMode::Forked => {
+                fault("/mode", "unsupported", "forking is not available in this version".to_owned());
+            }
+            SessionMode::Background if self.initial_message.is_none() => {
+                fault(
+                    "/initial_message",
+                    "required",
+                    "a background session needs a message to work on".to_owned(),
+                );
+            }
+            SessionMode::Background | SessionMode::Interactive => {}
+        }
+        if mode != SessionMode::Forked && self.parent_session_id.is_some() {
+            fault("/parent_session_id", "unsupported", "is only for forked sessions".to_owned());
+        }
+        if mode != SessionMode::Forked && self.fork_at_message.is_some() {
+            fault("/fork_at_message", "unsupported", "is only for forked sessions".to_owned());
+        }
+        if !PERMISSION_MODES.contains(&permission_mode) {
+            fault("/permission_mode", "enum", format!("must be one of {}", PERMISSION_MODES.join(", ")));
+        }
+        if let Some(effort) = &self.sdk_options.effort
+            && !EFFORTS.contains(&effort.as_str())
+        {
+            fault("/sdk_options/effort", "enum", format!("must be one of {}", EFFORTS.join(", ")));
+        }
+        if self.system_prompt.is_some() && self.sdk_options.append_system_prompt.is_some() {
+            let message = "is added to the built-in prompt, which `system_prompt` replaces".to_owned();
+            fault("/sdk_options/append_system_prompt", "conflict", message);
+        }
+        for name in self.sdk_options.env.keys().filter(|name| !may_set_env(name)) {
+            fault(&format!("/sdk_options/env/{name}"), "forbidden", "may not be set for an agent".to_owned());
+        }
+        if let Some(name) = self.hooks_enabled.first() {
+            fault("/hooks_enabled/0", "unknown", format!("there is no hook named {name:?} on this server"));
+        }
+        if let Some(name) = self.custom_policies.first() {
+            fault(
+                "/custom_policies/0",
+                "unknown",
+                format!("there is no policy named {name:?} on this server"),
+            );
+        }
+        faults
+    }
+}

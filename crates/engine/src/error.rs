@@ -1,0 +1,73 @@
+//! What a use case answers when it does not succeed, named for what the caller can do.
+
+use domain::{SessionStatus, TurnFailure, TurnId, ports::StoreError};
+
+/// One field of a request that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer into the request.
+    pub pointer: String,
+    /// Stable word for the rule that was broken.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl FieldError {
+    /// A broken rule at `pointer`.
+    pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, message: message.into() }
+    }
+}
+
+/// Why a use case did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not there, or it is somebody else's.
+    #[error("find the {0}")]
+    NotFound(&'static str),
+    /// The session is in a state that does not allow this; ask again when it has changed.
+    #[error("do this while the session is {}", .0.as_str())]
+    WrongState(SessionStatus),
+    /// Something of that name exists already.
+    #[error("create a second {0}")]
+    Exists(&'static str),
+    /// Correct these fields.
+    #[error("accept {} field(s)", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// Log in (again).
+    #[error("recognise the credentials")]
+    Unauthenticated,
+    /// The account is disabled.
+    #[error("admit a disabled account")]
+    AccountDisabled,
+    /// The caller may not do this at all.
+    #[error("allow this: {0}")]
+    Forbidden(&'static str),
+    /// Every slot for running agents is taken; try again in so many seconds.
+    #[error("find a free slot for an agent ({limit} are running)")]
+    NoSlot { limit: usize, retry_after_seconds: u64 },
+    /// As many prompts as may wait are waiting.
+    #[error("queue more than {limit} prompts")]
+    QueueFull { limit: u32, retry_after_seconds: u64 },
+    /// There is no usable agent on this machine; the text says what to do.
+    #[error("start an agent: {0}")]
+    AgentUnavailable(String),
+    /// The server is ending; another one, or this one later, will take the request.
+    #[error("begin new work while shutting down")]
+    ShuttingDown,
+    /// The turn ran and failed; its record says the rest.
+    #[error("complete turn {turn_id}: {message}")]
+    TurnFailed { turn_id: TurnId, failure: TurnFailure, message: String },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of the session could not be read or written.
+    #[error("{action}")]
+    Files { action: &'static str, source: std::io::Error },
+    /// A part of the server did not keep its promise; nothing the caller can do.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+/// Shorthand for what use cases answer.
+pub type Result<T> = std::result::Result<T, Error>;

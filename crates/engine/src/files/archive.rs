@@ -1,0 +1,94 @@
+//! A directory as a gzipped tar archive, streamed with bounded memory.
+
+use super::{FileKind, Opened, walk};
+use bytes::Bytes;
+use cap_std::fs::{Dir, MetadataExt, PermissionsExt};
+use flate2::{Compression, write::GzEncoder};
+use futures::{Stream, stream};
+use std::{
+    io::{self, BufWriter, Read, Write},
+    pin::Pin,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::task::TaskTracker;
+
+/// Bytes given on at a time, and how many such pieces may wait for a slow reader.
+const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNKS_WAITING_MAX: usize = 4;
+
+/// The bytes of an archive in the making; an error ends it.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// Starts archiving; it stops by itself when the stream is dropped.
+pub(super) fn stream(tasks: &TaskTracker, runtime: &Handle, root: Dir) -> ByteStream {
+    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let work = move || {
+        if let Err(error) = write(&root, ChannelWriter(sender.clone())) {
+            // The reader learns of it by the error in place of an end; if it is gone already, nobody needs to.
+            let _ = sender.blocking_send(Err(error));
+        }
+    };
+    tasks.spawn_blocking_on(work, runtime);
+    Box::pin(stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
+}
+
+fn write(root: &Dir, out: ChannelWriter) -> io::Result<()> {
+    let gzip = GzEncoder::new(BufWriter::with_capacity(CHUNK_BYTES, out), Compression::default());
+    let mut tar = tar::Builder::new(gzip);
+    walk(root, &mut |entry, opened| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(opened.metadata.permissions().mode());
+        header.set_mtime(u64::try_from(opened.metadata.mtime()).unwrap_or_default());
+        match entry.kind {
+            FileKind::File => append_file(&mut tar, &mut header, &entry.path, &opened)?,
+            FileKind::Directory => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_size(0);
+                tar.append_data(&mut header, format!("{}/", entry.path), io::empty())?;
+            }
+            FileKind::Symlink => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                tar.append_link(&mut header, &entry.path, opened.link()?)?;
+            }
+            // A socket or a pipe has no content to take along.
+            FileKind::Other => {}
+        }
+        Ok(true)
+    })?;
+    tar.into_inner()?.finish()?.flush()
+}
+
+fn append_file(
+    tar: &mut tar::Builder<impl Write>,
+    header: &mut tar::Header,
+    path: &str,
+    opened: &Opened<'_>,
+) -> io::Result<()> {
+    let file = match opened.file() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let size = file.metadata()?.len();
+    header.set_size(size);
+    // The header promised this many bytes; a file that shrinks meanwhile is filled up, one that grows is cut.
+    let content = file.take(size).chain(io::repeat(0)).take(size);
+    tar.append_data(header, path, content)
+}
+
+struct ChannelWriter(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for ChannelWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! What nobody asks for and must happen: taking up after a crash, closing idle agents, ending with the server.
+//!
+//! Everything here looks at the state and not at what led to it, so doing it twice does nothing twice.
+
+use crate::{Result, SessionManager, live::Stop};
+use domain::{SessionMode, SessionStatus, Turn, TurnEnd, TurnFailure, TurnStatus};
+use jiff::SignedDuration;
+use std::{sync::PoisonError, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often housekeeping looks round.
+const ROUND_INTERVAL: Duration = Duration::from_secs(5);
+/// A running turn that this process does not run is somebody's loss only after this long: it may just be beginning.
+const ORPHAN_AGE: SignedDuration = SignedDuration::from_secs(60);
+/// How long interrupted turns have to end at shutdown, after the grace period.
+const INTERRUPT_WAIT: Duration = Duration::from_secs(15);
+
+impl SessionManager {
+    /// Takes up after a previous life of this server: its open turns are closed as interrupted, its queues go on.
+    /// Call it once, before the first request, when no process of that life is left.
+    pub async fn recover(&self) -> Result<usize> {
+        let turns = self.inner.stores.turns.running().await?;
+        for turn in &turns {
+            self.end_orphan(turn).await?;
+        }
+        self.run_queues().await?;
+        Ok(turns.len())
+    }
+
+    /// Keeps house until cancelled.
+    pub async fn keep_house(&self, cancelled: CancellationToken) {
+        let mut ticks = tokio::time::interval(ROUND_INTERVAL.min(self.inner.settings.limits.idle_timeout));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while cancelled.run_until_cancelled(ticks.tick()).await.is_some() {
+            for agent in self.inner.live.dismiss_idle(self.inner.settings.limits.idle_timeout) {
+                self.close_later(agent);
+            }
+            if let Err(error) = self.round().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "housekeeping could not finish a round"
+                );
+            }
+        }
+    }
+
+    /// Ends: no new work, running turns get `grace` to finish, then they are interrupted; then agents are closed.
+    pub async fn shut_down(&self, grace: Duration) {
+        self.inner.draining.cancel();
+        let idle = Duration::ZERO;
+        for agent in self.inner.live.dismiss_idle(idle) {
+            self.close_later(agent);
+        }
+        self.inner.tasks.close();
+        if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
+            self.inner.live.stop_all(Stop::Shutdown);
+            if tokio::time::timeout(INTERRUPT_WAIT, self.inner.tasks.wait()).await.is_err() {
+                tracing::error!("some turns did not end in time");
+            }
+        }
+        for agent in self.inner.live.dismiss_idle(idle) {
+            self.close(agent).await;
+        }
+        self.inner.feed.close();
+    }
+
+    /// How many agents run or are being started.
+    #[must_use]
+    pub fn live_agents(&self) -> usize {
+        self.inner.live.count()
+    }
+
+    async fn round(&self) -> Result<()> {
+        let now = self.inner.clock.now();
+        for turn in self.inner.stores.turns.running().await? {
+            let is_ours =
+                self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&turn.id);
+            let is_old = turn.started_at.is_none_or(|started| now.duration_since(started) > ORPHAN_AGE);
+            if !is_ours && is_old {
+                self.end_orphan(&turn).await?;
+            }
+        }
+        self.run_queues().await
+    }
+
+    async fn run_queues(&self) -> Result<()> {
+        for session in self.inner.stores.turns.sessions_with_queue().await? {
+            self.run_queued_later(session);
+        }
+        Ok(())
+    }
+
+    async fn end_orphan(&self, turn: &Turn) -> Result<()> {
+        let session = self.load(domain::Scope::All, turn.session_id).await?;
+        let session_status = match session.mode {
+            SessionMode::Interactive | SessionMode::Forked => SessionStatus::Active,
+            SessionMode::Background => SessionStatus::Failed,
+        };
+        let end = TurnEnd {
+            status: TurnStatus::Interrupted,
+            answer: None,
+            answer_message_id: None,
+            failure: Some(TurnFailure::ServerStopped),
+            error_message: Some("the server stopped while the turn ran".to_owned()),
+            rounds: 0,
+            retries: 0,
+            session_status,
+            agent: None,
+            at: self.inner.clock.now(),
+        };
+        let events = self.inner.stores.turns.end(turn.id, &end).await?;
+        self.inner.feed.publish(events);
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! Which sessions have an agent process now, who holds it, and how many there may be.
+
+use crate::{Error, Result};
+use domain::{SessionId, SessionMode};
+use sdk_runtime::{Agent, Events};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+/// What a caller without a slot is told to wait.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// A running agent and the stream of what it says. Whoever owns this value alone talks to the agent.
+#[derive(Debug)]
+pub struct LiveAgent {
+    pub agent: Agent,
+    pub events: Events,
+    /// The agent's own credential at the gateway.
+    pub token: String,
+}
+
+/// Why a running turn is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A person interrupted it or set the session aside; the agent stays.
+    Interrupt,
+    /// The session ends, and its agent with it.
+    Terminate,
+    /// The server ends.
+    Shutdown,
+}
+
+/// Every live agent of this server.
+#[derive(Debug)]
+pub struct LiveAgents {
+    seats: Mutex<HashMap<SessionId, Seat>>,
+    interactive_max: usize,
+    background_max: usize,
+}
+
+#[derive(Debug)]
+struct Seat {
+    pool: Pool,
+    state: SeatState,
+    /// The agent was started with settings that have changed since: it is for no turn after the running one.
+    is_outdated: bool,
+}
+
+#[derive(Debug)]
+enum SeatState {
+    /// A turn runs.
+    Taken(watch::Sender<Option<Stop>>),
+    /// The agent waits for the next prompt.
+    Idle { agent: Box<LiveAgent>, since: Instant },
+}
+
+/// Interactive and background sessions are counted apart, so that neither crowds the other out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    Interactive,
+    Background,
+}
+
+impl From<SessionMode> for Pool {
+    fn from(mode: SessionMode) -> Self {
+        match mode {
+            SessionMode::Interactive | SessionMode::Forked => Self::Interactive,
+            SessionMode::Background => Self::Background,
+        }
+    }
+}
+
+/// The right to run a session's turn; given back when dropped.
+#[derive(Debug)]
+pub struct Hold {
+    live: Arc<LiveAgents>,
+    session: SessionId,
+    /// The agent, if one is running.
+    pub agent: Option<LiveAgent>,
+    /// Changes when the turn is asked to stop.
+    pub stop: watch::Receiver<Option<Stop>>,
+}
+
+/// What came of asking for a session's seat.
+#[derive(Debug)]
+pub enum Taken {
+    Held(Hold),
+    /// Its turn runs already.
+    Busy,
+}
+
+/// An agent that lost its seat and has to be closed by whoever got this.
+pub type Evicted = LiveAgent;
+
+impl LiveAgents {
+    /// Room for so many agents of each kind.
+    #[must_use]
+    pub fn new(interactive_max: usize, background_max: usize) -> Arc<Self> {
+        Arc::new(Self { seats: Mutex::default(), interactive_max, background_max })
+    }
+
+    /// Takes the session's seat, its idle agent with it unless that is outdated and has to be closed. With all seats of its kind taken, the agent that has been
+    /// idle longest makes room and has to be closed; if none is idle there is no slot.
+    pub fn take(self: &Arc<Self>, session: SessionId, mode: SessionMode) -> Result<(Taken, Option<Evicted>)> {
+        let pool = Pool::from(mode);
+        let mut seats = self.seats();
+        let (sender, stop) = watch::channel(None);
+        let hold = |agent| Hold { live: Arc::clone(self), session, agent, stop };
+        if let Some(seat) = seats.get_mut(&session) {
+            return match std::mem::replace(&mut seat.state, SeatState::Taken(sender)) {
+                SeatState::Idle { agent, .. } if std::mem::take(&mut seat.is_outdated) => {
+                    Ok((Taken::Held(hold(None)), Some(*agent)))
+                }
+                SeatState::Idle { agent, .. } => Ok((Taken::Held(hold(Some(*agent))), None)),
+                taken @ SeatState::Taken(_) => {
+                    seat.state = taken;
+                    Ok((Taken::Busy, None))
+                }
+            };
+        }
+        let limit = match pool {
+            Pool::Interactive => self.interactive_max,
+            Pool::Background => self.background_max,
+        };
+        let mut evicted = None;
+        if seats.values().filter(|seat| seat.pool == pool).count() >= limit {
+            let longest_idle = seats
+                .iter()
+                .filter(|(_, seat)| seat.pool == pool)
+                .filter_map(|(id, seat)| match seat.state {
+                    SeatState::Idle { since, .. } => Some((since, *id)),
+                    SeatState::Taken(_) => None,
+                })
+                .min()
+                .map(|(_, id)| id);
+            let freed = longest_idle.and_then(|id| seats.remove(&id));
+            match freed.map(|seat| seat.state) {
+                Some(SeatState::Idle { agent, .. }) => evicted = Some(*agent),
+                Some(SeatState::Taken(_)) | None => {
+                    return Err(Error::NoSlot { limit, retry_after_seconds: RETRY_AFTER_SECONDS });
+                }
+            }
+        }
+        seats.insert(session, Seat { pool, state: SeatState::Taken(sender), is_outdated: false });
+        Ok((Taken::Held(hold(None)), evicted))
+    }
+
+    /// Asks the session's running turn to stop; false if none runs here.
+    pub fn stop(&self, session: SessionId, why: Stop) -> bool {
+        match self.seats().get(&session).map(|seat| &seat.state) {
+            Some(SeatState::Taken(sender)) => sender.send(Some(why)).is_ok(),
+            Some(SeatState::Idle { .. }) | None => false,
+        }
+    }
+
+    /// Asks every running turn to stop.
+    pub fn stop_all(&self, why: Stop) {
+        for seat in self.seats().values() {
+            if let SeatState::Taken(sender) = &seat.state {
+                sender.send_replace(Some(why));
+            }
+        }
+    }
+
+    /// Takes away the session's idle agent, to be closed.
+    pub fn dismiss(&self, session: SessionId) -> Option<LiveAgent> {
+        remove_idle(&mut self.seats(), session)
+    }
+
+    /// Takes away the session's idle agent, to be closed; one that is at work stays until its turn is over.
+    pub fn replace(&self, session: SessionId) -> Option<LiveAgent> {
+        let mut seats = self.seats();
+        if let Some(Seat { state: SeatState::Taken(_), is_outdated, .. }) = seats.get_mut(&session) {
+            *is_outdated = true;
+        }
+        remove_idle(&mut seats, session)
+    }
+
+    /// Takes away every agent that has been idle for `timeout`, to be closed.
+    pub fn dismiss_idle(&self, timeout: Duration) -> Vec<LiveAgent> {
+        let idle: Vec<SessionId> = self
+            .seats()
+            .iter()
+            .filter(
+                |(_, seat)| matches!(seat.state, SeatState::Idle { since, .. } if since.elapsed() >= timeout),
+            )
+            .map(|(id, _)| *id)
+            .collect();
+        idle.into_iter().filter_map(|session| self.dismiss(session)).collect()
+    }
+
+    /// How many agents run or are being started.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.seats().len()
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove_idle(seats: &mut HashMap<SessionId, Seat>, session: SessionId) -> Option<LiveAgent> {
+    let is_idle = matches!(seats.get(&session), Some(Seat { state: SeatState::Idle { .. }, .. }));
+    if !is_idle {
+        return None;
+    }
+    match seats.remove(&session)?.state {
+        SeatState::Idle { agent, .. } => Some(*agent),
+        SeatState::Taken(_) => None,
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut seats = self.live.seats();
+        match self.agent.take() {
+            Some(agent) => {
+                if let Some(seat) = seats.get_mut(&self.session) {
+                    seat.state = SeatState::Idle { agent: Box::new(agent), since: Instant::now() };
+                }
+            }
+            None => {
+                seats.remove(&self.session);
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Running a turn: attempts until one ends it, and one way out whatever happened.
+
+use crate::{
+    SessionManager,
+    agent::TakeUp,
+    attempt::{Attempt, Ended},
+    live::{Hold, Stop},
+};
+use domain::{
+    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnId, TurnStatus, session::AgentConversation,
+    turn::BegunTurn,
+};
+use futures::FutureExt;
+use rand::RngExt;
+use serde_json::json;
+use std::{panic::AssertUnwindSafe, time::Duration};
+use tokio::{sync::watch, time::Instant};
+
+/// The longest wait between two attempts, however often it was doubled.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
+/// How often ending a turn is tried while the store fails, and how long apart.
+const END_ATTEMPTS_MAX: u32 = 5;
+const END_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+impl SessionManager {
+    /// Runs a begun turn to its end. The seat is given up before the end is stored, so that whoever learns of the end
+    /// can send the next prompt at once.
+    pub(crate) async fn run(&self, mut hold: Hold, begun: BegunTurn) {
+        let attempts = AssertUnwindSafe(self.attempts(&mut hold, &begun)).catch_unwind().await;
+        let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
+        let end = self.turn_end(&begun, ended, retries);
+        drop(hold);
+        for attempt in 1..=END_ATTEMPTS_MAX {
+            match self.inner.stores.turns.end(begun.turn_id, &end).await {
+                Ok(events) => return self.inner.feed.publish(events),
+                Err(error) => {
+                    tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
+                        "could not record the end of a turn");
+                    tokio::time::sleep(END_RETRY_DELAY).await;
+                }
+            }
+        }
+        // The turn stays open in the store; housekeeping closes it once the store is back.
+    }
+
+    async fn attempts(&self, hold: &mut Hold, begun: &BegunTurn) -> (Ended, u32) {
+        let spec = &begun.session.spec;
+        let deadline = Instant::now() + Duration::from_secs(spec.timeout_seconds.into());
+        let mut retries = 0;
+        loop {
+            let take_up = if retries == 0 { TakeUp::Continue } else { TakeUp::Rewind };
+            let attempt = Attempt { manager: self, begun, take_up, deadline };
+            let ended = attempt.run(hold).await;
+            if !ended.may_retry || retries >= spec.max_retries {
+                return (ended, retries);
+            }
+            retries += 1;
+            let delay = retry_delay(spec.retry_delay_ms, retries);
+            if Instant::now() + delay >= deadline {
+                return (ended, retries - 1);
+            }
+            let entry = Entry::Retry(json!({
+                "what": "turn_retry", "attempt": retries, "max_retries": spec.max_retries,
+                "retry_delay_ms": delay.as_millis() as u64, "error": ended.message,
+            }));
+            if let Err(error) = self.record(begun, vec![entry]).await {
+                return (Ended::failed(TurnFailure::NotRecorded, error.to_string()), retries - 1);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                why = stopped(&mut hold.stop) => return (Ended::stopped(why), retries - 1),
+            }
+        }
+    }
+
+    /// Puts entries of this turn on record and tells the watchers.
+    pub(crate) async fn record(&self, begun: &BegunTurn, entries: Vec<Entry>) -> crate::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let now = self.inner.clock.now();
+        let events =
+            self.inner.stores.journal.record(begun.session.id, Some(begun.turn_id), entries, now).await?;
+        self.inner.feed.publish(events);
+        Ok(())
+    }
+
+    fn turn_end(&self, begun: &BegunTurn, ended: Ended, retries: u32) -> TurnEnd {
+        let session_status = match (begun.session.mode, ended.status) {
+            (SessionMode::Interactive | SessionMode::Forked, _) => SessionStatus::Active,
+            (SessionMode::Background, TurnStatus::Completed) => SessionStatus::Completed,
+            (SessionMode::Background, _) => SessionStatus::Failed,
+        };
+        TurnEnd {
+            status: ended.status,
+            answer: ended.answer,
+            answer_message_id: ended.answer_message_id,
+            failure: ended.failure,
+            error_message: ended.message,
+            rounds: ended.rounds,
+            retries,
+            session_status,
+            agent: ended.conversation,
+            at: self.inner.clock.now(),
+        }
+    }
+}
+
+impl Ended {
+    /// A turn that failed for good.
+    pub(crate) fn failed(failure: TurnFailure, message: impl Into<String>) -> Self {
+        Self {
+            status: TurnStatus::Failed,
+            failure: Some(failure),
+            message: Some(message.into()),
+            answer: None,
+            answer_message_id: None,
+            rounds: 0,
+            conversation: None,
+            may_retry: false,
+        }
+    }
+
+    /// A turn in which this server broke down.
+    pub(crate) fn panicked(turn_id: TurnId) -> Self {
+        tracing::error!(%turn_id, "a turn panicked");
+        Self::failed(TurnFailure::AgentFailed, "the server failed while it ran the turn")
+    }
+
+    /// A turn that was stopped on purpose.
+    pub(crate) fn stopped(why: Stop) -> Self {
+        let (failure, message) = match why {
+            Stop::Interrupt => (TurnFailure::Interrupted, "the turn was interrupted"),
+            Stop::Terminate => (TurnFailure::Interrupted, "the session was ended"),
+            Stop::Shutdown => (TurnFailure::ServerStopped, "the server was stopped"),
+        };
+        Self { status: TurnStatus::Interrupted, ..Self::failed(failure, message) }
+    }
+
+    pub(crate) fn in_conversation(self, conversation: AgentConversation) -> Self {
+        Self { conversation: Some(conversation), ..self }
+    }
+
+    pub(crate) fn retryable(self) -> Self {
+        Self { may_retry: true, ..self }
+    }
+}
+
+/// Waits until the turn is asked to stop.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| *why);
+    match why {
+        Some(why) => why,
+        // The seat is gone with its sender: nobody can ask any more.
+        None => std::future::pending().await,
+    }
+}
+
+/// The delay doubles with each retry and varies by a tenth, so that many sessions do not come back at one instant.
+fn retry_delay(base_ms: u64, retry: u32) -> Duration {
+    let doubled = base_ms.saturating_mul(1 << retry.saturating_sub(1).min(16));
+    let jitter = rand::rng().random_range(0.9..=1.1);
+    Duration::from_millis(doubled).mul_f64(jitter).min(RETRY_DELAY_MAX)
+}

@@ -1,0 +1,247 @@
+//! Sessions as people manage them: create, find, change, set aside, end.
+
+use crate::{
+    Error, FieldError, Result,
+    agent::Directories,
+    draft::SessionDraft,
+    feed::Feed,
+    live::{LiveAgent, LiveAgents, Stop},
+    settings::EngineSettings,
+};
+use domain::{
+    Caller, Clock, ModelAccess, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
+    ports::{History, Journal, Ledger, Moved, Sessions, Turns},
+    session::{SessionFilter, SessionPatch},
+    spec::PERMISSION_MODES,
+};
+use sdk_runtime::Launcher;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The stores the engine works on.
+#[derive(Clone)]
+pub struct Stores {
+    pub sessions: Arc<dyn Sessions>,
+    pub turns: Arc<dyn Turns>,
+    pub journal: Arc<dyn Journal>,
+    pub history: Arc<dyn History>,
+    pub ledger: Arc<dyn Ledger>,
+}
+
+/// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
+#[derive(Clone)]
+pub struct SessionManager {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub stores: Stores,
+    pub clock: Arc<dyn Clock>,
+    pub settings: EngineSettings,
+    pub launcher: Arc<dyn Launcher>,
+    pub model_access: Arc<dyn ModelAccess>,
+    pub feed: Feed,
+    pub live: Arc<LiveAgents>,
+    pub tasks: TaskTracker,
+    /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
+    pub runtime: Handle,
+    /// Cancelled when no new work is taken any more.
+    pub draining: CancellationToken,
+    /// Turns that run in this process, from before they begin in the store until after they ended there.
+    pub running: Mutex<HashSet<TurnId>>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
+impl std::fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionManager").field("live", &self.inner.live.count()).finish_non_exhaustive()
+    }
+}
+
+impl SessionManager {
+    /// Wires the manager up; nothing runs until it is asked to. Its tasks will run on the current tokio runtime.
+    #[must_use]
+    pub fn new(
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+        launcher: Arc<dyn Launcher>,
+        model_access: Arc<dyn ModelAccess>,
+    ) -> Self {
+        let live =
+            LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
+        let inner = Inner {
+            stores,
+            clock,
+            settings,
+            launcher,
+            model_access,
+            feed: Feed::default(),
+            live,
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            draining: CancellationToken::new(),
+            running: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Creates a session; one with a first message starts on it at once.
+    pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
+        self.admit_work()?;
+        let (session, initial_message) =
+            draft.into_session(&self.inner.settings, caller.user_id, self.inner.clock.now())?;
+        self.inner.stores.sessions.create(&session).await?;
+        if let Some(prompt) = initial_message {
+            // The session is there whether or not there is a slot for its first turn: queued, it starts when there is.
+            self.enqueue_first(&session, prompt).await?;
+            return self.get(caller, session.id).await;
+        }
+        Ok(session)
+    }
+
+    /// One of the caller's sessions.
+    pub async fn get(&self, caller: &Caller, id: SessionId) -> Result<Session> {
+        self.load(caller.scope(), id).await
+    }
+
+    /// The caller's sessions.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Session>> {
+        Ok(self.inner.stores.sessions.list(caller.scope(), filter, page).await?)
+    }
+
+    /// Changes what may be changed. A new model, mode or tool rules need a new agent, which the next prompt starts; a
+    /// running turn ends with what it began with.
+    pub async fn patch(&self, caller: &Caller, id: SessionId, patch: SessionPatch) -> Result<Session> {
+        if let Some(mode) = &patch.permission_mode
+            && !PERMISSION_MODES.contains(&mode.as_str())
+        {
+            let message = format!("must be one of {}", PERMISSION_MODES.join(", "));
+            return Err(Error::Invalid(vec![FieldError::new("/permission_mode", "enum", message)]));
+        }
+        let now = self.inner.clock.now();
+        let session = self
+            .inner
+            .stores
+            .sessions
+            .patch(caller.scope(), id, &patch, now)
+            .await?
+            .ok_or(Error::NotFound("session"))?;
+        let concerns_agent =
+            patch.permission_mode.is_some() || patch.model.is_some() || patch.allowed_tools.is_some();
+        if concerns_agent && let Some(agent) = self.inner.live.replace(id) {
+            self.close_later(agent);
+        }
+        Ok(session)
+    }
+
+    /// Sets a session aside: its running turn is interrupted, and prompts are refused until it is resumed.
+    pub async fn pause(&self, caller: &Caller, id: SessionId) -> Result<Session> {
+        self.load(caller.scope(), id).await?;
+        let session = self.move_to(id, SessionStatus::Paused).await?;
+        self.inner.live.stop(id, Stop::Interrupt);
+        self.settle_current(&session).await?;
+        if let Some(agent) = self.inner.live.dismiss(id) {
+            self.close_later(agent);
+        }
+        self.get(caller, id).await
+    }
+
+    /// Takes a paused, completed or failed session up again.
+    pub async fn resume(&self, caller: &Caller, id: SessionId) -> Result<Session> {
+        self.load(caller.scope(), id).await?;
+        self.move_to(id, SessionStatus::Active).await?;
+        self.run_queued_later(id);
+        self.get(caller, id).await
+    }
+
+    /// Ends a session for good and removes its files; its history stays. Ending it twice is fine.
+    pub async fn terminate(&self, caller: &Caller, id: SessionId) -> Result<()> {
+        self.load(caller.scope(), id).await?;
+        let (this, scope) = (self.clone(), caller.scope());
+        self.see_through(async move { this.terminate_loaded(scope, id).await }).await
+    }
+
+    async fn terminate_loaded(&self, scope: Scope, id: SessionId) -> Result<()> {
+        // The turn to wait for is the one that runs now: none begins any more.
+        let session = match self.move_to(id, SessionStatus::Terminated).await {
+            Err(Error::WrongState(SessionStatus::Terminated)) => self.load(scope, id).await?,
+            moved => moved?,
+        };
+        let cancelled = self.inner.stores.turns.cancel_queued(id, self.inner.clock.now()).await?;
+        self.inner.feed.publish(cancelled);
+        self.inner.live.stop(id, Stop::Terminate);
+        self.settle_current(&session).await?;
+        if let Some(agent) = self.inner.live.dismiss(id) {
+            self.close(agent).await;
+        }
+        let directories = Directories::of(&self.inner.settings, &session);
+        tokio::task::spawn_blocking(move || directories.remove())
+            .await
+            .map_err(|_| Error::Internal("remove the session's directories"))?
+    }
+
+    /// Whether the server is ending and takes no new work.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    pub(crate) fn admit_work(&self) -> Result<()> {
+        if self.inner.draining.is_cancelled() { Err(Error::ShuttingDown) } else { Ok(()) }
+    }
+
+    pub(crate) async fn load(&self, scope: Scope, id: SessionId) -> Result<Session> {
+        self.inner.stores.sessions.get(scope, id).await?.ok_or(Error::NotFound("session"))
+    }
+
+    pub(crate) async fn move_to(&self, id: SessionId, to: SessionStatus) -> Result<Session> {
+        match self.inner.stores.sessions.move_to(id, to, self.inner.clock.now()).await? {
+            Moved::Moved(session, event) => {
+                self.inner.feed.publish([event]);
+                Ok(*session)
+            }
+            Moved::Refused(status) => Err(Error::WrongState(status)),
+            Moved::NoSession => Err(Error::NotFound("session")),
+        }
+    }
+
+    pub(crate) async fn close(&self, live: LiveAgent) {
+        let exit = live.agent.close().await;
+        tracing::debug!(%exit, swept = exit.swept, "closed an agent");
+        self.inner.model_access.revoke(&live.token).await;
+    }
+
+    pub(crate) fn close_later(&self, live: LiveAgent) {
+        let this = self.clone();
+        self.spawn(async move { this.close(live).await });
+    }
+
+    /// Does what must not stop half-way, although the request that asked for it may be given up.
+    pub(crate) async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let working = self.inner.tasks.spawn_on(work, &self.inner.runtime);
+        working.await.map_err(|_| Error::Internal("see the request through"))?
+    }
+
+    /// Runs a task that shutdown waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn_on(task, &self.inner.runtime);
+    }
+}

@@ -1,0 +1,57 @@
+//! What the operator decided about sessions and agents.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Settings of the engine, already checked.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub agent: AgentSettings,
+    pub directories: DirectorySettings,
+    pub defaults: SessionDefaults,
+    pub limits: LimitSettings,
+}
+
+/// How agents are started.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// The CLI, or a sentence that says why there is none and what to do.
+    pub cli: Result<PathBuf, String>,
+    /// Environment every agent gets, such as PATH; nothing else of the server's environment reaches it.
+    pub env: BTreeMap<String, String>,
+    /// Marks this server's agents, so that its next life finds what this one left behind.
+    pub host_marker: String,
+}
+
+/// Where sessions keep their files.
+#[derive(Debug, Clone)]
+pub struct DirectorySettings {
+    /// Each user's own folder is in here, by id, and in it their sessions' working directories.
+    pub workspaces: PathBuf,
+    /// Further directories under which any user may place a session.
+    pub shared_roots: Vec<PathBuf>,
+    /// Each session's CLI configuration and transcript, by session id.
+    pub agents: PathBuf,
+    /// Each session's temporary files; a short path, because Unix sockets are made in it.
+    pub temporary: PathBuf,
+}
+
+/// What a create request leaves out.
+#[derive(Debug, Clone)]
+pub struct SessionDefaults {
+    pub model: String,
+    pub permission_mode: String,
+    pub max_retries: u32,
+    pub retry_delay: Duration,
+    pub timeout_seconds: u32,
+}
+
+/// How much of everything there may be.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    pub interactive_agents_max: usize,
+    pub background_agents_max: usize,
+    /// An agent without a prompt for this long is closed; the next prompt starts it again.
+    pub idle_timeout: Duration,
+    /// Prompts that may wait in one session.
+    pub queue_max: u32,
+}

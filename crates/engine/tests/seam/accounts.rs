@@ -1,0 +1,198 @@
+//! Who may come in, and for how long.
+
+use domain::{Access, Clock as _, Credential, NewUser, Role, User, UserId, ports::Accounts as _};
+use engine::{AccountManager, Error, Registrant, Registration, TokenPair, Tokens};
+use jiff::SignedDuration;
+use std::sync::Arc;
+use testkit::{MemoryStore, TestClock};
+
+const EMAIL: &str = "ada@example.org";
+const PASSWORD: &str = "correct horse battery";
+
+struct Door {
+    accounts: AccountManager,
+    store: MemoryStore,
+    clock: TestClock,
+}
+
+async fn door(registration: Registration) -> Door {
+    let (store, clock) = (MemoryStore::default(), TestClock::default());
+    let tokens = Tokens::new(&[7; 32], SignedDuration::from_mins(15));
+    let accounts = AccountManager::new(
+        Arc::new(store.clone()),
+        Arc::new(clock.clone()),
+        tokens,
+        SignedDuration::from_hours(24),
+        registration,
+    );
+    Door { accounts: accounts.await.unwrap(), store, clock }
+}
+
+fn registrant(email: &str, password: &str) -> Registrant {
+    Registrant { email: email.to_owned(), username: None, full_name: None, password: password.to_owned() }
+}
+
+async fn with_ada() -> (Door, TokenPair) {
+    let door = door(Registration::Open).await;
+    door.accounts.register(registrant(EMAIL, PASSWORD)).await.unwrap();
+    let pair = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
+    (door, pair)
+}
+
+#[tokio::test]
+async fn a_login_is_known_again_until_its_access_token_expires() {
+    let (door, pair) = with_ada().await;
+    assert_eq!(pair.expires_in_seconds, 900);
+    let caller = door.accounts.authenticate(&pair.access_token).await.unwrap();
+    assert_eq!((caller.role, caller.access), (Role::Member, Access::Write));
+    assert_eq!(door.accounts.me(&caller).await.unwrap().email, EMAIL);
+    door.clock.advance(SignedDuration::from_secs(899));
+    assert!(door.accounts.authenticate(&pair.access_token).await.is_ok());
+    door.clock.advance(SignedDuration::from_secs(1));
+    let expired = door.accounts.authenticate(&pair.access_token).await;
+    assert!(matches!(expired, Err(Error::Unauthenticated)), "{expired:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_person_are_the_same_answer() {
+    let (door, _) = with_ada().await;
+    assert!(door.accounts.login(" Ada@Example.ORG ", PASSWORD.to_owned()).await.is_ok());
+    for (email, password) in [(EMAIL, "wrong horse battery"), ("eve@example.org", PASSWORD), (EMAIL, "")] {
+        let refused = door.accounts.login(email, password.to_owned()).await;
+        assert!(matches!(refused, Err(Error::Unauthenticated)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_told_so_only_with_its_password() {
+    let (door, _) = with_ada().await;
+    let (_, password_hash) = door.store.login(EMAIL).await.unwrap().unwrap();
+    let user = User {
+        id: UserId::new(),
+        email: "off@example.org".to_owned(),
+        username: "off".to_owned(),
+        full_name: None,
+        role: Role::Member,
+        is_active: false,
+        created_at: door.clock.now(),
+        last_login_at: None,
+    };
+    door.store.create_user(&NewUser { user, password_hash }).await.unwrap();
+    let refused = door.accounts.login("off@example.org", PASSWORD.to_owned()).await;
+    assert!(matches!(refused, Err(Error::AccountDisabled)), "{refused:?}");
+    let wrong = door.accounts.login("off@example.org", "wrong horse battery".to_owned()).await;
+    assert!(matches!(wrong, Err(Error::Unauthenticated)), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_good_once_and_its_second_use_ends_the_login() {
+    let (door, first) = with_ada().await;
+    let second = door.accounts.refresh(&first.refresh_token).await.unwrap();
+    assert_ne!(first.refresh_token, second.refresh_token);
+    assert!(door.accounts.authenticate(&second.access_token).await.is_ok());
+    let stolen = door.accounts.refresh(&first.refresh_token).await;
+    assert!(matches!(stolen, Err(Error::Unauthenticated)), "{stolen:?}");
+    for token in [&first.access_token, &second.access_token] {
+        assert!(door.accounts.authenticate(token).await.is_err(), "the login goes on");
+    }
+    assert!(door.accounts.refresh(&second.refresh_token).await.is_err());
+    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refresh_token_expires() {
+    let (door, pair) = with_ada().await;
+    door.clock.advance(SignedDuration::from_hours(24));
+    let refused = door.accounts.refresh(&pair.refresh_token).await;
+    assert!(matches!(refused, Err(Error::Unauthenticated)), "{refused:?}");
+    assert!(door.accounts.refresh("stwr_never").await.is_err());
+}
+
+#[tokio::test]
+async fn logging_out_ends_one_login_or_all() {
+    let (door, one) = with_ada().await;
+    let two = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
+    let three = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
+    let caller = door.accounts.authenticate(&one.access_token).await.unwrap();
+    door.accounts.logout(&caller).await.unwrap();
+    assert!(door.accounts.authenticate(&one.access_token).await.is_err());
+    assert!(door.accounts.refresh(&one.refresh_token).await.is_err());
+    let caller = door.accounts.authenticate(&two.access_token).await.unwrap();
+    door.accounts.logout_all(&caller).await.unwrap();
+    for pair in [two, three] {
+        assert!(door.accounts.authenticate(&pair.access_token).await.is_err());
+        assert!(door.accounts.refresh(&pair.refresh_token).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_reaches_as_far_as_it_was_made_for_until_it_expires_or_is_deleted() {
+    let (door, pair) = with_ada().await;
+    let owner = door.accounts.authenticate(&pair.access_token).await.unwrap();
+    let at = door.clock.now() + SignedDuration::from_hours(1);
+    let name = || "ci".to_owned();
+    let (read, secret) = door.accounts.create_api_key(&owner, name(), Access::Read, Some(at)).await.unwrap();
+    assert!(secret.starts_with(&read.prefix) && secret.starts_with("stw_") && secret.len() > 40);
+    let caller = door.accounts.authenticate(&secret).await.unwrap();
+    assert_eq!((caller.user_id, caller.access), (owner.user_id, Access::Read));
+    assert_eq!(caller.credential, Credential::ApiKey(read.id));
+    let logout = door.accounts.logout(&caller).await;
+    assert!(matches!(logout, Err(Error::Forbidden(_))), "{logout:?}");
+
+    let (write, second) = door.accounts.create_api_key(&owner, name(), Access::Write, None).await.unwrap();
+    assert_eq!(door.accounts.authenticate(&second).await.unwrap().access, Access::Write);
+    door.accounts.logout_all(&owner).await.unwrap();
+    assert!(door.accounts.authenticate(&second).await.is_ok(), "keys are deleted by name");
+    door.clock.set(at);
+    assert!(door.accounts.authenticate(&secret).await.is_err(), "expired");
+
+    let stranger = crate::world::caller();
+    assert!(door.accounts.delete_api_key(&stranger, write.id).await.is_err());
+    door.accounts.delete_api_key(&owner, write.id).await.unwrap();
+    let gone = door.accounts.delete_api_key(&owner, write.id).await;
+    assert!(matches!(gone, Err(Error::NotFound("API key"))), "{gone:?}");
+    assert!(door.accounts.authenticate(&second).await.is_err());
+    assert_eq!(door.accounts.api_keys(&owner, &crate::world::all()).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_would_be_expired_at_once_is_refused() {
+    let (door, pair) = with_ada().await;
+    let owner = door.accounts.authenticate(&pair.access_token).await.unwrap();
+    let now = Some(door.clock.now());
+    let refused = door.accounts.create_api_key(&owner, "ci".to_owned(), Access::Read, now).await;
+    assert!(matches!(&refused, Err(Error::Invalid(at)) if at[0].pointer == "/expires_at"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_first_admin_is_made_once() {
+    let door = door(Registration::Closed).await;
+    let password = door.accounts.ensure_admin("Root@Example.org", None).await.unwrap().unwrap();
+    assert_eq!(door.accounts.ensure_admin("other@example.org", None).await.unwrap(), None);
+    let pair = door.accounts.login("root@example.org", password).await.unwrap();
+    assert_eq!(door.accounts.authenticate(&pair.access_token).await.unwrap().role, Role::Admin);
+    assert!(door.store.login("other@example.org").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_given_password_of_the_admin_is_not_shown_again() {
+    let door = door(Registration::Closed).await;
+    let shown = door.accounts.ensure_admin(EMAIL, Some(PASSWORD.to_owned())).await.unwrap();
+    assert_eq!(shown, None);
+    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned()).await.is_ok());
+}
+
+#[tokio::test]
+async fn strangers_register_only_where_they_may_and_with_a_long_password() {
+    let closed = door(Registration::Closed).await;
+    let refused = closed.accounts.register(registrant(EMAIL, PASSWORD)).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+
+    let open = door(Registration::Open).await;
+    let short = open.accounts.register(registrant(EMAIL, "elevenchars")).await;
+    assert!(matches!(&short, Err(Error::Invalid(at)) if at[0].pointer == "/password"), "{short:?}");
+    let user = open.accounts.register(registrant(" Ada@Example.org", PASSWORD)).await.unwrap();
+    assert_eq!((user.email.as_str(), user.role), (EMAIL, Role::Member));
+    let again = open.accounts.register(registrant(EMAIL, PASSWORD)).await;
+    assert!(matches!(again, Err(Error::Exists(_))), "{again:?}");
+}

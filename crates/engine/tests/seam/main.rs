@@ -1,0 +1,16 @@
+//! The engine at its seam: real use cases on a store in memory, with agents that follow a script.
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
+
+mod accounts;
+mod agents;
+mod drafts;
+mod endings;
+mod failures;
+mod files;
+mod life;
+mod pipes;
+mod prompts;
+mod queue;
+mod retries;
+mod watching;
+mod world;

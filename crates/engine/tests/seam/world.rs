@@ -1,0 +1,246 @@
+//! A small world for one test: a store, a clock, agents, the gateway's door, and a person.
+
+pub mod access;
+pub mod faults;
+
+use access::RecordedAccess;
+use domain::{
+    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, Session, SessionId, SessionStatus, Turn,
+    UserId,
+    ports::{Journal as _, Sessions as _},
+};
+use engine::{
+    AgentSettings, DirectorySettings, EngineSettings, LimitSettings, Result, SessionDefaults, SessionDraft,
+    SessionManager, StartedTurn, Stores, WhenBusy,
+};
+use faults::Faults;
+use sdk_runtime::{Launcher, testing::ScriptedLauncher};
+use serde_json::json;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use testkit::{MemoryStore, TestClock};
+
+/// Far longer than anything here may take, also in paused time.
+const PATIENCE: Duration = Duration::from_secs(3600);
+const EVENTS_MAX: u32 = 10_000;
+
+/// Everything a test needs around one manager.
+pub struct World {
+    pub manager: SessionManager,
+    pub launcher: ScriptedLauncher,
+    pub store: MemoryStore,
+    pub faults: Faults,
+    pub clock: TestClock,
+    pub access: Arc<RecordedAccess>,
+    pub settings: EngineSettings,
+    pub caller: Caller,
+    dir: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    /// A world whose agents are these.
+    pub fn new(launcher: ScriptedLauncher) -> Self {
+        Self::with(launcher, |_| {})
+    }
+
+    /// The same with some settings changed.
+    pub fn with(launcher: ScriptedLauncher, change: impl FnOnce(&mut EngineSettings)) -> Self {
+        let started_by = Arc::new(launcher.clone());
+        Self::started_by(launcher, started_by, change)
+    }
+
+    /// The same with agents started by something around the scripted launcher.
+    pub fn started_by(
+        launcher: ScriptedLauncher,
+        started_by: Arc<dyn Launcher>,
+        change: impl FnOnce(&mut EngineSettings),
+    ) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let mut settings = settings(dir.path());
+        change(&mut settings);
+        let store = MemoryStore::default();
+        Self::build(launcher, started_by, Faults::around(store.clone()), store, settings, caller(), dir)
+    }
+
+    /// The server's next life: another manager on the same store, disk and person.
+    pub fn next_life(&self) -> Self {
+        let started_by = Arc::new(self.launcher.clone());
+        let faults = Faults::around(self.store.clone());
+        let (settings, dir) = (self.settings.clone(), self.dir.clone());
+        let launcher = self.launcher.clone();
+        Self::build(launcher, started_by, faults, self.store.clone(), settings, self.caller.clone(), dir)
+    }
+
+    fn build(
+        launcher: ScriptedLauncher,
+        started_by: Arc<dyn Launcher>,
+        faults: Faults,
+        store: MemoryStore,
+        settings: EngineSettings,
+        caller: Caller,
+        dir: Arc<tempfile::TempDir>,
+    ) -> Self {
+        let clock = TestClock::default();
+        let access = Arc::new(RecordedAccess::default());
+        let stores = Stores {
+            sessions: Arc::new(store.clone()),
+            turns: Arc::new(faults.clone()),
+            journal: Arc::new(faults.clone()),
+            history: Arc::new(store.clone()),
+            ledger: Arc::new(store.clone()),
+        };
+        let manager = SessionManager::new(
+            stores,
+            Arc::new(clock.clone()),
+            settings.clone(),
+            started_by,
+            access.clone(),
+        );
+        Self { manager, launcher, store, faults, clock, access, settings, caller, dir }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().to_path_buf()
+    }
+
+    pub async fn session(&self) -> SessionId {
+        self.session_of(SessionDraft::default()).await
+    }
+
+    pub async fn session_of(&self, draft: SessionDraft) -> SessionId {
+        self.manager.create(&self.caller, draft).await.unwrap().id
+    }
+
+    pub async fn get(&self, id: SessionId) -> Session {
+        self.store.get(self.caller.scope(), id).await.unwrap().unwrap()
+    }
+
+    pub async fn status(&self, id: SessionId) -> SessionStatus {
+        self.get(id).await.status
+    }
+
+    pub async fn prompt(&self, id: SessionId, text: &str) -> Result<StartedTurn> {
+        self.write_transcript(id).await;
+        self.manager.start_turn(&self.caller, id, json!(text), WhenBusy::Reject).await
+    }
+
+    pub async fn queue(&self, id: SessionId, text: &str) -> Result<StartedTurn> {
+        self.manager.start_turn(&self.caller, id, json!(text), WhenBusy::Queue).await
+    }
+
+    /// The turn, when it is over.
+    pub async fn end(&self, started: StartedTurn) -> Turn {
+        soon(self.manager.wait_for_turn(started.session_id, started.turn_id)).await.unwrap()
+    }
+
+    /// Prompts and waits for the end of the turn.
+    pub async fn ask(&self, id: SessionId, text: &str) -> Turn {
+        let started = self.prompt(id, text).await.unwrap();
+        self.end(started).await
+    }
+
+    /// Prompts, and waits until the agent has the prompt.
+    pub async fn ask_and_leave(&self, id: SessionId, text: &str) -> StartedTurn {
+        let before: usize = self.launcher.agents().iter().map(|agent| agent.prompts().len()).sum();
+        let started = self.prompt(id, text).await.unwrap();
+        soon(async {
+            while self.launcher.agents().iter().map(|agent| agent.prompts().len()).sum::<usize>() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        started
+    }
+
+    /// Waits until the session is in this state.
+    pub async fn reaches(&self, id: SessionId, status: SessionStatus) {
+        soon(async {
+            while self.status(id).await != status {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    pub async fn journal(&self, id: SessionId) -> Vec<Event> {
+        self.store.read_after(id, 0, EVENTS_MAX).await.unwrap()
+    }
+
+    /// The prompts of all agents, as texts, in the order they were given.
+    pub fn told(&self) -> Vec<String> {
+        let agents = self.launcher.agents();
+        let prompts = agents.iter().flat_map(|agent| agent.prompts());
+        prompts.map(|prompt| prompt["message"]["content"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Puts the transcript of what was said so far where the CLI would have written it.
+    async fn write_transcript(&self, session: SessionId) {
+        let Some(conversation) = self.get(session).await.agent.map(|agent| agent.id) else { return };
+        let project = self.settings.directories.agents.join(session.to_string()).join("projects/-somewhere");
+        std::fs::create_dir_all(&project).unwrap();
+        std::fs::write(project.join(format!("{conversation}.jsonl")), "{}\n").unwrap();
+    }
+
+    /// Waits until nothing of this manager is left alive but what waits for prompts.
+    pub async fn alive(&self, count: usize) {
+        soon(async {
+            while self.launcher.alive().len() != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// Waits, but not for ever.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.unwrap()
+}
+
+/// The kinds of events as watchers read them.
+pub fn kinds(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(|event| event.kind.as_str()).collect()
+}
+
+/// One page that holds everything.
+pub fn all() -> PageRequest {
+    PageRequest::first(1000)
+}
+
+/// A person who was never seen before.
+pub fn caller() -> Caller {
+    Caller {
+        user_id: UserId::new(),
+        role: Role::Member,
+        access: Access::Write,
+        credential: Credential::Login(FamilyId::new()),
+    }
+}
+
+fn settings(root: &std::path::Path) -> EngineSettings {
+    EngineSettings {
+        agent: AgentSettings {
+            cli: Ok(PathBuf::from("/opt/claude")),
+            env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
+            host_marker: "this-server".to_owned(),
+        },
+        directories: DirectorySettings {
+            workspaces: root.join("workspaces"),
+            shared_roots: vec![root.join("shared")],
+            agents: root.join("agents"),
+            temporary: root.join("tmp"),
+        },
+        defaults: SessionDefaults {
+            model: "claude-default".to_owned(),
+            permission_mode: "default".to_owned(),
+            max_retries: 2,
+            retry_delay: Duration::from_secs(1),
+            timeout_seconds: 120,
+        },
+        limits: LimitSettings {
+            interactive_agents_max: 4,
+            background_agents_max: 2,
+            idle_timeout: Duration::from_secs(300),
+            queue_max: 3,
+        },
+    }
+}

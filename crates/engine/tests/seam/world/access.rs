@@ -1,0 +1,51 @@
+//! The gateway's door, which writes down who came and went.
+
+use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
+use std::sync::Mutex;
+
+/// What was asked of the gateway, in order.
+#[derive(Default)]
+pub struct RecordedAccess(Mutex<Book>);
+
+#[derive(Default)]
+struct Book {
+    admitted: Vec<String>,
+    attributed: Vec<(String, Option<TurnId>)>,
+    revoked: Vec<String>,
+}
+
+impl RecordedAccess {
+    /// Tokens that are still good.
+    pub fn open(&self) -> Vec<String> {
+        let book = self.0.lock().unwrap();
+        book.admitted.iter().filter(|token| !book.revoked.contains(token)).cloned().collect()
+    }
+
+    /// How many tokens were given out.
+    pub fn admitted(&self) -> usize {
+        self.0.lock().unwrap().admitted.len()
+    }
+
+    /// To which turns each token's requests were booked, in order.
+    pub fn attributed(&self) -> Vec<(String, Option<TurnId>)> {
+        self.0.lock().unwrap().attributed.clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl ModelAccess for RecordedAccess {
+    fn admit(&self, _: AgentScope) -> ModelEndpoint {
+        let mut book = self.0.lock().unwrap();
+        let token = format!("token-{}", book.admitted.len() + 1);
+        book.admitted.push(token.clone());
+        ModelEndpoint { base_url: "http://127.0.0.1:9".to_owned(), token }
+    }
+
+    fn attribute(&self, token: &str, turn: Option<TurnId>) {
+        self.0.lock().unwrap().attributed.push((token.to_owned(), turn));
+    }
+
+    async fn revoke(&self, token: &str) {
+        self.0.lock().unwrap().revoked.push(token.to_owned());
+    }
+}

@@ -1,0 +1,109 @@
+//! A store that fails, or holds still, when it is told to.
+
+use async_trait::async_trait;
+use domain::{
+    Entry, Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
+    ports::{Journal, StoreError, StoreResult, Turns},
+    turn::{Begin, NewTurn},
+};
+use jiff::Timestamp;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+use testkit::MemoryStore;
+use tokio::sync::watch;
+
+/// The turns and the journal of a store, with a hand on them; clones share it.
+#[derive(Clone)]
+pub struct Faults {
+    store: MemoryStore,
+    /// So many calls of `record` fail from now on.
+    pub records: Arc<AtomicU32>,
+    /// So many calls of `end` fail from now on.
+    pub ends: Arc<AtomicU32>,
+    /// While false, `begin` has done its work and does not answer.
+    pub answers_begin: watch::Sender<bool>,
+}
+
+impl Faults {
+    pub fn around(store: MemoryStore) -> Self {
+        let (records, ends) = (Arc::default(), Arc::default());
+        Self { store, records, ends, answers_begin: watch::Sender::new(true) }
+    }
+}
+
+fn fail_if_told(left: &AtomicU32) -> StoreResult<()> {
+    match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+        Ok(_) => Err(StoreError::Unavailable("the disk is full".into())),
+        Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Journal for Faults {
+    async fn record(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        entries: Vec<Entry>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
+        fail_if_told(&self.records)?;
+        self.store.record(session, turn, entries, at).await
+    }
+
+    async fn read_after(&self, session: SessionId, seq: u64, limit: u32) -> StoreResult<Vec<Event>> {
+        // A reader that lets writers pass finds the races between reading and watching.
+        tokio::task::yield_now().await;
+        self.store.read_after(session, seq, limit).await
+    }
+}
+
+#[async_trait]
+impl Turns for Faults {
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
+        let begin = self.store.begin(turn, first_status).await;
+        // The sender lives in self, so the wait can only end with success.
+        let _ = self.answers_begin.subscribe().wait_for(|answers| *answers).await;
+        begin
+    }
+
+    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
+        self.store.enqueue(turn, queue_max).await
+    }
+
+    async fn begin_queued(
+        &self,
+        session: SessionId,
+        first_status: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Option<Begin>> {
+        self.store.begin_queued(session, first_status, at).await
+    }
+
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+        fail_if_told(&self.ends)?;
+        self.store.end(id, end).await
+    }
+
+    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
+        self.store.cancel_queued(session, at).await
+    }
+
+    async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
+        Turns::get(&self.store, session, id).await
+    }
+
+    async fn list(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Turn>> {
+        Turns::list(&self.store, session, page).await
+    }
+
+    async fn running(&self) -> StoreResult<Vec<Turn>> {
+        self.store.running().await
+    }
+
+    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+        self.store.sessions_with_queue().await
+    }
+}
