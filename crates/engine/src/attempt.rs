@@ -120,12 +120,14 @@ impl Attempt<'_> {
         let endpoint =
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
+            inner.live.closed(session.id).await;
             let launch =
                 agent::prepare(&inner.settings, session, &endpoint, self.take_up).map_err(not_prepared)?;
             tokio::select! {
                 started = Agent::start(inner.launcher.as_ref(), launch.options) => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
-                    Ok((LiveAgent { agent, events, token: endpoint.token.clone() }, launch.conversation))
+                    let token = endpoint.token.clone();
+                    Ok((LiveAgent { agent, events, token, session_id: session.id }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),

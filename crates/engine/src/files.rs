@@ -8,7 +8,7 @@ mod archive;
 use crate::{Error, Result, SessionManager};
 use cap_std::{
     ambient_authority,
-    fs::{Dir, File, Metadata},
+    fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt},
 };
 use domain::{Caller, SessionId};
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ pub enum FileKind {
     Other,
 }
 
-/// A listing, whole or cut at [`LISTED_FILES_MAX`].
+/// A listing, whole or cut at [`LISTED_FILES_MAX`] or in the depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     pub entries: Vec<FileEntry>,
@@ -64,12 +64,13 @@ impl SessionManager {
         let root = self.working_directory(caller, id).await?;
         blocking("list the working directory", move || {
             let mut listing = Listing { entries: vec![], is_truncated: false };
-            walk(&open(&root)?, &mut |entry, _| {
-                listing.is_truncated = listing.entries.len() == LISTED_FILES_MAX;
-                if !listing.is_truncated {
+            walk(&open(&root)?, &mut |entry, opened| {
+                let is_full = listing.entries.len() == LISTED_FILES_MAX;
+                listing.is_truncated |= is_full || opened.is_too_deep;
+                if !is_full {
                     listing.entries.push(entry);
                 }
-                Ok(!listing.is_truncated)
+                Ok(!is_full)
             })?;
             listing.entries.sort_by(|a, b| a.path.cmp(&b.path));
             Ok(listing)
@@ -81,12 +82,7 @@ impl SessionManager {
     pub async fn open_file(&self, caller: &Caller, id: SessionId, path: String) -> Result<OpenFile> {
         let root = self.working_directory(caller, id).await?;
         let opened = blocking("read the file", move || {
-            let root = open(&root)?;
-            // Looked at before it is opened: opening a pipe would wait for its other end.
-            if !root.metadata(&path)?.is_file() {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            let file = root.open(&path)?;
+            let file = open_regular(&open(&root)?, Path::new(&path))?;
             let size_bytes = file.metadata()?.len();
             Ok(OpenFile { file: file.into_std(), size_bytes })
         })
@@ -129,6 +125,14 @@ fn names_nothing(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(ELOOP)
 }
 
+/// Opens a regular file and nothing else. Without `O_NONBLOCK` a pipe would keep the thread until somebody writes
+/// into it, and looking before opening would leave the agent time to put one there.
+fn open_regular(dir: &Dir, path: &Path) -> io::Result<File> {
+    const O_NONBLOCK: i32 = 0o4000;
+    let file = dir.open_with(path, OpenOptions::new().read(true).custom_flags(O_NONBLOCK))?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
 fn open(root: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(root, ambient_authority())
 }
@@ -146,12 +150,14 @@ pub(super) struct Opened<'a> {
     dir: &'a Dir,
     name: std::ffi::OsString,
     pub metadata: Metadata,
+    /// What is in this directory is not shown: it is nested deeper than [`DEPTH_MAX`].
+    pub is_too_deep: bool,
 }
 
 impl Opened<'_> {
     /// Opens the regular file.
     pub fn file(&self) -> io::Result<File> {
-        self.dir.open(&self.name)
+        open_regular(self.dir, Path::new(&self.name))
     }
 
     /// Where the link points to.
@@ -179,10 +185,11 @@ fn walk_below(
         let modified_at = metadata.modified().ok().and_then(|at| Timestamp::try_from(at.into_std()).ok());
         let size_bytes = if kind == FileKind::File { metadata.len() } else { 0 };
         let shown = FileEntry { path: path.clone(), kind, size_bytes, modified_at };
-        if !visit(shown, Opened { dir, name: name.clone(), metadata })? {
+        let is_too_deep = kind == FileKind::Directory && depth == DEPTH_MAX;
+        if !visit(shown, Opened { dir, name: name.clone(), metadata, is_too_deep })? {
             return Ok(false);
         }
-        if kind == FileKind::Directory && depth < DEPTH_MAX {
+        if kind == FileKind::Directory && !is_too_deep {
             let below = match dir.open_dir(&name) {
                 Err(error) if names_nothing(&error) => continue,
                 other => other?,

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use domain::{SessionId, SessionMode};
 use sdk_runtime::{Agent, Events};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +20,7 @@ pub struct LiveAgent {
     pub events: Events,
     /// The agent's own credential at the gateway.
     pub token: String,
+    pub session_id: SessionId,
 }
 
 /// Why a running turn is asked to stop.
@@ -39,6 +40,15 @@ pub struct LiveAgents {
     seats: Mutex<HashMap<SessionId, Seat>>,
     interactive_max: usize,
     background_max: usize,
+    /// How many agents of a session have lost their seat and have not ended yet.
+    closing: watch::Sender<HashMap<SessionId, usize>>,
+}
+
+/// An agent is being closed; it counts as gone when this is dropped.
+#[derive(Debug)]
+pub struct Closing {
+    live: Arc<LiveAgents>,
+    session: SessionId,
 }
 
 #[derive(Debug)]
@@ -99,7 +109,8 @@ impl LiveAgents {
     /// Room for so many agents of each kind.
     #[must_use]
     pub fn new(interactive_max: usize, background_max: usize) -> Arc<Self> {
-        Arc::new(Self { seats: Mutex::default(), interactive_max, background_max })
+        let closing = watch::Sender::default();
+        Arc::new(Self { seats: Mutex::default(), interactive_max, background_max, closing })
     }
 
     /// Takes the session's seat, its idle agent with it unless that is outdated and has to be closed. With all seats of its kind taken, the agent that has been
@@ -192,6 +203,19 @@ impl LiveAgents {
         idle.into_iter().filter_map(|session| self.dismiss(session)).collect()
     }
 
+    /// Notes that an agent of this session is being closed.
+    pub fn closing(self: &Arc<Self>, session: SessionId) -> Closing {
+        self.closing.send_modify(|closing| *closing.entry(session).or_default() += 1);
+        Closing { live: Arc::clone(self), session }
+    }
+
+    /// Waits until no agent of this session is being closed. Two agents at once would write into one transcript.
+    pub async fn closed(&self, session: SessionId) {
+        let mut closing = self.closing.subscribe();
+        // Fails only without a sender, and this value holds one.
+        let _ = closing.wait_for(|closing| !closing.contains_key(&session)).await;
+    }
+
     /// How many agents run or are being started.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -211,6 +235,19 @@ fn remove_idle(seats: &mut HashMap<SessionId, Seat>, session: SessionId) -> Opti
     match seats.remove(&session)?.state {
         SeatState::Idle { agent, .. } => Some(*agent),
         SeatState::Taken(_) => None,
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.live.closing.send_modify(|closing| {
+            if let Entry::Occupied(mut count) = closing.entry(self.session) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        });
     }
 }
 

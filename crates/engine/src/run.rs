@@ -29,6 +29,11 @@ impl SessionManager {
         let attempts = AssertUnwindSafe(self.attempts(&mut hold, &begun)).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
         let end = self.turn_end(&begun, ended, retries);
+        if end.session_status.completes()
+            && let Some(agent) = hold.agent.take()
+        {
+            self.close_later(agent);
+        }
         drop(hold);
         for attempt in 1..=END_ATTEMPTS_MAX {
             match self.inner.stores.turns.end(begun.turn_id, &end).await {

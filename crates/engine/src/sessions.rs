@@ -189,6 +189,7 @@ impl SessionManager {
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close(agent).await;
         }
+        self.inner.live.closed(id).await;
         let directories = Directories::of(&self.inner.settings, &session);
         tokio::task::spawn_blocking(move || directories.remove())
             .await
@@ -221,6 +222,7 @@ impl SessionManager {
     }
 
     pub(crate) async fn close(&self, live: LiveAgent) {
+        let _closing = self.inner.live.closing(live.session_id);
         let exit = live.agent.close().await;
         tracing::debug!(%exit, swept = exit.swept, "closed an agent");
         self.inner.model_access.revoke(&live.token).await;
@@ -228,7 +230,12 @@ impl SessionManager {
 
     pub(crate) fn close_later(&self, live: LiveAgent) {
         let this = self.clone();
-        self.spawn(async move { this.close(live).await });
+        // Noted before the task runs: whoever starts the session's next agent has to see it.
+        let closing = self.inner.live.closing(live.session_id);
+        self.spawn(async move {
+            this.close(live).await;
+            drop(closing);
+        });
     }
 
     /// Does what must not stop half-way, although the request that asked for it may be given up.

@@ -38,6 +38,9 @@ fn write(root: &Dir, out: ChannelWriter) -> io::Result<()> {
     let gzip = GzEncoder::new(BufWriter::with_capacity(CHUNK_BYTES, out), Compression::default());
     let mut tar = tar::Builder::new(gzip);
     walk(root, &mut |entry, opened| {
+        if opened.is_too_deep {
+            return Err(io::Error::other("a folder is nested too deep to be archived whole"));
+        }
         let mut header = tar::Header::new_gnu();
         header.set_mode(opened.metadata.permissions().mode());
         header.set_mtime(u64::try_from(opened.metadata.mtime()).unwrap_or_default());

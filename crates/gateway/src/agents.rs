@@ -1,0 +1,104 @@
+//! Who may speak to the model: tokens, what they are booked on, and what of theirs is in flight.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::{AgentScope, TurnId};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::limits::REQUESTS_PER_AGENT_MAX;
+
+const TOKEN_BYTES: usize = 32;
+
+/// One admitted agent process.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) scope: AgentScope,
+    turn: Mutex<Option<TurnId>>,
+    /// Permits for requests in flight.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Counts requests that are in flight or being booked. It is closed from the start, so that waiting for it
+    /// means waiting for a moment without any.
+    pub(crate) requests: TaskTracker,
+    /// Cuts off what is still in flight.
+    pub(crate) cut: CancellationToken,
+}
+
+impl Agent {
+    fn new(scope: AgentScope) -> Self {
+        let requests = TaskTracker::new();
+        requests.close();
+        Self {
+            scope,
+            turn: Mutex::new(None),
+            slots: Arc::new(Semaphore::new(REQUESTS_PER_AGENT_MAX)),
+            requests,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// The turn that requests are booked on now.
+    pub(crate) fn turn(&self) -> Option<TurnId> {
+        *lock(&self.turn)
+    }
+}
+
+/// All admitted agents, by the hash of their token.
+///
+/// The token itself is not kept, and looking up a hash tells nothing about it by the time it takes.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    by_hash: Mutex<HashMap<[u8; 32], Arc<Agent>>>,
+}
+
+impl Agents {
+    /// Admits an agent and makes up its token.
+    pub(crate) fn admit(&self, scope: AgentScope) -> String {
+        let token = new_token();
+        lock(&self.by_hash).insert(hash(&token), Arc::new(Agent::new(scope)));
+        token
+    }
+
+    pub(crate) fn find(&self, token: &str) -> Option<Arc<Agent>> {
+        lock(&self.by_hash).get(&hash(token)).cloned()
+    }
+
+    /// Books requests that begin from now on to this turn; false when the token is not known.
+    pub(crate) fn attribute(&self, token: &str, turn: Option<TurnId>) -> bool {
+        let Some(agent) = self.find(token) else { return false };
+        *lock(&agent.turn) = turn;
+        true
+    }
+
+    /// Forgets the token; requests in flight go on.
+    pub(crate) fn remove(&self, token: &str) -> Option<Arc<Agent>> {
+        lock(&self.by_hash).remove(&hash(token))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Agent>> {
+        lock(&self.by_hash).values().cloned().collect()
+    }
+}
+
+fn new_token() -> String {
+    let mut token = String::with_capacity(2 * TOKEN_BYTES);
+    for byte in rand::random::<[u8; TOKEN_BYTES]>() {
+        // Writing to a string cannot fail.
+        let _written = write!(token, "{byte:02x}");
+    }
+    token
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No change under these locks can be left half done, so a panic elsewhere does not spoil them.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,23 @@
+//! The way from an agent to the Messages API: each agent has a token of its own, the real key stays here, and every
+//! request is metered and priced before the agent sees its end.
+
+mod agents;
+mod books;
+mod gateway;
+mod headers;
+pub mod limits;
+mod meter;
+pub mod prices;
+mod proxy;
+mod reading;
+mod refusal;
+mod relay;
+mod scanner;
+mod upstream;
+
+pub use crate::{
+    gateway::{Gateway, GatewayError, Options},
+    prices::{PriceTable, PriceTableError, Quote},
+    reading::{Reading, Speed},
+    scanner::Scanner,
+};

@@ -1,0 +1,189 @@
+//! The price table: what a reading costs, to the micro-dollar.
+
+use std::collections::HashMap;
+
+use domain::{MicroUsd, MicroUsdPerMtok, TokenUsage};
+use serde::Deserialize;
+
+use crate::reading::{Reading, Speed};
+
+const EMBEDDED: &str = include_str!("../prices/2026-11-22.toml");
+/// What the CLI puts behind a model's name to ask for the large context window.
+const LARGE_CONTEXT_SUFFIX: &str = "[1m]";
+const MICROS: u128 = 1_000_000;
+
+/// Why a price table cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PriceTableError {
+    /// It is not a price table.
+    #[error("read the price table")]
+    Unreadable(#[from] toml::de::Error),
+    /// Two rows answer to one name.
+    #[error("read the price table: {0} is listed twice")]
+    Twice(String),
+    /// There is nothing in it, so not even an unknown model could be priced.
+    #[error("read the price table: it lists no model")]
+    Empty,
+}
+
+/// What a request costs, and whether that is its own price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quote {
+    pub cost: MicroUsd,
+    /// False when the table has no price for it and the highest known one was taken.
+    pub is_priced: bool,
+}
+
+/// List prices of one date.
+#[derive(Debug, Clone)]
+pub struct PriceTable {
+    version: String,
+    web_search: u64,
+    us_inference_percent: u64,
+    rows: Vec<Row>,
+    by_name: HashMap<String, usize>,
+    highest_standard: Rates,
+    highest_fast: Rates,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: String,
+    #[serde(rename = "date")]
+    _date: toml::value::Datetime,
+    #[serde(rename = "source")]
+    _source: String,
+    web_search: u64,
+    us_inference_percent: u64,
+    models: Vec<Row>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    #[serde(default)]
+    aliases: Vec<String>,
+    standard: Rates,
+    long_prompt_over: Option<u64>,
+    long_prompt: Option<Rates>,
+    fast: Option<Rates>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rates {
+    input: MicroUsdPerMtok,
+    output: MicroUsdPerMtok,
+    cache_write_5m: MicroUsdPerMtok,
+    cache_write_1h: MicroUsdPerMtok,
+    cache_read: MicroUsdPerMtok,
+}
+
+impl Rates {
+    /// The exact cost, in micro-dollars times a million.
+    fn times(&self, tokens: &TokenUsage) -> u128 {
+        self.input.times(tokens.input)
+            + self.output.times(tokens.output)
+            + self.cache_write_5m.times(tokens.cache_write_5m)
+            + self.cache_write_1h.times(tokens.cache_write_1h)
+            + self.cache_read.times(tokens.cache_read)
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cache_write_5m: self.cache_write_5m.max(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.max(other.cache_write_1h),
+            cache_read: self.cache_read.max(other.cache_read),
+        }
+    }
+}
+
+impl Row {
+    /// The rates for this reading; `None` when the list has none for its speed.
+    fn rates(&self, reading: &Reading) -> Option<Rates> {
+        let tokens = &reading.tokens;
+        let prompt = tokens.input.saturating_add(tokens.cache_creation()).saturating_add(tokens.cache_read);
+        match reading.speed {
+            Speed::Fast => self.fast,
+            Speed::Standard if self.long_prompt_over.is_some_and(|over| prompt > over) => {
+                self.long_prompt.or(Some(self.standard))
+            }
+            Speed::Standard => Some(self.standard),
+        }
+    }
+}
+
+impl PriceTable {
+    /// The table that this version of the program was built with.
+    pub fn embedded() -> Result<Self, PriceTableError> {
+        Self::parse(EMBEDDED)
+    }
+
+    /// Reads a table from the text of its file.
+    pub fn parse(text: &str) -> Result<Self, PriceTableError> {
+        let file: File = toml::from_str(text)?;
+        let mut by_name = HashMap::new();
+        for (index, row) in file.models.iter().enumerate() {
+            for name in std::iter::once(&row.id).chain(&row.aliases) {
+                if by_name.insert(name.clone(), index).is_some() {
+                    return Err(PriceTableError::Twice(name.clone()));
+                }
+            }
+        }
+        if file.models.is_empty() {
+            return Err(PriceTableError::Empty);
+        }
+        let standard = file.models.iter().flat_map(|row| [Some(row.standard), row.long_prompt]).flatten();
+        let highest_standard = standard.fold(Rates::default(), Rates::max);
+        let highest_fast = file.models.iter().filter_map(|row| row.fast).fold(highest_standard, Rates::max);
+        Ok(Self {
+            version: file.version,
+            web_search: file.web_search,
+            us_inference_percent: file.us_inference_percent,
+            rows: file.models,
+            by_name,
+            highest_standard,
+            highest_fast,
+        })
+    }
+
+    /// The name under which the ledger remembers this table.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What the reading costs if `model` answered.
+    pub fn quote(&self, model: &str, reading: &Reading) -> Quote {
+        let known = self.row(model).and_then(|row| row.rates(reading));
+        let rates = known.unwrap_or(match reading.speed {
+            Speed::Standard => self.highest_standard,
+            Speed::Fast => self.highest_fast,
+        });
+        let mut sum = rates.times(&reading.tokens);
+        if reading.in_us {
+            sum = (sum * u128::from(self.us_inference_percent)).div_ceil(100);
+        }
+        sum += u128::from(self.web_search) * u128::from(reading.web_searches) * MICROS;
+        Quote { cost: MicroUsdPerMtok::round_up(sum), is_priced: known.is_some() }
+    }
+
+    /// The row of exactly this name, else of the name without its date (`-20251001`) or `-latest`.
+    fn row(&self, model: &str) -> Option<&Row> {
+        let model = model.strip_suffix(LARGE_CONTEXT_SUFFIX).unwrap_or(model);
+        let index = self.by_name.get(model).or_else(|| self.by_name.get(undated(model)?))?;
+        self.rows.get(*index)
+    }
+}
+
+fn undated(model: &str) -> Option<&str> {
+    let (name, suffix) = model.rsplit_once('-')?;
+    let is_date = suffix.len() == 8 && suffix.bytes().all(|byte| byte.is_ascii_digit());
+    (is_date || suffix == "latest").then_some(name)
+}
+
+#[cfg(test)]
+mod tests;

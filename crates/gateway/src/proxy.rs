@@ -1,0 +1,188 @@
+//! Takes one request of an agent to the upstream and its answer back.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+
+use crate::{
+    agents::{Agent, Agents},
+    books::Books,
+    headers,
+    limits::{ANSWER_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_BODY_TIMEOUT},
+    meter::Meter,
+    reading::Reading,
+    refusal::{Refusal, Reply, whole},
+    relay,
+    upstream::Upstream,
+};
+
+mod asked_model;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) agents: Agents,
+    pub(crate) upstream: Upstream,
+    pub(crate) books: Arc<Books>,
+}
+
+/// What the gateway passes on; everything else is not for agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    /// The one that costs money.
+    Messages,
+    CountTokens,
+    Models,
+}
+
+impl Endpoint {
+    fn of(method: &Method, path: &str) -> Option<Self> {
+        match (method, path) {
+            (&Method::POST, "/v1/messages") => Some(Self::Messages),
+            (&Method::POST, "/v1/messages/count_tokens") => Some(Self::CountTokens),
+            (&Method::GET, "/v1/models") => Some(Self::Models),
+            (&Method::GET, path) => {
+                let id = path.strip_prefix("/v1/models/")?;
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@".contains(&byte);
+                (!id.is_empty() && !id.starts_with('.') && id.bytes().all(is_plain)).then_some(Self::Models)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Proxy {
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        Ok(self.pass(request).await.unwrap_or_else(Refusal::reply))
+    }
+
+    async fn pass(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
+        // The CLI knocks like this before its first request, without a token.
+        if request.method() == Method::HEAD && request.uri().path() == "/" {
+            return Ok(Response::new(whole(Bytes::new())));
+        }
+        let agent = headers::token(request.headers())
+            .and_then(|token| self.agents.find(token))
+            .ok_or(Refusal::UnknownToken)?;
+        let endpoint = Endpoint::of(request.method(), request.uri().path()).ok_or(Refusal::NoSuchEndpoint)?;
+        let slot = agent.slots.clone().try_acquire_owned().map_err(|_| Refusal::TooManyRequests)?;
+        let (head, body) = request.into_parts();
+        let body = read_body(body).await?;
+        match endpoint {
+            Endpoint::Messages => {
+                self.upstream.key().ok_or(Refusal::NoUpstreamKey)?;
+                let model = asked_model::of(&body);
+                let meter = Meter::start(self.books.clone(), agent, slot, model);
+                self.pass_message(head, body, meter).await
+            }
+            Endpoint::CountTokens | Endpoint::Models => {
+                let answer = self.ask(&agent, head, body).await?;
+                let (answer, body) = read_answer(&agent, answer).await?;
+                Ok(answer.map(|()| whole(body)))
+            }
+        }
+    }
+
+    async fn pass_message(&self, head: Parts, body: Bytes, mut meter: Meter) -> Result<Reply, Refusal> {
+        let agent = meter.agent.clone();
+        let answer = match self.ask(&agent, head, body).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                // A request that never arrived cannot have used anything.
+                let is_complete = refusal == Refusal::UpstreamUnreachable;
+                meter.note(&Reading { is_complete, ..Reading::default() });
+                meter.settle().await;
+                return Err(refusal);
+            }
+        };
+        meter.answered(answer.status());
+        if answer.status().is_success() && is_event_stream(answer.headers().get(CONTENT_TYPE)) {
+            let (head, upstream) = split(answer);
+            return Ok(head.map(|()| relay::metered(Box::pin(upstream.bytes_stream()), meter)));
+        }
+        let read = read_answer(&agent, answer).await;
+        if let Ok((answer, body)) = &read {
+            meter.note(&whole_reading(answer.status(), body));
+        }
+        meter.settle().await;
+        read.map(|(answer, body)| answer.map(|()| whole(body)))
+    }
+
+    async fn ask(&self, agent: &Agent, head: Parts, body: Bytes) -> Result<reqwest::Response, Refusal> {
+        let key = self.upstream.key().ok_or(Refusal::NoUpstreamKey)?;
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let sent = self.upstream.send(head.method, path, head.headers, body, key);
+        unless_cut(agent, sent).await?.map_err(|error| upstream_failed(&error))
+    }
+}
+
+/// What an answer that came whole used: nothing, if it is an error.
+fn whole_reading(status: StatusCode, body: &[u8]) -> Reading {
+    if !status.is_success() {
+        return Reading { is_complete: true, ..Reading::default() };
+    }
+    Reading::of_message(body).unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the usage of an answer could not be read");
+        Reading::default()
+    })
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > REQUEST_BODY_BYTES_MAX as u64 {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let collected = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(REQUEST_BODY_TIMEOUT, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(_)) => Err(Refusal::BodyUnreadable),
+        Err(_) => Err(Refusal::BodyTooSlow),
+    }
+}
+
+/// Reads an answer that is no stream to its end.
+async fn read_answer(agent: &Agent, answer: reqwest::Response) -> Result<(Response<()>, Bytes), Refusal> {
+    let (head, upstream) = split(answer);
+    let collected = Limited::new(reqwest::Body::from(upstream), ANSWER_BODY_BYTES_MAX).collect();
+    match unless_cut(agent, collected).await? {
+        Ok(body) => Ok((head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::AnswerTooLarge),
+        Err(error) => Err(error.downcast_ref().map_or(Refusal::UpstreamBroke, upstream_failed)),
+    }
+}
+
+/// The head of an answer as the agent will get it, and the answer for its body.
+fn split(answer: reqwest::Response) -> (Response<()>, reqwest::Response) {
+    let mut head = Response::new(());
+    *head.status_mut() = answer.status();
+    *head.headers_mut() = answer.headers().clone();
+    headers::strip_answer(head.headers_mut());
+    (head, answer)
+}
+
+async fn unless_cut<F: Future>(agent: &Agent, work: F) -> Result<F::Output, Refusal> {
+    tokio::select! {
+        biased;
+        () = agent.cut.cancelled() => Err(Refusal::Revoked),
+        done = work => Ok(done),
+    }
+}
+
+fn upstream_failed(error: &reqwest::Error) -> Refusal {
+    tracing::warn!(error = error as &dyn std::error::Error, "the upstream did not answer");
+    match (error.is_connect(), error.is_timeout()) {
+        (true, _) => Refusal::UpstreamUnreachable,
+        (false, true) => Refusal::UpstreamSilent,
+        (false, false) => Refusal::UpstreamBroke,
+    }
+}
+
+fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What the usage fields of an answer say, whole or event by event.
+
+use domain::TokenUsage;
+use serde::Deserialize;
+
+/// Everything in an answer that its price depends on, as far as it has been seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Tokens so far; the API counts up, it does not add.
+    pub tokens: TokenUsage,
+    /// Web searches that the API ran itself.
+    pub web_searches: u64,
+    /// The speed class of the answer.
+    pub speed: Speed,
+    /// Whether inference was kept in the US, which costs more.
+    pub in_us: bool,
+    /// Why the model stopped.
+    pub stop_reason: Option<String>,
+    /// Whether the answer was seen to its end, so that nothing can be missing.
+    pub is_complete: bool,
+}
+
+/// Speed class of an answer; each has prices of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Speed {
+    #[default]
+    Standard,
+    Fast,
+}
+
+impl Reading {
+    /// Reads the answer to a request that did not ask for a stream.
+    pub(crate) fn of_message(body: &[u8]) -> serde_json::Result<Self> {
+        let message: Message = serde_json::from_slice(body)?;
+        let mut reading = Self::default();
+        reading.start(message);
+        reading.is_complete = true;
+        Ok(reading)
+    }
+
+    pub(crate) fn start(&mut self, message: Message) {
+        self.model = message.model;
+        self.stop_reason = message.stop_reason;
+        self.take(&message.usage.unwrap_or_default());
+    }
+
+    pub(crate) fn update(&mut self, event: MessageDelta) {
+        if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
+            self.stop_reason = Some(reason);
+        }
+        self.take(&event.usage.unwrap_or_default());
+    }
+
+    /// Takes over what is there: counts are totals so far, and one that is missing or zero has not changed.
+    fn take(&mut self, usage: &Usage) {
+        let newer = |count: Option<u64>, old: u64| count.filter(|count| *count > 0).unwrap_or(old);
+        self.tokens.input = newer(usage.input_tokens, self.tokens.input);
+        self.tokens.output = newer(usage.output_tokens, self.tokens.output);
+        self.tokens.cache_read = newer(usage.cache_read_input_tokens, self.tokens.cache_read);
+        if let Some((five_minutes, hour)) = usage.cache_writes() {
+            self.tokens.cache_write_5m = five_minutes;
+            self.tokens.cache_write_1h = hour;
+        }
+        let searches = usage.server_tool_use.as_ref().and_then(|used| used.web_search_requests);
+        self.web_searches = newer(searches, self.web_searches);
+        if usage.speed.as_deref() == Some("fast") {
+            self.speed = Speed::Fast;
+        }
+        if usage.inference_geo.as_deref() == Some("us") {
+            self.in_us = true;
+        }
+    }
+}
+
+/// The message of an answer, or of `message_start`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Message {
+    model: Option<String>,
+    stop_reason: Option<String>,
+    usage: Option<Usage>,
+}
+
+/// The data of `message_start`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MessageStart {
+    pub(crate) message: Message,
+}
+
+/// The data of `message_delta`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MessageDelta {
+    delta: Option<Delta>,
+    usage: Option<Usage>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delta {
+    stop_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Usage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<CacheCreation>,
+    server_tool_use: Option<ServerToolUse>,
+    speed: Option<String>,
+    inference_geo: Option<String>,
+}
+
+impl Usage {
+    /// Tokens written to the cache for five minutes and for an hour, if any were.
+    ///
+    /// What the total has beyond the two lifetimes counts as five minutes, the lifetime that needs not be asked for.
+    fn cache_writes(&self) -> Option<(u64, u64)> {
+        let hour =
+            self.cache_creation.as_ref().and_then(|parts| parts.ephemeral_1h_input_tokens).unwrap_or(0);
+        let listed =
+            self.cache_creation.as_ref().and_then(|parts| parts.ephemeral_5m_input_tokens).unwrap_or(0);
+        let total = self.cache_creation_input_tokens.unwrap_or(0);
+        let five_minutes = listed.max(total.saturating_sub(hour));
+        (five_minutes > 0 || hour > 0).then_some((five_minutes, hour))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ServerToolUse {
+    web_search_requests: Option<u64>,
+}

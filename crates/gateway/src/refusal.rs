@@ -1,0 +1,89 @@
+//! Answers that the gateway gives itself, in the shape of the API's errors, so that the CLI can read them.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+
+use crate::relay::Severed;
+
+/// What goes back to an agent.
+pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, Severed>>;
+
+/// Why a request is not passed on, or not answered as the upstream would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    UnknownToken,
+    NoUpstreamKey,
+    NoSuchEndpoint,
+    BodyTooLarge,
+    BodyUnreadable,
+    BodyTooSlow,
+    TooManyRequests,
+    UpstreamUnreachable,
+    UpstreamSilent,
+    UpstreamBroke,
+    AnswerTooLarge,
+    Revoked,
+}
+
+impl Refusal {
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::UnknownToken => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "this token is not known here")
+            }
+            Self::Revoked => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "this token has been revoked")
+            }
+            Self::NoUpstreamKey => (
+                StatusCode::UNAUTHORIZED,
+                "authentication_error",
+                "the server has no API key for the model: set ANTHROPIC_API_KEY and start it again",
+            ),
+            Self::NoSuchEndpoint => {
+                (StatusCode::NOT_FOUND, "not_found_error", "this endpoint is not passed on to the model")
+            }
+            Self::BodyTooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "the body of the request is too large")
+            }
+            Self::BodyUnreadable => {
+                (StatusCode::BAD_REQUEST, "invalid_request_error", "the body of the request broke off")
+            }
+            Self::BodyTooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout_error",
+                "the body of the request took too long to arrive",
+            ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "this agent has too many requests in flight",
+            ),
+            Self::UpstreamUnreachable => {
+                (StatusCode::BAD_GATEWAY, "api_error", "the model could not be reached")
+            }
+            Self::UpstreamBroke => (StatusCode::BAD_GATEWAY, "api_error", "the model's answer broke off"),
+            Self::UpstreamSilent => {
+                (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "the model did not answer in time")
+            }
+            Self::AnswerTooLarge => (StatusCode::BAD_GATEWAY, "api_error", "the model's answer is too large"),
+        }
+    }
+
+    pub(crate) fn reply(self) -> Reply {
+        let (status, kind, message) = self.parts();
+        let error = serde_json::json!({"type": "error", "error": {"type": kind, "message": message}});
+        let mut reply = Response::new(whole(error.to_string().into()));
+        *reply.status_mut() = status;
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self == Self::TooManyRequests {
+            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        reply
+    }
+}
+
+/// A body that is there already.
+pub(crate) fn whole(body: Bytes) -> UnsyncBoxBody<Bytes, Severed> {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,74 @@
+//! Passes a stream on as it comes, reading along, and books the request before its end is passed on.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
+
+use crate::{meter::Meter, scanner::Scanner};
+
+/// Why a stream to an agent ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Severed {
+    #[error("read on from the model")]
+    Upstream(#[source] reqwest::Error),
+    #[error("pass on to an agent whose access has ended")]
+    Revoked,
+}
+
+/// A response on its way from the upstream to an agent.
+struct Relay<S> {
+    upstream: S,
+    scanner: Scanner,
+    meter: Meter,
+    is_over: bool,
+}
+
+/// The body that does it. Nothing is read from the upstream before the agent has room for it.
+pub(crate) fn metered<S>(upstream: S, meter: Meter) -> UnsyncBoxBody<Bytes, Severed>
+where
+    S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
+{
+    let relay = Relay { upstream, scanner: Scanner::default(), meter, is_over: false };
+    let frames = stream::unfold(relay, |mut relay| async move {
+        let next = relay.next().await?;
+        Some((next.map(Frame::data), relay))
+    });
+    BodyExt::boxed_unsync(StreamBody::new(frames))
+}
+
+impl<S> Relay<S>
+where
+    S: Stream<Item = reqwest::Result<Bytes>> + Unpin,
+{
+    async fn next(&mut self) -> Option<Result<Bytes, Severed>> {
+        if self.is_over {
+            return None;
+        }
+        let cut = self.meter.agent.cut.clone();
+        let next = tokio::select! {
+            biased;
+            () = cut.cancelled() => Some(Err(Severed::Revoked)),
+            chunk = self.upstream.next() => chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
+        };
+        match &next {
+            Some(Ok(chunk)) => self.read(chunk).await,
+            Some(Err(_)) | None => {
+                self.is_over = true;
+                self.meter.settle().await;
+            }
+        }
+        next
+    }
+
+    async fn read(&mut self, chunk: &[u8]) {
+        if !self.meter.is_open() {
+            return;
+        }
+        self.scanner.feed(chunk);
+        self.meter.note(self.scanner.reading());
+        if self.scanner.is_over() {
+            self.meter.settle().await;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The scanner sees the same usage however the stream is cut into pieces.
+
+use domain::TokenUsage;
+use proptest::prelude::*;
+
+use super::*;
+use crate::Speed;
+
+const STREAM: &str = concat!(
+    "event: message_start\n",
+    "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-5-5\",\"content\":[],\"usage\":",
+    "{\"input_tokens\":11,\"output_tokens\":1,\"cache_creation_input_tokens\":9,\"cache_read_input_tokens\":7,",
+    "\"cache_creation\":{\"ephemeral_5m_input_tokens\":4,\"ephemeral_1h_input_tokens\":5},\"speed\":\"fast\"}}}\n\n",
+    "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    "event: content_block_delta\r\n",
+    "data: {\"delta\":{\"text\":\"event: message_delta\\ndata: {\\\"usage\\\":{\\\"output_tokens\\\":999}}\"}}\r\n\r\n",
+    ": a comment\n\n",
+    "event: message_delta\n",
+    "data: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":42,\"input_tokens\":0,",
+    "\"server_tool_use\":{\"web_search_requests\":3}}}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+);
+
+fn expected() -> Reading {
+    Reading {
+        model: Some("claude-opus-5-5".to_owned()),
+        tokens: TokenUsage { input: 11, output: 42, cache_write_5m: 4, cache_write_1h: 5, cache_read: 7 },
+        web_searches: 3,
+        speed: Speed::Fast,
+        in_us: false,
+        stop_reason: Some("end_turn".to_owned()),
+        is_complete: true,
+    }
+}
+
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Scanner {
+    let mut scanner = Scanner::default();
+    for piece in pieces {
+        scanner.feed(piece);
+    }
+    scanner
+}
+
+proptest! {
+    #[test]
+    fn any_fragmentation_gives_the_same_reading(mut cuts in prop::collection::vec(0..=STREAM.len(), 0..40)) {
+        cuts.extend([0, STREAM.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|cut| &STREAM.as_bytes()[cut[0]..cut[1]]);
+        let scanner = scan(pieces);
+        prop_assert_eq!(scanner.reading(), &expected());
+        prop_assert!(scanner.is_over());
+    }
+
+    #[test]
+    fn the_end_is_seen_with_the_last_byte_and_not_before(cut in 0..STREAM.len()) {
+        let mut scanner = scan([&STREAM.as_bytes()[..cut]]);
+        prop_assert!(!scanner.is_over());
+        prop_assert!(!scanner.reading().is_complete);
+        scanner.feed(&STREAM.as_bytes()[cut..]);
+        prop_assert!(scanner.is_over());
+    }
+
+    #[test]
+    fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        scan([bytes.as_slice(), STREAM.as_bytes()]);
+    }
+}
+
+#[test]
+fn lines_may_end_in_carriage_return_and_newline() {
+    let stream = STREAM.replace("\r\n", "\n").replace('\n', "\r\n");
+    assert_eq!(scan([stream.as_bytes()]).reading(), &expected());
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    assert_eq!(scan(STREAM.as_bytes().chunks(1)).reading(), &expected());
+}
+
+#[test]
+fn an_error_event_ends_the_answer_incomplete() {
+    let start = STREAM.split_once("event: ping").unwrap().0;
+    let scanner = scan([start.as_bytes(), b"event: error\ndata: {\"error\":{}}\n\n"]);
+    assert!(scanner.is_over());
+    assert!(!scanner.reading().is_complete);
+    assert_eq!(scanner.reading().tokens.input, 11);
+}
+
+#[test]
+fn an_end_without_a_beginning_is_not_complete() {
+    let scanner = scan([b"event: message_stop\ndata: {}\n\n".as_slice()]);
+    assert!(scanner.is_over() && !scanner.reading().is_complete);
+}
+
+#[test]
+fn a_huge_line_is_passed_over_and_the_rest_is_read() {
+    let (before, after) = STREAM.split_once("event: ping").unwrap();
+    let huge = format!("event: content_block_delta\ndata: {}\n\n", "x".repeat(3 * USAGE_LINE_BYTES_MAX));
+    let after = format!("event: ping{after}");
+    let mut scanner = Scanner::default();
+    for piece in [before, &huge, &after] {
+        for chunk in piece.as_bytes().chunks(64 * 1024) {
+            scanner.feed(chunk);
+        }
+        assert!(scanner.line.capacity() <= 2 * USAGE_LINE_BYTES_MAX);
+    }
+    assert_eq!(scanner.reading(), &expected());
+}
+
+#[test]
+fn cache_writes_without_their_lifetimes_count_as_five_minutes() {
+    let start = "event: message_start\ndata: {\"message\":{\"model\":\"m\",\"usage\":{\"cache_creation_input_tokens\":9}}}\n\n";
+    assert_eq!(scan([start.as_bytes()]).reading().tokens.cache_write_5m, 9);
+}
