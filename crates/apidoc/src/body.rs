@@ -39,7 +39,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Valid<T> {
         Box::pin(async move {
             require_json(is_json)?;
             let bytes = bytes.await.map_err(|error| unread(&error))?;
-            parse(&bytes).map(Self)
+            parse_json(&bytes).map(Self)
         })
     }
 }
@@ -58,7 +58,7 @@ impl<T: DeserializeOwned + Validate + Default + 'static> FromRequest for ValidOr
                 return Ok(Self(T::default()));
             }
             require_json(is_json)?;
-            parse(&bytes).map(Self)
+            parse_json(&bytes).map(Self)
         })
     }
 }
@@ -87,7 +87,8 @@ fn unread(error: &actix_web::Error) -> Problem {
     }
 }
 
-fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
+/// A JSON object that does not come as a body, such as a WebSocket message, parsed and validated like one.
+pub fn parse_json<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
     require_object(bytes)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {

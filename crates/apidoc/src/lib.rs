@@ -114,7 +114,7 @@ mod schema;
 mod security;
 mod violation;
 
-pub use body::{Valid, ValidOr};
+pub use body::{Valid, ValidOr, parse_json};
 pub use document::{Head, build, text};
 pub use failure::{
     BadGateway, BadRequest, BudgetExhausted, Conflict, Fail, Failure, FailureSet, Forbidden, Invalid,

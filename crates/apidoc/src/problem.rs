@@ -9,6 +9,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -25,6 +26,7 @@ struct Parts {
     error_code: Cow<'static, str>,
     detail: Option<String>,
     violations: Vec<Violation>,
+    extensions: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     occurrence: Option<Occurrence>,
 }
@@ -72,6 +74,10 @@ pub(crate) struct ProblemDocument<'a> {
     /// One entry for each invalid part of the request.
     #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
     errors: &'a [Violation],
+    /// Members that one kind of problem has beside these.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    extensions: &'a Map<String, Value>,
 }
 
 impl Problem {
@@ -108,6 +114,14 @@ impl Problem {
         );
         problem.parts.violations = violations;
         problem
+    }
+
+    /// Adds an extension member (RFC 9457), such as the id of what failed. The name must not be one of the
+    /// standard members.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.parts.extensions.insert(name.to_owned(), value.into());
+        self
     }
 
     /// Adds a response header, such as `WWW-Authenticate`.
@@ -161,6 +175,7 @@ impl Problem {
             trace_id: occurrence.map(|o| o.trace_id.as_str()),
             timestamp: occurrence.map(|o| o.timestamp.as_str()),
             errors: &parts.violations,
+            extensions: &parts.extensions,
         };
         let mut builder = HttpResponse::build(parts.status);
         for header in &parts.headers {
@@ -179,6 +194,7 @@ impl Parts {
             error_code,
             detail: None,
             violations: Vec::new(),
+            extensions: Map::new(),
             headers: Vec::new(),
             occurrence: None,
         }

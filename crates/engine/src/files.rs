@@ -110,8 +110,10 @@ impl SessionManager {
     }
 }
 
-/// `PermissionDenied` is what leaving the directory gives; a loop of links has no name in the standard library yet.
+/// `PermissionDenied` is what leaving the directory gives. A loop of links and a socket that was to be opened have no
+/// names in the standard library.
 fn names_nothing(error: &io::Error) -> bool {
+    const ENXIO: i32 = 6;
     const ELOOP: i32 = 40;
     use io::ErrorKind as K;
     matches!(
@@ -122,7 +124,7 @@ fn names_nothing(error: &io::Error) -> bool {
             | K::InvalidFilename
             | K::NotADirectory
             | K::IsADirectory
-    ) || error.raw_os_error() == Some(ELOOP)
+    ) || matches!(error.raw_os_error(), Some(ELOOP | ENXIO))
 }
 
 /// Opens a regular file and nothing else. Without `O_NONBLOCK` a pipe would keep the thread until somebody writes

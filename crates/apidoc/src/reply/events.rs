@@ -16,6 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// One frame of an event stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Frame<T> {
     },
     /// Keeps the connection alive; clients ignore it.
     Comment(String),
+    /// Tells the client how long to wait before it reconnects.
+    Retry(Duration),
 }
 
 impl<T> Frame<T> {
@@ -50,6 +53,7 @@ impl<T: Serialize> Frame<T> {
     fn encode(&self) -> serde_json::Result<Bytes> {
         let line = |text: &str| text.replace(['\r', '\n', '\0'], " ");
         let text = match self {
+            Self::Retry(delay) => format!("retry: {}\n\n", delay.as_millis()),
             Self::Comment(text) => format!(": {}\n\n", line(text)),
             Self::Event { id, name, data } => {
                 let id = id.as_ref().map(|id| format!("id: {}\n", line(id))).unwrap_or_default();
@@ -124,6 +128,7 @@ mod tests {
                 "id: 1 data: forged\nevent: x  y\ndata: \"\"\n\n",
             ),
             (Frame::comment("still\nhere"), ": still here\n\n"),
+            (Frame::Retry(Duration::from_secs(2)), "retry: 2000\n\n"),
         ];
         for (frame, sent) in table {
             assert_eq!(frame.encode().unwrap(), sent, "{frame:?}");
