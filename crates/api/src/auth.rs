@@ -1,0 +1,6 @@
+//! `/auth`: logging in and out, and the keys of programs.
+
+pub mod api_keys;
+pub mod login;
+pub mod logout;
+pub mod user;

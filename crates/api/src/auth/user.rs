@@ -1,0 +1,80 @@
+//! `/auth/me` and `/auth/register`: the caller's account, and making one.
+
+use crate::{ApiState, caller::Caller, error::problem, word::Word};
+use actix_web::web::Data;
+use apidoc::{Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, Unavailable, Valid};
+use domain::{Role, User};
+use engine::Registrant;
+use jiff::Timestamp;
+use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use validator::Validate;
+
+/// A new account.
+#[derive(Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterRequest {
+    #[validate(email, length(max = 254))]
+    email: String,
+    /// The e-mail address when left out.
+    #[validate(length(min = 1, max = 100))]
+    username: Option<String>,
+    #[validate(length(min = 1, max = 255))]
+    full_name: Option<String>,
+    #[validate(length(min = 12, max = 1024))]
+    password: String,
+}
+
+/// A person or service account.
+#[derive(Serialize, JsonSchema)]
+pub struct UserResponse {
+    id: Uuid,
+    email: String,
+    username: String,
+    full_name: Option<String>,
+    role: Word<Role>,
+    is_active: bool,
+    created_at: Timestamp,
+    last_login_at: Option<Timestamp>,
+}
+
+impl From<User> for UserResponse {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            email: user.email,
+            username: user.username,
+            full_name: user.full_name,
+            role: Word(user.role),
+            is_active: user.is_active,
+            created_at: user.created_at,
+            last_login_at: user.last_login_at,
+        }
+    }
+}
+
+/// Read the caller's account
+#[api_v2_operation(tags(Auth), operation_id = "getMe")]
+pub async fn me(
+    state: Data<ApiState>,
+    caller: Caller,
+) -> Result<Fetched<UserResponse>, Fail<(NotFound, Unavailable)>> {
+    let user = state.accounts.me(&caller.0).await.map_err(problem)?;
+    Ok(Fetched::new(user.into()))
+}
+
+/// Make an account
+///
+/// Only where the operator allows it; 403 otherwise.
+#[api_v2_operation(tags(Auth), operation_id = "register")]
+pub async fn register(
+    state: Data<ApiState>,
+    body: Valid<RegisterRequest>,
+) -> Result<Created<UserResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
+    let RegisterRequest { email, username, full_name, password } = body.0;
+    let registrant = Registrant { email, username, full_name, password };
+    let user = state.accounts.register(registrant).await.map_err(problem)?;
+    Ok(Created::at(user.into(), "/api/v1/auth/me"))
+}

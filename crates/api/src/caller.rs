@@ -1,0 +1,140 @@
+//! Who asks: credentials are checked before anything else of a request is read.
+
+use crate::{ApiState, error};
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::MessageBody,
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{Method, StatusCode, header},
+    middleware::Next,
+    web::Data,
+};
+use apidoc::Problem;
+use domain::Access;
+use paperclip::{
+    actix::OperationModifier,
+    v2::{
+        models::{DefaultOperationRaw, DefaultSchemaRaw},
+        schema::Apiv2Schema,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    future::{Ready, ready},
+};
+
+/// Names of the security schemes in the document.
+pub const BEARER: &str = "bearer";
+pub const TOKEN: &str = "token";
+
+/// The caller, from the `Authorization` header. Must be a handler's first extractor that can fail, so that a
+/// stranger learns nothing but 401. A credential that only reads is refused by any method but GET and HEAD.
+#[derive(Debug)]
+pub struct Caller(pub domain::Caller);
+
+/// The caller of a stream, which may also come from `?token=`: browsers cannot set headers there.
+#[derive(Debug)]
+pub struct Watcher(pub domain::Caller);
+
+/// What checking a request's credential gave, and where the credential was.
+#[derive(Clone)]
+struct Checked {
+    place: Place,
+    outcome: Result<domain::Caller, Problem>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Header,
+    Query,
+}
+
+/// Checks the credential a request carries, if it carries one. It runs before the extractors because those run side
+/// by side: a stranger's body would be read while the store is asked who they are.
+pub async fn check_credential(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if let Some((place, credential)) = credential(&request)
+        && let Some(state) = request.app_data::<Data<ApiState>>().cloned()
+    {
+        let outcome = match credential {
+            Some(credential) => state.accounts.authenticate(&credential).await.map_err(error::problem),
+            None => Err(error::unauthenticated("CREDENTIALS_REFUSED", "send Authorization: Bearer <token>")),
+        };
+        request.extensions_mut().insert(Checked { place, outcome });
+    }
+    next.call(request).await
+}
+
+/// Where the request has a credential, and the credential if it is a readable one.
+fn credential(request: &ServiceRequest) -> Option<(Place, Option<String>)> {
+    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+        let bearer = value.to_str().ok().and_then(|text| {
+            let (scheme, credential) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim().to_owned())
+        });
+        return Some((Place::Header, bearer));
+    }
+    let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.find(|(name, _)| name == TOKEN).map(|(_, value)| (Place::Query, Some(value.into_owned())))
+}
+
+fn caller(request: &HttpRequest, accepted: &[Place]) -> Result<domain::Caller, Problem> {
+    let checked = request.extensions().get::<Checked>().filter(|c| accepted.contains(&c.place)).cloned();
+    let caller = match checked {
+        Some(checked) => checked.outcome?,
+        None => {
+            return Err(error::unauthenticated("CREDENTIALS_MISSING", "send Authorization: Bearer <token>"));
+        }
+    };
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    match caller.access {
+        Access::Write => Ok(caller),
+        Access::Read if reads => Ok(caller),
+        Access::Read => Err(read_only()),
+    }
+}
+
+/// 403 for a credential that may only read.
+pub fn read_only() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "READ_ONLY", "this API key may only read")
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request, &[Place::Header]).map(Self))
+    }
+}
+
+impl Apiv2Schema for Caller {}
+
+impl OperationModifier for Caller {
+    fn update_security(op: &mut DefaultOperationRaw) {
+        apidoc::require(op, &[BEARER]);
+    }
+    fn update_parameter(_: &mut DefaultOperationRaw) {}
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}
+
+impl FromRequest for Watcher {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request, &[Place::Header, Place::Query]).map(Self))
+    }
+}
+
+impl Apiv2Schema for Watcher {}
+
+impl OperationModifier for Watcher {
+    fn update_security(op: &mut DefaultOperationRaw) {
+        apidoc::require(op, &[BEARER, TOKEN]);
+    }
+    fn update_parameter(_: &mut DefaultOperationRaw) {}
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}

@@ -1,0 +1,121 @@
+//! What each failure of a use case is over HTTP: the one place that decides it, and that logs what is ours to fix.
+
+use actix_web::{
+    ResponseError,
+    http::{
+        StatusCode,
+        header::{HeaderValue, WWW_AUTHENTICATE},
+    },
+};
+use apidoc::{Problem, Violation};
+use domain::{SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use engine::Error;
+
+/// When to come back after the store or the agent was not there.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// The problem a client gets. A 5xx is logged here, once, with the chain of its sources.
+pub fn problem(error: Error) -> Problem {
+    let problem = translate(&error);
+    let status = problem.status_code();
+    let code = problem.error_code();
+    let chain = &error as &dyn std::error::Error;
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(error = chain, code, "a request failed");
+    } else if status.is_server_error() {
+        tracing::warn!(error = chain, code, "a request failed");
+    }
+    problem
+}
+
+fn translate(error: &Error) -> Problem {
+    let failed = || format!("failed to {error}");
+    match error {
+        Error::NotFound(what) => {
+            let code = format!("{}_NOT_FOUND", what.to_ascii_uppercase().replace(' ', "_"));
+            Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}"))
+        }
+        Error::WrongState(status) => wrong_state(*status),
+        Error::Exists(what) => {
+            Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
+        }
+        Error::Invalid(fields) => Problem::invalid(
+            fields.iter().map(|f| Violation::new(f.pointer.clone(), f.code, f.message.clone())).collect(),
+        ),
+        Error::Unauthenticated => unauthenticated("CREDENTIALS_REFUSED", "the credentials are not valid"),
+        Error::AccountDisabled => {
+            Problem::new(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED", "this account is disabled")
+        }
+        Error::Forbidden(why) => Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", *why),
+        Error::NoSlot { retry_after_seconds, .. } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "NO_FREE_SLOT", failed())
+                .retry_after(*retry_after_seconds)
+        }
+        Error::QueueFull { retry_after_seconds, .. } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL", failed())
+                .retry_after(*retry_after_seconds)
+        }
+        Error::AgentUnavailable(what_to_do) => unavailable("AGENT_UNAVAILABLE", what_to_do),
+        Error::ShuttingDown => unavailable("SHUTTING_DOWN", "this server is shutting down"),
+        Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
+        Error::Store(error) => store_failed(error),
+        Error::Files { .. } | Error::Internal(_) => internal(),
+    }
+}
+
+/// 401, with the header that says how to do better.
+pub fn unauthenticated(code: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"steward\""))
+}
+
+fn wrong_state(status: SessionStatus) -> Problem {
+    let word = status.as_str();
+    if status.is_busy() {
+        let detail = format!("a turn is running (the session is {word}); wait for it, or queue the prompt");
+        return Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail);
+    }
+    Problem::new(
+        StatusCode::CONFLICT,
+        "WRONG_STATE",
+        format!("the session is {word}, which does not allow this"),
+    )
+}
+
+fn turn_failed(turn_id: TurnId, failure: TurnFailure, message: &str) -> Problem {
+    let status = match failure {
+        TurnFailure::AgentFailed | TurnFailure::ModelFailed => StatusCode::BAD_GATEWAY,
+        TurnFailure::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
+        TurnFailure::AgentUnavailable | TurnFailure::ServerStopped | TurnFailure::NotRecorded => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        // These two are outcomes a waiting query is answered with; elsewhere they are a conflict of wishes.
+        TurnFailure::MaxTurnsReached | TurnFailure::Interrupted => StatusCode::CONFLICT,
+    };
+    let problem = Problem::new(status, failure.as_str(), message).with_member("turn_id", turn_id.to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(RETRY_AFTER_SECONDS) } else { problem }
+}
+
+fn store_failed(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Conflict { what } => {
+            Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("{what} exists already"))
+        }
+        StoreError::BadCursor => Problem::invalid(vec![Violation::new(
+            "?cursor",
+            "cursor",
+            "is not a cursor that this list gave out",
+        )]),
+        StoreError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", "the database does not answer"),
+        StoreError::Inconsistent { .. } | StoreError::Failed(_) => internal(),
+    }
+}
+
+fn unavailable(code: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECONDS)
+}
+
+fn internal() -> Problem {
+    let detail = "the server failed; its log has the reason under this trace_id";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", detail)
+}

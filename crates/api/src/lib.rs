@@ -1,0 +1,144 @@
+//! The face of Steward: every route on one page, and the app that serves them.
+
+mod auth;
+mod caller;
+mod cors;
+mod docs;
+mod error;
+mod health;
+mod page;
+mod prompt;
+mod request;
+mod sessions;
+mod state;
+mod stream;
+mod word;
+
+pub use state::{ApiSettings, ApiState, CorsOrigins};
+
+use actix_web::{
+    App, Error,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::from_fn,
+    web::{Data, PayloadConfig},
+};
+use apidoc::{Head, SecurityScheme};
+use auth::{api_keys, login, logout, user};
+use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, resource, scope};
+use serde_json::Value;
+use sessions::{
+    audit_trail, control, create, events, files, list, messages, metrics, one, query, stream as websocket,
+    tool_calls, turns,
+};
+use std::sync::OnceLock;
+
+/// The app that serves everything. The server runs one for each worker, on one shared state; tests call it directly.
+pub fn app(
+    state: Data<ApiState>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let cors = cors::middleware(&state.settings);
+    App::new()
+        .app_data(PayloadConfig::new(state.settings.body_bytes_max))
+        .app_data(state)
+        // Before the routes, whose scope would take its addresses for unknown ones of its own.
+        .configure(docs::configure)
+        .configure(|config| routes(&mut ServiceConfig::from(config)))
+        // The last one wraps all before it.
+        .wrap(from_fn(caller::check_credential))
+        .wrap(cors)
+        .wrap(from_fn(request::follow))
+}
+
+/// Every operation of the API.
+fn routes(config: &mut ServiceConfig) {
+    let at = |path: &str| resource(path);
+    let auth = scope("/auth")
+        .service(at("/login").route(post().to(login::login)))
+        .service(at("/refresh").route(post().to(login::refresh)))
+        .service(at("/logout").route(post().to(logout::logout)))
+        .service(at("/logout-all").route(post().to(logout::logout_all)))
+        .service(at("/register").route(post().to(user::register)))
+        .service(at("/me").route(get().to(user::me)))
+        .service(at("/api-keys").route(get().to(api_keys::list)).route(post().to(api_keys::create)))
+        .service(at("/api-keys/{id}").route(delete().to(api_keys::delete)));
+
+    let sessions = scope("/sessions")
+        .service(at("").route(get().to(list::list)).route(post().to(create::create)))
+        .service(
+            at("/{id}")
+                .route(get().to(one::get))
+                .route(patch().to(one::patch))
+                .route(delete().to(one::delete)),
+        )
+        .service(at("/{id}/query").route(post().to(query::query)))
+        .service(at("/{id}/turns").route(get().to(turns::list)))
+        .service(at("/{id}/turns/{turn_id}").route(get().to(turns::get)))
+        .service(at("/{id}/pause").route(post().to(control::pause)))
+        .service(at("/{id}/resume").route(post().to(control::resume)))
+        .service(at("/{id}/interrupt").route(post().to(control::interrupt)))
+        .service(at("/{id}/messages").route(get().to(messages::list)))
+        .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
+        .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
+        .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
+        .service(at("/{id}/files").route(get().to(files::list)))
+        .service(at("/{id}/files/content").route(get().to(files::content)))
+        .service(at("/{id}/workdir/download").route(get().to(files::download)))
+        .service(at("/{id}/events").route(get().to(events::watch)))
+        .service(at("/{id}/stream").route(get().to(websocket::stream)));
+
+    let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
+
+    config
+        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring))
+        .service(at("/health/live").route(get().to(health::live)))
+        .service(at("/health/ready").route(get().to(health::ready)));
+}
+
+fn head() -> Head {
+    Head {
+        title: "Steward".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Runs, governs and accounts for Claude agent sessions.".to_owned(),
+        security: vec![
+            (
+                caller::BEARER,
+                SecurityScheme::Bearer { about: "An access token from `/auth/login`, or an API key." },
+            ),
+            (
+                caller::TOKEN,
+                SecurityScheme::Query {
+                    parameter: caller::TOKEN,
+                    about: "The same credential, for browsers, which cannot set headers on a stream.",
+                },
+            ),
+        ],
+        tags: vec![
+            ("Auth", "Logins, accounts and API keys."),
+            ("Sessions", "Conversations with agents."),
+            ("Streams", "Sessions as they happen."),
+            ("Files", "What agents work on."),
+            ("Health", "For probes and operators."),
+        ],
+    }
+}
+
+/// The OpenAPI document of every operation.
+pub fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| apidoc::build(head(), routes))
+}
+
+/// The document as it is served and committed.
+pub fn spec_text() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| apidoc::text(document()))
+}

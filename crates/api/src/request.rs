@@ -1,0 +1,145 @@
+//! Around every request: its id, its span, its log line, and the finishing of whatever went wrong in it.
+
+use crate::ApiState;
+use actix_web::{
+    Error,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    middleware::Next,
+    web::Data,
+};
+use apidoc::Occurrence;
+use std::time::Instant;
+use tracing::{Instrument, Span, field::Empty};
+use uuid::Uuid;
+
+/// The header that names a request, in both directions.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken over from a client, in characters.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// Follows a request from its arrival to the head of its answer. Bodies, query strings and headers are never logged.
+pub async fn follow(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    let started = Instant::now();
+    let request_id = request_id(request.headers());
+    let trace_id = trace_id(request.headers()).unwrap_or_else(|| request_id.clone());
+    let span = span(&request, &request_id, &trace_id);
+    let instance = request.path().to_owned();
+    let clock = request.app_data::<Data<ApiState>>().map(|state| state.clock.clone());
+
+    let outcome = next.call(request).instrument(span.clone()).await;
+    let mut outcome = apidoc::complete(outcome, || Occurrence {
+        instance,
+        trace_id,
+        timestamp: clock.map(|clock| clock.now().to_string()).unwrap_or_default(),
+    });
+    let status = match &mut outcome {
+        Ok(response) => {
+            add_headers(response.headers_mut(), &request_id);
+            response.status()
+        }
+        Err(error) => error.as_response_error().status_code(),
+    };
+    span.in_scope(|| {
+        span.record("status", status.as_u16());
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(duration_ms, "answered");
+    });
+    outcome
+}
+
+fn span(request: &ServiceRequest, request_id: &str, trace_id: &str) -> Span {
+    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
+    let method = request.method().as_str();
+    tracing::info_span!("request", method, route, request_id, trace_id, status = Empty)
+}
+
+/// The id the client gave, if it is fit to be repeated in logs and headers, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let fit = |text: &&str| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fit);
+    given.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
+}
+
+/// The trace id of a valid W3C `traceparent`: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    match parts[..] {
+        [version, trace, parent, flags, ..]
+            if hex(version, 2)
+                && version != "ff"
+                && (version != "00" || parts.len() == 4)
+                && hex(trace, 32)
+                && hex(parent, 16)
+                && hex(flags, 2)
+                && trace.bytes().any(|b| b != b'0')
+                && parent.bytes().any(|b| b != b'0') =>
+        {
+            Some(trace.to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn add_headers(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers hold tokens and private conversations, and are out of date at once.
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        headers
+    }
+
+    #[test]
+    fn only_fit_request_ids_are_taken_over() {
+        for fit in ["a", "req-1.2_3:4", &"x".repeat(128)] {
+            assert_eq!(request_id(&headers("x-request-id", fit)), fit);
+        }
+        for unfit in ["", "a b", "a\tb", "é", "<script>", &"x".repeat(129)] {
+            assert_eq!(request_id(&headers("x-request-id", unfit)).len(), 32, "{unfit:?}");
+        }
+    }
+
+    #[test]
+    fn only_valid_traceparents_are_continued() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        for valid in
+            [format!("00-{trace}-b7ad6b7169203331-01"), format!("01-{trace}-b7ad6b7169203331-01-more")]
+        {
+            assert_eq!(trace_id(&headers("traceparent", &valid)).as_deref(), Some(trace));
+        }
+        for invalid in [
+            "".to_owned(),
+            format!("ff-{trace}-b7ad6b7169203331-01"),
+            format!("00-{trace}-b7ad6b7169203331-01-more"),
+            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            format!("00-{trace}-0000000000000000-01"),
+            format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()),
+        ] {
+            assert_eq!(trace_id(&headers("traceparent", &invalid)), None, "{invalid}");
+        }
+    }
+}

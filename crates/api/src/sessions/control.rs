@@ -1,0 +1,69 @@
+//! `POST /sessions/{id}/pause`, `/resume` and `/interrupt`.
+
+use super::response::SessionResponse;
+use crate::{ApiState, caller::Caller, error::problem};
+use actix_web::web::Data;
+use apidoc::{Conflict, Fail, Fetched, Forbidden, NotFound, PathParams, Unavailable, ValidOr};
+use domain::SessionId;
+use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+use validator::{Validate, ValidationError};
+
+/// How to resume.
+#[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// Forking is not available in this version.
+    #[serde(default)]
+    #[validate(custom(function = "no_forks"))]
+    fork: bool,
+}
+
+/// Refuses what this version cannot do.
+pub fn no_forks(fork: &bool) -> Result<(), ValidationError> {
+    if !*fork {
+        return Ok(());
+    }
+    let message = "forking is not available in this version";
+    Err(ValidationError::new("unsupported").with_message(message.into()))
+}
+
+/// Set a session aside
+///
+/// A running turn is interrupted; prompts are refused until the session is resumed.
+#[api_v2_operation(tags(Sessions), operation_id = "pauseSession")]
+pub async fn pause(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    let session = state.sessions.pause(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Fetched::new(session.into()))
+}
+
+/// Take a session up again
+#[api_v2_operation(tags(Sessions), operation_id = "resumeSession")]
+pub async fn resume(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+    _body: ValidOr<ResumeRequest>,
+) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    let session = state.sessions.resume(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Fetched::new(session.into()))
+}
+
+/// Stop the running turn
+///
+/// Answers when it has stopped; without a running turn there is nothing to do.
+#[api_v2_operation(tags(Sessions), operation_id = "interruptSession")]
+pub async fn interrupt(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    let session = state.sessions.interrupt(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Fetched::new(session.into()))
+}

@@ -1,0 +1,163 @@
+//! `POST /sessions`.
+
+use super::{
+    response::SessionResponse,
+    sdk_options::{SdkOptions, short_items},
+};
+use crate::{ApiState, caller::Caller, error::problem, prompt::Prompt, word::Word};
+use actix_web::web::Data;
+use apidoc::{Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
+use domain::{SessionId, SessionMode};
+use engine::SessionDraft;
+use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+use validator::{Validate, ValidationError};
+
+/// Largest metadata, in bytes of JSON.
+const METADATA_BYTES_MAX: usize = 64 * 1024;
+
+/// A new session; what is left out gets the server's default.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct SessionCreateRequest {
+    /// Not available in this version.
+    #[validate(custom(function = "no_templates"))]
+    template_id: Option<Uuid>,
+    #[validate(length(max = 255))]
+    name: Option<String>,
+    #[validate(length(max = 10_000))]
+    description: Option<String>,
+    /// Where the agent works: inside the caller's own folder (relative paths start there), or inside a directory the
+    /// operator shared. Left out, the session gets a directory of its own.
+    #[validate(length(min = 1, max = 1024))]
+    working_directory: Option<String>,
+    /// Tools, or patterns such as `Bash(git:*)`, that run without asking.
+    #[serde(default)]
+    #[validate(length(max = 500), custom(function = "short_items"))]
+    allowed_tools: Vec<String>,
+    /// Replaces the built-in system prompt.
+    #[validate(length(min = 1, max = 100_000))]
+    system_prompt: Option<String>,
+    #[serde(default)]
+    #[validate(nested)]
+    sdk_options: SdkOptions,
+    /// Anything; it is kept and given back. At most 64 KiB.
+    #[validate(custom(function = "small"))]
+    metadata: Option<Map<String, Value>>,
+    /// `interactive` when left out.
+    mode: Option<Word<SessionMode>>,
+    parent_session_id: Option<Uuid>,
+    fork_at_message: Option<u64>,
+    /// Whether streams show the answer while it is written.
+    #[serde(default)]
+    include_partial_messages: bool,
+    #[validate(range(max = 10))]
+    max_retries: Option<u32>,
+    /// Seconds before the first retry; doubles with each.
+    #[validate(range(min = 0.0, max = 300.0))]
+    retry_delay: Option<f64>,
+    /// How long a turn may take.
+    #[validate(range(min = 1, max = 86_400))]
+    timeout_seconds: Option<u32>,
+    #[serde(default)]
+    #[validate(length(max = 100))]
+    hooks_enabled: Vec<String>,
+    permission_mode: Option<PermissionMode>,
+    #[serde(default)]
+    #[validate(length(max = 100))]
+    custom_policies: Vec<String>,
+    /// The first prompt; a background session needs one.
+    #[validate(nested)]
+    initial_message: Option<Prompt>,
+}
+
+/// What happens when the agent wants to use a tool that is not allowed beforehand.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PermissionMode {
+    Default,
+    AcceptEdits,
+    Plan,
+    DontAsk,
+    Auto,
+    BypassPermissions,
+}
+
+impl PermissionMode {
+    /// The word the CLI knows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::AcceptEdits => "acceptEdits",
+            Self::Plan => "plan",
+            Self::DontAsk => "dontAsk",
+            Self::Auto => "auto",
+            Self::BypassPermissions => "bypassPermissions",
+        }
+    }
+}
+
+fn no_templates(_: &Uuid) -> Result<(), ValidationError> {
+    let message = "templates are not available in this version";
+    Err(ValidationError::new("unsupported").with_message(message.into()))
+}
+
+/// Metadata must not be a place to store files.
+pub fn small(metadata: &Map<String, Value>) -> Result<(), ValidationError> {
+    let fits = serde_json::to_vec(metadata).is_ok_and(|json| json.len() <= METADATA_BYTES_MAX);
+    if fits {
+        return Ok(());
+    }
+    Err(ValidationError::new("size").with_message("must be at most 65536 bytes of JSON".into()))
+}
+
+impl From<SessionCreateRequest> for SessionDraft {
+    fn from(request: SessionCreateRequest) -> Self {
+        Self {
+            name: request.name,
+            description: request.description,
+            mode: request.mode.map(|mode| mode.0),
+            working_directory: request.working_directory,
+            allowed_tools: request.allowed_tools,
+            system_prompt: request.system_prompt,
+            sdk_options: request.sdk_options.into(),
+            metadata: request.metadata.map(Value::Object),
+            parent_session_id: request.parent_session_id.map(SessionId),
+            fork_at_message: request.fork_at_message,
+            include_partial_messages: request.include_partial_messages,
+            max_retries: request.max_retries,
+            retry_delay_ms: request.retry_delay.map(to_ms),
+            timeout_seconds: request.timeout_seconds,
+            hooks_enabled: request.hooks_enabled,
+            permission_mode: request.permission_mode.map(|mode| mode.as_str().to_owned()),
+            custom_policies: request.custom_policies,
+            initial_message: request.initial_message.map(Prompt::into_value),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "validation keeps it between 0 and 300 seconds"
+)]
+fn to_ms(seconds: f64) -> u64 {
+    (seconds * 1000.0).round() as u64
+}
+
+/// Create a session
+///
+/// With an `initial_message` its first turn starts as soon as there is a slot for it.
+#[api_v2_operation(tags(Sessions), operation_id = "createSession")]
+pub async fn create(
+    state: Data<ApiState>,
+    caller: Caller,
+    body: Valid<SessionCreateRequest>,
+) -> Result<Created<SessionResponse>, Fail<(Forbidden, NotFound, Invalid, TooMany, Unavailable)>> {
+    let session = state.sessions.create(&caller.0, body.0.into()).await.map_err(problem)?;
+    let location = format!("/api/v1/sessions/{}", session.id);
+    Ok(Created::at(session.into(), location))
+}

@@ -1,0 +1,97 @@
+//! `GET`, `PATCH` and `DELETE /sessions/{id}`.
+
+use super::{
+    create::{PermissionMode, small},
+    response::SessionResponse,
+    sdk_options::short_items,
+};
+use crate::{ApiState, caller::Caller, error::problem};
+use actix_web::web::Data;
+use apidoc::{Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
+use domain::{SessionId, session::SessionPatch};
+use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+use validator::Validate;
+
+/// What to change; what is left out stays as it is.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct SessionPatchRequest {
+    /// null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(max = 255))]
+    name: Option<Option<String>>,
+    /// null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(max = 10_000))]
+    description: Option<Option<String>>,
+    /// Replaces all of the metadata. At most 64 KiB.
+    #[validate(custom(function = "small"))]
+    metadata: Option<Map<String, Value>>,
+    permission_mode: Option<PermissionMode>,
+    #[validate(length(min = 1, max = 100))]
+    model: Option<String>,
+    #[validate(length(max = 500), custom(function = "short_items"))]
+    allowed_tools: Option<Vec<String>>,
+}
+
+/// Tells null from left out.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl From<SessionPatchRequest> for SessionPatch {
+    fn from(request: SessionPatchRequest) -> Self {
+        Self {
+            name: request.name,
+            description: request.description,
+            metadata: request.metadata.map(Value::Object),
+            permission_mode: request.permission_mode.map(|mode| mode.as_str().to_owned()),
+            model: request.model,
+            allowed_tools: request.allowed_tools,
+        }
+    }
+}
+
+/// Read a session
+#[api_v2_operation(tags(Sessions), operation_id = "getSession")]
+pub async fn get(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+) -> Result<Fetched<SessionResponse>, Fail<(NotFound, Unavailable)>> {
+    let session = state.sessions.get(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Fetched::new(session.into()))
+}
+
+/// Change a session
+///
+/// A running turn goes on; a new model or mode holds from the next prompt at the latest.
+#[api_v2_operation(tags(Sessions), operation_id = "updateSession")]
+pub async fn patch(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+    body: Valid<SessionPatchRequest>,
+) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+    let patched = state.sessions.patch(&caller.0, SessionId(id.0), body.0.into()).await;
+    Ok(Fetched::new(patched.map_err(problem)?.into()))
+}
+
+/// End a session and remove its files
+///
+/// A running turn is stopped. The history stays.
+#[api_v2_operation(tags(Sessions), operation_id = "deleteSession")]
+pub async fn delete(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    state.sessions.terminate(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Done)
+}

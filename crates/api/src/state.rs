@@ -1,0 +1,48 @@
+//! What the handlers work with, and the operator's decisions about HTTP.
+
+use domain::Clock;
+use engine::{AccountManager, SessionManager};
+use monitoring::HealthChecker;
+use std::{sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
+
+/// Everything a handler may reach; the server makes one and all workers share it.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    pub accounts: Arc<AccountManager>,
+    pub sessions: SessionManager,
+    pub health: Arc<HealthChecker>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: ApiSettings,
+    /// The open WebSockets. They end by themselves once the engine has shut down; wait for them then.
+    pub streams: TaskTracker,
+}
+
+/// What the operator decided about HTTP.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Largest request body and largest WebSocket message, in bytes.
+    pub body_bytes_max: usize,
+    pub cors_origins: CorsOrigins,
+    /// How long a WebSocket may take none of what is sent before it is dropped.
+    pub stream_send_timeout: Duration,
+}
+
+/// Whose pages may call this server from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Everybody's; credentials travel in a header that pages have to know, so this gives nothing away by itself.
+    Any,
+    /// These origins', each as a browser sends it: `https://app.example.com`.
+    These(Vec<String>),
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 32 * 1024 * 1024,
+            cors_origins: CorsOrigins::These(vec![]),
+            stream_send_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The closed sets of words of the domain, as they stand in the document.
+
+use domain::{
+    EventKind, MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A word of the domain on the wire; the domain itself reads and writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Word<T>(pub T);
+
+/// A closed set of words.
+pub trait Vocabulary: 'static {
+    /// What the document calls the set.
+    const NAME: &'static str;
+
+    /// Every word, in a stable order.
+    fn words() -> Vec<&'static str>;
+}
+
+impl<T: Vocabulary> JsonSchema for Word<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::NAME.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": T::words() })
+    }
+}
+
+macro_rules! vocabularies {
+    ($($domain:ident: $all:expr;)*) => { $(
+        impl Vocabulary for $domain {
+            const NAME: &'static str = stringify!($domain);
+
+            fn words() -> Vec<&'static str> {
+                $all.into_iter().map(Self::as_str).collect()
+            }
+        }
+    )* };
+}
+
+vocabularies! {
+    EventKind: Self::ALL;
+    MessageType: Self::ALL;
+    Role: [Self::Admin, Self::Member];
+    SessionMode: Self::ALL;
+    SessionStatus: Self::ALL;
+    ToolCallStatus: Self::ALL;
+    TurnFailure: Self::ALL;
+    TurnStatus: Self::ALL;
+}

@@ -1,0 +1,189 @@
+//! Who may do what, asked of every operation in the document.
+
+use crate::{
+    client::{Client, Received},
+    world::World,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// One operation of the document.
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    has_security: bool,
+    accepts_token: bool,
+}
+
+fn operations() -> Vec<Operation> {
+    let mut operations = vec![];
+    for (path, item) in api::document()["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let schemes = operation["security"].as_array().cloned().unwrap_or_default();
+            operations.push(Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                has_security: !schemes.is_empty(),
+                accepts_token: schemes.iter().any(|scheme| scheme.get("token").is_some()),
+            });
+        }
+    }
+    operations
+}
+
+impl Operation {
+    /// This operation on these things, with input that is accepted.
+    async fn ask(&self, client: &Client, things: &Things) -> Received {
+        client.send(self.request(client, things, "")).await
+    }
+
+    fn request(&self, client: &Client, things: &Things, query: &str) -> reqwest::RequestBuilder {
+        let id = if self.path.contains("/api-keys/") { &things.key } else { &things.session };
+        let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
+        let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
+        let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
+        match self.body() {
+            Some(body) => request.json(&body),
+            None => request,
+        }
+    }
+
+    fn body(&self) -> Option<Value> {
+        match self.id.as_str() {
+            "querySession" => Some(json!({"message": "hello"})),
+            "createApiKey" => Some(json!({"name": "key"})),
+            "createSession" | "updateSession" => Some(json!({})),
+            _ => None,
+        }
+    }
+}
+
+/// Something of alice's of each kind.
+struct Things {
+    session: String,
+    turn: String,
+    key: String,
+}
+
+async fn things(world: &World) -> Things {
+    let session = world.session().await;
+    let asked =
+        world.alice.post(&format!("/api/v1/sessions/{session}/query"), json!({"message": "hello"})).await;
+    let turn = asked.json()["turn_id"].as_str().unwrap().to_owned();
+    let key = world.alice.post("/api/v1/auth/api-keys", json!({"name": "key"})).await.json();
+    std::fs::write(workdir(world, &session).await.join("note"), "hello").unwrap();
+    Things { session, turn, key: key["id"].as_str().unwrap().to_owned() }
+}
+
+async fn workdir(world: &World, session: &str) -> std::path::PathBuf {
+    let session = world.alice.get(&format!("/api/v1/sessions/{session}")).await.json();
+    session["working_directory"].as_str().unwrap().into()
+}
+
+#[actix_web::test]
+async fn strangers_get_401_everywhere() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    let mut asked = 0;
+    for operation in operations().iter().filter(|operation| operation.has_security) {
+        for client in [
+            world.anonymous.clone(),
+            world.anonymous.with_token("stw_wrong"),
+            world.anonymous.with_token("e.y.J"),
+        ] {
+            let received = operation.ask(&client, &things).await;
+            assert_eq!(received.status, 401, "{}: {}", received.request, received.text());
+            assert_eq!(received.header("content-type"), "application/problem+json", "{}", received.request);
+            assert!(received.header("www-authenticate").starts_with("Bearer"), "{}", received.request);
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "{asked} requests");
+}
+
+#[actix_web::test]
+async fn a_strangers_body_is_not_even_looked_at() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    for operation in
+        operations().iter().filter(|operation| operation.has_security && operation.body().is_some())
+    {
+        let request =
+            operation.request(&world.anonymous, &things, "").body("{").header("content-type", "text/plain");
+        let received = world.anonymous.send(request).await;
+        assert_eq!(received.status, 401, "{}", received.request);
+    }
+}
+
+#[actix_web::test]
+async fn what_is_anothers_is_not_there() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    let mut asked = 0;
+    for operation in operations().iter().filter(|operation| operation.path.contains("{id}")) {
+        let received = operation.ask(&world.bob, &things).await;
+        assert_eq!(received.status, 404, "{}: {}", received.request, received.text());
+        asked += 1;
+    }
+    assert!(asked > 15, "{asked} requests");
+    assert_eq!(world.bob.get("/api/v1/sessions").await.json()["total"], 0);
+    assert_eq!(
+        world.alice.get(&format!("/api/v1/sessions/{}", things.session)).await.json()["status"],
+        "active"
+    );
+}
+
+#[actix_web::test]
+async fn an_admin_sees_everybodys_sessions() {
+    let world = World::new().await;
+    let session = world.session().await;
+    assert_eq!(world.admin.get(&format!("/api/v1/sessions/{session}")).await.status, 200);
+    assert_eq!(world.admin.get("/api/v1/sessions").await.json()["total"], 1);
+}
+
+#[actix_web::test]
+async fn a_key_that_reads_changes_nothing() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    let made = world.alice.post("/api/v1/auth/api-keys", json!({"name": "reader", "scopes": ["read"]})).await;
+    let reader = world.anonymous.with_token(made.json()["key"].as_str().unwrap());
+    for operation in operations().iter().filter(|operation| operation.has_security) {
+        if operation.method == Method::GET {
+            // Its head is enough: an event stream has no end.
+            let response = reader.open(operation.request(&reader, &things, "")).await;
+            let expected = if operation.id == "streamSession" { 400 } else { 200 };
+            assert_eq!(response.status(), expected, "{}", operation.id);
+        } else {
+            let received = operation.ask(&reader, &things).await;
+            assert_eq!(
+                (received.status, received.error_code().as_str()),
+                (403, "READ_ONLY"),
+                "{}",
+                received.request
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_token_in_the_address_opens_streams_and_nothing_else() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    let token = format!("token={}", world.alice.token.clone().unwrap());
+    let mut opened = 0;
+    for operation in operations().iter().filter(|operation| operation.has_security) {
+        let response = world.anonymous.open(operation.request(&world.anonymous, &things, &token)).await;
+        let expected = match operation.id.as_str() {
+            "watchSession" => 200,
+            // Let in, and then told to speak WebSocket.
+            "streamSession" => 400,
+            _ => 401,
+        };
+        assert_eq!(response.status(), expected, "{}", operation.id);
+        assert_eq!(operation.accepts_token, expected != 401, "the document says so too: {}", operation.id);
+        opened += u32::from(expected != 401);
+    }
+    assert_eq!(opened, 2);
+}

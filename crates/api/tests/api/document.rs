@@ -1,0 +1,70 @@
+//! The document, and whether the server keeps its word.
+
+use crate::world::World;
+use reqwest::Method;
+use std::{collections::BTreeSet, fs, path::Path};
+
+#[test]
+fn the_committed_document_is_what_the_routes_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api-spec/openapi.json");
+    #[expect(clippy::disallowed_methods, reason = "a person who runs the test says so in this way")]
+    let bless = std::env::var("BLESS").is_ok_and(|value| value == "1");
+    if bless {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, api::spec_text()).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == api::spec_text(),
+        "api-spec/openapi.json is not what the routes say; look at the change, then run this test with BLESS=1"
+    );
+}
+
+#[test]
+fn the_document_has_no_faults() {
+    assert_eq!(apidoc::faults(api::document()), Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn every_address_takes_exactly_the_methods_the_document_says() {
+    let world = World::new().await;
+    let paths = api::document()["paths"].as_object().unwrap();
+    assert!(paths.len() > 25, "{} paths", paths.len());
+    for (path, item) in paths {
+        let described: BTreeSet<String> =
+            item.as_object().unwrap().keys().map(|m| m.to_uppercase()).collect();
+        let path = path.replace(['{', '}'], "");
+        let refused = world.alice.send(world.alice.request(Method::TRACE, &path)).await;
+        assert_eq!((refused.status, refused.error_code().as_str()), (405, "METHOD_NOT_ALLOWED"), "{path}");
+        let allowed: BTreeSet<String> =
+            refused.header("allow").split(',').map(|method| method.trim().to_owned()).collect();
+        assert_eq!(allowed, described, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn the_document_and_its_page_are_served_without_any_network() {
+    let world = World::new().await;
+    let document = world.anonymous.get("/api/v1/openapi.json").await;
+    assert!(document.text() == api::spec_text(), "{}: {:.200}", document.status, document.text());
+    assert_eq!(document.header("content-type"), "application/json");
+
+    let page = world.anonymous.get("/docs").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+    let html = page.text();
+    let mut linked = 0;
+    for part in html.split(['"']).filter(|part| part.starts_with("/docs/")) {
+        let asset = world.anonymous.get(part).await;
+        assert_eq!(asset.status, 200, "{part}");
+        assert!(!asset.body.is_empty(), "{part}");
+        linked += 1;
+    }
+    assert_eq!(linked, 4, "{html}");
+    assert!(!html.contains("//"), "the page names no other server: {html}");
+
+    for nothing in ["/docs/README.md", "/docs/..%2f..%2fCargo.toml", "/docs/nope.js"] {
+        assert_eq!(world.anonymous.get(nothing).await.status, 404, "{nothing}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The API as its clients meet it: a real server on a real socket, scripted agents, a store in memory.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that meets a surprise should stop there")]
+
+mod access;
+mod auth;
+mod bad_input;
+mod client;
+mod document;
+mod events;
+mod files;
+mod health;
+mod large;
+mod problems;
+mod query;
+mod sessions;
+mod stream;
+mod world;
