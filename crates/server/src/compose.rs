@@ -1,0 +1,194 @@
+//! Puts the parts together: the only place that knows them all.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use domain::{Clock, SystemClock, ports::Ping};
+use engine::{
+    AccountManager, AgentSettings, EngineSettings, LimitSettings, Registration, SessionDefaults,
+    SessionManager, Stores, Tokens,
+};
+use gateway::Gateway;
+use jiff::SignedDuration;
+use monitoring::{Check, HealthChecker};
+use persistence::{Database, DatabaseOptions};
+use sdk_runtime::ProcessLauncher;
+use secrecy::ExposeSecret;
+
+use crate::{cli::SearchPlaces, config::Config, data_dir::DataDir, secret_key};
+
+/// How long a version read from the CLI is believed; reading it starts a process.
+const CLI_PROBE_MAX_AGE: Duration = Duration::from_secs(60);
+
+/// Every part of a running server, apart from its listener.
+#[derive(Debug)]
+pub struct Parts {
+    pub accounts: Arc<AccountManager>,
+    pub sessions: SessionManager,
+    pub gateway: Arc<Gateway>,
+    pub database: Database,
+    pub health: Arc<HealthChecker>,
+    /// The password of the first admin, if it was made up just now.
+    pub new_admin_password: Option<String>,
+    /// Held as long as the server lives.
+    pub data_dir: DataDir,
+}
+
+/// Opens what has to be open and starts what has to run before the first request.
+pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
+    let data_dir = DataDir::open(&config.data_dir).context("could not open the data folder")?;
+    // Before anything of this life starts, nothing of the last one may still run.
+    let marker = data_dir.host_marker.clone();
+    let sweep = tokio::task::spawn_blocking(move || sdk_runtime::sweep_host(&marker));
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let database = open_database(config).await?;
+    let store = Arc::new(database.store());
+    let accounts = accounts(config, &data_dir, &store, &clock);
+    let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
+    let gateway = Gateway::start(&options, store.clone(), clock.clone());
+    let (accounts, gateway) = tokio::join!(accounts, gateway);
+    let (accounts, new_admin_password) = accounts?;
+    let gateway = Arc::new(gateway.context("could not start the gateway")?);
+
+    let swept = sweep.await?.context("could not look for processes of an earlier life")?;
+    if swept > 0 {
+        tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
+    }
+    let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
+    let sessions =
+        sessions(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &store, clock, &gateway)?;
+    let closed = sessions.recover().await.context("could not take up after an earlier life")?;
+    if closed > 0 {
+        tracing::warn!(closed, "closed turns that an earlier life of this server left open");
+    }
+    let health = HealthChecker::new(vec![
+        Check::required("database", move || {
+            let store = store.clone();
+            async move { store.ping().await.map(|()| None).map_err(|error| chain(&error)) }
+        }),
+        Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
+    ]);
+    Ok(Parts {
+        accounts: Arc::new(accounts),
+        sessions,
+        gateway,
+        database,
+        health: Arc::new(health),
+        new_admin_password,
+        data_dir,
+    })
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Database> {
+    let options = DatabaseOptions {
+        pool_size: config.database.pool_size,
+        ..DatabaseOptions::new(&config.database.url)
+    };
+    Database::open(&options, migration::up).await.context("could not open the database")
+}
+
+async fn accounts(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &Arc<persistence::Store>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(AccountManager, Option<String>)> {
+    let auth = &config.auth;
+    let key = match &auth.secret_key {
+        Some(key) => key.clone(),
+        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key")?,
+    };
+    let tokens =
+        Tokens::new(key.expose_secret().as_bytes(), SignedDuration::try_from(auth.access_token_lifetime)?);
+    let registration = if auth.allow_registration { Registration::Open } else { Registration::Closed };
+    let refresh_lifetime = SignedDuration::try_from(auth.refresh_token_lifetime)?;
+    let accounts =
+        AccountManager::new(store.clone(), clock.clone(), tokens, refresh_lifetime, registration).await?;
+    let password = auth.admin_password.as_ref().map(|password| password.expose_secret().to_owned());
+    let generated =
+        accounts.ensure_admin(&auth.admin_email, password).await.context("could not make the first admin")?;
+    Ok((accounts, generated))
+}
+
+fn sessions(
+    config: &Config,
+    data_dir: &DataDir,
+    cli: Result<PathBuf, String>,
+    store: &Arc<persistence::Store>,
+    clock: Arc<dyn Clock>,
+    gateway: &Arc<Gateway>,
+) -> anyhow::Result<SessionManager> {
+    let settings = EngineSettings {
+        agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
+        directories: data_dir.directories(config.sessions.working_directory_roots.clone())?,
+        defaults: SessionDefaults {
+            model: config.agent.default_model.clone(),
+            permission_mode: config.agent.default_permission_mode.clone(),
+            max_retries: config.agent.max_retries,
+            retry_delay: config.agent.retry_delay,
+            timeout_seconds: u32::try_from(config.agent.timeout.as_secs())?,
+        },
+        limits: LimitSettings {
+            interactive_agents_max: config.sessions.max_interactive,
+            background_agents_max: config.sessions.max_background,
+            idle_timeout: config.sessions.idle_timeout,
+            queue_max: config.sessions.queue_max,
+        },
+    };
+    let stores = Stores {
+        sessions: store.clone(),
+        turns: store.clone(),
+        journal: store.clone(),
+        history: store.clone(),
+        ledger: store.clone(),
+    };
+    Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
+}
+
+/// What agents see of this process's environment: enough to find programs, and no secret.
+fn agent_env() -> BTreeMap<String, String> {
+    let passed_on = ["PATH", "LANG", "LC_ALL", "TZ", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+    let text = |value: OsString| value.into_string().ok();
+    let mut env: BTreeMap<String, String> = passed_on
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var_os(name).and_then(text)?)))
+        .collect();
+    env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
+    env.insert("TERM".to_owned(), "dumb".to_owned());
+    env
+}
+
+/// Reads the CLI's version, seldom.
+fn cli_check(
+    cli: Result<PathBuf, String>,
+) -> impl Fn() -> futures::future::BoxFuture<'static, monitoring::Outcome> + Send + Sync {
+    let known: Arc<Mutex<Option<(Instant, String)>>> = Arc::default();
+    move || {
+        let (cli, known) = (cli.clone(), Arc::clone(&known));
+        Box::pin(async move {
+            let cli = cli?;
+            let fresh = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((_, version)) = fresh.filter(|(at, _)| at.elapsed() < CLI_PROBE_MAX_AGE) {
+                return Ok(Some(version));
+            }
+            let version =
+                sdk_runtime::probe(&cli).await.map_err(|error| format!("could not {}", chain(&error)))?;
+            let version = version.to_string();
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), version.clone()));
+            Ok(Some(version))
+        })
+    }
+}
+
+/// An error and what led to it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

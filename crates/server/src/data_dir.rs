@@ -1,0 +1,124 @@
+//! The data folder: made, locked, and divided into the folders that sessions need.
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use engine::DirectorySettings;
+use sha2::{Digest, Sha256};
+
+/// Unix sockets may have paths of 107 bytes; the agent's own part takes up to 45 of them.
+const TEMPORARY_PATH_BYTES_MAX: usize = 60;
+/// Only the server's own user may look into its folders: they hold conversations.
+const PRIVATE: u32 = 0o700;
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It could not be made or opened.
+    #[error("use the data folder {}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Two servers on one folder would run each other's sessions.
+    #[error("use the data folder {}: another server is using it", .0.display())]
+    InUse(PathBuf),
+    /// Somebody else made the folder for temporary files first.
+    #[error("use the folder {} for temporary files: it belongs to somebody else", .0.display())]
+    NotOurs(PathBuf),
+}
+
+/// A data folder that is ours until this value is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    /// Absolute.
+    pub path: PathBuf,
+    /// The same for every life of a server on this folder, and different for every other folder.
+    pub host_marker: String,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the folder if needed and locks it. The lock ends with the process, however that ends.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        make_private(path).map_err(failed)?;
+        let path = path.canonicalize().map_err(failed)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+        let host_marker = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { path, host_marker, _lock: lock })
+    }
+
+    /// Where sessions keep their files.
+    pub fn directories(&self, shared_roots: Vec<PathBuf>) -> Result<DirectorySettings, DataDirError> {
+        let directories = DirectorySettings {
+            workspaces: self.path.join("workspaces"),
+            shared_roots,
+            agents: self.path.join("agents"),
+            temporary: self.temporary(),
+        };
+        for path in [&directories.workspaces, &directories.agents, &directories.temporary] {
+            let failed = |source| DataDirError::Io { path: path.clone(), source };
+            make_private(path).map_err(failed)?;
+            let owner = fs::symlink_metadata(path).map_err(failed)?;
+            let us = fs::metadata(&self.path).map_err(failed)?.uid();
+            if !owner.is_dir() || owner.uid() != us {
+                return Err(DataDirError::NotOurs(path.clone()));
+            }
+        }
+        Ok(directories)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let inside = self.path.join("tmp");
+        if inside.as_os_str().len() <= TEMPORARY_PATH_BYTES_MAX {
+            return inside;
+        }
+        PathBuf::from("/tmp").join(format!("steward-{}", self.host_marker))
+    }
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().recursive(true).mode(PRIVATE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_is_turned_away_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
+        let marker = first.host_marker.clone();
+        drop(first);
+        assert_eq!(DataDir::open(dir.path()).unwrap().host_marker, marker);
+    }
+
+    #[test]
+    fn a_deep_data_folder_gets_short_temporary_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = DataDir::open(&dir.path().join("d".repeat(80))).unwrap();
+        assert!(deep.temporary().as_os_str().len() <= TEMPORARY_PATH_BYTES_MAX);
+    }
+}

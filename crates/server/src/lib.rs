@@ -1,0 +1,8 @@
+//! The server: reads its settings, puts the parts together, and runs them until it is told to end.
+
+pub mod cli;
+pub mod compose;
+pub mod config;
+pub mod data_dir;
+pub mod secret_key;
+pub mod serve;

@@ -1,0 +1,272 @@
+//! Settings from a map, from their three sources, and as the documents show them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use secrecy::ExposeSecret;
+use server::config::{Config, ConfigErrors, ConfigFile, CorsOrigins, Environment, Setting, Sources};
+
+const EXAMPLE: &str = include_str!("../../../.env.example");
+const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn config(pairs: &[(&str, &str)]) -> Config {
+    Config::from_map(&map(pairs)).unwrap()
+}
+
+fn mistake(name: &str, value: &str) -> String {
+    let errors = Config::from_map(&map(&[(name, value)])).unwrap_err();
+    let [mistake] = errors.mistakes() else { panic!("{errors}") };
+    assert_eq!(mistake.name, name);
+    mistake.to_string()
+}
+
+fn resolve(environment: &[(&str, &str)], dotenv: &str, toml: Option<&str>) -> Result<Config, ConfigErrors> {
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let file = toml.map(|text| ConfigFile { path: "steward.toml".into(), text: text.to_owned() });
+    Sources::new(environment, dotenv.to_owned(), file).resolve()
+}
+
+#[test]
+fn nothing_given_is_a_whole_configuration() {
+    let config = config(&[]);
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!((config.http.host.to_string().as_str(), config.http.port), ("127.0.0.1", 8000));
+    assert_eq!(config.http.cors, CorsOrigins::These(Vec::new()));
+    assert_eq!(config.http.max_request_body_bytes, 32 * 1024 * 1024);
+    assert_eq!(config.database.url, "sqlite://./data/steward.db");
+    assert_eq!(config.auth.access_token_lifetime, Duration::from_secs(3600));
+    assert_eq!(config.auth.refresh_token_lifetime, Duration::from_secs(7 * 86_400));
+    assert!(config.auth.secret_key.is_none() && config.auth.admin_password.is_none());
+    assert!(!config.auth.allow_registration);
+    assert_eq!(config.upstream.url, "https://api.anthropic.com");
+    assert_eq!(config.agent.default_model, "claude-sonnet-4-5");
+    assert_eq!(config.agent.retry_delay, Duration::from_secs(2));
+    assert_eq!(config.sessions.idle_timeout, Duration::from_secs(1800));
+    assert_eq!((config.sessions.max_interactive, config.sessions.max_background), (10, 50));
+}
+
+#[test]
+fn values_become_types() {
+    let config = config(&[
+        ("API_HOST", "::1"),
+        ("API_PORT", " 0 "),
+        ("CORS_ORIGINS", "https://App.example.com/, http://localhost:3000"),
+        ("DATABASE_URL", "sqlite:///var/lib/steward/s.db"),
+        ("SECRET_KEY", KEY),
+        ("ANTHROPIC_UPSTREAM_URL", "http://127.0.0.1:9/base/"),
+        ("SESSION_IDLE_TIMEOUT_MINUTES", "0.05"),
+        ("WORKING_DIRECTORY_ROOTS", "/srv/a, /srv/b"),
+        ("ALLOW_REGISTRATION", "True"),
+        ("ADMIN_EMAIL", ""),
+    ]);
+    assert_eq!(config.http.host.to_string(), "::1");
+    assert_eq!(config.http.port, 0);
+    let origins = ["https://app.example.com", "http://localhost:3000"].map(str::to_owned).to_vec();
+    assert_eq!(config.http.cors, CorsOrigins::These(origins));
+    assert_eq!(config.database.url, "sqlite:///var/lib/steward/s.db");
+    assert_eq!(config.auth.secret_key.unwrap().expose_secret(), KEY);
+    assert_eq!(config.upstream.url, "http://127.0.0.1:9/base");
+    assert_eq!(config.sessions.idle_timeout, Duration::from_secs(3));
+    assert_eq!(config.sessions.working_directory_roots.len(), 2);
+    assert!(config.auth.allow_registration);
+    assert_eq!(config.auth.admin_email, "admin@localhost");
+}
+
+#[test]
+fn each_wrong_value_is_named_with_what_is_allowed() {
+    for (name, value, allowed) in [
+        ("ENVIRONMENT", "staging", "development or production"),
+        ("LOG_LEVEL", "verbose", "error, warn, info"),
+        ("LOG_FORMAT", "xml", "text or json"),
+        ("API_HOST", "localhost", "an IP address"),
+        ("API_PORT", "65536", "from 0 to 65535"),
+        ("CORS_ORIGINS", "example.com", "origins such as"),
+        ("CORS_ORIGINS", "https://a.example/x", "origins such as"),
+        ("CORS_ORIGINS", "*, https://a.example", "either * alone"),
+        ("DATABASE_POOL_SIZE", "1", "from 2 to 1000"),
+        ("DATABASE_URL", "mysql://x", "sqlite://"),
+        ("DATABASE_URL", "sqlite::memory:", "path of a file"),
+        ("DATABASE_URL", "sqlite://", "path of a file"),
+        ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1.5", "a whole number"),
+        ("ADMIN_EMAIL", "admin", "an e-mail address"),
+        ("ALLOW_REGISTRATION", "maybe", "true or false"),
+        ("ANTHROPIC_UPSTREAM_URL", "ftp://a", "http://"),
+        ("CLAUDE_SDK_RETRY_DELAY", "NaN", "from 0 to 300"),
+        ("CLAUDE_SDK_DEFAULT_PERMISSION_MODE", "yolo", "acceptEdits"),
+        ("SESSION_IDLE_TIMEOUT_MINUTES", "0", "from 0.01 to"),
+        ("WORKING_DIRECTORY_ROOTS", "/srv/a,b", "absolute directories"),
+        ("WORKING_DIRECTORY_ROOTS", "/", "absolute directories"),
+        ("WORKING_DIRECTORY_ROOTS", "/srv/../etc", "absolute directories"),
+    ] {
+        let text = mistake(name, value);
+        assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");
+    }
+}
+
+#[test]
+fn the_database_is_in_the_data_directory_whatever_its_name() {
+    let config = config(&[("DATA_DIR", "/srv/100%? #1")]);
+    assert_eq!(config.database.url, "sqlite:///srv/100%25%3F %231/steward.db");
+}
+
+#[test]
+fn postgres_is_refused_as_not_there_yet_and_its_password_is_masked() {
+    let text = mistake("DATABASE_URL", "postgres://steward:hunter2@db/steward");
+    assert!(text.contains("PostgreSQL is yet to come"), "{text}");
+    assert!(text.contains("postgres://***@db/steward") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn any_origin_is_for_development_only() {
+    assert_eq!(config(&[("CORS_ORIGINS", "*")]).http.cors, CorsOrigins::Any);
+    let errors = Config::from_map(&map(&[("CORS_ORIGINS", "*"), ("ENVIRONMENT", "production")])).unwrap_err();
+    assert!(errors.to_string().contains("not allowed in production"), "{errors}");
+}
+
+#[test]
+fn a_guessable_secret_is_refused_and_never_shown() {
+    for (name, value) in [
+        ("SECRET_KEY", "changeme-changeme"),
+        ("SECRET_KEY", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("ADMIN_PASSWORD", "short-pass"),
+        ("ADMIN_PASSWORD", "111111111111111"),
+        ("ANTHROPIC_API_KEY", "sk-ant spaced"),
+    ] {
+        let text = mistake(name, value);
+        assert!(!text.contains(value), "{text}");
+    }
+    let config = config(&[("SECRET_KEY", KEY), ("ANTHROPIC_API_KEY", "sk-ant-verysecret")]);
+    let debug = format!("{config:?}");
+    assert!(!debug.contains(KEY) && !debug.contains("verysecret"), "{debug}");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let errors = resolve(
+        &[("API_PORT", "x"), ("SECRET_KEY", "short"), ("LOG_LEVEL", "loud")],
+        "this is not a pair\nAPI_HOST=nowhere\n",
+        Some("database_pool_size = 0\nnot_a_setting = 1\n"),
+    )
+    .unwrap_err();
+    let named: Vec<&str> = errors.mistakes().iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(
+        named,
+        [
+            "not_a_setting in steward.toml",
+            ".env",
+            "LOG_LEVEL",
+            "API_HOST",
+            "API_PORT",
+            "DATABASE_POOL_SIZE",
+            "SECRET_KEY"
+        ]
+    );
+    assert!(errors.to_string().starts_with("read the settings:\n  not_a_setting"), "{errors}");
+}
+
+#[test]
+fn the_environment_wins_over_dotenv_and_that_over_the_file() {
+    let toml = "api_port = 1\nLOG_FORMAT = \"json\"\ndata_dir = \"/from/file\"\n\
+                cors_origins = [\"https://a.example\", \"https://b.example\"]";
+    let dotenv = "# comment\nexport API_PORT=2\nDATA_DIR='/from/dotenv'\nUNRELATED=1\n";
+    let config = resolve(&[("API_PORT", "3"), ("DATA_DIR", ""), ("HOME", "/x")], dotenv, Some(toml)).unwrap();
+    assert_eq!(config.http.port, 3);
+    assert_eq!(config.data_dir.to_str(), Some("/from/dotenv"));
+    assert!(config.log.format.is_some());
+    assert!(matches!(config.http.cors, CorsOrigins::These(origins) if origins.len() == 2));
+}
+
+#[test]
+fn a_broken_file_is_reported_without_showing_its_lines() {
+    let toml = resolve(&[], "", Some("api_port = 1\nsecret_key = \"hunter2hunter2\" oops\n")).unwrap_err();
+    assert!(toml.to_string().contains("steward.toml: line 2: "), "{toml}");
+    assert!(!toml.to_string().contains("hunter2"), "{toml}");
+
+    let dotenv = resolve(&[], "SECRET_KEY hunter2hunter2\n", None).unwrap_err();
+    assert!(dotenv.to_string().contains(".env: "), "{dotenv}");
+    assert!(!dotenv.to_string().contains("hunter2"), "{dotenv}");
+}
+
+#[test]
+fn toml_names_are_settings_in_one_spelling_each_and_values_are_flat() {
+    for (toml, problem) in [
+        ("Api_Port = 1", "Api_Port in steward.toml: is not a setting"),
+        ("api_port = 1\nAPI_PORT = 2", "api_port in steward.toml: is given twice"),
+        ("[api_port]\nx = 1", "api_port in steward.toml: must be a text"),
+        ("cors_origins = [\"a,b\"]", "cors_origins in steward.toml: must be a text"),
+    ] {
+        let errors = resolve(&[], "", Some(toml)).unwrap_err();
+        assert!(errors.to_string().contains(problem), "{errors}");
+    }
+}
+
+#[test]
+fn no_setting_is_asked_for_twice() {
+    let mut names: Vec<&str> = Config::settings().iter().map(|setting| setting.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+/// Each setting is one line of meaning, then the setting with its default, ready to be uncommented.
+#[test]
+fn the_example_file_shows_every_setting_with_its_default() {
+    let lines: Vec<&str> = EXAMPLE.lines().collect();
+    let mut shown = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let Some((name, default)) = line.strip_prefix('#').and_then(|line| line.split_once('=')) else {
+            continue;
+        };
+        if name.contains(|c: char| !c.is_ascii_uppercase() && c != '_') {
+            continue;
+        }
+        assert!(lines[index - 1].starts_with("# "), "{name} has no line of meaning");
+        shown.push((name, default));
+    }
+    let wanted: Vec<(&str, &str)> =
+        Config::settings().iter().map(|setting| (setting.name, setting.default.unwrap_or(""))).collect();
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn the_example_file_uncommented_changes_nothing() {
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| if line.starts_with("# ") { "" } else { line.trim_start_matches('#') })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert!(uncommented.contains("\nAPI_PORT=8000\n"));
+    let config = resolve(&[], &uncommented, None).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{:?}", self::config(&[])));
+}
+
+/// Rows of the form: | `NAME` | default | meaning |.
+#[test]
+fn the_document_has_a_row_for_every_setting_with_its_default() {
+    let rows: Vec<(String, String)> = DOCUMENT
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [name, default, meaning] = cells[..] else { panic!("three cells are wanted: {line}") };
+            assert!(meaning.len() > 5, "{name} has no meaning");
+            (name.trim_matches('`').to_owned(), default.to_owned())
+        })
+        .collect();
+    let named: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
+    let settings = Config::settings();
+    assert_eq!(named, settings.iter().map(|setting| setting.name).collect::<Vec<_>>());
+    for (Setting { name, default, .. }, (_, shown)) in settings.iter().zip(&rows) {
+        match default {
+            Some(default) => assert_eq!(shown, &format!("`{default}`"), "{name}"),
+            None => assert!(!shown.contains('`'), "{name} has no default, but {shown} is shown"),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The whole service as a user has it: the `steward` binary, the real CLI behind it, real sockets and files. Only the
+//! model is a stand-in.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "e2e/world.rs"]
+mod world;
+
+#[path = "e2e/client.rs"]
+mod client;
+
+#[path = "e2e/bad_luck.rs"]
+mod bad_luck;
+#[path = "e2e/large.rs"]
+mod large;
+#[path = "e2e/limits.rs"]
+mod limits;
+#[path = "e2e/tour.rs"]
+mod tour;
+#[path = "e2e/watching.rs"]
+mod watching;

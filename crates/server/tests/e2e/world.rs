@@ -1,0 +1,187 @@
+//! A server with a data folder and a model of its own; nothing of it is left when the test ends.
+
+use crate::client::Client;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::{Instant, timeout},
+};
+
+pub const PASSWORD: &str = "correct horse battery";
+pub const REAL_KEY: &str = "sk-the-real-key";
+/// Generous: machines are busy while tests run.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub model: offline_model::Server,
+    pub folder: TempDir,
+    settings: Vec<(String, String)>,
+    server: Option<Child>,
+    url: String,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings beside the usual ones.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let model = offline_model::Server::start(offline_model::Options::default()).await.unwrap();
+        // A short path: Unix sockets are made below it.
+        let folder = tempfile::Builder::new().prefix("stw").tempdir_in("/tmp").unwrap();
+        let mut world = Self {
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            model,
+            folder,
+            server: None,
+            url: String::new(),
+        };
+        world.launch().await;
+        world
+    }
+
+    /// Starts the server on the data folder and waits until it listens.
+    pub async fn launch(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "the server under test is a process of its own")]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("CLAUDE_CLI_PATH", cli())
+            .env("DATA_DIR", self.data_dir())
+            .env("API_PORT", "0")
+            .env("ADMIN_EMAIL", "admin@example.com")
+            .env("ADMIN_PASSWORD", PASSWORD)
+            .env("ANTHROPIC_UPSTREAM_URL", self.model.url())
+            .env("ANTHROPIC_API_KEY", REAL_KEY)
+            .env("LOG_LEVEL", "info,steward=debug")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::options().create(true).append(true).open(self.log_path()).unwrap())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(url) = line.strip_prefix("LISTENING ") {
+                    return url.to_owned();
+                }
+            }
+            panic!("the server ended at once:\n{}", self.log());
+        };
+        self.url = timeout(PATIENCE, listening).await.unwrap();
+        self.server = Some(child);
+    }
+
+    /// Ends the server as an operator would and checks that it ended well.
+    pub async fn stop(&mut self) {
+        let mut server = self.server.take().unwrap();
+        signal(server.id().unwrap(), "TERM");
+        let status = timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
+    /// Kills the server as nobody should.
+    pub async fn kill(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.kill().await.unwrap();
+    }
+
+    /// A logged-in admin.
+    pub async fn admin(&self) -> Client {
+        Client::login(&self.url, "admin@example.com", PASSWORD).await
+    }
+
+    /// Somebody without a credential.
+    pub fn stranger(&self) -> Client {
+        Client::anonymous(&self.url)
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Agents and their tools that run for this server, with their command lines.
+    pub fn agent_processes(&self) -> Vec<(u32, String)> {
+        let folder = self.data_dir().display().to_string();
+        processes(|env| env.contains("SDK_RUNTIME_HOST=") && env.contains(&folder))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server
+            && let Some(pid) = server.id()
+        {
+            // Its agents end with it, by the same way as after a crash; whoever is left is killed here so that a
+            // failing test leaves nothing behind either.
+            signal(pid, "KILL");
+        }
+        for (pid, _) in self.agent_processes() {
+            signal(pid, "KILL");
+        }
+    }
+}
+
+/// The pinned CLI, as `cargo xtask test` installed it.
+pub fn cli() -> PathBuf {
+    if let Some(path) = std::env::var_os("CLAUDE_CLI_PATH") {
+        return path.into();
+    }
+    server::cli::SearchPlaces::of_process().find(None).unwrap_or_else(|error| panic!("could not {error}"))
+}
+
+pub fn signal(pid: u32, name: &str) {
+    #[expect(clippy::disallowed_methods, reason = "kill(1) spares the tests an unsafe block")]
+    let mut kill = std::process::Command::new("kill");
+    // A process that is gone already makes kill fail, and that is as good.
+    kill.arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status().unwrap();
+}
+
+/// Waits until `holds` says yes.
+pub async fn eventually<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = holds().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn processes(matches: impl Fn(&str) -> bool) -> Vec<(u32, String)> {
+    let read =
+        |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ")).ok();
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let env = read(&folder.join("environ"))?;
+        let command = read(&folder.join("cmdline"))?;
+        // A zombie has no command line any more and cannot do anything.
+        (matches(&env) && !command.is_empty()).then_some((pid, command))
+    })
+    .collect()
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask run`: the server with everything it needs, until Ctrl-C.
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tempfile::TempDir;
+
+use crate::{
+    cargo::{self, Profile},
+    claude,
+    demo::Demo,
+    http::Client,
+    process::{Interrupts, Process},
+    settings::Settings,
+    welcome::Welcome,
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// What the server is told instead of a key, so that it has something to send; the offline model does not look at it.
+const OFFLINE_KEY: &str = "offline";
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Play one session in the terminal, in a data folder of its own, then stop.
+    #[arg(long)]
+    demo: bool,
+    /// Build optimised; slower to build.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Who answers the agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Model {
+    /// The API at `ANTHROPIC_UPSTREAM_URL`, by default the public one.
+    Api,
+    /// Our stand-in.
+    Offline,
+}
+
+/// A server that is ready.
+#[derive(Debug)]
+pub(crate) struct Running {
+    process: Process,
+    pub(crate) url: String,
+    /// E-mail and password, on the first start with a data folder.
+    pub(crate) admin: Option<(String, String)>,
+}
+
+/// Starts everything; what this tool started has ended when it returns.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    let settings = Settings::read(root);
+    let model = model(&settings);
+    let claude = claude::find_or_install(&settings)?;
+    let profile = if options.release { Profile::Release } else { Profile::Dev };
+    let mut packages = vec!["server"];
+    if model == Model::Offline {
+        packages.push("offline-model");
+    }
+    println!("building {} ...", packages.join(" and "));
+    let programs = cargo::build(root, &packages, profile)?;
+    let program = |name: &str| programs.get(name).with_context(|| format!("cargo has built no {name}"));
+
+    let interrupts = Interrupts::catch()?;
+    let mut command = Command::new(program("steward")?);
+    command.current_dir(root).env("CLAUDE_CLI_PATH", &claude);
+    let _offline_model = match model {
+        Model::Api => None,
+        Model::Offline => {
+            let (process, port) = start_offline_model(Command::new(program("offline-model")?), &interrupts)?;
+            command.env("ANTHROPIC_UPSTREAM_URL", format!("http://127.0.0.1:{port}"));
+            command.env("ANTHROPIC_API_KEY", OFFLINE_KEY);
+            Some(process)
+        }
+    };
+    // A data folder of its own, because the password of an existing one is not known here.
+    let demo_folder = if options.demo { Some(TempDir::with_prefix("steward-demo-")?) } else { None };
+    if let Some(folder) = &demo_folder {
+        configure_demo(&mut command, folder.path(), &settings);
+    }
+    let mut server = start_server(command, &interrupts)?;
+    if options.demo {
+        play_demo(&mut server, model)?;
+        return server.stop();
+    }
+    Welcome { server: &server, model: &model, settings: &settings }.print();
+    wait_until_stopped(server, &interrupts)
+}
+
+fn model(settings: &Settings) -> Model {
+    let given =
+        ["ANTHROPIC_API_KEY", "ANTHROPIC_UPSTREAM_URL"].iter().any(|name| settings.get(name).is_some());
+    if given { Model::Api } else { Model::Offline }
+}
+
+fn start_offline_model(mut command: Command, interrupts: &Interrupts) -> Result<(Process, u16)> {
+    command.args(["--port", "0", "--exit-with-parent"]);
+    let mut process = Process::start("the offline model", &mut command, interrupts)?;
+    let port = process.wait_for_line("LISTENING ", START_TIMEOUT)?;
+    Ok((process, port.parse().context("the offline model names its port")?))
+}
+
+fn configure_demo(command: &mut Command, folder: &Path, settings: &Settings) {
+    command.env("DATA_DIR", folder).env("API_PORT", "0").env("API_HOST", "127.0.0.1");
+    // Empty is "not set", also where a file sets it.
+    command.env("DATABASE_URL", format!("sqlite://{}", folder.join("steward.db").display()));
+    if settings.get("LOG_LEVEL").is_none() {
+        command.env("LOG_LEVEL", "warn");
+    }
+}
+
+/// Plays it on a thread of its own, so that Ctrl-C is seen while it waits for the agent.
+fn play_demo(server: &mut Running, model: Model) -> Result<()> {
+    let (email, password) = server.admin.clone().context("a new data folder prints its admin login")?;
+    let demo = Demo { url: server.url.clone(), email, password, model };
+    let player = thread::spawn(move || demo.play());
+    while !player.is_finished() {
+        server.process.check_running()?;
+        server.process.next_line();
+    }
+    player.join().map_err(|_| anyhow!("the demo itself broke"))?
+}
+
+fn start_server(mut command: Command, interrupts: &Interrupts) -> Result<Running> {
+    let mut process = Process::start("the server", &mut command, interrupts)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    let mut admin = None;
+    let url = loop {
+        match process.next_line() {
+            Some(line) => {
+                if let Some(url) = line.strip_prefix("LISTENING ") {
+                    break url.trim().to_owned();
+                }
+                admin = admin.or(parse_admin(&line));
+            }
+            None => process.check_running()?,
+        }
+        if Instant::now() > deadline {
+            bail!("the server has not said where it listens within {} s", START_TIMEOUT.as_secs());
+        }
+    };
+    let mut server = Running { process, url, admin };
+    server.wait_until_ready(deadline)?;
+    Ok(server)
+}
+
+fn parse_admin(line: &str) -> Option<(String, String)> {
+    let (email, password) = line.strip_prefix("ADMIN ")?.trim().split_once(' ')?;
+    Some((email.to_owned(), password.to_owned()))
+}
+
+impl Running {
+    fn wait_until_ready(&mut self, deadline: Instant) -> Result<()> {
+        let client = Client::new(&self.url);
+        loop {
+            let answer = client.get("/health/ready");
+            if matches!(answer, Ok((200, _))) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                match answer {
+                    Ok((status, body)) => bail!("the server is not ready ({status}): {body}"),
+                    Err(error) => return Err(error).context("the server does not answer"),
+                }
+            }
+            if let Some(line) = self.process.next_line() {
+                self.admin = self.admin.take().or(parse_admin(&line));
+            }
+            self.process.check_running()?;
+        }
+    }
+
+    /// Stops the server; its exit code is ours.
+    fn stop(&mut self) -> Result<ExitCode> {
+        let status = self.process.stop()?;
+        if status.success() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        bail!("the server ended with {status}")
+    }
+}
+
+fn wait_until_stopped(mut server: Running, interrupts: &Interrupts) -> Result<ExitCode> {
+    loop {
+        if interrupts.count() > 0 {
+            println!("\nstopping (Ctrl-C again to hurry) ...");
+            return server.stop();
+        }
+        if let Some(status) = server.process.end()? {
+            bail!("the server ended by itself: {status}");
+        }
+        if let Some(line) = server.process.next_line() {
+            println!("{line}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask test`: everything tests need, then the tests.
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{cargo::cargo, claude, settings::Settings};
+
+/// Arguments of `test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Passed on: a part of a test's name, or options of the runner.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    filters: Vec<String>,
+}
+
+/// Runs all tests against the pinned CLI, with cargo-nextest where it is installed.
+pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
+    let claude = claude::find_or_install_pinned(&Settings::read(root))?;
+    println!("testing with {}", claude.display());
+    let run = |arguments: &[&str]| -> Result<bool> {
+        let status = cargo(root)
+            .args(arguments)
+            .args(&options.filters)
+            .env("CLAUDE_CLI_PATH", &claude)
+            .stdin(Stdio::null())
+            .status()
+            .context("failed to start cargo")?;
+        Ok(status.success())
+    };
+    let passed = if !has_nextest(&mut cargo(root)) {
+        println!("cargo-nextest is not installed: using cargo test, which is slower");
+        run(&["test", "--workspace", "--no-fail-fast"])?
+    } else if options.filters.is_empty() {
+        // nextest does not know the examples in the documentation.
+        run(&["nextest", "run", "--workspace", "--no-fail-fast"])? && run(&["test", "--workspace", "--doc"])?
+    } else {
+        run(&["nextest", "run", "--workspace", "--no-fail-fast"])?
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn has_nextest(cargo: &mut Command) -> bool {
+    let found = cargo.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success())
+}
