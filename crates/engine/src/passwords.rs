@@ -15,9 +15,12 @@ const CONCURRENT_HASHES_MAX: usize = 2;
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
-    /// The hash of nothing anyone knows: checked when the account does not exist, so that both cases take as long.
-    decoy: Arc<str>,
 }
+
+/// The hash of a password nobody has kept, with the parameters of all others: checked when an account does not exist,
+/// so that both cases take as long.
+const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$GPw4tzsWDGXkVLmUBqWxdQ$fac74oMz01/ZD7KXtfrHWIo1OLk5CDuTIKRDuqTf5nY";
 
 impl std::fmt::Debug for Passwords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,14 +28,13 @@ impl std::fmt::Debug for Passwords {
     }
 }
 
-impl Passwords {
-    /// Makes a hasher; takes as long as hashing one password.
-    pub async fn new() -> Result<Self> {
-        let this = Self { slots: Arc::new(Semaphore::new(CONCURRENT_HASHES_MAX)), decoy: "".into() };
-        let decoy = this.hash(crate::tokens::random_secret()).await?;
-        Ok(Self { decoy: decoy.into(), ..this })
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { slots: Arc::new(Semaphore::new(CONCURRENT_HASHES_MAX)) }
     }
+}
 
+impl Passwords {
     /// The PHC string of a password, with a fresh salt.
     pub async fn hash(&self, password: String) -> Result<String> {
         self.compute(move || {
@@ -45,7 +47,7 @@ impl Passwords {
     /// Whether the password belongs to the hash; without a hash the answer is no, after the same time.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.decoy.to_string());
+        let hash = hash.unwrap_or_else(|| DECOY.to_owned());
         let matches = self
             .compute(move || {
                 PasswordHash::new(&hash)
@@ -58,5 +60,27 @@ impl Passwords {
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let _slot = self.slots.acquire().await.map_err(|_| Error::ShuttingDown)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal("hash the password"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_nothing_else_is() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("wrong horse".to_owned(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("correct horse".to_owned(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_decoy_costs_as_much_as_a_real_one() {
+        let real = Passwords::default().hash("anything".to_owned()).await.unwrap();
+        let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(parameters(DECOY), parameters(&real));
+        assert!(PasswordHash::new(DECOY).is_ok());
     }
 }

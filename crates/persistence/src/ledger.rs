@@ -31,8 +31,9 @@ impl Ledger for Store {
         if insert.await.map_err(failure)? == 0 {
             return Ok(());
         }
-        add_to_session(&txn, &row).await?;
+        // The turn first, as where a turn ends: writers that meet wait for each other instead of deadlocking.
         add_to_turn(&txn, &row).await?;
+        add_to_session(&txn, &row).await?;
         txn.commit().await.map_err(failure)
     }
 

@@ -12,8 +12,8 @@ use crate::{
 use domain::{FamilyId, RefreshToken, User, UserId, account::Rotation, ports::StoreResult};
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::Uuid,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    prelude::Uuid, sea_query::Expr,
 };
 
 pub(crate) async fn begin(store: &Store, token: &RefreshToken) -> StoreResult<()> {
@@ -59,13 +59,18 @@ pub(crate) async fn rotate(
 
 /// A login lives as long as its unused token does.
 pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
-    let token = refresh_token::Entity::find()
+    // One query, because it stands before every request.
+    let owner = refresh_token::Entity::find()
+        .select_only()
+        .column(C::UserId)
         .filter(C::FamilyId.eq(family.0))
         .filter(C::UsedAt.is_null())
         .filter(C::RevokedAt.is_null())
-        .filter(C::ExpiresAt.gt(micros(at)));
-    let Some(token) = token.one(&store.read).await.map_err(failure)? else { return Ok(None) };
-    let user = user::Entity::find_by_id(token.user_id).filter(user::Column::IsActive.eq(true));
+        .filter(C::ExpiresAt.gt(micros(at)))
+        .into_query();
+    let user = user::Entity::find()
+        .filter(user::Column::Id.in_subquery(owner))
+        .filter(user::Column::IsActive.eq(true));
     user.one(&store.read).await.map_err(failure)?.map(User::try_from).transpose()
 }
 

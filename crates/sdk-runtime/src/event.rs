@@ -23,7 +23,7 @@ pub enum Event {
         /// The prompts it answers that were still open.
         prompts: Vec<Uuid>,
         /// The result.
-        result: TurnResult,
+        result: Box<TurnResult>,
     },
     /// Prompts that end without a result.
     Dropped {

@@ -240,7 +240,7 @@ impl Protocol {
         } else {
             self.last_error_result = None;
         }
-        self.deliver(Event::Finished { prompts, result });
+        self.deliver(Event::Finished { prompts, result: Box::new(result) });
     }
 
     fn check_result_index(&mut self, raw: &Value) {

@@ -32,7 +32,7 @@ async fn say(agent: &Agent, text: &str) -> Uuid {
 async fn result_of(events: &mut Events, id: Uuid) -> TurnResult {
     loop {
         match events.next().await.unwrap() {
-            Event::Finished { prompts, result } if prompts.contains(&id) => return result,
+            Event::Finished { prompts, result } if prompts.contains(&id) => return *result,
             Event::Exited(said) => panic!("the agent ended: {}", said.words()),
             _ => {}
         }

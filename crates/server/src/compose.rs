@@ -109,8 +109,7 @@ async fn accounts(
         Tokens::new(key.expose_secret().as_bytes(), SignedDuration::try_from(auth.access_token_lifetime)?);
     let registration = if auth.allow_registration { Registration::Open } else { Registration::Closed };
     let refresh_lifetime = SignedDuration::try_from(auth.refresh_token_lifetime)?;
-    let accounts =
-        AccountManager::new(store.clone(), clock.clone(), tokens, refresh_lifetime, registration).await?;
+    let accounts = AccountManager::new(store.clone(), clock.clone(), tokens, refresh_lifetime, registration);
     let password = auth.admin_password.as_ref().map(|password| password.expose_secret().to_owned());
     let generated =
         accounts.ensure_admin(&auth.admin_email, password).await.context("could not make the first admin")?;

@@ -78,7 +78,7 @@ impl World {
             SignedDuration::from_hours(24),
             plan.registration,
         );
-        let accounts = Arc::new(accounts.await.unwrap());
+        let accounts = Arc::new(accounts);
         let stores = Stores {
             sessions: store.clone(),
             turns: store.clone(),

@@ -25,7 +25,7 @@ async fn door(registration: Registration) -> Door {
         SignedDuration::from_hours(24),
         registration,
     );
-    Door { accounts: accounts.await.unwrap(), store, clock }
+    Door { accounts, store, clock }
 }
 
 fn registrant(email: &str, password: &str) -> Registrant {

@@ -17,16 +17,12 @@ use domain::{
     journal::data, ports::StoreResult,
 };
 use jiff::Timestamp;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, prelude::Uuid,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
 pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
     let txn = store.begin_writing().await?;
-    let owner = turn::Entity::find_by_id(id.0).select_only().column(C::SessionId).into_tuple::<Uuid>();
-    let Some(owner) = owner.one(&txn).await.map_err(failure)? else { return Ok(Vec::new()) };
-    let Some(locked) = lock(&txn, SessionId(owner)).await? else { return Ok(Vec::new()) };
     let Some(ended) = end_row(&txn, id, end).await? else { return Ok(Vec::new()) };
+    let Some(locked) = lock(&txn, ended.session_id).await? else { return Ok(Vec::new()) };
     interrupt_tool_calls(&txn, id, end.at).await?;
 
     let mut recording = Recording::new(&locked, Some(id), end.at)?;

@@ -144,7 +144,7 @@ pub(crate) async fn next(events: &mut Events) -> Event {
 pub(crate) async fn result_of(events: &mut Events, id: Uuid) -> TurnResult {
     loop {
         match next(events).await {
-            Event::Finished { prompts, result } if prompts.contains(&id) => return result,
+            Event::Finished { prompts, result } if prompts.contains(&id) => return *result,
             Event::Exited(said) => panic!("the agent ended: {}", said.words()),
             Event::Overrun { .. } => panic!("overrun"),
             Event::Frame(_) | Event::Finished { .. } | Event::Dropped { .. } | Event::Skipped { .. } => {}

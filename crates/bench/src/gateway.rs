@@ -1,0 +1,163 @@
+//! What the gateway costs: requests and streams through the server's own, beside the same ones straight to the model.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::{
+    connection::Connection,
+    figures::Sample,
+    report::Row,
+    scale::Scale,
+    steward::{Model, Steward, create_session, query},
+    tools::Tools,
+    turns,
+};
+
+const PATH: &str = "/v1/messages";
+const MODEL: &str = "claude-sonnet-4-5";
+const ADDED_TARGET_MS: f64 = 1.0;
+const RATIO_TARGET: f64 = 0.95;
+/// In every delta the model sends, and nowhere else.
+const DELTA_MARK: &[u8] = b"event: content_block_delta";
+const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
+/// Not measured: connections are opened and memory is taken.
+const FIRST_REQUESTS: usize = 50;
+
+/// The same connection twice: through the gateway and straight to the model.
+struct Ways {
+    gateway: Connection,
+    straight: Connection,
+}
+
+/// The figures of both ways.
+#[derive(Default)]
+struct Both {
+    gateway: Sample,
+    straight: Sample,
+}
+
+pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
+    let mut model = Model::start(tools)?;
+    let server = Steward::start(tools, &tools.new_folder("gateway")?, &model.url())?;
+    let mut api = server.connect(&server.log_in().await?).await?;
+    // A real agent's access, so that the way is the one its requests go: token, metering, price, ledger.
+    let session = create_session(&mut api, &turns::session_wanted()).await?;
+    query(&mut api, &session, turns::PROMPT).await?;
+    let agent = server.agent_endpoint(&session)?;
+    let address: SocketAddr =
+        agent.base_url.trim_start_matches("http://").parse().context("the gateway has an address")?;
+    let mut ways = Ways {
+        gateway: Connection::open(address, Some(("x-api-key", agent.token))).await?,
+        straight: Connection::open(model.address, Some(("x-api-key", "offline".to_owned()))).await?,
+    };
+    let mut rows = ways.requests(scale).await?;
+    rows.push(ways.streams(scale).await?);
+    rows.push(ways.paced_streams(scale).await?);
+    model.check_running()?;
+    drop(ways);
+    server.stop()?;
+    Ok(rows)
+}
+
+impl Ways {
+    async fn requests(&mut self, scale: &Scale) -> Result<Vec<Row>> {
+        let body = request("hello [[text:hello to you]]", false);
+        let mut both = Both::default();
+        for number in 0..FIRST_REQUESTS + scale.requests {
+            let (through, past) =
+                (ask(&mut self.gateway, &body).await?, ask(&mut self.straight, &body).await?);
+            if number >= FIRST_REQUESTS {
+                both.gateway.push_time(through);
+                both.straight.push_time(past);
+            }
+        }
+        let how =
+            format!("{} small requests each way, by turns, keep-alive; each one booked", scale.requests);
+        let row = |percent| {
+            let (ours, theirs) = (both.gateway.percentile(percent), both.straight.percentile(percent));
+            Row::new(format!("model request through the gateway, p{percent}"), "ms", ours, &how)
+                .beside("straight to the model", theirs)
+        };
+        Ok(vec![
+            row(50.0).adding(both.gateway.minus(&both.straight).median()).adds_at_most(ADDED_TARGET_MS),
+            row(99.0),
+        ])
+    }
+
+    async fn streams(&mut self, scale: &Scale) -> Result<Row> {
+        let prompt = format!("go [[deltas:{}]]", scale.deltas);
+        let both = self.stream_by_turns(&prompt, scale.deltas, scale.streams).await?;
+        let how = format!(
+            "{} streams of {} deltas each way, by turns, as fast as they come; every delta counted",
+            scale.streams, scale.deltas
+        );
+        Ok(both.row("stream at full speed, deltas", how))
+    }
+
+    async fn paced_streams(&mut self, scale: &Scale) -> Result<Row> {
+        let prompt = format!("go [[chunk_delay:1]][[deltas:{}]]", scale.paced_deltas);
+        let streams = scale.streams.div_ceil(3);
+        let both = self.stream_by_turns(&prompt, scale.paced_deltas, streams).await?;
+        let how = format!("{streams} streams of {} deltas each way, 1 ms between deltas", scale.paced_deltas);
+        Ok(both.row("stream at the pace of a model, deltas", how))
+    }
+
+    async fn stream_by_turns(&mut self, prompt: &str, deltas: usize, streams: usize) -> Result<Both> {
+        let body = request(prompt, true);
+        let mut both = Both::default();
+        for _ in 0..streams {
+            both.gateway.push(stream(&mut self.gateway, &body, deltas).await.context("through the gateway")?);
+            both.straight.push(stream(&mut self.straight, &body, deltas).await.context("straight")?);
+        }
+        Ok(both)
+    }
+}
+
+impl Both {
+    fn row(&self, what: &str, how: String) -> Row {
+        Row::new(what, "/s", self.gateway.median(), how)
+            .beside("straight to the model", self.straight.median())
+            .at_ratio(self.gateway.over(&self.straight).median())
+            .ratio_at_least(RATIO_TARGET)
+    }
+}
+
+fn request(prompt: &str, is_stream: bool) -> Bytes {
+    let body = json!({
+        "model": MODEL, "max_tokens": 1024, "stream": is_stream,
+        "messages": [{"role": "user", "content": prompt}],
+    });
+    body.to_string().into()
+}
+
+async fn ask(connection: &mut Connection, body: &Bytes) -> Result<Duration> {
+    let asked = Instant::now();
+    let (status, answer) = connection.send(Method::POST, PATH, body.clone()).await?;
+    let took = asked.elapsed();
+    ensure!(status == StatusCode::OK, "a request failed, {status}: {}", String::from_utf8_lossy(&answer));
+    Ok(took)
+}
+
+/// Reads one stream to its end and gives its deltas per second; fails when one is missing.
+async fn stream(connection: &mut Connection, body: &Bytes, deltas: usize) -> Result<f64> {
+    let asked = Instant::now();
+    let whole = async {
+        let answer = connection.begin(Method::POST, PATH, body.clone()).await?;
+        ensure!(answer.status() == StatusCode::OK, "a stream failed: {}", answer.status());
+        Ok(answer.into_body().collect().await?.to_bytes())
+    };
+    let text = timeout(STREAM_TIMEOUT, whole).await.context("a stream did not end in time")??;
+    let took = asked.elapsed();
+    let found = memchr::memmem::find_iter(&text, DELTA_MARK).count();
+    ensure!(found == deltas, "{found} of {deltas} deltas arrived");
+    Ok(deltas as f64 / took.as_secs_f64())
+}

@@ -1,0 +1,101 @@
+//! Measures Steward beside its references and prints the figures as JSON; `cargo xtask bench` starts it.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this tool starts the server, the CLI and Python, and is no part of the server"
+)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
+
+mod connection;
+mod create;
+mod figures;
+mod gateway;
+mod process;
+mod report;
+mod scale;
+mod start;
+mod steward;
+mod tools;
+mod turns;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{report::Report, scale::Scale, tools::Tools};
+
+/// Measures Steward beside its references.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    tools: Tools,
+    /// Fewer repetitions: figures to look at, not to keep.
+    #[arg(long)]
+    quick: bool,
+    /// Only groups whose name contains this.
+    filter: Option<String>,
+}
+
+/// What is measured together.
+#[derive(Debug, Clone, Copy)]
+enum Group {
+    Ready,
+    Create,
+    Warm,
+    Cold,
+    Gateway,
+}
+
+/// One thread is enough for what runs here, and leaves the others to what is measured.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Whoever is dropped here ends the processes it has started.
+    let report = tokio::select! {
+        report = measure(&arguments) => report,
+        _ = terminate.recv() => bail!("stopped"),
+        _ = interrupt.recv() => bail!("stopped"),
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+async fn measure(arguments: &Arguments) -> Report {
+    let mut found = false;
+    let (tools, scale) = (&arguments.tools, Scale::new(arguments.quick));
+    let mut report = Report::default();
+    for (name, group) in GROUPS {
+        if arguments.filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        found = true;
+        eprintln!("measuring {name} ...");
+        let rows = match group {
+            Group::Ready => start::measure(tools, &scale, &mut report.problems).await,
+            Group::Create => create::measure(tools, &scale).await,
+            Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
+            Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
+            Group::Gateway => gateway::measure(tools, &scale).await,
+        };
+        match rows {
+            Ok(rows) => report.rows.extend(rows),
+            Err(error) => report.problems.push(format!("{name}: {error:#}")),
+        }
+    }
+    if !found {
+        let names = GROUPS.map(|(name, _)| name).join(", ");
+        report.problems.push(format!("no group has that in its name; there are {names}"));
+    }
+    report
+}
+
+const GROUPS: [(&str, Group); 5] = [
+    ("ready", Group::Ready),
+    ("create", Group::Create),
+    ("warm", Group::Warm),
+    ("cold", Group::Cold),
+    ("gateway", Group::Gateway),
+];

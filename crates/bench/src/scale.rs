@@ -1,0 +1,54 @@
+//! How often each thing is done.
+
+/// Repetitions, chosen so that the whole stays below a few minutes.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    /// Starts of the server with each kind of data folder.
+    pub(crate) starts: usize,
+    /// Rounds of creating sessions and of inserting rows, by turns.
+    pub(crate) create_rounds: usize,
+    /// Sessions created in a round, over all connections.
+    pub(crate) creates: usize,
+    /// Rounds in which each contestant takes one turn.
+    pub(crate) warm_rounds: usize,
+    /// Rounds in which each contestant starts an agent.
+    pub(crate) cold_rounds: usize,
+    /// Small requests to the model each way.
+    pub(crate) requests: usize,
+    /// Streams each way.
+    pub(crate) streams: usize,
+    /// Deltas of a stream that comes as fast as it can.
+    pub(crate) deltas: usize,
+    /// Deltas of a stream at the pace of a model.
+    pub(crate) paced_deltas: usize,
+}
+
+impl Scale {
+    pub(crate) fn new(quick: bool) -> Self {
+        if quick {
+            Self {
+                starts: 5,
+                create_rounds: 4,
+                creates: 1_000,
+                warm_rounds: 20,
+                cold_rounds: 3,
+                requests: 500,
+                streams: 5,
+                deltas: 20_000,
+                paced_deltas: 200,
+            }
+        } else {
+            Self {
+                starts: 15,
+                create_rounds: 8,
+                creates: 2_000,
+                warm_rounds: 120,
+                cold_rounds: 11,
+                requests: 3_000,
+                streams: 11,
+                deltas: 100_000,
+                paced_deltas: 500,
+            }
+        }
+    }
+}
