@@ -1,5 +1,8 @@
 //! Who asks: credentials are checked before anything else of a request is read.
 
+pub mod pass;
+
+use self::pass::Pass;
 use crate::{ApiState, error};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
@@ -37,10 +40,11 @@ pub struct Caller(pub domain::Caller);
 pub struct Watcher(pub domain::Caller);
 
 /// What checking a request's credential gave, and where the credential was.
-#[derive(Clone)]
 struct Checked {
     place: Place,
     outcome: Result<domain::Caller, Problem>,
+    /// None when the credential was not even readable.
+    pass: Option<Pass>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,11 +62,13 @@ pub async fn check_credential(
     if let Some((place, credential)) = credential(&request)
         && let Some(state) = request.app_data::<Data<ApiState>>().cloned()
     {
-        let outcome = match credential {
-            Some(credential) => state.accounts.authenticate(&credential).await.map_err(error::problem),
+        let accounts = state.accounts.clone();
+        let pass = credential.map(|credential| Pass { accounts, credential: credential.into() });
+        let outcome = match &pass {
+            Some(pass) => state.accounts.authenticate(&pass.credential).await.map_err(error::problem),
             None => Err(error::unauthenticated("CREDENTIALS_REFUSED", "send Authorization: Bearer <token>")),
         };
-        request.extensions_mut().insert(Checked { place, outcome });
+        request.extensions_mut().insert(Checked { place, outcome, pass });
     }
     next.call(request).await
 }
@@ -81,13 +87,9 @@ fn credential(request: &ServiceRequest) -> Option<(Place, Option<String>)> {
 }
 
 fn caller(request: &HttpRequest, accepted: &[Place]) -> Result<domain::Caller, Problem> {
-    let checked = request.extensions().get::<Checked>().filter(|c| accepted.contains(&c.place)).cloned();
-    let caller = match checked {
-        Some(checked) => checked.outcome?,
-        None => {
-            return Err(error::unauthenticated("CREDENTIALS_MISSING", "send Authorization: Bearer <token>"));
-        }
-    };
+    let extensions = request.extensions();
+    let checked = extensions.get::<Checked>().filter(|checked| accepted.contains(&checked.place));
+    let caller = checked.ok_or_else(error::credentials_missing)?.outcome.clone()?;
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     match caller.access {
         Access::Write => Ok(caller),

@@ -111,6 +111,11 @@ fn store_failed(error: &StoreError) -> Problem {
     }
 }
 
+/// 401 for a request without a credential where one counts.
+pub fn credentials_missing() -> Problem {
+    unauthenticated("CREDENTIALS_MISSING", "send Authorization: Bearer <token>")
+}
+
 fn unavailable(code: &'static str, detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECONDS)
 }

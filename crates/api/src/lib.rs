@@ -7,6 +7,7 @@ mod docs;
 mod error;
 mod health;
 mod page;
+mod plain;
 mod prompt;
 mod request;
 mod sessions;
@@ -32,6 +33,9 @@ use sessions::{
     tool_calls, turns,
 };
 use std::sync::OnceLock;
+
+/// Largest body of a request under `/auth`, in bytes: strangers may send one, which is held in memory.
+const AUTH_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The app that serves everything. The server runs one for each worker, on one shared state; tests call it directly.
 pub fn app(
@@ -62,6 +66,7 @@ pub fn app(
 fn routes(config: &mut ServiceConfig) {
     let at = |path: &str| resource(path);
     let auth = scope("/auth")
+        .app_data(PayloadConfig::new(AUTH_BODY_BYTES_MAX))
         .service(at("/login").route(post().to(login::login)))
         .service(at("/refresh").route(post().to(login::refresh)))
         .service(at("/logout").route(post().to(logout::logout)))

@@ -26,6 +26,8 @@ pub struct ApiSettings {
     pub cors_origins: CorsOrigins,
     /// How long a WebSocket may take none of what is sent before it is dropped.
     pub stream_send_timeout: Duration,
+    /// How often the credential of an open stream is checked again, and its client asked whether it is there.
+    pub stream_check_interval: Duration,
 }
 
 /// Whose pages may call this server from a browser.
@@ -43,6 +45,7 @@ impl Default for ApiSettings {
             body_bytes_max: 32 * 1024 * 1024,
             cors_origins: CorsOrigins::These(vec![]),
             stream_send_timeout: Duration::from_secs(30),
+            stream_check_interval: Duration::from_secs(15),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! JSON request bodies: `Valid` must be there, `ValidOr` may be left out.
 
-use crate::failure::{BadRequest, Invalid, TooLarge, UnsupportedMedia, document};
+use crate::arrival;
+use crate::failure::{BadRequest, Invalid, TooLarge, TooSlow, UnsupportedMedia, document};
 use crate::problem::Problem;
 use crate::record::{self, Presence};
 use crate::violation::{self, Part, Violation};
 use actix_web::http::{StatusCode, header};
-use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures::future::LocalBoxFuture;
 use paperclip::actix::OperationModifier;
@@ -19,7 +19,7 @@ use validator::Validate;
 /// A JSON object as the body, parsed and validated.
 ///
 /// 415 when it is not JSON by its media type, 413 when it is larger than the app's `PayloadConfig` takes,
-/// 400 when it is not JSON by its text, 422 when its shape or a rule is broken (all rules at once).
+/// 408 when it stops or trickles on its way, 400 when it is not JSON by its text, 422 when its shape or a rule is broken (all rules at once).
 ///
 /// The `validator` derive knows no serde names, so a field with a rule must not be renamed.
 #[derive(Debug)]
@@ -35,11 +35,10 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Valid<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = arrival::read(request, payload);
         Box::pin(async move {
             require_json(is_json)?;
-            let bytes = bytes.await.map_err(|error| unread(&error))?;
-            parse_json(&bytes).map(Self)
+            parse_json(&bytes.await?).map(Self)
         })
     }
 }
@@ -50,10 +49,10 @@ impl<T: DeserializeOwned + Validate + Default + 'static> FromRequest for ValidOr
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let bytes = Bytes::from_request(request, payload);
+        let bytes = arrival::read(request, payload);
         Box::pin(async move {
             // Only the bytes tell whether there is a body: a chunked request announces no length.
-            let bytes = bytes.await.map_err(|error| unread(&error))?;
+            let bytes = bytes.await?;
             if bytes.is_empty() {
                 return Ok(Self(T::default()));
             }
@@ -76,15 +75,6 @@ fn require_json(is_json: bool) -> Result<(), Problem> {
     }
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     Err(Problem::new(status, "UNSUPPORTED_MEDIA_TYPE", "send the body as application/json"))
-}
-
-fn unread(error: &actix_web::Error) -> Problem {
-    match error.as_response_error().status_code() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(status, "PAYLOAD_TOO_LARGE", "the body is larger than the server takes")
-        }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body did not arrive in full"),
-    }
 }
 
 /// A JSON object that does not come as a body, such as a WebSocket message, parsed and validated like one.
@@ -127,6 +117,7 @@ fn broken(error: &serde_json::Error) -> Problem {
 fn record_body<T: JsonSchema>(op: &mut DefaultOperationRaw, presence: Presence) {
     record::body::<T>(op, presence);
     document::<BadRequest>(op);
+    document::<TooSlow>(op);
     document::<TooLarge>(op);
     document::<UnsupportedMedia>(op);
     document::<Invalid>(op);

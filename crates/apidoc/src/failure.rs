@@ -39,6 +39,7 @@ failures! {
     BudgetExhausted = 402, "The budget is exhausted.";
     Forbidden = 403, "The caller may not do this.";
     NotFound = 404, "There is no such thing, or it is not the caller's.";
+    TooSlow = 408, "The body did not arrive in time; the connection is closed.";
     Conflict = 409, "The state of the thing forbids this.";
     TooLarge = 413, "The body is larger than the server takes.";
     UnsupportedMedia = 415, "The body is not of the media type this operation takes.";

@@ -100,6 +100,7 @@
 //! assert!(apidoc::text(&document).contains("createNote"));
 //! ```
 
+mod arrival;
 mod body;
 mod document;
 mod failure;

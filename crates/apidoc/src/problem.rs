@@ -181,6 +181,10 @@ impl Problem {
         for header in &parts.headers {
             builder.append_header(header.clone());
         }
+        if parts.status == StatusCode::REQUEST_TIMEOUT {
+            // What is still to come of the request must not be taken for another one, or be waited for.
+            builder.force_close();
+        }
         let mut response = builder.content_type(PROBLEM_JSON).json(document);
         response.extensions_mut().insert(self.clone());
         response

@@ -72,15 +72,28 @@ pub const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 /// it before it starts.
 #[must_use]
 pub fn may_set_env(name: &str) -> bool {
-    const PREFIXES: [&str; 7] = ["ANTHROPIC_", "AWS_", "CLAUDE", "SDK_RUNTIME_", "LD_", "DYLD_", "STEWARD_"];
-    const NAMES: [&str; 13] = [
-        "BUN_OPTIONS",
+    const PREFIXES: [&str; 14] = [
+        "ANTHROPIC_",
+        "AWS_",
+        "BUN_",
+        "CLAUDE",
+        "DYLD_",
+        "GCONV_",
+        "GLIBC_",
+        "LD_",
+        "MALLOC_",
+        "NODE_",
+        "SDK_RUNTIME_",
+        "SSL_CERT_",
+        "STEWARD_",
+        "XDG_",
+    ];
+    const NAMES: [&str; 11] = [
         "BASH_ENV",
         "ENV",
         "HOME",
         "IS_SANDBOX",
-        "NODE_EXTRA_CA_CERTS",
-        "NODE_OPTIONS",
+        "NO_PROXY",
         "PATH",
         "SHELL",
         "TMPDIR",
@@ -115,10 +128,20 @@ mod tests {
             "A=B",
             "",
             "https_proxy",
+            "no_proxy",
+            "BUN_INSPECT_PRELOAD",
+            "BUN_OPTIONS",
+            "NODE_OPTIONS",
+            "NODE_TLS_REJECT_UNAUTHORIZED",
+            "SSL_CERT_FILE",
+            "GCONV_PATH",
+            "GLIBC_TUNABLES",
+            "MALLOC_CONF",
+            "XDG_CONFIG_HOME",
         ] {
             assert!(!may_set_env(name), "{name}");
         }
-        for name in ["MY_FLAG", "_x", "RUST_LOG"] {
+        for name in ["MY_FLAG", "_x", "RUST_LOG", "NODEJS", "NO_PROXY_PLEASE"] {
             assert!(may_set_env(name), "{name}");
         }
     }

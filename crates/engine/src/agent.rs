@@ -1,6 +1,6 @@
 //! From a session to the options its agent is started with.
 
-use crate::{Error, Result, settings::EngineSettings, transcript};
+use crate::{Error, settings::EngineSettings, transcript, workdir};
 use domain::{ModelEndpoint, Session, session::AgentConversation};
 use sdk_runtime::{AgentOptions, SessionStart, SystemPrompt};
 use std::path::PathBuf;
@@ -21,13 +21,28 @@ pub struct Launch {
     pub options: AgentOptions,
 }
 
+/// Why an agent is not even started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPrepared {
+    /// Somebody put something else in the place of a directory, or the operator's rules changed.
+    #[error("start the agent: {0}")]
+    DirectoryRefused(String),
+    /// The conversation cannot be continued.
+    #[error("continue the conversation: its transcript is lost, and a new session is needed")]
+    TranscriptLost,
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
 /// Works out how to start the agent of a session. Makes the directories it needs.
 pub fn prepare(
     settings: &EngineSettings,
     session: &Session,
     endpoint: &ModelEndpoint,
     take_up: TakeUp,
-) -> Result<Launch> {
+) -> Result<Launch, NotPrepared> {
+    // Checked when the session was made, but its agents have worked in there since.
+    check_directories(settings, session)?;
     let directories = Directories::of(settings, session);
     directories.make()?;
     let (conversation, start) = conversation(session, take_up, &directories)?;
@@ -61,6 +76,26 @@ pub fn prepare(
     Ok(Launch { conversation, options })
 }
 
+fn check_directories(settings: &EngineSettings, session: &Session) -> Result<(), NotPrepared> {
+    let home = workdir::home(settings, session.user_id);
+    let spec = &session.spec;
+    let further = spec.sdk_options.add_dirs.iter().enumerate();
+    let named = further.map(|(index, dir)| (format!("sdk_options/add_dirs/{index}"), dir));
+    let all = std::iter::once(("the working directory".to_owned(), &spec.working_directory)).chain(named);
+    for (name, dir) in all {
+        match workdir::check(&settings.directories, &home, dir, "") {
+            Ok(_) => {}
+            Err(Error::Invalid(faults)) => {
+                let why: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+                let why = format!("{name} is not allowed any more: {}", why.join(", "));
+                return Err(NotPrepared::DirectoryRefused(why));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// The directories an agent needs besides its working directory.
 pub struct Directories {
     config: PathBuf,
@@ -79,7 +114,7 @@ impl Directories {
         }
     }
 
-    fn make(&self) -> Result<()> {
+    fn make(&self) -> Result<(), Error> {
         [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
             |path| {
                 std::fs::create_dir_all(path)
@@ -89,7 +124,7 @@ impl Directories {
     }
 
     /// Removes everything the session has on disk, except a working directory that was there before it.
-    pub fn remove(&self) -> Result<()> {
+    pub fn remove(&self) -> Result<(), Error> {
         [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
             |path| match std::fs::remove_dir_all(path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -109,7 +144,7 @@ fn conversation(
     session: &Session,
     take_up: TakeUp,
     directories: &Directories,
-) -> Result<(AgentConversation, SessionStart)> {
+) -> Result<(AgentConversation, SessionStart), NotPrepared> {
     let known = session.agent.unwrap_or(AgentConversation { id: session.id.0, last_entry: None });
     let begin = |id| (AgentConversation { id, last_entry: None }, SessionStart::New { id });
     let has_transcript = transcript::exists(&directories.config, known.id)?;
@@ -121,7 +156,7 @@ fn conversation(
         // Nothing was ever said in it: a fresh conversation is the same one, under an id that is surely free.
         (TakeUp::Rewind, true, None) => begin(Uuid::new_v4()),
         (_, false, None) => begin(known.id),
-        (_, false, Some(_)) => return Err(Error::Internal("find the conversation's transcript")),
+        (_, false, Some(_)) => return Err(NotPrepared::TranscriptLost),
     })
 }
 

@@ -1,8 +1,8 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
 use crate::{
-    Error, SessionManager, agent,
-    agent::TakeUp,
+    SessionManager, agent,
+    agent::{NotPrepared, TakeUp},
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
     run::stopped,
@@ -15,7 +15,7 @@ use domain::{
 use futures::{FutureExt, future::join_all};
 use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
 use serde_json::Value;
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout_at},
@@ -340,14 +340,25 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
     if seen.called_tools { ended } else { ended.retryable() }
 }
 
-fn not_prepared(error: Error) -> Ended {
+fn not_prepared(error: NotPrepared) -> Ended {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}{source}"))
+    let failure = match error {
+        NotPrepared::DirectoryRefused(_) | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
+        NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
+    };
+    Ended::failed(failure, format!("could not {error}{source}"))
 }
 
 fn not_started(error: &sdk_runtime::Error) -> Ended {
     use sdk_runtime::Error as E;
-    let message = format!("could not {error}");
+    let message = match error {
+        // Where the server keeps its CLI is the log's to tell, not the turn's.
+        E::Spawn { source, .. } => format!("could not start the agent: {source}"),
+        E::CliNotFound { .. } => "could not find the agent CLI".to_owned(),
+        error => format!("could not {error}"),
+    };
+    // Of an error JSON logs show no more than the first of its chain, so the reason stands beside it.
+    tracing::warn!(error = error as &dyn std::error::Error, reason = message, "an agent did not start");
     match error {
         E::CliNotFound { .. }
         | E::CliTooOld { .. }
@@ -355,6 +366,12 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
         // It said why it will not start, and would say it again.
         E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
+        // What the agent was to be given cannot be given to any process.
+        E::Spawn { source, .. }
+            if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::ArgumentListTooLong) =>
+        {
+            Ended::failed(TurnFailure::AgentFailed, message)
+        }
         E::Spawn { .. }
         | E::Startup { .. }
         | E::HandshakeTimeout { .. }

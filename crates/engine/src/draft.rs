@@ -1,5 +1,7 @@
 //! A session as it was asked for, and the checks that make it one.
 
+pub(crate) mod start;
+
 use crate::{Error, FieldError, Result, settings::EngineSettings, workdir};
 use domain::{
     Counters, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
@@ -157,6 +159,23 @@ impl SessionDraft {
                 format!("there is no policy named {name:?} on this server"),
             );
         }
+        faults.extend(self.start_faults());
+        faults
+    }
+
+    /// What no agent can be started with.
+    fn start_faults(&self) -> Vec<FieldError> {
+        let sdk = &self.sdk_options;
+        let mut faults = start::environment("/sdk_options/env", &sdk.env);
+        faults.extend(start::text("/system_prompt", self.system_prompt.as_deref()));
+        let append = sdk.append_system_prompt.as_deref();
+        faults.extend(start::text("/sdk_options/append_system_prompt", append));
+        faults.extend(start::argument("/sdk_options/model", sdk.model.as_deref()));
+        faults.extend(start::argument("/sdk_options/fallback_model", sdk.fallback_model.as_deref()));
+        faults.extend(start::list("/allowed_tools", &self.allowed_tools));
+        faults.extend(start::list("/sdk_options/disallowed_tools", &sdk.disallowed_tools));
+        faults.extend(start::list("/sdk_options/tools", sdk.tools.as_deref().unwrap_or_default()));
+        faults.extend(start::list("/sdk_options/betas", &sdk.betas));
         faults
     }
 }

@@ -5,11 +5,8 @@
 
 mod archive;
 
-use crate::{Error, Result, SessionManager};
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt},
-};
+use crate::{Error, Result, SessionManager, workdir};
+use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 use domain::{Caller, SessionId};
 use jiff::Timestamp;
 use std::{
@@ -64,7 +61,7 @@ impl SessionManager {
         let root = self.working_directory(caller, id).await?;
         blocking("list the working directory", move || {
             let mut listing = Listing { entries: vec![], is_truncated: false };
-            walk(&open(&root)?, &mut |entry, opened| {
+            walk(&root, &mut |entry, opened| {
                 let is_full = listing.entries.len() == LISTED_FILES_MAX;
                 listing.is_truncated |= is_full || opened.is_too_deep;
                 if !is_full {
@@ -82,7 +79,7 @@ impl SessionManager {
     pub async fn open_file(&self, caller: &Caller, id: SessionId, path: String) -> Result<OpenFile> {
         let root = self.working_directory(caller, id).await?;
         let opened = blocking("read the file", move || {
-            let file = open_regular(&open(&root)?, Path::new(&path))?;
+            let file = open_regular(&root, Path::new(&path))?;
             let size_bytes = file.metadata()?.len();
             Ok(OpenFile { file: file.into_std(), size_bytes })
         })
@@ -96,17 +93,22 @@ impl SessionManager {
     /// The working directory as a gzipped tar archive, made while it is read.
     pub async fn archive_files(&self, caller: &Caller, id: SessionId) -> Result<ByteStream> {
         let root = self.working_directory(caller, id).await?;
-        let root = blocking("open the working directory", move || open(&root)).await?;
         Ok(archive::stream(&self.inner.tasks, &self.inner.runtime, root))
     }
 
-    async fn working_directory(&self, caller: &Caller, id: SessionId) -> Result<PathBuf> {
+    async fn working_directory(&self, caller: &Caller, id: SessionId) -> Result<Dir> {
         let session = self.load(caller.scope(), id).await?;
-        let path = PathBuf::from(session.spec.working_directory);
-        let exists = tokio::fs::try_exists(&path)
-            .await
-            .map_err(|source| Error::Files { action: "look at the working directory", source })?;
-        if exists { Ok(path) } else { Err(Error::NotFound("working directory")) }
+        let directories = self.inner.settings.directories.clone();
+        let opened = blocking("open the working directory", move || {
+            workdir::open(&directories, session.user_id, Path::new(&session.spec.working_directory))
+        })
+        .await;
+        match opened {
+            Err(Error::Files { source, .. }) if names_nothing(&source) => {
+                Err(Error::NotFound("working directory"))
+            }
+            other => other,
+        }
     }
 }
 
@@ -133,10 +135,6 @@ fn open_regular(dir: &Dir, path: &Path) -> io::Result<File> {
     const O_NONBLOCK: i32 = 0o4000;
     let file = dir.open_with(path, OpenOptions::new().read(true).custom_flags(O_NONBLOCK))?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
-}
-
-fn open(root: &Path) -> io::Result<Dir> {
-    Dir::open_ambient_dir(root, ambient_authority())
 }
 
 /// Shows every entry below `root` to `visit`, with the file opened where it is a regular one, until it says stop.

@@ -3,7 +3,7 @@
 use crate::{
     Error, FieldError, Result,
     agent::Directories,
-    draft::SessionDraft,
+    draft::{SessionDraft, start},
     feed::Feed,
     live::{LiveAgent, LiveAgents, Stop},
     settings::EngineSettings,
@@ -98,9 +98,16 @@ impl SessionManager {
     /// Creates a session; one with a first message starts on it at once.
     pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
         self.admit_work()?;
-        let (session, initial_message) =
-            draft.into_session(&self.inner.settings, caller.user_id, self.inner.clock.now())?;
-        self.inner.stores.sessions.create(&session).await?;
+        // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
+        // server's busy worker would, and a request that is given up must not leave a directory without a session.
+        let (this, user_id) = (self.clone(), caller.user_id);
+        let create = async move {
+            let inner = &this.inner;
+            let created = draft.into_session(&inner.settings, user_id, inner.clock.now())?;
+            inner.stores.sessions.create(&created.0).await?;
+            Ok(created)
+        };
+        let (session, initial_message) = self.see_through(create).await?;
         if let Some(prompt) = initial_message {
             // The session is there whether or not there is a slot for its first turn: queued, it starts when there is.
             self.enqueue_first(&session, prompt).await?;
@@ -127,11 +134,16 @@ impl SessionManager {
     /// Changes what may be changed. A new model, mode or tool rules need a new agent, which the next prompt starts; a
     /// running turn ends with what it began with.
     pub async fn patch(&self, caller: &Caller, id: SessionId, patch: SessionPatch) -> Result<Session> {
+        let mut faults = start::list("/allowed_tools", patch.allowed_tools.as_deref().unwrap_or_default());
+        faults.extend(start::argument("/model", patch.model.as_deref()));
         if let Some(mode) = &patch.permission_mode
             && !PERMISSION_MODES.contains(&mode.as_str())
         {
             let message = format!("must be one of {}", PERMISSION_MODES.join(", "));
-            return Err(Error::Invalid(vec![FieldError::new("/permission_mode", "enum", message)]));
+            faults.push(FieldError::new("/permission_mode", "enum", message));
+        }
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
         }
         let now = self.inner.clock.now();
         let session = self

@@ -4,11 +4,20 @@ use crate::{
     Error, FieldError, Result,
     settings::{DirectorySettings, EngineSettings},
 };
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, MetadataExt},
+};
 use domain::{SessionId, UserId};
-use std::path::{Component, Path, PathBuf};
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
 
 /// Longest path that is accepted, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
+/// Longest part of a path that a file system takes, in bytes.
+const NAME_BYTES_MAX: usize = 255;
 
 /// A working directory that exists and is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +37,12 @@ pub fn prepare(
     let home = settings.workspaces.join(user.to_string());
     let Some(asked) = asked else {
         let path = home.join(session.to_string());
-        make(&path)?;
+        make(&path).map_err(not_made)?;
         return Ok(WorkingDirectory { path, is_own: true });
     };
     let path = check(settings, &home, asked, "/working_directory")?;
-    make(&path)?;
+    make(&path)
+        .map_err(|source| unusable("/working_directory", &source).unwrap_or_else(|| not_made(source)))?;
     Ok(WorkingDirectory { path, is_own: false })
 }
 
@@ -46,14 +56,14 @@ pub fn check(settings: &DirectorySettings, home: &Path, asked: &str, pointer: &s
     if path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir)) {
         return refuse("path", "must not contain . or ..");
     }
-    let Some(root) = std::iter::once(home)
-        .chain(settings.shared_roots.iter().map(PathBuf::as_path))
-        .find(|root| path.starts_with(root))
-    else {
+    if path.components().any(|part| part.as_os_str().len() > NAME_BYTES_MAX) {
+        return refuse("path", "has a part of more than 255 bytes");
+    }
+    let Some((root, below)) = split(settings, home, &path) else {
         return refuse("outside", "is outside the directories this server allows");
     };
     let mut step = root.to_path_buf();
-    for part in path.strip_prefix(root).unwrap_or(&path).components() {
+    for part in below.components() {
         step.push(part);
         match std::fs::symlink_metadata(&step) {
             Ok(metadata) if metadata.is_symlink() => {
@@ -61,11 +71,55 @@ pub fn check(settings: &DirectorySettings, home: &Path, asked: &str, pointer: &s
             }
             Ok(metadata) if !metadata.is_dir() => return refuse("path", "is not a directory"),
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-            Err(source) => return Err(Error::Files { action: "look at the working directory", source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(source) => {
+                return Err(unusable(pointer, &source)
+                    .unwrap_or(Error::Files { action: "look at the working directory", source }));
+            }
         }
     }
     Ok(path)
+}
+
+/// Opens a directory that was allowed, one part at a time from its root, and none through a link: whoever works in it
+/// may have replaced any part since it was checked.
+pub fn open(settings: &DirectorySettings, user: UserId, path: &Path) -> io::Result<Dir> {
+    let home = settings.workspaces.join(user.to_string());
+    let not_there = || io::Error::from(io::ErrorKind::NotFound);
+    let (root, below) = split(settings, &home, path).ok_or_else(not_there)?;
+    let mut dir = Dir::open_ambient_dir(root, ambient_authority())?;
+    for part in below.components() {
+        let named = dir.symlink_metadata(part)?;
+        let below = dir.open_dir(part)?;
+        let opened = below.dir_metadata()?;
+        // The same, so it did not become a link between the look and the opening.
+        if !named.is_dir() || (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+            return Err(not_there());
+        }
+        dir = below;
+    }
+    Ok(dir)
+}
+
+/// The directory that is the operator's, links and all, and the part of the path below it that agents can change. A
+/// user's own folder is such a part.
+fn split<'a>(settings: &'a DirectorySettings, home: &Path, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
+    let in_home = path.starts_with(home).then_some(settings.workspaces.as_path());
+    let mut roots = in_home.into_iter().chain(settings.shared_roots.iter().map(PathBuf::as_path));
+    roots.find_map(|root| Some((root, path.strip_prefix(root).ok()?)))
+}
+
+/// What the file system has against a directory somebody asked for, where another path would do.
+fn unusable(pointer: &str, error: &io::Error) -> Option<Error> {
+    use io::ErrorKind as K;
+    let message = match error.kind() {
+        K::InvalidFilename => "is no name this server's file system takes",
+        K::NotADirectory | K::AlreadyExists => "is not a directory",
+        K::PermissionDenied => "is not accessible to this server",
+        K::ReadOnlyFilesystem => "is on a file system that cannot be written to",
+        _ => return None,
+    };
+    Some(Error::Invalid(vec![FieldError::new(pointer, "path", message)]))
 }
 
 /// A user's own folder.
@@ -74,9 +128,12 @@ pub fn home(settings: &EngineSettings, user: UserId) -> PathBuf {
     settings.directories.workspaces.join(user.to_string())
 }
 
-fn make(path: &Path) -> Result<()> {
+fn make(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
-        .map_err(|source| Error::Files { action: "create the working directory", source })
+}
+
+fn not_made(source: io::Error) -> Error {
+    Error::Files { action: "create the working directory", source }
 }
 
 #[cfg(test)]
@@ -124,6 +181,26 @@ mod tests {
         assert_eq!(code_of(&settings, user, &at("shared/inside/../../elsewhere")), Some("path"));
         assert_eq!(code_of(&settings, user, "a\0b"), Some("path"));
         assert_eq!(code_of(&settings, user, ""), Some("path"));
+    }
+
+    #[test]
+    fn what_the_file_system_has_against_a_path_is_the_callers_to_correct() {
+        use io::ErrorKind as K;
+        for kind in [K::InvalidFilename, K::NotADirectory, K::PermissionDenied, K::ReadOnlyFilesystem] {
+            let refused = unusable("/x", &kind.into());
+            assert!(matches!(&refused, Some(Error::Invalid(at)) if at[0].pointer == "/x"), "{kind}");
+        }
+        assert!(unusable("/x", &K::StorageFull.into()).is_none());
+    }
+
+    #[test]
+    fn a_root_that_is_no_directory_is_the_callers_to_correct() {
+        let (dir, mut settings, user) = world();
+        let file = dir.path().join("shared/file");
+        settings.shared_roots = vec![file.clone()];
+        assert_eq!(code_of(&settings, user, &file.join("below").display().to_string()), Some("path"));
+        assert_eq!(code_of(&settings, user, &file.display().to_string()), Some("path"));
+        assert_eq!(code_of(&settings, user, &"n".repeat(256)), Some("path"));
     }
 
     #[test]

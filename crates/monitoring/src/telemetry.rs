@@ -15,6 +15,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// The HTTP parser logs an error for each request head it cannot read, so any stranger could fill the log. Those
+/// requests are answered with a 4xx, which is all there is to say; a filter that names this target shows them again.
+const STRANGERS_TARGET: &str = "actix_http::h1::dispatcher";
+
 /// Which lines are written: a level, or a level and exceptions by target, such as `info,sqlx=warn`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogFilter(Targets);
@@ -77,7 +81,7 @@ impl FromStr for LogFilter {
     ///
     /// Stricter than the parser it uses, which takes a misspelt level for the name of a target and then logs nothing.
     fn from_str(text: &str) -> Result<Self, LogFilterError> {
-        let mut targets = Targets::new();
+        let mut targets = Targets::new().with_target(STRANGERS_TARGET, LevelFilter::OFF);
         for part in text.split(',').map(str::trim) {
             let error = || LogFilterError { part: part.to_owned() };
             let (target, level) = match part.split_once('=') {
@@ -133,6 +137,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "steward::tests", session = 7, "shown");
             tracing::info!(target: "sqlx::query", "noise");
+            tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
         });
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -159,6 +164,15 @@ mod tests {
     fn the_filter_holds_lines_back() {
         assert_eq!(logged("off", LogFormat::Text), "");
         assert_eq!(logged("WARN", LogFormat::Text), "");
+    }
+
+    #[test]
+    fn a_stranger_fills_the_log_only_where_the_operator_wants_to_see_it() {
+        for filter in ["info", "trace", "warn,actix_http=debug"] {
+            assert!(!logged(filter, LogFormat::Text).contains("stream error"), "{filter}");
+        }
+        let asked = logged("warn,actix_http::h1::dispatcher=error", LogFormat::Text);
+        assert!(asked.contains("stream error"), "{asked}");
     }
 
     #[test]

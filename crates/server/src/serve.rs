@@ -86,6 +86,7 @@ fn http_server(
                 config::CorsOrigins::These(origins) => api::CorsOrigins::These(origins.clone()),
             },
             stream_send_timeout: config.http.stream_send_timeout,
+            ..ApiSettings::default()
         },
         streams,
     });

@@ -5,6 +5,7 @@ use crate::{
     caller::Caller,
     error::problem,
     page::{COLLECTION_LIMIT_DEFAULT, Collection, Here},
+    plain,
 };
 use actix_web::web::Data;
 use apidoc::{
@@ -22,7 +23,7 @@ use validator::Validate;
 #[derive(Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyCreateRequest {
-    #[validate(length(min = 1, max = 100))]
+    #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
     name: String,
     /// What the key may do; `["read"]` makes a key that changes nothing.
     #[serde(default = "every_scope")]

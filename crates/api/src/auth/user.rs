@@ -1,6 +1,6 @@
 //! `/auth/me` and `/auth/register`: the caller's account, and making one.
 
-use crate::{ApiState, caller::Caller, error::problem, word::Word};
+use crate::{ApiState, caller::Caller, error::problem, plain, word::Word};
 use actix_web::web::Data;
 use apidoc::{Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, Unavailable, Valid};
 use domain::{Role, User};
@@ -19,9 +19,9 @@ pub struct RegisterRequest {
     #[validate(email, length(max = 254))]
     email: String,
     /// The e-mail address when left out.
-    #[validate(length(min = 1, max = 100))]
+    #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
     username: Option<String>,
-    #[validate(length(min = 1, max = 255))]
+    #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
     full_name: Option<String>,
     #[validate(length(min = 12, max = 1024))]
     password: String,

@@ -4,7 +4,7 @@ use super::{
     response::SessionResponse,
     sdk_options::{SdkOptions, short_items},
 };
-use crate::{ApiState, caller::Caller, error::problem, prompt::Prompt, word::Word};
+use crate::{ApiState, caller::Caller, error::problem, plain, prompt::Prompt, word::Word};
 use actix_web::web::Data;
 use apidoc::{Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
 use domain::{SessionId, SessionMode};
@@ -26,9 +26,9 @@ pub struct SessionCreateRequest {
     /// Not available in this version.
     #[validate(custom(function = "no_templates"))]
     template_id: Option<Uuid>,
-    #[validate(length(max = 255))]
+    #[validate(length(max = 255), custom(function = "plain::line"))]
     name: Option<String>,
-    #[validate(length(max = 10_000))]
+    #[validate(length(max = 10_000), custom(function = "plain::lines"))]
     description: Option<String>,
     /// Where the agent works: inside the caller's own folder (relative paths start there), or inside a directory the
     /// operator shared. Left out, the session gets a directory of its own.

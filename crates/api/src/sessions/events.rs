@@ -2,11 +2,11 @@
 
 use crate::{
     ApiState,
-    caller::Watcher,
+    caller::{Watcher, pass::Pass},
     error::problem,
     stream::{
         event::StreamEvent,
-        frames::{self, Shown},
+        frames::{self, Follower, Shown},
     },
 };
 use actix_web::web::Data;
@@ -52,11 +52,13 @@ impl RequestHeader for LastEventId {
 pub async fn watch(
     state: Data<ApiState>,
     watcher: Watcher,
+    pass: Pass,
     id: PathParams<Uuid>,
     query: ValidQuery<WatchQuery>,
     last: Header<LastEventId>,
 ) -> Result<EventStream<StreamEvent>, Fail<(NotFound, Unavailable)>> {
     let after = last.0.map_or(query.0.after, |LastEventId(seq)| seq);
     let watch = state.sessions.watch(&watcher.0, SessionId(id.0), after).await.map_err(problem)?;
-    Ok(EventStream::new(frames::of(watch, Shown::Session)))
+    let check_interval = state.settings.stream_check_interval;
+    Ok(EventStream::new(frames::of(Follower { watch, shown: Shown::Session, pass, check_interval })))
 }

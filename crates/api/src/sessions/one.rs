@@ -5,7 +5,7 @@ use super::{
     response::SessionResponse,
     sdk_options::short_items,
 };
-use crate::{ApiState, caller::Caller, error::problem};
+use crate::{ApiState, caller::Caller, error::problem, plain};
 use actix_web::web::Data;
 use apidoc::{Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
 use domain::{SessionId, session::SessionPatch};
@@ -23,12 +23,12 @@ pub struct SessionPatchRequest {
     /// null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
-    #[validate(length(max = 255))]
+    #[validate(length(max = 255), custom(function = "plain::line"))]
     name: Option<Option<String>>,
     /// null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
-    #[validate(length(max = 10_000))]
+    #[validate(length(max = 10_000), custom(function = "plain::lines"))]
     description: Option<Option<String>>,
     /// Replaces all of the metadata. At most 64 KiB.
     #[validate(custom(function = "small"))]

@@ -6,12 +6,12 @@ use self::manner::{Manner, PreferenceApplied};
 use super::{control::no_forks, turns::TurnMetrics};
 use crate::{
     ApiState,
-    caller::Caller,
+    caller::{Caller, pass::Pass},
     error::problem,
     prompt::Prompt,
     stream::{
         event::StreamEvent,
-        frames::{self, Shown},
+        frames::{self, Follower, Shown},
     },
     word::Word,
 };
@@ -130,6 +130,7 @@ impl From<IfBusy> for WhenBusy {
 pub async fn query(
     state: Data<ApiState>,
     caller: Caller,
+    pass: Pass,
     id: PathParams<Uuid>,
     manner: Manner,
     body: Valid<QueryRequest>,
@@ -150,7 +151,9 @@ pub async fn query(
             let watch = sessions.watch(caller, id, 0).await.map_err(problem)?;
             let started = begin(sessions, caller, id, message, if_busy).await.map_err(problem)?;
             let watch = watch.passing_over(started.after_seq);
-            Ok(OneOf::That(OneOf::That(EventStream::new(frames::of(watch, Shown::Turn(started.turn_id))))))
+            let check_interval = state.settings.stream_check_interval;
+            let follower = Follower { watch, shown: Shown::Turn(started.turn_id), pass, check_interval };
+            Ok(OneOf::That(OneOf::That(EventStream::new(frames::of(follower)))))
         }
     }
 }

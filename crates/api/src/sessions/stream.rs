@@ -3,7 +3,7 @@
 use super::events::WatchQuery;
 use crate::{
     ApiState,
-    caller::Watcher,
+    caller::{Watcher, pass::Pass},
     error::problem,
     stream::{
         line::Line,
@@ -19,10 +19,12 @@ use uuid::Uuid;
 /// Talk with a session
 ///
 /// First `connected`, then the events after `after`, then what happens. The client may send commands meanwhile.
+/// The connection is closed with code 1008 once its credential is not valid any more.
 #[api_v2_operation(tags(Streams), operation_id = "streamSession")]
 pub async fn stream(
     state: Data<ApiState>,
     watcher: Watcher,
+    pass: Pass,
     id: PathParams<Uuid>,
     query: ValidQuery<WatchQuery>,
     request: HttpRequest,
@@ -35,7 +37,8 @@ pub async fn stream(
     let bytes_max = state.settings.body_bytes_max;
     let talk = Talk {
         sessions: state.sessions.clone(),
-        caller: watcher.0,
+        pass,
+        check_interval: state.settings.stream_check_interval,
         session_id,
         line: Line::new(session, state.settings.stream_send_timeout),
         incoming: messages

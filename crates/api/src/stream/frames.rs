@@ -2,15 +2,14 @@
 //! its watch falls behind and ends.
 
 use super::event::StreamEvent;
+use crate::caller::pass::Pass;
 use apidoc::Frame;
 use domain::{EventKind, TurnId};
 use engine::{Error, Sight, Watch};
 use futures::{Stream, StreamExt, stream};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// How long nothing may be sent before a comment keeps the connection alive.
-const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// What a client is told to wait before it reconnects.
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
@@ -40,19 +39,36 @@ impl Shown {
     }
 }
 
-/// What `watch` sees, as frames.
-pub fn of(watch: Watch, shown: Shown) -> impl Stream<Item = Frame<StreamEvent>> {
+/// One client that follows one session.
+pub struct Follower {
+    pub watch: Watch,
+    pub shown: Shown,
+    pub pass: Pass,
+    /// How often `pass` is checked again, and a comment keeps the connection alive.
+    pub check_interval: Duration,
+}
+
+/// What a follower sees, as frames, for as long as it may see it.
+pub fn of(follower: Follower) -> impl Stream<Item = Frame<StreamEvent>> {
     let hint = stream::once(async { Frame::Retry(RECONNECT_DELAY) });
-    let frames = stream::unfold(Some(watch), move |watch| async move {
-        let mut watch = watch?;
-        match timeout(COMMENT_INTERVAL, next(&mut watch, shown)).await {
-            Err(_) => Some((Frame::comment("still here"), Some(watch))),
-            Ok(None) => None,
-            Ok(Some(sight)) => {
-                let rest = if shown.ends_with(&sight) { None } else { Some(watch) };
-                Some((frame(sight.into()), rest))
-            }
+    let check_at = Instant::now() + follower.check_interval;
+    let frames = stream::unfold(Some((follower, check_at)), |state| async move {
+        let (mut follower, check_at) = state?;
+        let shown = follower.shown;
+        // In a busy session something is always there to be shown, so the time is looked at first.
+        if Instant::now() < check_at
+            && let Ok(sight) = timeout_at(check_at, next(&mut follower.watch, shown)).await
+        {
+            let sight = sight?;
+            let rest = if shown.ends_with(&sight) { None } else { Some((follower, check_at)) };
+            return Some((frame(sight.into()), rest));
         }
+        if follower.pass.is_refused().await {
+            tracing::debug!("an event stream ended with its credential");
+            return None;
+        }
+        let check_at = Instant::now() + follower.check_interval;
+        Some((Frame::comment("still here"), Some((follower, check_at))))
     });
     hint.chain(frames)
 }

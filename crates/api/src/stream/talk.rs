@@ -5,7 +5,10 @@ use super::{
     line::{Gone, Line},
 };
 use crate::{
-    caller::read_only,
+    caller::{
+        pass::{Pass, Standing},
+        read_only,
+    },
     error::problem,
     prompt::Prompt,
     sessions::query::{IfBusy, begin},
@@ -13,7 +16,7 @@ use crate::{
 use actix_web::http::StatusCode;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError};
 use apidoc::{Problem, Violation};
-use domain::{Access, Caller, SessionId};
+use domain::{Access, SessionId};
 use engine::{Error, SessionManager, Watch};
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use schemars::JsonSchema;
@@ -26,8 +29,7 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 
 /// Commands of one client that are under way; more are read when one is done.
 const COMMANDS_MAX: usize = 8;
-/// How often a silent client is asked whether it is there, and how long it may stay silent.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a client may stay silent although it is asked whether it is there.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Longest `request_id`, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -94,13 +96,15 @@ pub enum Reply {
 /// One client at one session.
 pub struct Talk {
     pub sessions: SessionManager,
-    pub caller: Caller,
+    pub pass: Pass,
+    /// How often `pass` is checked again, and a silent client asked whether it is there.
+    pub check_interval: Duration,
     pub session_id: SessionId,
     pub line: Line,
     pub incoming: AggregatedMessageStream,
 }
 
-type Running = FuturesUnordered<LocalBoxFuture<'static, Option<Reply>>>;
+type Running = FuturesUnordered<LocalBoxFuture<'static, Result<Option<Reply>, End>>>;
 
 /// Why a conversation ends.
 enum End {
@@ -109,6 +113,9 @@ enum End {
     /// We say goodbye with this.
     Close(CloseCode, &'static str),
 }
+
+/// The credential that opened the connection ended.
+const REFUSED: End = End::Close(CloseCode::Policy, "the credential is not valid any more");
 
 impl From<Gone> for End {
     fn from(_: Gone) -> Self {
@@ -135,7 +142,7 @@ impl Talk {
         self.line.send(&Told::Reply(connected)).await?;
         let mut running = Running::new();
         let mut heard_at = Instant::now();
-        let mut pings = interval(PING_INTERVAL);
+        let mut pings = interval(self.check_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -144,7 +151,7 @@ impl Talk {
                     self.hear(message, &mut running).await?;
                 }
                 Some(reply) = running.next() => {
-                    if let Some(reply) = reply {
+                    if let Some(reply) = reply? {
                         self.line.send(&Told::Reply(reply)).await?;
                     }
                 }
@@ -162,6 +169,9 @@ impl Talk {
                     // With all commands under way nobody listens, so silence means nothing.
                     if running.len() < COMMANDS_MAX && heard_at.elapsed() > SILENCE_MAX {
                         return Err(End::Gone);
+                    }
+                    if self.pass.is_refused().await {
+                        return Err(REFUSED);
                     }
                     self.line.ping().await?;
                 }
@@ -201,11 +211,19 @@ impl Talk {
     }
 
     /// Carries a command out beside the stream, which must not wait for it.
-    fn carry_out(&self, command: Command) -> LocalBoxFuture<'static, Option<Reply>> {
-        let (sessions, caller, id) = (self.sessions.clone(), self.caller.clone(), self.session_id);
+    fn carry_out(&self, command: Command) -> LocalBoxFuture<'static, Result<Option<Reply>, End>> {
+        let (sessions, pass, id) = (self.sessions.clone(), self.pass.clone(), self.session_id);
         Box::pin(async move {
+            let caller = match pass.check().await {
+                Standing::Good(caller) => caller,
+                Standing::Refused => return Err(REFUSED),
+                Standing::Unknown(error) => {
+                    let request_id = command.request_id().map(str::to_owned);
+                    return Ok(Some(refusal(request_id, &problem(error))));
+                }
+            };
             let (request_id, refused) = match command {
-                Command::Ping { request_id } => return Some(Reply::Pong { request_id }),
+                Command::Ping { request_id } => return Ok(Some(Reply::Pong { request_id })),
                 Command::Query { request_id, .. } | Command::Interrupt { request_id }
                     if caller.access == Access::Read =>
                 {
@@ -224,7 +242,7 @@ impl Talk {
                     (request_id, Some(Problem::new(StatusCode::NOT_IMPLEMENTED, "UNSUPPORTED", detail)))
                 }
             };
-            refused.map(|problem| refusal(request_id, &problem))
+            Ok(refused.map(|problem| refusal(request_id, &problem)))
         })
     }
 }

@@ -14,6 +14,9 @@ async fn bad_sessions_are_refused_by_field() {
         (json!({"nmae": "x"}), &["/nmae unknown_field"]),
         (json!({"name": 7}), &["/name type"]),
         (json!({"name": "x".repeat(256)}), &["/name length"]),
+        (json!({"name": "a\u{0}b"}), &["/name control_character"]),
+        (json!({"name": "two\nlines"}), &["/name control_character"]),
+        (json!({"description": "a\u{1b}[2J"}), &["/description control_character"]),
         (json!({"mode": "turbo"}), &["/mode enum"]),
         (json!({"mode": "forked"}), &["/mode unsupported"]),
         (json!({"mode": "background"}), &["/initial_message required"]),
@@ -120,7 +123,14 @@ async fn other_bad_bodies_are_refused_by_field() {
             json!({"email": "a", "password": "short"}),
             &["/email email", "/password length"],
         ),
+        (
+            "POST",
+            "/api/v1/auth/register",
+            json!({"email": "a@b.example", "password": "x".repeat(12), "username": "a\u{0}", "full_name": "\u{85}"}),
+            &["/full_name control_character", "/username control_character"],
+        ),
         ("POST", "/api/v1/auth/api-keys", json!({"name": ""}), &["/name length"]),
+        ("POST", "/api/v1/auth/api-keys", json!({"name": "\u{7f}"}), &["/name control_character"]),
         ("POST", "/api/v1/auth/api-keys", json!({"name": "k", "scopes": []}), &["/scopes length"]),
         ("POST", "/api/v1/auth/api-keys", json!({"name": "k", "scopes": ["root"]}), &["/scopes/0 enum"]),
         (
@@ -132,6 +142,8 @@ async fn other_bad_bodies_are_refused_by_field() {
         ("POST", &resume, json!({"fork": true}), &["/fork unsupported"]),
         ("PATCH", &session, json!({"status": "active"}), &["/status unknown_field"]),
         ("PATCH", &session, json!({"name": "x".repeat(256)}), &["/name length"]),
+        ("PATCH", &session, json!({"name": "\r"}), &["/name control_character"]),
+        ("PATCH", &session, json!({"description": "\u{0}"}), &["/description control_character"]),
         ("PATCH", &session, json!({"permission_mode": "yolo"}), &["/permission_mode enum"]),
         ("PATCH", &session, json!({"model": ""}), &["/model length"]),
     ];
@@ -172,4 +184,12 @@ async fn bad_parameters_are_refused_by_name() {
     let request = world.alice.request(reqwest::Method::GET, &format!("{session}/events"));
     let received = world.alice.send(request.header("last-event-id", "seven")).await;
     assert_eq!((received.status, received.violations()), (422, vec!["#Last-Event-ID invalid".to_owned()]));
+}
+
+#[actix_web::test]
+async fn a_description_has_lines() {
+    let world = World::new().await;
+    let description = "first\r\n\tsecond\n";
+    let made = world.alice.post("/api/v1/sessions", json!({"description": description})).await;
+    assert_eq!(made.json()["description"], description, "{}", made.text());
 }

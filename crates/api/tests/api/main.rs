@@ -14,5 +14,6 @@ mod large;
 mod problems;
 mod query;
 mod sessions;
+mod slow_bodies;
 mod stream;
 mod world;

@@ -2,10 +2,12 @@
 
 use crate::{
     client::{Client, PATIENCE},
+    events::Events,
     world::{Plan, World},
 };
 use api::ApiSettings;
 use futures::{SinkExt, StreamExt};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
@@ -217,4 +219,66 @@ async fn a_client_that_stops_reading_is_dropped_and_holds_up_nobody() {
     world.state.streams.close();
     timeout(PATIENCE, world.state.streams.wait()).await.unwrap();
     drop(stalled);
+}
+
+/// A world whose streams check their credentials all the time.
+async fn watchful() -> World {
+    let settings = ApiSettings { stream_check_interval: Duration::from_millis(50), ..ApiSettings::default() };
+    World::of(Plan { settings, ..Plan::default() }).await
+}
+
+async fn log_out(world: &World) {
+    assert_eq!(world.alice.post("/api/v1/auth/logout", json!({})).await.status, 204);
+}
+
+#[actix_web::test]
+async fn a_command_after_the_logout_ends_the_conversation() {
+    let world = World::new().await;
+    let session = world.session().await;
+    for command in [json!({"type": "query", "message": "hello"}), json!({"type": "interrupt"})] {
+        let alice = world.anonymous.logged_in("alice@example.com").await;
+        let mut socket = Socket::open(&world, &alice, &session, "").await;
+        socket.hear().await;
+        assert_eq!(alice.post("/api/v1/auth/logout", json!({})).await.status, 204);
+        socket.say(command).await;
+        assert_eq!(socket.closed().await, CloseCode::Policy);
+    }
+    assert!(world.launcher.agents().is_empty());
+}
+
+#[actix_web::test]
+async fn a_silent_conversation_ends_after_the_logout() {
+    let world = watchful().await;
+    let session = world.session().await;
+    let mut socket = Socket::open(&world, &world.alice, &session, "").await;
+    socket.hear().await;
+    log_out(&world).await;
+    assert_eq!(socket.closed().await, CloseCode::Policy);
+}
+
+#[actix_web::test]
+async fn a_conversation_ends_when_its_key_is_deleted() {
+    let world = watchful().await;
+    let session = world.session().await;
+    let made = world.alice.post("/api/v1/auth/api-keys", json!({"name": "watcher"})).await.json();
+    let query = format!("?token={}", made["key"].as_str().unwrap());
+    let mut socket = Socket::open(&world, &world.anonymous, &session, &query).await;
+    socket.hear().await;
+    let path = format!("/api/v1/auth/api-keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(world.alice.delete(&path).await.status, 204);
+    assert_eq!(socket.closed().await, CloseCode::Policy);
+}
+
+#[actix_web::test]
+async fn event_streams_end_after_the_logout() {
+    let world = watchful().await;
+    let session = world.session().await;
+    let path = format!("/api/v1/sessions/{session}");
+    let mut events = Events::open(&world.alice, &format!("{path}/events"), &[]).await;
+    let prompt =
+        world.alice.request(Method::POST, &format!("{path}/query")).json(&json!({"message": "hang"}));
+    let mut turn = Events::read(world.alice.open(prompt.header("accept", "text/event-stream")).await);
+    log_out(&world).await;
+    events.read_to_end().await;
+    turn.read_to_end().await;
 }

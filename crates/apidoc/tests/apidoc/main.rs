@@ -8,4 +8,5 @@ mod extractors;
 mod http;
 mod problems;
 mod replies;
+mod slow_bodies;
 mod types;

@@ -70,15 +70,25 @@ fn append_file(
     path: &str,
     opened: &Opened<'_>,
 ) -> io::Result<()> {
-    let file = match opened.file() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
+    let Some(file) = readable(opened.file(), path)? else { return Ok(()) };
     let size = file.metadata()?.len();
     header.set_size(size);
     // The header promised this many bytes; a file that shrinks meanwhile is filled up, one that grows is cut.
     let content = file.take(size).chain(io::repeat(0)).take(size);
     tar.append_data(header, path, content)
+}
+
+/// The file, if it can be taken along: one that cannot be read must not cost all the others.
+fn readable<F>(opened: io::Result<F>, path: &str) -> io::Result<Option<F>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(path, %error, "left a file out of an archive");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct ChannelWriter(mpsc::Sender<io::Result<Bytes>>);
@@ -93,5 +103,20 @@ impl Write for ChannelWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_does_not_end_the_archive() {
+        use io::ErrorKind as K;
+        for kind in [K::NotFound, K::PermissionDenied] {
+            assert_eq!(readable::<()>(Err(kind.into()), "x").unwrap(), None);
+        }
+        assert!(readable(Ok(()), "x").unwrap().is_some());
+        assert!(readable::<()>(Err(K::StorageFull.into()), "x").is_err());
     }
 }

@@ -166,6 +166,21 @@ async fn an_unknown_permission_mode_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_no_agent_can_be_given_is_refused() {
+    let world = World::new(hanging());
+    let session = world.session().await;
+    let none = SessionPatch::default;
+    for (change, pointer) in [
+        (SessionPatch { model: Some("a\0b".to_owned()), ..none() }, "/model"),
+        (SessionPatch { allowed_tools: Some(vec!["a\0b".to_owned()]), ..none() }, "/allowed_tools/0"),
+        (SessionPatch { allowed_tools: Some(vec!["x".repeat(1024); 100]), ..none() }, "/allowed_tools"),
+    ] {
+        let refused = world.manager.patch(&world.caller, session, change).await;
+        assert!(matches!(&refused, Err(Error::Invalid(at)) if at[0].pointer == pointer), "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_environment_of_an_agent_is_this_and_nothing_else() {
     let world = World::new(hanging());
     let mut draft = SessionDraft::default();

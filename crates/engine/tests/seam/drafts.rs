@@ -8,7 +8,7 @@ use sdk_runtime::testing::ScriptedLauncher;
 type Change = fn(&mut SessionDraft);
 
 /// What is asked for, where the fault is, and its word.
-const REFUSALS: [(Change, &str, &str); 17] = [
+const REFUSALS: [(Change, &str, &str); 31] = [
     (|draft| draft.mode = Some(SessionMode::Forked), "/mode", "unsupported"),
     (|draft| draft.mode = Some(SessionMode::Background), "/initial_message", "required"),
     (|draft| draft.parent_session_id = Some(SessionId::new()), "/parent_session_id", "unsupported"),
@@ -37,10 +37,40 @@ const REFUSALS: [(Change, &str, &str); 17] = [
         "outside",
     ),
     (|draft| draft.sdk_options.add_dirs = vec!["a/../b".into()], "/sdk_options/add_dirs/0", "path"),
+    (|draft| draft.sdk_options.add_dirs = vec!["a\0b".into()], "/sdk_options/add_dirs/0", "path"),
+    (|draft| draft.working_directory = Some("n".repeat(300)), "/working_directory", "path"),
+    (|draft| draft.sdk_options.model = Some("a\0b".into()), "/sdk_options/model", "nul"),
+    (|draft| draft.sdk_options.fallback_model = Some("a\0b".into()), "/sdk_options/fallback_model", "nul"),
+    (|draft| draft.allowed_tools = vec!["Read".into(), "a\0b".into()], "/allowed_tools/1", "nul"),
+    (
+        |draft| draft.sdk_options.disallowed_tools = vec!["a\0b".into()],
+        "/sdk_options/disallowed_tools/0",
+        "nul",
+    ),
+    (|draft| draft.sdk_options.tools = Some(vec!["a\0b".into()]), "/sdk_options/tools/0", "nul"),
+    (|draft| draft.sdk_options.betas = vec!["a\0b".into()], "/sdk_options/betas/0", "nul"),
+    (|draft| draft.system_prompt = Some("a\0b".into()), "/system_prompt", "nul"),
+    (
+        |draft| draft.sdk_options.append_system_prompt = Some("a\0b".into()),
+        "/sdk_options/append_system_prompt",
+        "nul",
+    ),
+    (|draft| set_env_to(draft, "MY_FLAG", "a\0b"), "/sdk_options/env/MY_FLAG", "nul"),
+    (
+        |draft| set_env_to(draft, "MY_FLAG", &"x".repeat(32 * 1024 + 1)),
+        "/sdk_options/env/MY_FLAG",
+        "too_long",
+    ),
+    (|draft| (0..129).for_each(|n| set_env(draft, &format!("MY_{n}"))), "/sdk_options/env", "too_many"),
+    (|draft| draft.allowed_tools = vec!["x".repeat(1024); 100], "/allowed_tools", "too_long"),
 ];
 
 fn set_env(draft: &mut SessionDraft, name: &str) {
-    draft.sdk_options.env.insert(name.to_owned(), "x".to_owned());
+    set_env_to(draft, name, "x");
+}
+
+fn set_env_to(draft: &mut SessionDraft, name: &str, value: &str) {
+    draft.sdk_options.env.insert(name.to_owned(), value.to_owned());
 }
 
 #[tokio::test]
@@ -93,4 +123,15 @@ async fn what_is_left_out_gets_its_default() {
     let home = world.settings.directories.workspaces.join(world.caller.user_id.to_string());
     assert_eq!(spec.working_directory, home.join(session.id.to_string()).display().to_string());
     assert!(std::path::Path::new(&spec.working_directory).is_dir());
+}
+
+#[tokio::test]
+async fn what_an_agent_can_just_be_given_is_accepted() {
+    let world = World::new(ScriptedLauncher::new());
+    let mut draft = SessionDraft::default();
+    (0..128).for_each(|n| set_env_to(&mut draft, &format!("MY_{n}"), &"x".repeat(32 * 1024)));
+    // Goes to the agent by its stdin, where there is room.
+    draft.system_prompt = Some("x".repeat(200 * 1024));
+    draft.allowed_tools = vec!["x".repeat(1023); 100];
+    world.session_of(draft).await;
 }

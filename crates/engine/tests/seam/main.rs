@@ -8,6 +8,7 @@ mod endings;
 mod failures;
 mod files;
 mod life;
+mod links;
 mod pipes;
 mod prompts;
 mod queue;

@@ -119,10 +119,43 @@ async fn an_agent_that_is_not_installed_is_not_tried_again() {
     let session = world.session().await;
     let turn = world.ask(session, "one").await;
     assert_eq!((turn.failure, turn.retries), (Some(TurnFailure::AgentUnavailable), 0));
+    let message = turn.error_message.unwrap();
+    assert!(!message.contains("/opt"), "shows a path of the server: {message}");
     assert_eq!(world.status(session).await, SessionStatus::Active);
     assert_eq!(world.access.admitted(), 1);
     assert_eq!(world.access.open(), [""; 0]);
     assert_eq!(world.manager.live_agents(), 0);
+}
+
+fn refused_by_the_system(kind: std::io::ErrorKind) -> sdk_runtime::Error {
+    sdk_runtime::Error::Spawn { program: "/opt/hidden/claude".into(), source: Arc::new(kind.into()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_the_system_will_never_start_is_not_tried_again() {
+    use std::io::ErrorKind as K;
+    for (kind, retries) in [(K::InvalidInput, 0), (K::ArgumentListTooLong, 0), (K::WouldBlock, 2)] {
+        let world = World::new(ScriptedLauncher::new().fails_to_launch(refused_by_the_system(kind)));
+        let session = world.session().await;
+        let turn = world.ask(session, "one").await;
+        assert_eq!((turn.failure, turn.retries), (Some(TurnFailure::AgentFailed), retries), "{kind}");
+        assert_eq!(turn.error_message, Some(format!("could not start the agent: {kind}")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_whose_transcript_is_lost_says_so() {
+    let world = World::new(ScriptedLauncher::new());
+    let session = world.session().await;
+    world.ask(session, "one").await;
+    let next = world.next_life();
+    world.manager.shut_down(std::time::Duration::from_secs(60)).await;
+    std::fs::remove_dir_all(world.settings.directories.agents.join(session.to_string())).unwrap();
+    let started = next.queue(session, "two").await.unwrap();
+    let turn = next.end(started).await;
+    assert_eq!((turn.failure, turn.retries), (Some(TurnFailure::AgentFailed), 0));
+    let message = turn.error_message.unwrap();
+    assert!(message.contains("transcript is lost") && message.contains("new session"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,88 @@
+//! What let a client in, kept beside its stream: a login can end, and a key be deleted, while a stream is open.
+
+use super::Checked;
+use crate::error;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use apidoc::Problem;
+use engine::{AccountManager, Error};
+use paperclip::{
+    actix::OperationModifier,
+    v2::{
+        models::{DefaultOperationRaw, DefaultSchemaRaw},
+        schema::Apiv2Schema,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+/// A request's credential, to be checked again. It comes after a handler's [`Caller`](super::Caller) or
+/// [`Watcher`](super::Watcher), which say whether the credential was in a place where it counts.
+#[derive(Clone)]
+pub struct Pass {
+    pub(super) accounts: Arc<AccountManager>,
+    pub(super) credential: Arc<str>,
+}
+
+/// What is left of a credential.
+#[derive(Debug)]
+pub enum Standing {
+    /// It is good; its holder may have changed.
+    Good(domain::Caller),
+    /// It lets nobody in any more.
+    Refused,
+    /// It could not be checked now.
+    Unknown(Error),
+}
+
+impl fmt::Debug for Pass {
+    /// Without the credential, which must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass").finish_non_exhaustive()
+    }
+}
+
+impl Pass {
+    /// Checks the credential as if it came with a new request.
+    pub async fn check(&self) -> Standing {
+        match self.accounts.authenticate(&self.credential).await {
+            Ok(caller) => Standing::Good(caller),
+            Err(Error::Unauthenticated | Error::AccountDisabled) => Standing::Refused,
+            Err(error) => Standing::Unknown(error),
+        }
+    }
+
+    /// Whether a stream has to end now. One whose credential cannot be checked goes on until it can: it was let in, and
+    /// ending all streams at once would not help a store in trouble.
+    pub async fn is_refused(&self) -> bool {
+        match self.check().await {
+            Standing::Good(_) => false,
+            Standing::Refused => true,
+            Standing::Unknown(error) => {
+                let chain = &error as &dyn std::error::Error;
+                tracing::warn!(error = chain, "the credential of an open stream could not be checked");
+                false
+            }
+        }
+    }
+}
+
+impl FromRequest for Pass {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pass = request.extensions().get::<Checked>().and_then(|checked| checked.pass.clone());
+        ready(pass.ok_or_else(error::credentials_missing))
+    }
+}
+
+impl Apiv2Schema for Pass {}
+
+impl OperationModifier for Pass {
+    fn update_parameter(_: &mut DefaultOperationRaw) {}
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}
