@@ -1,6 +1,6 @@
 //! Every setting of the server, read from a map of strings into types, all mistakes reported together.
 //!
-//! [`Config::read`] is the list of settings: what it asks for is what exists, and the tests hold `.env.example` and
+//! `Config::read` is the list of settings: what it asks for is what exists, and the tests hold `.env.example` and
 //! `docs/configuration.md` to it.
 
 mod error;
