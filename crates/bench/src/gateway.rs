@@ -31,6 +31,8 @@ const DELTA_MARK: &[u8] = b"event: content_block_delta";
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 /// Not measured: connections are opened and memory is taken.
 const FIRST_REQUESTS: usize = 50;
+/// Deltas that leave the model at once in the middle stream; a wait of 1 ms takes about 2.
+const BURST: usize = 30;
 
 /// The same connection twice: through the gateway and straight to the model.
 struct Ways {
@@ -61,6 +63,7 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     };
     let mut rows = ways.requests(scale).await?;
     rows.push(ways.streams(scale).await?);
+    rows.push(ways.streams_as_fast_as_read(scale).await?);
     rows.push(ways.paced_streams(scale).await?);
     model.check_running()?;
     drop(ways);
@@ -101,6 +104,18 @@ impl Ways {
             scale.streams, scale.deltas
         );
         Ok(both.row("stream at full speed, deltas", how))
+    }
+
+    /// No agent takes more than about 12,000 deltas a second off its connection; this is somewhat more.
+    async fn streams_as_fast_as_read(&mut self, scale: &Scale) -> Result<Row> {
+        let deltas = scale.deltas / 10;
+        let prompt = format!("go [[chunk_delay:1]][[burst:{BURST}]][[deltas:{deltas}]]");
+        let both = self.stream_by_turns(&prompt, deltas, scale.streams).await?;
+        let how = format!(
+            "{} streams of {deltas} deltas each way, by turns, {BURST} at a time with 1 ms between: above what the CLI can take in",
+            scale.streams
+        );
+        Ok(both.row("stream at the pace of the fastest agent, deltas", how))
     }
 
     async fn paced_streams(&mut self, scale: &Scale) -> Result<Row> {

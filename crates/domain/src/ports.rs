@@ -5,7 +5,7 @@ use crate::{
     RequestUsage, Scope, Session, SessionId, SessionStatus, ToolCall, Turn, TurnEnd, TurnId, User, UserId,
     account::Rotation,
     session::{SessionFilter, SessionPatch},
-    turn::{Begin, NewTurn},
+    turn::{Begin, EndedTurn, NewTurn},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -92,11 +92,11 @@ pub trait Turns: Send + Sync {
     ) -> StoreResult<Option<Begin>>;
 
     /// Ends a running turn: its row, its unfinished tool calls, the session's state and figures, and the journal's
-    /// `status_change` and `result`. A turn that is over already is left as it is, and nothing is journalled.
+    /// `status_change` and `result`. A turn that is over already is left as it is; the answer is `None` then.
     ///
     /// If the session was meanwhile moved to a state that `end.session_status` cannot follow (paused, terminated),
     /// that state stands.
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>>;
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>>;
 
     /// Ends every queued turn of the session as interrupted, and journals each.
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>>;

@@ -145,6 +145,8 @@ pub struct TurnEnd {
     pub retries: u32,
     /// The state the session goes to.
     pub session_status: crate::SessionStatus,
+    /// Whether tools were called: if not, there are no unfinished calls to look for.
+    pub called_tools: bool,
     /// Where the conversation can be resumed; `None` leaves what is stored.
     pub agent: Option<crate::session::AgentConversation>,
     pub at: Timestamp,
@@ -156,6 +158,14 @@ impl TurnEnd {
     pub fn counts_as_error(&self) -> bool {
         self.failure.is_some_and(|failure| failure != TurnFailure::Interrupted)
     }
+}
+
+/// A turn that was just ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedTurn {
+    pub turn: Turn,
+    /// The journal entries of the end, for those who watch.
+    pub events: Vec<crate::Event>,
 }
 
 /// A prompt that waits or begins.

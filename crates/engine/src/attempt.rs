@@ -42,6 +42,8 @@ pub(crate) struct Ended {
     pub answer: Option<String>,
     pub answer_message_id: Option<MessageId>,
     pub rounds: u32,
+    /// Whether the attempt may have called tools.
+    pub called_tools: bool,
     /// Where the conversation is now, if that is known.
     pub conversation: Option<AgentConversation>,
     /// Whether the turn may be begun anew: the failure may pass, and nothing was done yet.
@@ -127,7 +129,7 @@ impl Attempt<'_> {
                 started = Agent::start(inner.launcher.as_ref(), launch.options) => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
                     let token = endpoint.token.clone();
-                    Ok((LiveAgent { agent, events, token, session_id: session.id }, launch.conversation))
+                    Ok((LiveAgent { agent, events, token, subject: session.into() }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),
@@ -294,6 +296,7 @@ impl Attempt<'_> {
         let ended = Ended {
             answer_message_id: seen.answer_message_id,
             rounds: u32::try_from(result.num_turns).unwrap_or(u32::MAX),
+            called_tools: seen.called_tools,
             ..ended
         };
         (ended.in_conversation(AgentConversation { id, last_entry }), afterwards)

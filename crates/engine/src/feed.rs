@@ -1,6 +1,6 @@
 //! What happens in a session right now, for whoever watches: journalled events, and deltas that are never stored.
 
-use domain::{Event, SessionId, TurnId};
+use domain::{Event, SessionId, Turn, TurnId, turn::EndedTurn};
 use serde_json::Value;
 use std::{
     collections::HashMap,
@@ -21,6 +21,8 @@ pub enum Signal {
     Event(Arc<Event>),
     /// A piece of an answer in the making; the whole follows as an event.
     Delta(Arc<Delta>),
+    /// A turn as it ended, for those who wait for it; its `result` event follows.
+    Over { turn: Arc<Turn>, called_tools: bool },
 }
 
 /// A piece of an answer in the making, as the model's service sent it.
@@ -55,6 +57,13 @@ impl Feed {
         for event in events {
             self.send(event.session_id, || Signal::Event(Arc::new(event)));
         }
+    }
+
+    /// Tells of a turn that was just ended.
+    pub fn publish_end(&self, ended: EndedTurn, called_tools: bool) {
+        let turn = ended.turn;
+        self.send(turn.session_id, || Signal::Over { turn: Arc::new(turn), called_tools });
+        self.publish(ended.events);
     }
 
     /// Tells the watchers of a piece of an answer.

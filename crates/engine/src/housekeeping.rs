@@ -105,11 +105,13 @@ impl SessionManager {
             rounds: 0,
             retries: 0,
             session_status,
+            called_tools: true,
             agent: None,
             at: self.inner.clock.now(),
         };
-        let events = self.inner.stores.turns.end(turn.id, &end).await?;
-        self.inner.feed.publish(events);
+        if let Some(ended) = self.inner.stores.turns.end(turn.id, &end).await? {
+            self.inner.feed.publish_end(ended, end.called_tools);
+        }
         Ok(())
     }
 }

@@ -27,5 +27,5 @@ pub use feed::Delta;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{AgentSettings, DirectorySettings, EngineSettings, LimitSettings, SessionDefaults};
 pub use tokens::Tokens;
-pub use turns::{StartedTurn, WhenBusy};
+pub use turns::{FinishedTurn, StartedTurn, WhenBusy};
 pub use watch::{Sight, Watch};

@@ -1,7 +1,7 @@
 //! Which sessions have an agent process now, who holds it, and how many there may be.
 
 use crate::{Error, Result};
-use domain::{SessionId, SessionMode};
+use domain::{Session, SessionId, SessionMode, UserId};
 use sdk_runtime::{Agent, Events};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,7 +20,21 @@ pub struct LiveAgent {
     pub events: Events,
     /// The agent's own credential at the gateway.
     pub token: String,
+    pub subject: Subject,
+}
+
+/// What of its session an agent is bound to for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
     pub session_id: SessionId,
+    pub user_id: UserId,
+    pub mode: SessionMode,
+}
+
+impl From<&Session> for Subject {
+    fn from(session: &Session) -> Self {
+        Self { session_id: session.id, user_id: session.user_id, mode: session.mode }
+    }
 }
 
 /// Why a running turn is asked to stop.
@@ -111,6 +125,14 @@ impl LiveAgents {
     pub fn new(interactive_max: usize, background_max: usize) -> Arc<Self> {
         let closing = watch::Sender::default();
         Arc::new(Self { seats: Mutex::default(), interactive_max, background_max, closing })
+    }
+
+    /// The session, if its agent is here and waits for the next prompt.
+    pub fn waiting(&self, session: SessionId) -> Option<Subject> {
+        match &self.seats().get(&session)?.state {
+            SeatState::Idle { agent, .. } => Some(agent.subject),
+            SeatState::Taken(_) => None,
+        }
     }
 
     /// Takes the session's seat, its idle agent with it unless that is outdated and has to be closed. With all seats of its kind taken, the agent that has been

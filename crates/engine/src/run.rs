@@ -37,7 +37,9 @@ impl SessionManager {
         drop(hold);
         for attempt in 1..=END_ATTEMPTS_MAX {
             match self.inner.stores.turns.end(begun.turn_id, &end).await {
-                Ok(events) => return self.inner.feed.publish(events),
+                Ok(Some(ended)) => return self.inner.feed.publish_end(ended, end.called_tools),
+                // Somebody else took it for lost and ended it.
+                Ok(None) => return,
                 Err(error) => {
                     tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
                         "could not record the end of a turn");
@@ -105,6 +107,7 @@ impl SessionManager {
             rounds: ended.rounds,
             retries,
             session_status,
+            called_tools: ended.called_tools,
             agent: ended.conversation,
             at: self.inner.clock.now(),
         }
@@ -121,6 +124,8 @@ impl Ended {
             answer: None,
             answer_message_id: None,
             rounds: 0,
+            // Until it is known that none was.
+            called_tools: true,
             conversation: None,
             may_retry: false,
         }

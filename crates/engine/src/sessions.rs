@@ -234,7 +234,7 @@ impl SessionManager {
     }
 
     pub(crate) async fn close(&self, live: LiveAgent) {
-        let _closing = self.inner.live.closing(live.session_id);
+        let _closing = self.inner.live.closing(live.subject.session_id);
         let exit = live.agent.close().await;
         tracing::debug!(%exit, swept = exit.swept, "closed an agent");
         self.inner.model_access.revoke(&live.token).await;
@@ -243,7 +243,7 @@ impl SessionManager {
     pub(crate) fn close_later(&self, live: LiveAgent) {
         let this = self.clone();
         // Noted before the task runs: whoever starts the session's next agent has to see it.
-        let closing = self.inner.live.closing(live.session_id);
+        let closing = self.inner.live.closing(live.subject.session_id);
         self.spawn(async move {
             this.close(live).await;
             drop(closing);

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result, SessionManager,
     feed::Signal,
-    live::{Hold, Stop, Taken},
+    live::{Hold, Stop, Subject, Taken},
     watch::Watch,
 };
 use domain::{
@@ -13,7 +13,7 @@ use domain::{
 };
 use serde_json::Value;
 use std::{sync::PoisonError, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// How long a request waits for a turn it stopped; the agent is killed well before.
 const STOP_WAIT: Duration = Duration::from_secs(30);
@@ -39,7 +39,32 @@ pub struct StartedTurn {
     pub after_seq: u64,
 }
 
+/// A turn that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedTurn {
+    pub turn: Turn,
+    /// Its tool calls, oldest first.
+    pub tool_calls: Vec<ToolCall>,
+}
+
 impl SessionManager {
+    /// Begins a turn, or queues it if asked to while another runs, and waits until it is over. A caller that goes
+    /// away does not stop it.
+    pub async fn query(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        prompt: Value,
+        when_busy: WhenBusy,
+    ) -> Result<FinishedTurn> {
+        // Listened to before it begins, so that its end is heard and need not be looked up.
+        let mut signals = self.inner.feed.subscribe(id);
+        let started = self.start_turn(caller, id, prompt, when_busy).await?;
+        let (turn, called_tools) = self.end_of(&mut signals, id, started.turn_id).await?;
+        let tool_calls = if called_tools { self.turn_tool_calls(turn.id).await? } else { Vec::new() };
+        Ok(FinishedTurn { turn, tool_calls })
+    }
+
     /// Begins a turn, or queues it if asked to while another runs.
     pub async fn start_turn(
         &self,
@@ -49,19 +74,28 @@ impl SessionManager {
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
         self.admit_work()?;
-        let session = self.load(caller.scope(), id).await?;
+        let (subject, status) = match self.inner.live.waiting(id) {
+            // Its agent waits for the next prompt, so the session is ready as far as is known here. The store has the
+            // last word when the turn begins; asking it twice would only take longer.
+            Some(subject) if caller.scope().covers(subject.user_id) => (subject, SessionStatus::Active),
+            Some(_) | None => {
+                let session = self.load(caller.scope(), id).await?;
+                (Subject::from(&session), session.status)
+            }
+        };
         if let Err(why) = &self.inner.settings.agent.cli {
             return Err(Error::AgentUnavailable(why.clone()));
         }
         let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, at: self.inner.clock.now() };
         // Once the store has begun the turn somebody must run it.
         let this = self.clone();
-        self.see_through(async move { this.place_turn(&session, &turn, when_busy).await }).await
+        self.see_through(async move { this.place_turn(subject, status, &turn, when_busy).await }).await
     }
 
     async fn place_turn(
         &self,
-        session: &Session,
+        subject: Subject,
+        status: SessionStatus,
         turn: &NewTurn,
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
@@ -69,12 +103,12 @@ impl SessionManager {
         self.admit_work()?;
         // Whoever may wait does not overtake those that wait already, for a slot or for the turn that just ended.
         if when_busy == WhenBusy::Queue
-            && SessionStatus::READY.contains(&session.status)
-            && self.inner.stores.turns.sessions_with_queue().await?.contains(&session.id)
+            && SessionStatus::READY.contains(&status)
+            && self.inner.stores.turns.sessions_with_queue().await?.contains(&subject.session_id)
         {
             return self.enqueue_and_run(turn).await;
         }
-        match self.begin_now(session, turn).await? {
+        match self.begin_now(subject, status, turn).await? {
             Ok(started) => Ok(started),
             // The running turn may have ended in between and not seen the new one.
             Err(status) if status.is_busy() && when_busy == WhenBusy::Queue => {
@@ -101,25 +135,41 @@ impl SessionManager {
     /// Waits until the turn is over and answers with it.
     pub async fn wait_for_turn(&self, id: SessionId, turn_id: TurnId) -> Result<Turn> {
         let mut signals = self.inner.feed.subscribe(id);
+        match self.ended_turn(id, turn_id).await? {
+            Some(turn) => Ok(turn),
+            None => self.end_of(&mut signals, id, turn_id).await.map(|(turn, _)| turn),
+        }
+    }
+
+    /// The turn as it ended, and whether it may have called tools. The signals must reach back to when it ran.
+    async fn end_of(
+        &self,
+        signals: &mut Receiver<Signal>,
+        id: SessionId,
+        turn_id: TurnId,
+    ) -> Result<(Turn, bool)> {
         loop {
-            let turn = self.inner.stores.turns.get(id, turn_id).await?.ok_or(Error::NotFound("turn"))?;
-            if turn.status.is_over() {
-                return Ok(turn);
-            }
-            loop {
-                match signals.recv().await {
-                    Ok(Signal::Event(event))
-                        if event.kind == EventKind::Result && event.turn_id == Some(turn_id) =>
-                    {
-                        break;
-                    }
-                    Ok(Signal::Event(_) | Signal::Delta(_)) => {}
-                    // What was missed may have been the result.
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return Err(Error::ShuttingDown),
+            match signals.recv().await {
+                Ok(Signal::Over { turn, called_tools }) if turn.id == turn_id => {
+                    return Ok((Turn::clone(&turn), called_tools));
                 }
+                // A queued turn that is cancelled has a result without having run.
+                Ok(Signal::Event(event))
+                    if event.kind == EventKind::Result && event.turn_id == Some(turn_id) => {}
+                Ok(Signal::Event(_) | Signal::Delta(_) | Signal::Over { .. }) => continue,
+                // What was missed may have been its end.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Err(Error::ShuttingDown),
+            }
+            if let Some(turn) = self.ended_turn(id, turn_id).await? {
+                return Ok((turn, true));
             }
         }
+    }
+
+    async fn ended_turn(&self, id: SessionId, turn_id: TurnId) -> Result<Option<Turn>> {
+        let turn = self.inner.stores.turns.get(id, turn_id).await?.ok_or(Error::NotFound("turn"))?;
+        Ok(Some(turn).filter(|turn| turn.status.is_over()))
     }
 
     /// One turn of a session.
@@ -226,7 +276,7 @@ impl SessionManager {
         if !SessionStatus::READY.contains(&session.status) {
             return Ok(());
         }
-        let Some((hold, first)) = self.take_seat(&session)? else { return Ok(()) };
+        let Some((hold, first)) = self.take_seat(Subject::from(&session))? else { return Ok(()) };
         let begun = self.inner.stores.turns.begin_queued(id, first, self.inner.clock.now()).await?;
         if let Some(Begin::Begun(begun)) = begun {
             self.spawn_run(hold, *begun);
@@ -237,13 +287,14 @@ impl SessionManager {
     /// Begins a turn, or says in which state the session refused it.
     async fn begin_now(
         &self,
-        session: &Session,
+        subject: Subject,
+        status: SessionStatus,
         turn: &NewTurn,
     ) -> Result<std::result::Result<StartedTurn, SessionStatus>> {
-        if !session.status.is_busy() && !SessionStatus::READY.contains(&session.status) {
-            return Ok(Err(session.status));
+        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
+            return Ok(Err(status));
         }
-        let Some((hold, first)) = self.take_seat(session)? else {
+        let Some((hold, first)) = self.take_seat(subject)? else {
             return Ok(Err(SessionStatus::Processing));
         };
         match self.inner.stores.turns.begin(turn, first).await? {
@@ -275,8 +326,8 @@ impl SessionManager {
     }
 
     /// The session's seat and the state its turn begins in; `None` while another turn has it.
-    fn take_seat(&self, session: &Session) -> Result<Option<(Hold, SessionStatus)>> {
-        let (taken, evicted) = self.inner.live.take(session.id, session.mode)?;
+    fn take_seat(&self, subject: Subject) -> Result<Option<(Hold, SessionStatus)>> {
+        let (taken, evicted) = self.inner.live.take(subject.session_id, subject.mode)?;
         if let Some(agent) = evicted {
             self.close_later(agent);
         }

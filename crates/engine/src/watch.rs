@@ -79,6 +79,7 @@ impl Watch {
                 // Two writers' signals crossed, or one was journalled elsewhere: the journal has the right order.
                 Ok(Signal::Event(_)) => self.caught_up = false,
                 Ok(Signal::Delta(delta)) => return Ok(Some(Sight::Delta(delta))),
+                Ok(Signal::Over { .. }) => {}
                 Err(RecvError::Lagged(_)) => return Ok(None),
                 Err(RecvError::Closed) => return Err(Error::ShuttingDown),
             }

@@ -1,5 +1,7 @@
 //! Reads the directives of a prompt into steps.
 
+use std::num::NonZeroU32;
+
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
@@ -122,6 +124,10 @@ fn apply(step: &mut Step, name: &str, argument: Argument<'_>) -> Result<bool, Di
         "delay" => step.delay_ms = number(name, text)?,
         "first" => step.first_ms = number(name, text)?,
         "chunk_delay" => step.chunk_delay_ms = number(name, text)?,
+        "burst" => match NonZeroU32::new(number(name, text)?) {
+            None => return Err(wrong(name, "at least 1 is needed")),
+            burst => step.burst = burst,
+        },
         "chunk" => match number(name, text)? {
             0 => return Err(wrong(name, "at least 1 is needed")),
             chars => step.chunk_chars = Some(chars),

@@ -1,5 +1,7 @@
 //! One step of a script: the content of an answer and how it is to be sent.
 
+use std::num::NonZeroU32;
+
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -66,6 +68,8 @@ pub(crate) struct Step {
     pub(crate) delay_ms: u64,
     pub(crate) first_ms: u64,
     pub(crate) chunk_delay_ms: u64,
+    /// Deltas between two of those waits; 1 unless told.
+    pub(crate) burst: Option<NonZeroU32>,
     pub(crate) chunk_chars: Option<usize>,
     pub(crate) hang: bool,
     /// Deltas after which the connection is dropped.

@@ -1,6 +1,6 @@
 //! Sends an answer as server-sent events, at the pace its step asks for.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -50,6 +50,9 @@ struct EventSender {
     out: mpsc::Sender<Result<Bytes, Cut>>,
     buffer: BytesMut,
     pause: Duration,
+    /// Deltas between two pauses, and how many are left until the next.
+    burst: u32,
+    burst_left: u32,
     chunk_chars: usize,
     deltas_left: Option<u64>,
 }
@@ -60,10 +63,13 @@ impl EventSender {
             0 => options.chunk_delay,
             asked_ms => Duration::from_millis(asked_ms),
         };
+        let burst = step.burst.map_or(1, NonZeroU32::get);
         Self {
             out,
             buffer: BytesMut::with_capacity(FLUSH_BYTES + FLUSH_BYTES / 4),
             pause,
+            burst,
+            burst_left: burst,
             chunk_chars: step.chunk_chars.unwrap_or(options.chunk_chars).max(1),
             deltas_left: step.cut_after,
         }
@@ -165,8 +171,12 @@ impl EventSender {
             }
         }
         if !self.pause.is_zero() {
-            self.flush().await?;
-            tokio::time::sleep(self.pause).await;
+            self.burst_left -= 1;
+            if self.burst_left == 0 {
+                self.burst_left = self.burst;
+                self.flush().await?;
+                tokio::time::sleep(self.pause).await;
+            }
         } else if self.buffer.len() >= FLUSH_BYTES {
             self.flush().await?;
         }

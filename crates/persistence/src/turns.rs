@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use domain::{
     Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus,
     ports::{StoreResult, Turns},
-    turn::{Begin, NewTurn},
+    turn::{Begin, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -42,7 +42,7 @@ impl Turns for Store {
         begin::begin_queued(self, session, first_status, at).await
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         end::end(self, id, end).await
     }
 

@@ -21,7 +21,7 @@ use apidoc::{
     PathParams, Problem, TimedOut, TooMany, Unavailable, Valid, With,
 };
 use domain::{SessionId, ToolCall, ToolCallStatus, Turn, TurnFailure, TurnStatus};
-use engine::{Error, SessionManager, StartedTurn, WhenBusy};
+use engine::{Error, FinishedTurn, SessionManager, StartedTurn, WhenBusy};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,8 +139,9 @@ pub async fn query(
     let QueryRequest { message, if_busy, fork: _ } = body.0;
     match manner {
         Manner::Wait => {
-            let started = begin(sessions, caller, id, message, if_busy).await.map_err(problem)?;
-            Ok(OneOf::This(Fetched::new(outcome(sessions, started).await?)))
+            let asked = sessions.query(caller, id, message.into_value(), if_busy.into());
+            let finished = asked.await.map_err(problem)?;
+            Ok(OneOf::This(Fetched::new(outcome(finished)?)))
         }
         Manner::RespondAsync => {
             let started = begin(sessions, caller, id, message, if_busy).await.map_err(problem)?;
@@ -169,9 +170,8 @@ pub async fn begin(
     sessions.start_turn(caller, id, message.into_value(), if_busy.into()).await
 }
 
-/// Waits for the turn. One that failed through no fault of the prompt is a problem, and names itself in it.
-async fn outcome(sessions: &SessionManager, started: StartedTurn) -> Result<QueryResponse, Problem> {
-    let turn = sessions.wait_for_turn(started.session_id, started.turn_id).await.map_err(problem)?;
+/// A turn that failed through no fault of the prompt is a problem, and names itself in it.
+fn outcome(FinishedTurn { turn, tool_calls }: FinishedTurn) -> Result<QueryResponse, Problem> {
     match turn.failure {
         None | Some(TurnFailure::MaxTurnsReached | TurnFailure::Interrupted) => {}
         Some(
@@ -186,8 +186,7 @@ async fn outcome(sessions: &SessionManager, started: StartedTurn) -> Result<Quer
             return Err(problem(Error::TurnFailed { turn_id: turn.id, failure, message }));
         }
     }
-    let calls = sessions.turn_tool_calls(turn.id).await.map_err(problem)?;
-    Ok(QueryResponse::of(turn, calls))
+    Ok(QueryResponse::of(turn, tool_calls))
 }
 
 fn receipt(started: StartedTurn) -> With<Accepted<TurnReceipt>, PreferenceApplied> {

@@ -1,5 +1,7 @@
 //! The directive language as a table.
 
+use std::num::NonZeroU32;
+
 use serde_json::json;
 
 use super::*;
@@ -76,13 +78,14 @@ fn next_separates_steps() {
 #[test]
 fn timing_and_the_rest_are_read() {
     let step = step(
-        "[[first:1]][[chunk_delay:2]][[chunk:3]][[cut:4]][[hang]][[stop:refusal]][[model:m]][[sse_error:e]]\
+        "[[first:1]][[chunk_delay:2]][[burst:9]][[chunk:3]][[cut:4]][[hang]][[stop:refusal]][[model:m]][[sse_error:e]]\
          [[usage:in=1, out=2,cr=3,cw=4,cw1h=5,search=6]][[speed:fast]][[header:X-A = b=c]][[error:529 times=2 retry_after=0.5]]",
     );
     assert_eq!(
         (step.first_ms, step.chunk_delay_ms, step.chunk_chars, step.cut_after),
         (1, 2, Some(3), Some(4))
     );
+    assert_eq!(step.burst.map(NonZeroU32::get), Some(9));
     assert!(step.hang);
     assert_eq!(step.speed.as_deref(), Some("fast"));
     assert_eq!(step.stop.as_deref(), Some("refusal"));

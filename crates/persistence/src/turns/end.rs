@@ -14,16 +14,18 @@ use crate::{
 };
 use domain::{
     Event, EventKind, SessionId, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
-    journal::data, ports::StoreResult,
+    journal::data, ports::StoreResult, turn::EndedTurn,
 };
 use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
-pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
     let txn = store.begin_writing().await?;
-    let Some(ended) = end_row(&txn, id, end).await? else { return Ok(Vec::new()) };
-    let Some(locked) = lock(&txn, ended.session_id).await? else { return Ok(Vec::new()) };
-    interrupt_tool_calls(&txn, id, end.at).await?;
+    let Some(turn) = end_row(&txn, id, end).await? else { return Ok(None) };
+    let Some(locked) = lock(&txn, turn.session_id).await? else { return Ok(None) };
+    if end.called_tools {
+        interrupt_tool_calls(&txn, id, end.at).await?;
+    }
 
     let mut recording = Recording::new(&locked, Some(id), end.at)?;
     let changes = match locked.status.after_turn(end.session_status) {
@@ -33,12 +35,12 @@ pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult
         }
         None => session::ActiveModel::default(),
     };
-    recording.data(EventKind::Result, data::result(&ended));
+    recording.data(EventKind::Result, data::result(&turn));
     recording.errors = i64::from(end.counts_as_error());
     let (update, events) = recording.write(&txn, with_outcome(changes, end)).await?;
     update.exec(&txn).await.map_err(failure)?;
     txn.commit().await.map_err(failure)?;
-    Ok(events)
+    Ok(Some(EndedTurn { turn, events }))
 }
 
 pub(super) async fn cancel_queued(

@@ -81,6 +81,7 @@ impl<S: AnyStore> Fixture<S> {
             rounds: 2,
             retries: 0,
             session_status: SessionStatus::Active,
+            called_tools: true,
             agent: None,
             at: self.tick(),
         }

@@ -23,7 +23,7 @@ pub async fn a_request_is_booked_once_on_its_turn_and_session<S: AnyStore>(store
     assert_eq!((counters.tokens, counters.cost), (first.tokens + first.tokens, MicroUsd(24)));
     assert_eq!(f.turn(session, turn).await.cost, first.cost);
 
-    let events = f.store.end(turn, &f.well()).await.unwrap();
+    let events = f.store.end(turn, &f.well()).await.unwrap().unwrap().events;
     let result = data(&events[1]);
     let expected = json!({
         "input_tokens": 1, "output_tokens": 2, "cache_creation_tokens": 7, "cache_read_tokens": 5,

@@ -6,7 +6,10 @@ use super::{
 };
 use domain::{
     Entry, EventBody, MessageType, PageRequest, SessionId, SessionStatus, ToolCallId, ToolCallStatus, Turn,
-    TurnEnd, TurnFailure, TurnId, TurnStatus, ports::Turns, session::AgentConversation, turn::Begin,
+    TurnEnd, TurnFailure, TurnId, TurnStatus,
+    ports::Turns,
+    session::AgentConversation,
+    turn::{Begin, EndedTurn},
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -90,8 +93,8 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     let agent = AgentConversation { id: SessionId::new().0, last_entry: Some(SessionId::new().0) };
     let end = TurnEnd { agent: Some(agent), ..f.well() };
     let ends = join_all((0..4).map(|_| f.store.end(begun.turn_id, &end))).await;
-    let ends: Vec<_> = ends.into_iter().map(Result::unwrap).filter(|events| !events.is_empty()).collect();
-    let [events] = ends.as_slice() else { panic!("ended {} times", ends.len()) };
+    let ends: Vec<_> = ends.into_iter().filter_map(Result::unwrap).collect();
+    let [EndedTurn { turn: told, events }] = ends.as_slice() else { panic!("ended {} times", ends.len()) };
     assert_eq!(kinds(events), ["status_change", "result"]);
     assert_eq!(events[..], f.journal(session.id).await[3..]);
     let result = json!({
@@ -104,6 +107,7 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     assert_eq!(data(&events[1]), &result);
 
     let turn = f.turn(session.id, begun.turn_id).await;
+    assert_eq!(&turn, told);
     assert_eq!((turn.status, turn.answer.as_deref(), turn.rounds), (TurnStatus::Completed, Some("done"), 2));
     assert_eq!(turn.completed_at, Some(end.at));
     let ended = f.reload(session.id).await;
@@ -117,7 +121,7 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     let over = f.reload(session.id).await;
     assert_eq!((over.status, over.completed_at), (SessionStatus::Completed, Some(completed.at)));
     assert_eq!(over.agent, Some(agent), "an end without a conversation leaves the stored one");
-    assert_eq!(f.store.end(TurnId::new(), &f.well()).await.unwrap(), []);
+    assert_eq!(f.store.end(TurnId::new(), &f.well()).await.unwrap(), None);
 }
 
 pub async fn the_end_of_a_turn_interrupts_its_open_tool_calls<S: AnyStore>(store: S) {
@@ -151,7 +155,7 @@ pub async fn the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone<S: An
         let session = f.session().await;
         let begun = f.begin(session.id).await;
         f.store.move_to(session.id, status, f.tick()).await.unwrap();
-        let events = f.store.end(begun.turn_id, &f.well()).await.unwrap();
+        let events = f.store.end(begun.turn_id, &f.well()).await.unwrap().unwrap().events;
         assert_eq!(kinds(&events), ["result"]);
         let after = f.reload(session.id).await;
         assert_eq!((after.status, after.current_turn_id), (status, None));

@@ -11,7 +11,7 @@ use domain::{
     SessionStatus, TokenUsage, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult, Turns},
-    turn::{Begin, BegunTurn, NewTurn},
+    turn::{Begin, BegunTurn, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -62,10 +62,10 @@ impl Turns for MemoryStore {
         Ok(Some(state.start(place, next, prompt, first_status)))
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         let mut state = self.state();
         let running = state.turns.get_mut(&id).filter(|stored| stored.turn.status == TurnStatus::Running);
-        let Some(StoredTurn { turn, .. }) = running else { return Ok(Vec::new()) };
+        let Some(StoredTurn { turn, .. }) = running else { return Ok(None) };
         turn.status = end.status;
         turn.answer = end.answer.clone();
         turn.answer_message_id = end.answer_message_id;
@@ -75,13 +75,14 @@ impl Turns for MemoryStore {
         turn.retries = end.retries;
         turn.completed_at = Some(end.at);
         let ended = turn.clone();
-        for call in &mut state.tool_calls {
+        for call in state.tool_calls.iter_mut().filter(|_| end.called_tools) {
             if call.turn_id == Some(id) && call.status == ToolCallStatus::Running {
                 call.status = ToolCallStatus::Interrupted;
                 call.completed_at = Some(end.at);
             }
         }
-        Ok(state.leave(&ended, end))
+        let events = state.leave(&ended, end);
+        Ok(Some(EndedTurn { turn: ended, events }))
     }
 
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{
     Entry, Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
     ports::{Journal, StoreError, StoreResult, Turns},
-    turn::{Begin, NewTurn},
+    turn::{Begin, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
 use std::sync::{
@@ -82,7 +82,7 @@ impl Turns for Faults {
         self.store.begin_queued(session, first_status, at).await
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Vec<Event>> {
+    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         fail_if_told(&self.ends)?;
         self.store.end(id, end).await
     }
