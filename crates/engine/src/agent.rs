@@ -2,8 +2,8 @@
 
 use crate::{Error, settings::EngineSettings, transcript, workdir};
 use domain::{ModelEndpoint, Session, session::AgentConversation};
-use sdk_runtime::{AgentOptions, SessionStart, SystemPrompt};
-use std::path::PathBuf;
+use sdk_runtime::{AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt};
+use std::{collections::BTreeMap, path::PathBuf};
 use uuid::Uuid;
 
 /// How a turn's attempt takes the conversation up.
@@ -48,31 +48,33 @@ pub fn prepare(
     let (conversation, start) = conversation(session, take_up, &directories)?;
     let spec = &session.spec;
     let sdk = &spec.sdk_options;
-    let options = AgentOptions {
-        cli: settings.agent.cli.clone().unwrap_or_default(),
-        cwd: PathBuf::from(&spec.working_directory),
-        host_marker: Some(settings.agent.host_marker.clone()),
-        session: start,
-        env: environment(settings, session, endpoint, &directories),
-        model: Some(sdk.model.clone().unwrap_or_else(|| settings.defaults.model.clone())),
-        fallback_model: sdk.fallback_model.clone(),
-        system_prompt: Some(match &spec.system_prompt {
+    let agents = sdk.agents.iter();
+    let agents = agents.map(|(name, agent)| (name.clone(), AgentDefinition::from(agent.clone())));
+    let mut options = AgentOptions::default()
+        .with_cli(settings.agent.cli.clone().unwrap_or_default())
+        .with_cwd(PathBuf::from(&spec.working_directory))
+        .with_host_marker(Some(settings.agent.host_marker.clone()))
+        .with_session(start)
+        .with_env(environment(settings, session, endpoint, &directories))
+        .with_model(Some(sdk.model.clone().unwrap_or_else(|| settings.defaults.model.clone())))
+        .with_system_prompt(Some(match &spec.system_prompt {
             Some(text) => SystemPrompt::Text(text.clone()),
             None => SystemPrompt::ClaudeCode { append: sdk.append_system_prompt.clone() },
-        }),
-        allowed_tools: spec.allowed_tools.clone(),
-        disallowed_tools: sdk.disallowed_tools.clone(),
-        tools: sdk.tools.clone(),
-        permission_mode: Some(spec.permission_mode.clone()),
-        max_turns: sdk.max_turns,
-        add_dirs: sdk.add_dirs.iter().map(PathBuf::from).collect(),
-        agents: (!sdk.agents.is_empty()).then(|| sdk.agents.clone().into()),
-        mcp_servers: (!sdk.mcp_servers.is_empty()).then(|| sdk.mcp_servers.clone().into()),
-        include_partial_messages: spec.include_partial_messages,
-        effort: sdk.effort.clone(),
-        betas: sdk.betas.clone(),
-        ..AgentOptions::default()
-    };
+        }))
+        .with_allowed_tools(spec.allowed_tools.clone())
+        .with_disallowed_tools(sdk.disallowed_tools.clone())
+        .with_tools(sdk.tools.clone())
+        .with_permission_mode(PermissionMode::from(spec.permission_mode.as_str()))
+        .with_max_turns(sdk.max_turns)
+        .with_add_dirs(sdk.add_dirs.iter().map(PathBuf::from).collect::<Vec<_>>())
+        .with_agents(agents.collect::<BTreeMap<_, _>>())
+        .with_partial_messages(spec.include_partial_messages)
+        .with_effort(sdk.effort.as_deref().map(Effort::from))
+        .with_betas(sdk.betas.clone());
+    options.mcp_servers = (!sdk.mcp_servers.is_empty()).then(|| sdk.mcp_servers.clone().into());
+    // A list in one string, as the CLI itself takes it.
+    options.fallback_models =
+        sdk.fallback_model.iter().flat_map(|list| list.split(',')).map(|name| name.trim().to_owned()).collect();
     Ok(Launch { conversation, options })
 }
 

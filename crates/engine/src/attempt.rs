@@ -369,6 +369,8 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
         // It said why it will not start, and would say it again.
         E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
+        // What the agent was to be given contradicts itself, or it did not take what must hold.
+        E::InvalidOption { .. } | E::NotApplied { .. } => Ended::failed(TurnFailure::AgentFailed, message),
         // What the agent was to be given cannot be given to any process.
         E::Spawn { source, .. }
             if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::ArgumentListTooLong) =>
@@ -380,6 +382,8 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::HandshakeTimeout { .. }
         | E::Exited { .. }
         | E::Control { .. }
+        | E::Unsupported { .. }
+        | E::UnreadableAnswer { .. }
         | E::ControlTimeout { .. }
         | E::DuplicatePrompt { .. }
         | E::Closed => Ended::failed(TurnFailure::AgentFailed, message).retryable(),

@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
     driver::{self, Command},
     error::{Error, Exit, Said},
     event::{self, Events},
+    hook,
     initialized::Initialized,
     invocation,
-    launcher::{Haste, Launcher, Life, Transport},
+    launcher::{Haste, Invocation, Launcher, Life, Transport},
     link::Link,
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
     task,
+    telemetry::Timed,
     turn_result::prompt_ids,
     writer,
 };
@@ -28,6 +31,7 @@ use crate::{
 pub struct Agent {
     link: Arc<Link>,
     initialized: Arc<Initialized>,
+    initialize_body: Arc<Value>,
 }
 
 /// What to say to the agent.
@@ -59,21 +63,46 @@ pub struct InterruptReceipt {
 
 impl Agent {
     /// Starts an agent and shakes hands. When this fails, or is dropped, nothing is left running.
+    ///
+    /// Options that contradict themselves are refused before anything starts, as [`Error::InvalidOption`].
     pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
+        options.check()?;
+        hook::warn_of_late_hooks(&options.hooks);
         let invocation = invocation::invocation(&options);
-        let transport = launcher.launch(&invocation).await?;
-        let body = invocation::initialize_body(&options);
-        let has_hooks = !options.hooks.is_empty();
-        let (link, events) = connect(transport, options);
-        let link = Arc::new(link);
-        let initialized = match shake_hands(&link, body, has_hooks).await {
-            Ok(initialized) => Arc::new(initialized),
-            Err(error) => {
-                end(&link, Haste::Now).await;
-                return Err(error);
+        let timed = Timed::start(invocation.agent_marker);
+        let span = timed.span();
+        let started = Self::launch(launcher, &invocation, options).instrument(span.clone()).await;
+        match &started {
+            Ok((agent, _)) => {
+                span.record("pid", agent.initialized.pid);
+                span.record("version", tracing::field::display(&agent.initialized.version));
+                timed.end("started");
             }
-        };
-        Ok((Self { link, initialized }, events))
+            Err(error) => timed.end(error.name()),
+        }
+        started
+    }
+
+    async fn launch(
+        launcher: &dyn Launcher,
+        invocation: &Invocation,
+        options: AgentOptions,
+    ) -> Result<(Self, Events), Error> {
+        let transport = launcher.launch(invocation).await?;
+        let initialize_body = Arc::new(invocation::initialize_body(&options));
+        let to_confirm = invocation::to_confirm(&options);
+        let has_hooks = !options.hooks.is_empty();
+        let (link, events) = connect(transport, options, invocation.agent_marker);
+        let link = Arc::new(link);
+        let initialized =
+            match shake_hands(&link, Value::clone(&initialize_body), has_hooks, &to_confirm).await {
+                Ok(initialized) => Arc::new(initialized),
+                Err(error) => {
+                    end(&link, Haste::Now).await;
+                    return Err(error);
+                }
+            };
+        Ok((Self { link, initialized, initialize_body }, events))
     }
 
     /// What the agent said of itself.
@@ -132,16 +161,13 @@ impl Agent {
         self.link.control(subtype, body, patience).await
     }
 
-    /// Changes the model from the next request on; `None` goes back to the default.
-    pub async fn set_model(&self, model: Option<&str>) -> Result<(), Error> {
-        let body = json!({ "model": model });
-        self.control("set_model", body).await.map(drop)
-    }
-
-    /// Changes the permission mode.
-    pub async fn set_permission_mode(&self, mode: &str) -> Result<(), Error> {
-        let body = json!({ "mode": mode });
-        self.control("set_permission_mode", body).await.map(drop)
+    /// Shakes hands again, with the same options: hooks are registered anew, and `commands`, `models` and
+    /// the rest are fresh. What may only be given at the start (MCP servers, plugins) stays as it is. The
+    /// answer does not replace `initialized`.
+    pub async fn reinitialize(&self) -> Result<Initialized, Error> {
+        let body = Value::clone(&self.initialize_body);
+        let answer = self.link.control("initialize", body, self.link.limits.initialize_timeout).await?;
+        Initialized::read(answer, self.link.life.pid())
     }
 
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
@@ -168,7 +194,8 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
+fn connect(transport: Transport, options: AgentOptions, agent: Uuid) -> (Link, Events) {
+    let seams = Seams::new(&options);
     let limits = options.limits;
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
@@ -185,15 +212,21 @@ fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
         lines: lines.clone(),
         stop_writer,
         events: events_in,
-        seams: Seams::new(options.hooks, options.gate, limits.gate_timeout),
+        seams,
+        agent,
         said,
         limits: limits.clone(),
     }));
-    let link = Link::new(life, commands, lines, said_out, limits);
+    let link = Link::new(life, commands, lines, said_out, limits, agent);
     (link, events)
 }
 
-async fn shake_hands(link: &Link, body: Value, has_hooks: bool) -> Result<Initialized, Error> {
+async fn shake_hands(
+    link: &Link,
+    body: Value,
+    has_hooks: bool,
+    to_confirm: &[(&'static str, &'static str)],
+) -> Result<Initialized, Error> {
     let waited = link.limits.initialize_timeout;
     let answer = match link.control("initialize", body, waited).await {
         Ok(answer) => answer,
@@ -209,6 +242,11 @@ async fn shake_hands(link: &Link, body: Value, has_hooks: bool) -> Result<Initia
     if has_hooks && initialized.raw["hook_on_failure_supported"] != true {
         let found = initialized.version;
         return Err(Error::HooksFailOpen { found });
+    }
+    for (field, confirmation) in to_confirm {
+        if initialized.raw[*confirmation] != true {
+            return Err(Error::NotApplied { field });
+        }
     }
     Ok(initialized)
 }

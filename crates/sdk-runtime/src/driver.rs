@@ -20,7 +20,7 @@ use crate::{
     limits::Limits,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
-    task,
+    task, telemetry,
     wire::{self, SkipReason},
     writer::{Line, Room},
 };
@@ -66,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) stop_writer: oneshot::Sender<()>,
     pub(crate) events: EventQueue,
     pub(crate) seams: Seams,
+    /// The agent's mark, by which records name it.
+    pub(crate) agent: Uuid,
     pub(crate) said: watch::Sender<Option<Arc<Said>>>,
     pub(crate) limits: Limits,
 }
@@ -76,6 +78,7 @@ pub(crate) struct Driver {
     answers: HashMap<Ticket, oneshot::Sender<Result<Value, Refusal>>>,
     asking: HashMap<String, AbortHandle>,
     seams: Arc<Seams>,
+    agent: Uuid,
     events: EventQueue,
     lines: mpsc::Sender<Line>,
     commands_back: mpsc::WeakUnboundedSender<Command>,
@@ -93,6 +96,7 @@ pub(crate) async fn run(parts: Parts) {
         stop_writer,
         events,
         seams,
+        agent,
         said,
         limits,
     } = parts;
@@ -102,6 +106,7 @@ pub(crate) async fn run(parts: Parts) {
         answers: HashMap::new(),
         asking: HashMap::new(),
         seams: Arc::new(seams),
+        agent,
         events,
         lines,
         commands_back,
@@ -148,7 +153,9 @@ impl Driver {
     fn command(&mut self, command: Command) {
         match command {
             Command::Prompt { id, content, room, sent } => {
+                let agent = self.agent;
                 let outcome = self.protocol.prompt(id, content).map(|frame| {
+                    telemetry::prompt(agent, id);
                     let (written, done) = oneshot::channel();
                     send(room, &frame, Some(written));
                     done
@@ -209,8 +216,11 @@ impl Driver {
     fn act(&mut self, bytes: usize) {
         for output in self.protocol.take_outputs() {
             match output {
-                Output::Deliver(event) => self.events.put(event, bytes),
-                Output::Dispatch(request) => self.ask(request),
+                Output::Deliver(event) => {
+                    telemetry::event(self.agent, &event);
+                    self.events.put(event, bytes);
+                }
+                Output::Dispatch(request) => self.ask(*request),
                 Output::Abort { request_id } => {
                     if let Some(asking) = self.asking.remove(&request_id) {
                         asking.abort();

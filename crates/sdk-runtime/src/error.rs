@@ -61,6 +61,21 @@ impl fmt::Display for Exit {
 /// What can go wrong between this process and an agent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// An option contradicts another one, or cannot be handed to any process. Nothing was started.
+    #[error("use the option {field}: {why}")]
+    InvalidOption {
+        /// The field of `AgentOptions`.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An option was sent inside `initialize` and the CLI does not confirm that it is in force. The agent
+    /// was ended, because rules it was to keep may be missing.
+    #[error("have the agent confirm the option {field}")]
+    NotApplied {
+        /// The field of `AgentOptions`.
+        field: &'static str,
+    },
     /// There is no file to run: install the CLI or correct the path.
     #[error("find the agent CLI at {}", path.display())]
     CliNotFound {
@@ -124,6 +139,25 @@ pub enum Error {
         /// Its words.
         message: String,
     },
+    /// It does not know this control request: a newer CLI is needed, or the request was never public.
+    #[error("have the agent do {subtype}, it does not know how")]
+    Unsupported {
+        /// The request.
+        subtype: String,
+        /// Its words.
+        message: String,
+    },
+    /// Its answer to a control request has another form than this crate knows. The request was done; its
+    /// answer is here as it came, and `Agent::control` never fails this way.
+    #[error("read the answer to {subtype}: {why}")]
+    UnreadableAnswer {
+        /// The request.
+        subtype: String,
+        /// Which part cannot be read.
+        why: String,
+        /// The answer as it came.
+        raw: Box<serde_json::Value>,
+    },
     /// It did not answer a control request in time; it may still act on it.
     #[error("get an answer to {subtype} within {waited:?}")]
     ControlTimeout {
@@ -141,4 +175,28 @@ pub enum Error {
     /// The agent is being closed.
     #[error("reach an agent that is being closed")]
     Closed,
+}
+
+impl Error {
+    /// The name of its kind, for records that must not hold what an agent said.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidOption { .. } => "invalid_option",
+            Self::NotApplied { .. } => "not_applied",
+            Self::CliNotFound { .. } => "cli_not_found",
+            Self::Spawn { .. } => "spawn_failed",
+            Self::Startup { .. } => "startup_failed",
+            Self::CliTooOld { .. } => "cli_too_old",
+            Self::HooksFailOpen { .. } => "hooks_fail_open",
+            Self::VersionUnreadable { .. } => "version_unreadable",
+            Self::HandshakeTimeout { .. } => "handshake_timeout",
+            Self::Exited { .. } => "exited",
+            Self::Control { .. } => "refused",
+            Self::Unsupported { .. } => "unsupported",
+            Self::UnreadableAnswer { .. } => "unreadable_answer",
+            Self::ControlTimeout { .. } => "timeout",
+            Self::DuplicatePrompt { .. } => "duplicate_prompt",
+            Self::Closed => "closed",
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Exit},
     limits::Limits,
     options::EnvMode,
+    process::StderrCallback,
 };
 
 /// Starts agents. `ProcessLauncher` starts real ones, `testing::ScriptedLauncher` pretends.
@@ -38,6 +39,8 @@ pub struct Invocation {
     pub host_marker: Option<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Told what it writes on stderr.
+    pub on_stderr: Option<StderrCallback>,
 }
 
 /// A started agent.

@@ -4,25 +4,31 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+mod dialog;
 mod driver;
+mod elicitation;
 mod error;
 mod event;
 mod frame;
 mod gate;
-mod hook;
 mod initialized;
 mod invocation;
 mod launcher;
 mod limits;
 mod link;
+mod open;
 mod options;
 mod process;
 mod seams;
 mod task;
+mod telemetry;
+mod trace_context;
 mod turn_result;
 mod writer;
 
+pub mod control;
 pub mod framing;
+pub mod hook;
 pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -30,16 +36,29 @@ pub mod wire;
 
 pub use self::{
     agent::{Agent, InterruptReceipt, PromptContent, Queued},
+    dialog::{DialogAnswer, DialogHost, Dialogs, UserDialog},
+    elicitation::{ElicitationAnswer, ElicitationMode, ElicitationQuestion, Elicitor, elicitor_fn},
     error::{Error, Exit, Said},
     event::{DropReason, Event, Events},
     frame::Frame,
-    gate::{Decision, Gate, ToolQuestion},
-    hook::{HOOK_TIMEOUT_DEFAULT, Hook, HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
+    gate::{
+        Decision, DecisionClassification, Gate, PERMISSION_UPDATES_MAX, PermissionBehavior,
+        PermissionDestination, PermissionRule, PermissionUpdate, PlanApproval, QuestionOption, ToolQuestion,
+        UserQuestion, UserQuestions, gate_fn,
+    },
+    hook::{
+        HOOK_TIMEOUT_DEFAULT, Hook, HookEvent, HookInput, HookOutput, HookRegistration, OnFailure, SeamError,
+    },
     initialized::{CLI_VERSION_MIN, Initialized, probe},
     launcher::{Haste, Invocation, Launcher, Life, Transport},
     limits::Limits,
-    options::{AgentOptions, EnvMode, SessionStart, SystemPrompt},
-    process::{ProcessLauncher, sweep_host},
+    options::{
+        AgentDefinition, AgentOptions, DebugLog, Effort, EnvMode, PermissionMode, PermissionPrompts, Plugin,
+        QuestionPreview, SYSTEM_PROMPT_DYNAMIC_BOUNDARY, SessionStart, SettingSource, SettingSources,
+        Settings, Skills, SystemPrompt, Thinking, ThinkingDisplay,
+    },
+    process::{ProcessLauncher, StderrCallback, sweep_host},
+    trace_context::{TraceContext, TraceContextError},
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,
 };

@@ -13,6 +13,8 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
+use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::{
     driver::Command,
@@ -20,6 +22,7 @@ use crate::{
     launcher::{Haste, Life},
     limits::Limits,
     protocol::{Refusal, Ticket},
+    telemetry::Timed,
     writer::{Line, Room},
 };
 
@@ -29,6 +32,8 @@ const GONE_MARGIN: Duration = Duration::from_secs(10);
 pub(crate) struct Link {
     pub(crate) life: Arc<dyn Life>,
     pub(crate) limits: Limits,
+    /// The agent's mark, by which records name it.
+    pub(crate) agent: Uuid,
     /// Unbounded in type; every command that writes holds room for its line, which bounds them.
     commands: mpsc::UnboundedSender<Command>,
     lines: mpsc::Sender<Line>,
@@ -43,8 +48,9 @@ impl Link {
         lines: mpsc::Sender<Line>,
         said: watch::Receiver<Option<Arc<Said>>>,
         limits: Limits,
+        agent: Uuid,
     ) -> Self {
-        Self { life, limits, commands, lines, said, ticket_next: AtomicU64::new(1) }
+        Self { life, limits, agent, commands, lines, said, ticket_next: AtomicU64::new(1) }
     }
 
     /// Waits for room for one line.
@@ -61,6 +67,13 @@ impl Link {
     }
 
     pub(crate) async fn control(&self, subtype: &str, body: Value, waited: Duration) -> Result<Value, Error> {
+        let timed = Timed::control(self.agent, subtype);
+        let answer = self.answer_to(subtype, body, waited).instrument(timed.span()).await;
+        timed.end(answer.as_ref().err().map_or("answered", Error::name));
+        answer
+    }
+
+    async fn answer_to(&self, subtype: &str, body: Value, waited: Duration) -> Result<Value, Error> {
         let asked = async {
             let room = self.room().await?;
             let ticket = Ticket(self.ticket_next.fetch_add(1, Ordering::Relaxed));
@@ -71,7 +84,7 @@ impl Link {
             drop(abandon);
             match answer {
                 Ok(Ok(payload)) => Ok(payload),
-                Ok(Err(Refusal::Said { code, message })) => Err(Error::Control { code, message }),
+                Ok(Err(Refusal::Said { code, message })) => Err(refused(subtype, code, message)),
                 Ok(Err(Refusal::Ended)) | Err(_) => Err(self.gone().await),
             }
         };
@@ -111,6 +124,13 @@ impl Drop for Link {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("pid", &self.life.pid()).finish_non_exhaustive()
+    }
+}
+
+fn refused(subtype: &str, code: Option<String>, message: String) -> Error {
+    match code.as_deref() {
+        Some("unsupported_request") => Error::Unsupported { subtype: subtype.to_owned(), message },
+        Some(_) | None => Error::Control { code, message },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Processes: the one place where they are started, and where their end is made sure of.
 
+mod root;
 mod spawner;
 mod stderr;
 mod supervisor;
@@ -10,6 +11,8 @@ mod sweep;
 mod sweep;
 
 use std::{io, path::Path, process::Stdio, sync::Arc, time::Duration};
+
+pub use self::stderr::StderrCallback;
 
 use async_trait::async_trait;
 use tokio::process::Command;
@@ -38,6 +41,7 @@ pub struct ProcessLauncher;
 #[async_trait]
 impl Launcher for ProcessLauncher {
     async fn launch(&self, invocation: &Invocation) -> Result<Transport, Error> {
+        root::check(invocation)?;
         let mut command = command(&invocation.program);
         command
             .args(&invocation.args)

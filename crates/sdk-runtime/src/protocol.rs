@@ -33,7 +33,7 @@ pub enum Output {
     /// Tell the host.
     Deliver(Event),
     /// Ask the host's seams, and bring the answer back.
-    Dispatch(Request),
+    Dispatch(Box<Request>),
     /// Stop asking: the agent withdrew the request with this id.
     Abort {
         /// Id of the request.
@@ -198,7 +198,7 @@ impl Protocol {
             requests::Opened::Yes => {
                 let kind = RequestKind::read(raw);
                 let request = Request { request_id, kind };
-                self.outputs.push(Output::Dispatch(request));
+                self.outputs.push(Output::Dispatch(Box::new(request)));
             }
             requests::Opened::AlreadyOpen => {}
             requests::Opened::TooMany => {

@@ -1,36 +1,44 @@
-//! Bringing the agent's requests before the host's hooks and gate. Every way of failing means no.
+//! Bringing the agent's requests before the host's hooks, gate and persons. Every way of failing means no.
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use serde_json::json;
+use tracing::Instrument as _;
 
 use crate::{
+    dialog::{DialogAnswer, Dialogs, UserDialog},
+    elicitation::{ElicitationAnswer, ElicitationQuestion, Elicitor},
     gate::{Decision, Gate, ToolQuestion},
-    hook::{HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
+    hook::{self, HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
     invocation::hook_index,
+    options::AgentOptions,
     protocol::{Answer, RequestKind},
+    telemetry::Timed,
 };
 
 /// What the agent reads when the host gave no gate.
 const NO_GATE_MESSAGE: &str =
     "Permission denied: nobody is here to approve this tool call. Go on without it.";
 
-/// The host's hooks and gate.
+/// The host's hooks, gate and persons.
 #[derive(Debug)]
 pub(crate) struct Seams {
     hooks: Vec<HookRegistration>,
     gate: Option<Arc<dyn Gate>>,
+    elicitor: Option<Arc<dyn Elicitor>>,
+    dialogs: Option<Dialogs>,
     gate_timeout: Option<Duration>,
 }
 
 impl Seams {
-    pub(crate) fn new(
-        hooks: Vec<HookRegistration>,
-        gate: Option<Arc<dyn Gate>>,
-        gate_timeout: Option<Duration>,
-    ) -> Self {
-        Self { hooks, gate, gate_timeout }
+    pub(crate) fn new(options: &AgentOptions) -> Self {
+        Self {
+            hooks: options.hooks.clone(),
+            gate: options.gate.clone(),
+            elicitor: options.elicitor.clone(),
+            dialogs: options.dialogs.clone(),
+            gate_timeout: options.limits.gate_timeout,
+        }
     }
 
     /// The answer to one request.
@@ -38,8 +46,8 @@ impl Seams {
         match request {
             RequestKind::CanUseTool(question) => Answer::Success(self.ask_gate(question).await.into_wire()),
             RequestKind::HookCallback { callback_id, input } => self.call_hook(&callback_id, input).await,
-            RequestKind::Elicitation => Answer::Success(json!({ "action": "decline" })),
-            RequestKind::UserDialog => Answer::Success(json!({ "behavior": "cancelled" })),
+            RequestKind::Elicitation(question) => Answer::Success(self.elicit(question).await.into_wire()),
+            RequestKind::UserDialog(dialog) => Answer::Success(self.show(dialog).await.into_wire()),
             RequestKind::Unknown { subtype } => {
                 Answer::Error(format!("this host does not answer {subtype} requests"))
             }
@@ -47,34 +55,101 @@ impl Seams {
     }
 
     async fn ask_gate(&self, question: ToolQuestion) -> Decision {
+        let timed = Timed::gate(&question.tool_name);
         let Some(gate) = &self.gate else {
+            timed.end("nobody");
             return Decision::deny(NO_GATE_MESSAGE);
         };
-        let decision = guarded(self.gate_timeout, gate.can_use_tool(question)).await;
-        decision
-            .unwrap_or_else(|failure| Decision::deny(format!("Permission denied: the approval {failure}.")))
+        let decision = guarded(self.gate_timeout, gate.can_use_tool(question)).instrument(timed.span()).await;
+        let decision = decision.and_then(|decision| match decision.fault() {
+            None => Ok(decision),
+            Some(fault) => Err(fault),
+        });
+        match decision {
+            Ok(decision) => {
+                timed.end(match decision {
+                    Decision::Allow { .. } => "allow",
+                    Decision::Deny { .. } => "deny",
+                });
+                decision
+            }
+            Err(failure) => {
+                timed.end("failed");
+                Decision::deny(format!("Permission denied: the approval {failure}."))
+            }
+        }
     }
 
     async fn call_hook(&self, callback_id: &str, input: HookInput) -> Answer {
-        let Some(hook) = hook_index(callback_id).and_then(|index| self.hooks.get(index)) else {
+        let registered = hook_index(callback_id).and_then(|index| Some((index, self.hooks.get(index)?)));
+        let Some((index, hook)) = registered else {
             return Answer::Error(format!("no hook is registered as {callback_id}"));
         };
-        let decision = guarded(Some(hook.timeout), hook.hook.on(input)).await;
-        match decision {
-            Ok(HookOutput(output)) => Answer::Success(output),
-            Err(failure) => hook_failed(hook, &failure),
+        let timed = Timed::hook(hook.event.as_str(), index);
+        let answered = guarded(Some(hook.timeout), hook.hook.on(input)).instrument(timed.span()).await;
+        let answered = answered.and_then(|output| match hook::fault(&hook.event, &output) {
+            None => Ok(output),
+            Some(fault) => Err(fault),
+        });
+        match answered {
+            Ok(HookOutput(output)) => {
+                timed.end("answered");
+                Answer::Success(output)
+            }
+            Err(failure) => {
+                timed.end("failed");
+                hook_failed(hook, &failure)
+            }
+        }
+    }
+
+    async fn elicit(&self, question: ElicitationQuestion) -> ElicitationAnswer {
+        let timed = Timed::elicitation();
+        let Some(elicitor) = &self.elicitor else {
+            timed.end("nobody");
+            return ElicitationAnswer::Decline;
+        };
+        match guarded(self.gate_timeout, elicitor.elicit(question)).instrument(timed.span()).await {
+            Ok(answer) => {
+                timed.end("answered");
+                answer
+            }
+            Err(_failure) => {
+                timed.end("failed");
+                ElicitationAnswer::Cancel
+            }
+        }
+    }
+
+    async fn show(&self, dialog: UserDialog) -> DialogAnswer {
+        let timed = Timed::dialog();
+        let Some(dialogs) = self.dialogs.as_ref().filter(|dialogs| dialogs.kinds.contains(&dialog.kind))
+        else {
+            timed.end("nobody");
+            return DialogAnswer::Cancelled;
+        };
+        match guarded(self.gate_timeout, dialogs.host.show(dialog)).instrument(timed.span()).await {
+            Ok(answer) => {
+                timed.end("answered");
+                answer
+            }
+            Err(_failure) => {
+                timed.end("failed");
+                DialogAnswer::Cancelled
+            }
         }
     }
 }
 
 /// An error answer alone would let the tool run in agents that ignore `onFailure`, so it is spelled out.
 fn hook_failed(hook: &HookRegistration, failure: &str) -> Answer {
-    match hook.on_failure {
-        OnFailure::Block if hook.event == "PreToolUse" => {
-            let reason = format!("Denied: the policy check {failure}.");
-            Answer::Success(HookOutput::deny_tool(reason).0)
-        }
-        OnFailure::Block | OnFailure::Continue => Answer::Error(format!("the {} hook {failure}", hook.event)),
+    let no = match hook.on_failure {
+        OnFailure::Block => hook::no(&hook.event, &format!("Denied: the policy check {failure}.")),
+        OnFailure::Continue => None,
+    };
+    match no {
+        Some(no) => Answer::Success(no),
+        None => Answer::Error(format!("the {} hook {failure}", hook.event)),
     }
 }
 

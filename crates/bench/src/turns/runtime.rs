@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use sdk_runtime::{
-    Agent, AgentOptions, Event, Events, ProcessLauncher, PromptContent, SessionStart, SystemPrompt,
+    Agent, AgentOptions, Event, Events, PermissionMode, ProcessLauncher, PromptContent, SessionStart,
+    SystemPrompt,
 };
 use uuid::Uuid;
 
@@ -55,17 +56,15 @@ impl Runtime {
 
     async fn start(&self, name: &str) -> Result<(Agent, Events)> {
         let place = self.place.below(name)?;
-        let options = AgentOptions {
-            cli: place.claude.clone(),
-            cwd: place.work(),
-            env: place.environment(&self.endpoint),
-            session: SessionStart::New { id: Uuid::now_v7() },
-            model: Some(MODEL_NAME.to_owned()),
-            system_prompt: Some(SystemPrompt::Text(SYSTEM_PROMPT.to_owned())),
-            tools: Some(TOOLS.map(str::to_owned).to_vec()),
-            permission_mode: Some("default".to_owned()),
-            ..AgentOptions::default()
-        };
+        let options = AgentOptions::default()
+            .with_cli(place.claude.clone())
+            .with_cwd(place.work())
+            .with_env(place.environment(&self.endpoint))
+            .with_session(SessionStart::New { id: Uuid::now_v7() })
+            .with_model(MODEL_NAME.to_owned())
+            .with_system_prompt(SystemPrompt::Text(SYSTEM_PROMPT.to_owned()))
+            .with_tools(TOOLS.map(str::to_owned).to_vec())
+            .with_permission_mode(PermissionMode::Default);
         Agent::start(&self.launcher, options).await.context("failed to start an agent")
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn supervise(mut child: Child, invocation: &Invocation) -> Result<Tra
     let stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
-    let tail = Tail::new(invocation.limits.stderr_bytes_max);
+    let tail = Tail::new(invocation.limits.stderr_bytes_max, invocation.on_stderr.clone());
     let drained = task::spawn(tail.clone().drain(stderr));
     let (haste, wanted) = watch::channel(None);
     let (ended, exit) = watch::channel(None);

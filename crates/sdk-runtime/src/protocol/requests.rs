@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::{gate::ToolQuestion, hook::HookInput};
+use crate::{dialog::UserDialog, elicitation::ElicitationQuestion, gate::ToolQuestion, hook::HookInput};
 
 /// A request to bring before the seams.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,9 +28,9 @@ pub enum RequestKind {
         input: HookInput,
     },
     /// An MCP server wants an answer from a person.
-    Elicitation,
+    Elicitation(ElicitationQuestion),
     /// The agent wants to show a dialog.
-    UserDialog,
+    UserDialog(UserDialog),
     /// Something this crate does not know.
     Unknown {
         /// What the agent calls it.
@@ -80,8 +80,8 @@ impl RequestKind {
                     input: HookInput::read(request["input"].take(), tool_use_id),
                 }
             }
-            "elicitation" => Self::Elicitation,
-            "request_user_dialog" => Self::UserDialog,
+            "elicitation" => Self::Elicitation(ElicitationQuestion::read(request)),
+            "request_user_dialog" => Self::UserDialog(UserDialog::read(request)),
             subtype => Self::unknown(subtype),
         }
     }

@@ -4,5 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
 
 mod bench;
+mod control;
 mod endings;
+mod hooks;
+mod options;
+mod permissions;
+mod sessions;
 mod turns;
