@@ -64,13 +64,14 @@ impl Agent {
         let transport = launcher.launch(&invocation).await?;
         let body = invocation::initialize_body(&options);
         let has_hooks = !options.hooks.is_empty();
+        let has_jail = options.containment.jail.is_some();
         let (link, events) = connect(transport, options);
         let link = Arc::new(link);
         let initialized = match shake_hands(&link, body, has_hooks).await {
             Ok(initialized) => Arc::new(initialized),
             Err(error) => {
                 end(&link, Haste::Now).await;
-                return Err(error);
+                return Err(if has_jail { error.or_not_contained() } else { error });
             }
         };
         Ok((Self { link, initialized }, events))

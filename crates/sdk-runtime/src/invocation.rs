@@ -25,6 +25,8 @@ pub(crate) fn invocation(options: &AgentOptions) -> Invocation {
         agent_marker: Uuid::new_v4(),
         host_marker: options.host_marker.clone(),
         limits: options.limits.clone(),
+        add_dirs: options.add_dirs.clone(),
+        containment: options.containment.clone(),
     }
 }
 

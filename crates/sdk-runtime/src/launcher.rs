@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use uuid::Uuid;
 
 use crate::{
+    containment::Containment,
     error::{Error, Exit},
     limits::Limits,
     options::EnvMode,
@@ -38,6 +39,10 @@ pub struct Invocation {
     pub host_marker: Option<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Directories beside `cwd` it may work in.
+    pub add_dirs: Vec<PathBuf>,
+    /// What it may use and reach. A launcher that cannot do that must refuse.
+    pub containment: Containment,
 }
 
 /// A started agent.

@@ -4,6 +4,7 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+pub mod containment;
 mod driver;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ pub mod wire;
 
 pub use self::{
     agent::{Agent, InterruptReceipt, PromptContent, Queued},
+    containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits},
     error::{Error, Exit, Said},
     event::{DropReason, Event, Events},
     frame::Frame,
@@ -39,7 +41,7 @@ pub use self::{
     launcher::{Haste, Invocation, Launcher, Life, Transport},
     limits::Limits,
     options::{AgentOptions, EnvMode, SessionStart, SystemPrompt},
-    process::{ProcessLauncher, sweep_host},
+    process::{ProcessLauncher, cli_places, find_cli, sweep_host},
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{gate::Gate, hook::HookRegistration, limits::Limits};
+use crate::{containment::Containment, gate::Gate, hook::HookRegistration, limits::Limits};
 
 /// Everything that decides how an agent runs.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +62,8 @@ pub struct AgentOptions {
     pub gate: Option<Arc<dyn Gate>>,
     /// Bounds.
     pub limits: Limits,
+    /// What the agent and everything it starts may use, see and reach.
+    pub containment: Containment,
 }
 
 /// Whether the agent sees this process's environment.
@@ -181,6 +183,8 @@ setters! {
     with_gate, gate: Option<Arc<dyn Gate>>;
     /// Sets `limits`.
     with_limits, limits: Limits;
+    /// Sets `containment`.
+    with_containment, containment: Containment;
 }
 
 impl AgentOptions {
