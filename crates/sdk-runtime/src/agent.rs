@@ -12,7 +12,8 @@ use crate::{
     event::{self, Events},
     initialized::Initialized,
     invocation,
-    launcher::{Haste, Launcher, Life, Transport},
+    launcher::{Haste, Invocation, Launcher, Life, Transport},
+    limits::Limits,
     link::Link,
     options::AgentOptions,
     protocol::PromptRefusal,
@@ -61,13 +62,52 @@ impl Agent {
     /// Starts an agent and shakes hands. When this fails, or is dropped, nothing is left running.
     pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
         let invocation = invocation::invocation(&options);
-        let transport = launcher.launch(&invocation).await?;
         let body = invocation::initialize_body(&options);
         let has_hooks = !options.hooks.is_empty();
-        let has_jail = options.containment.jail.is_some();
-        let (link, events) = connect(transport, options);
+        Self::launch(launcher, invocation, body, Seams::of(&options), has_hooks).await
+    }
+
+    /// Starts an agent that waits to be claimed. Whatever it asks is denied.
+    pub(crate) async fn park(
+        launcher: &dyn Launcher,
+        invocation: Invocation,
+        initialize_body: Value,
+    ) -> Result<(Self, Events), Error> {
+        let seams = Seams::of(&AgentOptions::default());
+        Self::launch(launcher, invocation, initialize_body, seams, false).await
+    }
+
+    /// Makes a parked agent the one that is wanted. When this fails, or is dropped, the agent is killed.
+    pub(crate) async fn claim(self, seams: Seams, hooks: Value, body: Value) -> Result<Self, Error> {
+        // Both go through the same queue: nobody of the former seams answers once the hooks are known.
+        self.link.command(Command::Reseat(seams));
+        if !hooks.is_null() {
+            let answer = self.control("initialize", json!({ "hooks": hooks })).await?;
+            let applied = Initialized::read(answer, self.pid())?;
+            if applied.raw["hooks_applied"] != true || applied.raw["hook_on_failure_supported"] != true {
+                return Err(Error::HooksFailOpen { found: applied.version });
+            }
+        }
+        let mut answer = self.control("claim_session", body).await?;
+        let initialized = match answer["initialize"].take() {
+            Value::Null => self.initialized,
+            described => Arc::new(Initialized::read(described, self.link.life.pid())?),
+        };
+        Ok(Self { link: self.link, initialized })
+    }
+
+    async fn launch(
+        launcher: &dyn Launcher,
+        invocation: Invocation,
+        initialize_body: Value,
+        seams: Seams,
+        has_hooks: bool,
+    ) -> Result<(Self, Events), Error> {
+        let transport = launcher.launch(&invocation).await?;
+        let has_jail = invocation.containment.jail.is_some();
+        let (link, events) = connect(transport, seams, invocation.limits);
         let link = Arc::new(link);
-        let initialized = match shake_hands(&link, body, has_hooks).await {
+        let initialized = match shake_hands(&link, initialize_body, has_hooks).await {
             Ok(initialized) => Arc::new(initialized),
             Err(error) => {
                 end(&link, Haste::Now).await;
@@ -156,6 +196,21 @@ impl Agent {
         end(&self.link, Haste::Now).await
     }
 
+    /// Whether the agent is gone.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.link.has_ended()
+    }
+
+    /// The same as `exited`, without holding on to the agent.
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send + 'static {
+        let ended = self.link.said();
+        async move {
+            let mut ended = ended;
+            // An error is the end of its runtime, and with that of the agent.
+            let _ = ended.wait_for(Option::is_some).await;
+        }
+    }
+
     /// Waits until the agent is gone, for whatever reason, without asking it to go.
     pub async fn exited(&self) -> Arc<Said> {
         self.link.last_words().await
@@ -169,8 +224,7 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
-    let limits = options.limits;
+fn connect(transport: Transport, seams: Seams, limits: Limits) -> (Link, Events) {
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
     let (lines, lines_in) = mpsc::channel(limits.write_queue_max.max(1));
@@ -186,7 +240,7 @@ fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
         lines: lines.clone(),
         stop_writer,
         events: events_in,
-        seams: Seams::new(options.hooks, options.gate, limits.gate_timeout),
+        seams,
         said,
         limits: limits.clone(),
     }));

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Abandon(Ticket),
     /// A seam answered.
     Answer { request_id: String, answer: Answer, room: Room },
+    /// From now on these answer the agent. What is already being asked is answered by those before.
+    Reseat(Seams),
     /// Write what is queued, then close stdin.
     CloseStdin,
 }
@@ -172,6 +174,7 @@ impl Driver {
                     send(room, &frame, None);
                 }
             }
+            Command::Reseat(seams) => self.seams = Arc::new(seams),
             Command::CloseStdin => self.stop_writer = None,
         }
         self.act(0);

@@ -18,7 +18,9 @@ mod limits;
 mod link;
 mod options;
 mod process;
+pub mod retry;
 mod seams;
+pub mod spares;
 mod task;
 mod turn_result;
 mod writer;
@@ -42,6 +44,7 @@ pub use self::{
     limits::Limits,
     options::{AgentOptions, EnvMode, SessionStart, SystemPrompt},
     process::{ProcessLauncher, cli_places, find_cli, sweep_host},
+    spares::{Claimed, ColdReason, Origin, SparePool, SpareSettings, SpareStats},
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,
 };

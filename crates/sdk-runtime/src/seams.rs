@@ -9,6 +9,7 @@ use crate::{
     gate::{Decision, Gate, ToolQuestion},
     hook::{HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
     invocation::hook_index,
+    options::AgentOptions,
     protocol::{Answer, RequestKind},
 };
 
@@ -25,12 +26,13 @@ pub(crate) struct Seams {
 }
 
 impl Seams {
-    pub(crate) fn new(
-        hooks: Vec<HookRegistration>,
-        gate: Option<Arc<dyn Gate>>,
-        gate_timeout: Option<Duration>,
-    ) -> Self {
-        Self { hooks, gate, gate_timeout }
+    /// Everything in the options that answers the agent.
+    pub(crate) fn of(options: &AgentOptions) -> Self {
+        Self {
+            hooks: options.hooks.clone(),
+            gate: options.gate.clone(),
+            gate_timeout: options.limits.gate_timeout,
+        }
     }
 
     /// The answer to one request.

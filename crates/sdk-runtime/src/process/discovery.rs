@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use which::sys::{RealSys, Sys as _};
+
 use crate::error::Error;
 
 /// What the CLI is called.
@@ -43,7 +45,7 @@ pub fn cli_places(explicit: Option<&Path>) -> Vec<PathBuf> {
     if name.components().count() > 1 {
         return vec![name.to_owned()];
     }
-    let path = env::var_os("PATH").unwrap_or_default();
+    let path = RealSys.env_path().unwrap_or_default();
     let mut places: Vec<PathBuf> = env::split_paths(&path).map(|dir| dir.join(name)).collect();
     if explicit.is_none() {
         places.extend(well_known());
@@ -53,7 +55,7 @@ pub fn cli_places(explicit: Option<&Path>) -> Vec<PathBuf> {
 
 /// The home directory of the user this process runs as.
 pub(crate) fn home_dir() -> Option<PathBuf> {
-    env::home_dir()
+    RealSys.home_dir()
 }
 
 fn well_known() -> Vec<PathBuf> {

@@ -6,4 +6,6 @@
 mod bench;
 mod containment;
 mod endings;
+mod retries;
+mod spares;
 mod turns;
