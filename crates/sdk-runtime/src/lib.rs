@@ -5,6 +5,7 @@
 
 mod agent;
 pub mod containment;
+pub mod doctor;
 mod driver;
 mod error;
 mod event;
@@ -34,6 +35,7 @@ pub mod wire;
 pub use self::{
     agent::{Agent, InterruptReceipt, PromptContent, Queued},
     containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits},
+    doctor::doctor,
     error::{Error, Exit, Said},
     event::{DropReason, Event, Events},
     frame::Frame,

@@ -160,7 +160,7 @@ fn cli_file(program: &Path) -> Option<PathBuf> {
 fn config_dir(invocation: &Invocation) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
     let home = match (invocation.env.get("HOME"), invocation.env_mode) {
         (Some(home), _) => Some(PathBuf::from(home)),
-        (None, EnvMode::Merge) => super::discovery::home_dir(),
+        (None, EnvMode::Merge) => super::home_dir(),
         (None, EnvMode::Replace) => None,
     };
     let named = invocation.env.get(CONFIG_DIR_KEY).map(PathBuf::from);

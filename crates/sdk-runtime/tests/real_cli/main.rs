@@ -5,6 +5,7 @@
 
 mod bench;
 mod containment;
+mod doctor;
 mod endings;
 mod retries;
 mod spares;
