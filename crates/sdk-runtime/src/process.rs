@@ -201,10 +201,6 @@ fn spawn_error(program: &Path, cwd: &Path, source: io::Error) -> Error {
         io::ErrorKind::ExecutableFileBusy => {
             Error::CliNotExecutable { path, why: "it is being written".to_owned() }
         }
-        _ if source.raw_os_error() == Some(nix::libc::ENOEXEC) => {
-            let why = "it is neither a program for this machine nor a script that names its interpreter";
-            Error::CliNotExecutable { path, why: why.to_owned() }
-        }
         _ => Error::Spawn { program: path, source: Arc::new(source) },
     }
 }

@@ -1,6 +1,6 @@
 //! Retrying against scripted agents, in virtual time: what is tried again, and what never is.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to fail")]
 
 use std::{
     sync::{

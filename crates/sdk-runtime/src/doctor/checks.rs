@@ -120,7 +120,7 @@ fn config_finding(config: &Path) -> Finding {
 
 fn free_bytes(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
-    Some(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
+    Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
 fn disk_space(bytes: u64) -> Finding {

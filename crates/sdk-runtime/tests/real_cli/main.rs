@@ -7,6 +7,7 @@ mod bench;
 mod containment;
 mod doctor;
 mod endings;
+mod misfortunes;
 mod retries;
 mod spares;
 mod turns;
