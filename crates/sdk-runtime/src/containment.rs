@@ -159,10 +159,19 @@ pub enum Network {
     #[default]
     Open,
     /// A loopback of its own and these ports of the host's `127.0.0.1`, such as that of a gateway to the
-    /// model; nothing else. The host carries the connections. The host needs `CAP_SYS_ADMIN` for it.
+    /// model; nothing else. The host carries the connections, and needs `CAP_SYS_ADMIN` for it;
+    /// `Gateway` does without.
     Loopback {
         /// Ports of `127.0.0.1`, the same inside and outside.
         host_ports: Vec<u16>,
+    },
+    /// A loopback of its own, and a socket file over which the CLI, but no other program, finds its way
+    /// to this port of the host's `127.0.0.1`: that of a gateway to the model which speaks HTTP without
+    /// TLS. Any process in the jail could use the file all the same. The host needs no capability for it.
+    /// A host that is killed leaves the file behind, in a folder `/tmp/agent-*`.
+    Gateway {
+        /// Port of `127.0.0.1`. `ANTHROPIC_BASE_URL` has to begin with `http://`; its port is not used.
+        host_port: u16,
     },
     /// A loopback of its own and nothing else. The model cannot be reached either, so this is for
     /// agents that are only asked what needs no model.

@@ -27,7 +27,7 @@ use tokio::process::Command;
 
 pub(crate) use self::discovery::home_dir;
 pub use self::discovery::{cli_places, find_cli};
-use self::{jail::Wrapped, rlimits::Rlimits};
+use self::{contained::Inside, jail::Wrapped, rlimits::Rlimits};
 use crate::{
     containment::{Jail, ProcessLimits},
     error::Error,
@@ -57,17 +57,18 @@ impl Launcher for ProcessLauncher {
             return Err(Error::CwdNotFound { path: invocation.cwd.clone() });
         }
         let limits = &invocation.containment.limits;
-        let mut command = match &invocation.containment.jail {
+        let (mut command, inside) = match &invocation.containment.jail {
             None => {
                 let mut command = command(&invocation.program, limits);
                 command.args(&invocation.args);
-                command
+                (command, Inside::default())
             }
             Some(jail) => {
-                let Wrapped { program, args } = jail::wrap(jail, invocation)?;
+                let inside = Inside::prepare(jail)?;
+                let Wrapped { program, args } = jail::wrap(jail, invocation, inside.gateway().as_deref())?;
                 let mut command = command(&program, limits);
                 command.args(args);
-                command
+                (command, inside)
             }
         };
         command
@@ -79,7 +80,7 @@ impl Launcher for ProcessLauncher {
         let child = spawner::spawn(command)
             .await
             .map_err(|source| spawn_error(&invocation.program, &invocation.cwd, source))?;
-        supervisor::supervise(child, invocation).await
+        supervisor::supervise(child, invocation, inside).await
     }
 }
 

@@ -1,10 +1,11 @@
 //! The bridge into a network namespace: listeners inside, made from outside, whose connections the host
-//! carries to its own loopback. No process of ours has to live in the jail for it.
+//! carries to its own loopback; or a socket file that leads there. No process of ours has to live in the jail for it.
 
 use std::{
     fs::File,
     io,
     net::{Ipv4Addr, TcpListener as StdListener},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -12,8 +13,8 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    net::{TcpListener, TcpStream, UnixListener},
     task::JoinHandle,
 };
 
@@ -28,12 +29,61 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// Carries connections until it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Bridge(Vec<JoinHandle<()>>);
+pub(super) struct Bridge {
+    carrying: Vec<JoinHandle<()>>,
+    /// Folder of a socket file, removed at the end.
+    folder: Option<PathBuf>,
+}
+
+impl Bridge {
+    /// A socket file whose connections are carried to this port of the host's loopback.
+    pub(super) fn gateway(port: u16) -> io::Result<Self> {
+        // A short path, because that of a socket is bounded; a name nobody can guess, in a folder that
+        // nobody else can enter.
+        let folder = PathBuf::from(format!("/tmp/agent-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let mut bridge = Self { carrying: Vec::new(), folder: Some(folder) };
+        if let Some(socket) = bridge.socket() {
+            let listener = UnixListener::bind(socket)?;
+            bridge.carrying.push(task::spawn(carry(Door::Unix(listener), port)));
+        }
+        Ok(bridge)
+    }
+
+    /// The socket file, if it has one.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("s"))
+    }
+}
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        for carrying in &self.0 {
+        for carrying in &self.carrying {
             carrying.abort();
+        }
+        if let Some(folder) = &self.folder
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!(%error, "the folder of a gateway's socket is left");
+        }
+    }
+}
+
+/// Where connections come from.
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Door {
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Box::new(stream) as _),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Box::new(stream) as _),
         }
     }
 }
@@ -52,7 +102,7 @@ pub(super) async fn open(inside: i32, ports: Vec<u16>) -> io::Result<Bridge> {
     for (port, listener) in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        bridge.0.push(task::spawn(carry(listener, port)));
+        bridge.carrying.push(task::spawn(carry(Door::Tcp(listener), port)));
     }
     Ok(bridge)
 }
@@ -93,12 +143,12 @@ fn until<T>(deadline: Instant, mut look: impl FnMut() -> io::Result<Option<T>>) 
     }
 }
 
-async fn carry(listener: TcpListener, port: u16) {
+async fn carry(door: Door, port: u16) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((mut near, _)) => {
+            accepted = door.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok(mut near) => {
                     connections.spawn(async move {
                         let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
                             return;

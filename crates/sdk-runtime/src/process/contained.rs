@@ -1,7 +1,9 @@
 //! What of a jail the supervisor holds on to: its first process, and the bridge into its network.
 
 use std::{
-    io, thread,
+    io,
+    path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,10 +32,26 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 pub(super) struct Inside {
     init: Option<i32>,
-    _bridge: Bridge,
+    bridge: Bridge,
 }
 
 impl Inside {
+    /// What has to be there before the jail is.
+    pub(super) fn prepare(jail: &Jail) -> Result<Self, Error> {
+        let bridge = match jail.network {
+            Network::Gateway { host_port } => {
+                Bridge::gateway(host_port).map_err(|error| bridge_error(&error))?
+            }
+            Network::Open | Network::Loopback { .. } | Network::Off => Bridge::default(),
+        };
+        Ok(Self { init: None, bridge })
+    }
+
+    /// The socket file to show to the agent.
+    pub(super) fn gateway(&self) -> Option<PathBuf> {
+        self.bridge.socket()
+    }
+
     /// Sends a signal to the agent itself, which the jail's monitor would not pass on. `None` when it is
     /// not there.
     pub(super) fn signal(&self, signal: Signal) -> Option<()> {
@@ -48,13 +66,14 @@ impl Inside {
 ///
 /// A jail that went down by itself is no error here: its words are on its stderr.
 pub(super) async fn enter(
+    prepared: Inside,
     child: &Child,
     jail: &Jail,
     mark: &Mark,
     known: &mut Known,
 ) -> Result<Inside, Error> {
     let Some(monitor) = child.id() else {
-        return Ok(Inside::default());
+        return Ok(prepared);
     };
     let (mark, mut seen) = (mark.clone(), known.clone());
     let found =
@@ -71,15 +90,17 @@ pub(super) async fn enter(
         (Network::Loopback { host_ports }, Some(init)) => {
             bridge::open(init, host_ports.clone()).await.map_err(|error| bridge_error(&error))?
         }
-        (Network::Loopback { .. } | Network::Open | Network::Off, _) => Bridge::default(),
+        (Network::Loopback { .. } | Network::Gateway { .. } | Network::Open | Network::Off, _) => {
+            prepared.bridge
+        }
     };
-    Ok(Inside { init, _bridge: bridge })
+    Ok(Inside { init, bridge })
 }
 
 fn bridge_error(error: &io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; Network::Loopback needs a host with CAP_SYS_ADMIN, Network::Open and Network::Off do not"
+            "; Network::Loopback needs a host with CAP_SYS_ADMIN, Network::Gateway does not"
         }
         _ => "",
     };

@@ -1,5 +1,7 @@
 //! A jail where there is none to be had: asking for one is an error.
 
+use std::path::PathBuf;
+
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 
@@ -10,12 +12,21 @@ use crate::{containment::Jail, error::Error};
 pub(super) struct Inside;
 
 impl Inside {
+    pub(super) fn prepare(_jail: &Jail) -> Result<Self, Error> {
+        Err(Error::NotContained { why: "there is no bubblewrap for this system".to_owned() })
+    }
+
+    pub(super) fn gateway(&self) -> Option<PathBuf> {
+        None
+    }
+
     pub(super) fn signal(&self, _signal: Signal) -> Option<()> {
         None
     }
 }
 
 pub(super) async fn enter(
+    _prepared: Inside,
     _child: &Child,
     _jail: &Jail,
     _mark: &Mark,

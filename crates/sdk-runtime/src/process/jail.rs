@@ -20,6 +20,11 @@ const RESOLVER_DIRS: [&str; 2] = ["/run/systemd/resolve", "/run/resolvconf"];
 /// The CLI's folder for configuration, credentials and transcripts.
 const CONFIG_DIR_KEY: &str = "CLAUDE_CONFIG_DIR";
 
+/// Tells the CLI to reach the model over a socket file.
+const GATEWAY_KEY: &str = "ANTHROPIC_UNIX_SOCKET";
+/// Where that is inside.
+const GATEWAY_PATH: &str = "/run/gateway.sock";
+
 /// The command that runs a program inside.
 #[derive(Debug)]
 pub(super) struct Wrapped {
@@ -38,8 +43,9 @@ pub(super) fn find_bwrap(jail: &Jail) -> Result<PathBuf, Error> {
     })
 }
 
-/// Puts the jail around an invocation. Makes the configuration directory when it is missing.
-pub(super) fn wrap(jail: &Jail, invocation: &Invocation) -> Result<Wrapped, Error> {
+/// Puts the jail around an invocation, with this socket of the host's to reach the model over. Makes the
+/// configuration directory when it is missing.
+pub(super) fn wrap(jail: &Jail, invocation: &Invocation, gateway: Option<&Path>) -> Result<Wrapped, Error> {
     let program = find_bwrap(jail)?;
     let mut args = Args(Vec::new());
     let cwd = real(&invocation.cwd)?;
@@ -64,6 +70,10 @@ pub(super) fn wrap(jail: &Jail, invocation: &Invocation) -> Result<Wrapped, Erro
         for dir in RESOLVER_DIRS {
             args.pair("--ro-bind-try", dir.as_ref(), dir.as_ref());
         }
+    }
+    if let Some(gateway) = gateway {
+        args.pair("--bind", gateway, GATEWAY_PATH.as_ref());
+        args.set(GATEWAY_KEY, GATEWAY_PATH.as_ref());
     }
     // A home that is hidden still has to be a place.
     if let (Outside::Hidden, Some(home)) = (jail.outside, home) {
@@ -119,7 +129,9 @@ impl Args {
         self.one("--cap-drop", "ALL");
         match jail.network {
             Network::Open => {}
-            Network::Loopback { .. } | Network::Off => self.0.push("--unshare-net".into()),
+            Network::Loopback { .. } | Network::Gateway { .. } | Network::Off => {
+                self.0.push("--unshare-net".into())
+            }
         }
     }
 

@@ -55,7 +55,11 @@ struct Supervisor {
 }
 
 /// Takes charge of a started process.
-pub(super) async fn supervise(mut child: Child, invocation: &Invocation) -> Result<Transport, Error> {
+pub(super) async fn supervise(
+    mut child: Child,
+    invocation: &Invocation,
+    prepared: Inside,
+) -> Result<Transport, Error> {
     let missing = || Error::Spawn {
         program: invocation.program.clone(),
         source: Arc::new(std::io::ErrorKind::BrokenPipe.into()),
@@ -82,7 +86,7 @@ pub(super) async fn supervise(mut child: Child, invocation: &Invocation) -> Resu
     };
     if let Some(jail) = &invocation.containment.jail {
         let (child, mark) = (&supervisor.child, &supervisor.mark);
-        supervisor.inside = contained::enter(child, jail, mark, &mut supervisor.known).await?;
+        supervisor.inside = contained::enter(prepared, child, jail, mark, &mut supervisor.known).await?;
     }
     task::spawn(async move {
         let exit = supervisor.run(wanted, tail, drained).await;

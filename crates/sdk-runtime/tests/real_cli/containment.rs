@@ -149,6 +149,19 @@ async fn what_is_hidden_is_not_there_and_only_bridged_ports_are_reached() {
 }
 
 #[tokio::test]
+async fn a_gateway_is_reached_over_a_socket_file_and_no_port_is() {
+    let bench = Bench::new().await;
+    let url = bench.model.url();
+    let host_port = url.rsplit(':').next().unwrap().trim_end_matches('/').parse::<u16>().unwrap();
+    let jail = Jail::default().with_outside(Outside::Hidden).with_network(Network::Gateway { host_port });
+    let (agent, mut events) = bench.start(jailed(bench.options(), jail)).await;
+    let told = run(&agent, &mut events, &format!("(exec 3<>/dev/tcp/127.0.0.1/{host_port}) 2>&1")).await;
+    assert!(told.contains("Connection refused"), "{told}");
+    agent.close().await;
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
 async fn without_network_not_even_the_model_is_reached() {
     let bench = Bench::new().await;
     let options = jailed(bench.options(), Jail::default().with_network(Network::Off));
