@@ -73,8 +73,12 @@ pub fn prepare(
         .with_betas(sdk.betas.clone());
     options.mcp_servers = (!sdk.mcp_servers.is_empty()).then(|| sdk.mcp_servers.clone().into());
     // A list in one string, as the CLI itself takes it.
-    options.fallback_models =
-        sdk.fallback_model.iter().flat_map(|list| list.split(',')).map(|name| name.trim().to_owned()).collect();
+    options.fallback_models = sdk
+        .fallback_model
+        .iter()
+        .flat_map(|list| list.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
     Ok(Launch { conversation, options })
 }
 

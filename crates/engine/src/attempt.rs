@@ -358,12 +358,18 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         // Where the server keeps its CLI is the log's to tell, not the turn's.
         E::Spawn { source, .. } => format!("could not start the agent: {source}"),
         E::CliNotFound { .. } => "could not find the agent CLI".to_owned(),
+        E::CliNotExecutable { why, .. } => format!("could not run the agent CLI: {why}"),
+        E::CwdNotFound { .. } => "could not find the agent's working directory".to_owned(),
+        E::NotContained { .. } => "could not contain the agent".to_owned(),
         error => format!("could not {error}"),
     };
     // Of an error JSON logs show no more than the first of its chain, so the reason stands beside it.
     tracing::warn!(error = error as &dyn std::error::Error, reason = message, "an agent did not start");
     match error {
         E::CliNotFound { .. }
+        | E::CliNotExecutable { .. }
+        | E::CwdNotFound { .. }
+        | E::NotContained { .. }
         | E::CliTooOld { .. }
         | E::HooksFailOpen { .. }
         | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),

@@ -13,8 +13,9 @@ use crate::{
     event::{self, Events},
     hook,
     initialized::Initialized,
-    invocation,
+    invocation::{self, Confirmations},
     launcher::{Haste, Invocation, Launcher, Life, Transport},
+    limits::Limits,
     link::Link,
     options::AgentOptions,
     protocol::PromptRefusal,
@@ -61,6 +62,27 @@ pub struct InterruptReceipt {
     pub cancelled: Vec<Uuid>,
 }
 
+/// What an agent is started from: its options, taken apart.
+struct Launch {
+    invocation: Invocation,
+    initialize_body: Value,
+    to_confirm: Confirmations,
+    has_hooks: bool,
+    seams: Seams,
+}
+
+impl Launch {
+    fn of(options: AgentOptions) -> Self {
+        Self {
+            invocation: invocation::invocation(&options),
+            initialize_body: invocation::initialize_body(&options),
+            to_confirm: invocation::to_confirm(&options),
+            has_hooks: !options.hooks.is_empty(),
+            seams: Seams::of(&options),
+        }
+    }
+}
+
 impl Agent {
     /// Starts an agent and shakes hands. When this fails, or is dropped, nothing is left running.
     ///
@@ -68,10 +90,45 @@ impl Agent {
     pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
         options.check()?;
         hook::warn_of_late_hooks(&options.hooks);
-        let invocation = invocation::invocation(&options);
-        let timed = Timed::start(invocation.agent_marker);
+        Self::launch(launcher, Launch::of(options)).await
+    }
+
+    /// Starts an agent that waits to be claimed. Whatever it asks is denied.
+    pub(crate) async fn park(
+        launcher: &dyn Launcher,
+        invocation: Invocation,
+        initialize_body: Value,
+        to_confirm: Confirmations,
+    ) -> Result<(Self, Events), Error> {
+        let nobody = Launch::of(AgentOptions::default());
+        Self::launch(launcher, Launch { invocation, initialize_body, to_confirm, ..nobody }).await
+    }
+
+    /// Makes a parked agent the one that is wanted. When this fails, or is dropped, the agent is killed.
+    pub(crate) async fn claim(self, seams: Seams, hooks: Value, body: Value) -> Result<Self, Error> {
+        // Both go through the same queue: nobody of the former seams answers once the hooks are known.
+        self.link.command(Command::Reseat(seams));
+        let mut initialize_body = Value::clone(&self.initialize_body);
+        if !hooks.is_null() {
+            let answer = self.control("initialize", json!({ "hooks": hooks })).await?;
+            let applied = Initialized::read(answer, self.pid())?;
+            if applied.raw["hooks_applied"] != true || applied.raw["hook_on_failure_supported"] != true {
+                return Err(Error::HooksFailOpen { found: applied.version });
+            }
+            initialize_body["hooks"] = hooks;
+        }
+        let mut answer = self.control("claim_session", body).await?;
+        let initialized = match answer["initialize"].take() {
+            Value::Null => self.initialized,
+            described => Arc::new(Initialized::read(described, self.link.life.pid())?),
+        };
+        Ok(Self { link: self.link, initialized, initialize_body: Arc::new(initialize_body) })
+    }
+
+    async fn launch(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
+        let timed = Timed::start(launch.invocation.agent_marker);
         let span = timed.span();
-        let started = Self::launch(launcher, &invocation, options).instrument(span.clone()).await;
+        let started = Self::shake_hands(launcher, launch).instrument(span.clone()).await;
         match &started {
             Ok((agent, _)) => {
                 span.record("pid", agent.initialized.pid);
@@ -83,26 +140,20 @@ impl Agent {
         started
     }
 
-    async fn launch(
-        launcher: &dyn Launcher,
-        invocation: &Invocation,
-        options: AgentOptions,
-    ) -> Result<(Self, Events), Error> {
-        let transport = launcher.launch(invocation).await?;
-        let initialize_body = Arc::new(invocation::initialize_body(&options));
-        let to_confirm = invocation::to_confirm(&options);
-        let has_hooks = !options.hooks.is_empty();
-        let (link, events) = connect(transport, options, invocation.agent_marker);
+    async fn shake_hands(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
+        let Launch { invocation, initialize_body, to_confirm, has_hooks, seams } = launch;
+        let transport = launcher.launch(&invocation).await?;
+        let has_jail = invocation.containment.jail.is_some();
+        let (link, events) = connect(transport, seams, invocation.limits, invocation.agent_marker);
         let link = Arc::new(link);
-        let initialized =
-            match shake_hands(&link, Value::clone(&initialize_body), has_hooks, &to_confirm).await {
-                Ok(initialized) => Arc::new(initialized),
-                Err(error) => {
-                    end(&link, Haste::Now).await;
-                    return Err(error);
-                }
-            };
-        Ok((Self { link, initialized, initialize_body }, events))
+        let initialized = match shake_hands(&link, initialize_body.clone(), has_hooks, &to_confirm).await {
+            Ok(initialized) => Arc::new(initialized),
+            Err(error) => {
+                end(&link, Haste::Now).await;
+                return Err(if has_jail { error.or_not_contained() } else { error });
+            }
+        };
+        Ok((Self { link, initialized, initialize_body: Arc::new(initialize_body) }, events))
     }
 
     /// What the agent said of itself.
@@ -181,6 +232,21 @@ impl Agent {
         end(&self.link, Haste::Now).await
     }
 
+    /// Whether the agent is gone.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.link.has_ended()
+    }
+
+    /// The same as `exited`, without holding on to the agent.
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send + 'static {
+        let ended = self.link.said();
+        async move {
+            let mut ended = ended;
+            // An error is the end of its runtime, and with that of the agent.
+            let _ = ended.wait_for(Option::is_some).await;
+        }
+    }
+
     /// Waits until the agent is gone, for whatever reason, without asking it to go.
     pub async fn exited(&self) -> Arc<Said> {
         self.link.last_words().await
@@ -194,9 +260,7 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, options: AgentOptions, agent: Uuid) -> (Link, Events) {
-    let seams = Seams::new(&options);
-    let limits = options.limits;
+fn connect(transport: Transport, seams: Seams, limits: Limits, agent: Uuid) -> (Link, Events) {
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
     let (lines, lines_in) = mpsc::channel(limits.write_queue_max.max(1));
@@ -225,7 +289,7 @@ async fn shake_hands(
     link: &Link,
     body: Value,
     has_hooks: bool,
-    to_confirm: &[(&'static str, &'static str)],
+    to_confirm: &Confirmations,
 ) -> Result<Initialized, Error> {
     let waited = link.limits.initialize_timeout;
     let answer = match link.control("initialize", body, waited).await {

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Abandon(Ticket),
     /// A seam answered.
     Answer { request_id: String, answer: Answer, room: Room },
+    /// From now on these answer the agent. What is already being asked is answered by those before.
+    Reseat(Seams),
     /// Write what is queued, then close stdin.
     CloseStdin,
 }
@@ -119,6 +121,7 @@ pub(crate) async fn run(parts: Parts) {
     let mut exit: Option<Exit> = None;
     let mut drained_by = Instant::now();
     let mut is_reading = true;
+    let (mut is_writing, lines_end) = (true, driver.lines.clone());
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
         if let Some(exit) = exit.take_if(|_| !is_reading) {
@@ -139,6 +142,12 @@ pub(crate) async fn run(parts: Parts) {
                     Ok(_) => driver.read(&chunk),
                 }
                 chunk.clear();
+            }
+            // The writer stops when it is told to, which is the end anyway, or when the agent has closed its
+            // stdin: then it can be asked nothing and answered nothing, and its tools would wait for ever.
+            () = lines_end.closed(), if is_writing => {
+                is_writing = false;
+                life.end(Haste::AfterGrace);
             }
             status = &mut ended, if exit.is_none() => {
                 drained_by = Instant::now() + limits.drain_timeout;
@@ -179,6 +188,7 @@ impl Driver {
                     send(room, &frame, None);
                 }
             }
+            Command::Reseat(seams) => self.seams = Arc::new(seams),
             Command::CloseStdin => self.stop_writer = None,
         }
         self.act(0);

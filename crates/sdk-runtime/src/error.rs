@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use semver::Version;
 use uuid::Uuid;
 
-use crate::turn_result::TurnResult;
+use crate::{containment::Exceeded, turn_result::TurnResult};
 
 /// How the agent's process ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Exit {
     pub stderr_tail: String,
     /// Processes the agent left behind that had to be killed.
     pub swept: usize,
+    /// Which bound of `ProcessLimits` it was killed for.
+    pub exceeded: Option<Exceeded>,
 }
 
 /// Everything known about an agent that is gone.
@@ -31,14 +33,30 @@ pub struct Said {
     pub open_prompts: Vec<Uuid>,
 }
 
+impl Error {
+    /// The same error of an agent in a jail, told apart when it is the jail that would not start.
+    pub(crate) fn or_not_contained(self) -> Self {
+        match &self {
+            Self::Startup { said } if said.stderr_tail().trim_start().starts_with("bwrap: ") => {
+                Self::NotContained { why: said.stderr_tail().trim().to_owned() }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl Said {
     /// The last bytes the agent wrote on stderr.
     pub fn stderr_tail(&self) -> &str {
         &self.exit.stderr_tail
     }
 
-    /// The agent's own words in one text: the error result, else stderr, else the exit status.
+    /// The agent's own words in one text: the error result, else stderr, else the exit status. Of one that
+    /// was killed for what it used: what that was.
     pub fn words(&self) -> String {
+        if let Some(exceeded) = self.exit.exceeded {
+            return format!("it was killed: {exceeded}");
+        }
         let stderr = self.exit.stderr_tail.trim();
         match self.last_error_result.as_deref().and_then(TurnResult::words) {
             Some(words) => words,
@@ -81,6 +99,26 @@ pub enum Error {
     CliNotFound {
         /// Where it was looked for.
         path: PathBuf,
+    },
+    /// There is something at the CLI's path that is not a program that can be run here.
+    #[error("run the agent CLI at {}, {why}", path.display())]
+    CliNotExecutable {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no such working directory: make it, or correct the path.
+    #[error("start an agent in {}, there is no such directory", path.display())]
+    CwdNotFound {
+        /// The working directory.
+        path: PathBuf,
+    },
+    /// It was to be contained and cannot be, so it was not started.
+    #[error("contain the agent, {why}")]
+    NotContained {
+        /// The reason, with bubblewrap's own words if it has any.
+        why: String,
     },
     /// The operating system refused to start it.
     #[error("start {}", program.display())]
@@ -184,6 +222,9 @@ impl Error {
             Self::InvalidOption { .. } => "invalid_option",
             Self::NotApplied { .. } => "not_applied",
             Self::CliNotFound { .. } => "cli_not_found",
+            Self::CliNotExecutable { .. } => "cli_not_executable",
+            Self::CwdNotFound { .. } => "cwd_not_found",
+            Self::NotContained { .. } => "not_contained",
             Self::Spawn { .. } => "spawn_failed",
             Self::Startup { .. } => "startup_failed",
             Self::CliTooOld { .. } => "cli_too_old",

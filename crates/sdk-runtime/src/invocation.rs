@@ -29,6 +29,8 @@ pub(crate) fn invocation(options: &AgentOptions) -> Invocation {
         host_marker: options.host_marker.clone(),
         limits: options.limits.clone(),
         on_stderr: options.on_stderr.clone(),
+        add_dirs: options.add_dirs.clone(),
+        containment: options.containment.clone(),
     }
 }
 
@@ -297,9 +299,11 @@ pub(crate) fn initialize_body(options: &AgentOptions) -> Value {
     Value::Object(body)
 }
 
-/// What was sent inside `initialize` and has to be confirmed by its answer: the field of the options, and
-/// that of the answer.
-pub(crate) fn to_confirm(options: &AgentOptions) -> Vec<(&'static str, &'static str)> {
+/// The field of the options, and that of the answer that confirms it.
+pub(crate) type Confirmations = Vec<(&'static str, &'static str)>;
+
+/// What was sent inside `initialize` and has to be confirmed by its answer.
+pub(crate) fn to_confirm(options: &AgentOptions) -> Confirmations {
     let settings = if options.sandbox.is_some() { "sandbox" } else { "settings" };
     let fields = [
         (inline_settings(options).is_some(), (settings, "settings_applied")),

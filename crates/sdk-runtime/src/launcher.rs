@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use uuid::Uuid;
 
 use crate::{
+    containment::Containment,
     error::{Error, Exit},
     limits::Limits,
     options::EnvMode,
@@ -41,6 +42,10 @@ pub struct Invocation {
     pub limits: Limits,
     /// Told what it writes on stderr.
     pub on_stderr: Option<StderrCallback>,
+    /// Directories beside `cwd` it may work in.
+    pub add_dirs: Vec<PathBuf>,
+    /// What it may use and reach. A launcher that cannot do that must refuse.
+    pub containment: Containment,
 }
 
 /// A started agent.

@@ -4,7 +4,9 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+pub mod containment;
 mod dialog;
+pub mod doctor;
 mod driver;
 mod elicitation;
 mod error;
@@ -19,7 +21,9 @@ mod link;
 mod open;
 mod options;
 mod process;
+pub mod retry;
 mod seams;
+pub mod spares;
 mod task;
 mod telemetry;
 mod trace_context;
@@ -36,7 +40,9 @@ pub mod wire;
 
 pub use self::{
     agent::{Agent, InterruptReceipt, PromptContent, Queued},
+    containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits},
     dialog::{DialogAnswer, DialogHost, Dialogs, UserDialog},
+    doctor::doctor,
     elicitation::{ElicitationAnswer, ElicitationMode, ElicitationQuestion, Elicitor, elicitor_fn},
     error::{Error, Exit, Said},
     event::{DropReason, Event, Events},
@@ -57,7 +63,8 @@ pub use self::{
         QuestionPreview, SYSTEM_PROMPT_DYNAMIC_BOUNDARY, SessionStart, SettingSource, SettingSources,
         Settings, Skills, SystemPrompt, Thinking, ThinkingDisplay,
     },
-    process::{ProcessLauncher, StderrCallback, sweep_host},
+    process::{ProcessLauncher, StderrCallback, cli_places, find_cli, sweep_host},
+    spares::{Claimed, ColdReason, Origin, SparePool, SpareSettings, SpareStats},
     trace_context::{TraceContext, TraceContextError},
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,

@@ -106,6 +106,15 @@ impl Link {
         }
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.said.borrow().is_some()
+    }
+
+    /// Has a value once the agent is gone.
+    pub(crate) fn said(&self) -> watch::Receiver<Option<Arc<Said>>> {
+        self.said.clone()
+    }
+
     /// Waits for the end of the agent, which somebody else brings about.
     pub(crate) async fn last_words(&self) -> Arc<Said> {
         let mut said = self.said.clone();

@@ -24,6 +24,7 @@ pub use self::{
 };
 pub(crate) use self::{check::Fault, settings::merged as merged_settings, skills::rules as skill_rules};
 use crate::{
+    containment::Containment,
     dialog::Dialogs,
     elicitation::Elicitor,
     error::Error,
@@ -195,6 +196,8 @@ pub struct AgentOptions {
     pub dialogs: Option<Dialogs>,
     /// Bounds.
     pub limits: Limits,
+    /// What the agent and everything it starts may use, see and reach.
+    pub containment: Containment,
 }
 
 /// Whether the agent sees this process's environment.
@@ -380,6 +383,8 @@ setters! {
     with_dialogs, dialogs: Option<Dialogs>;
     /// Sets `limits`.
     with_limits, limits: Limits;
+    /// Sets `containment`.
+    with_containment, containment: Containment;
 }
 
 impl AgentOptions {

@@ -1,5 +1,15 @@
 //! Processes: the one place where they are started, and where their end is made sure of.
 
+#[cfg(target_os = "linux")]
+mod bridge;
+#[cfg(target_os = "linux")]
+mod contained;
+#[cfg(not(target_os = "linux"))]
+#[path = "process/contained_elsewhere.rs"]
+mod contained;
+mod discovery;
+mod jail;
+mod rlimits;
 mod root;
 mod spawner;
 mod stderr;
@@ -9,6 +19,7 @@ mod sweep;
 #[cfg(not(target_os = "linux"))]
 #[path = "process/sweep_elsewhere.rs"]
 mod sweep;
+mod tally;
 
 use std::{io, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -17,7 +28,11 @@ pub use self::stderr::StderrCallback;
 use async_trait::async_trait;
 use tokio::process::Command;
 
+pub(crate) use self::discovery::home_dir;
+pub use self::discovery::{cli_places, find_cli};
+use self::{contained::Inside, jail::Wrapped, rlimits::Rlimits};
 use crate::{
+    containment::{Jail, ProcessLimits},
     error::Error,
     launcher::{Invocation, Launcher, Transport},
     options::EnvMode,
@@ -42,9 +57,25 @@ pub struct ProcessLauncher;
 impl Launcher for ProcessLauncher {
     async fn launch(&self, invocation: &Invocation) -> Result<Transport, Error> {
         root::check(invocation)?;
-        let mut command = command(&invocation.program);
+        if !invocation.cwd.is_dir() {
+            return Err(Error::CwdNotFound { path: invocation.cwd.clone() });
+        }
+        let limits = &invocation.containment.limits;
+        let (mut command, inside) = match &invocation.containment.jail {
+            None => {
+                let mut command = command(&invocation.program, limits);
+                command.args(&invocation.args);
+                (command, Inside::default())
+            }
+            Some(jail) => {
+                let inside = Inside::prepare(jail)?;
+                let Wrapped { program, args } = jail::wrap(jail, invocation, inside.gateway().as_deref())?;
+                let mut command = command(&program, limits);
+                command.args(args);
+                (command, inside)
+            }
+        };
         command
-            .args(&invocation.args)
             .current_dir(&invocation.cwd)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -53,7 +84,7 @@ impl Launcher for ProcessLauncher {
         let child = spawner::spawn(command)
             .await
             .map_err(|source| spawn_error(&invocation.program, &invocation.cwd, source))?;
-        supervisor::supervise(child, invocation)
+        supervisor::supervise(child, invocation, inside).await
     }
 }
 
@@ -64,9 +95,24 @@ pub fn sweep_host(marker: &str) -> io::Result<usize> {
     sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)
 }
 
+/// Tries whether this jail can be had here, without an agent. Bounded; nothing is left running.
+pub(crate) async fn try_jail(jail: &Jail) -> Result<(), Error> {
+    let Wrapped { program, args } = jail::wrap_nothing(jail)?;
+    let mut command = command(&program, &ProcessLimits::default());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let refused = |why: String| Error::NotContained { why };
+    let child = spawner::spawn(command).await.map_err(|error| refused(error.to_string()))?;
+    match tokio::time::timeout(VERSION_TIMEOUT, child.wait_with_output()).await {
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => Err(refused(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        Ok(Err(error)) => Err(refused(error.to_string())),
+        Err(_) => Err(refused(format!("bubblewrap did not end within {VERSION_TIMEOUT:?}"))),
+    }
+}
+
 /// What `--version` prints.
 pub(crate) async fn version_text(cli: &Path) -> Result<String, Error> {
-    let mut command = command(cli);
+    let mut command = command(cli, &ProcessLimits::default());
     command
         .arg("--version")
         .env_remove(NESTING_MARK)
@@ -87,28 +133,29 @@ pub(crate) async fn version_text(cli: &Path) -> Result<String, Error> {
     clippy::disallowed_methods,
     reason = "the ban leads here: this is where processes are started and ended"
 )]
-fn command(program: &Path) -> Command {
+fn command(program: &Path, limits: &ProcessLimits) -> Command {
     let mut command = Command::new(program);
     // A group of its own keeps a terminal's Ctrl-C away from the agent; the host ends it in order.
     command.process_group(0).kill_on_drop(true);
-    die_with_parent(&mut command);
+    prepare(&mut command, limits);
     command
 }
 
 /// Asks the kernel for SIGTERM when the spawner thread, and with it the host, is gone; on SIGTERM the
-/// agent kills its tools.
+/// agent kills its tools. Sets the limits that hold for each process.
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
     reason = "prctl has to run between fork and exec, and std offers no safe way to do that"
 )]
-fn die_with_parent(command: &mut Command) {
+fn prepare(command: &mut Command, limits: &ProcessLimits) {
     use nix::{sys::prctl, sys::signal::Signal, unistd};
 
-    let host = unistd::getpid();
+    let (host, rlimits) = (unistd::getpid(), Rlimits::new(limits));
     // SAFETY: between fork and exec the closure only makes two system calls; it neither allocates nor locks.
     unsafe {
         command.pre_exec(move || {
+            rlimits.set()?;
             prctl::set_pdeathsig(Signal::SIGTERM)?;
             // The host may have died before the signal was asked for; then nobody would send it.
             if unistd::getppid() == host {
@@ -121,7 +168,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
+fn prepare(_command: &mut Command, _limits: &ProcessLimits) {}
 
 fn set_env(command: &mut Command, invocation: &Invocation) {
     match invocation.env_mode {
@@ -139,9 +186,26 @@ fn set_env(command: &mut Command, invocation: &Invocation) {
 }
 
 fn spawn_error(program: &Path, cwd: &Path, source: io::Error) -> Error {
-    // A missing working directory is reported with the same code as a missing program.
-    if source.kind() == io::ErrorKind::NotFound && cwd.is_dir() {
-        return Error::CliNotFound { path: program.to_owned() };
+    let (path, is_path) = (program.to_owned(), program.components().count() > 1);
+    match source.kind() {
+        // A missing working directory is reported with the same code as a missing program.
+        io::ErrorKind::NotFound if !cwd.is_dir() => Error::CwdNotFound { path: cwd.to_owned() },
+        // So is the missing interpreter of a script, or of a binary made for another system.
+        io::ErrorKind::NotFound if is_path && program.is_file() => {
+            let why = "the interpreter or loader it names is missing".to_owned();
+            Error::CliNotExecutable { path, why }
+        }
+        io::ErrorKind::NotFound => Error::CliNotFound { path },
+        io::ErrorKind::PermissionDenied if is_path && program.is_dir() => {
+            Error::CliNotExecutable { path, why: "it is a directory".to_owned() }
+        }
+        io::ErrorKind::PermissionDenied if is_path => {
+            let why = "it may not be executed: check its mode and that its file system allows it".to_owned();
+            Error::CliNotExecutable { path, why }
+        }
+        io::ErrorKind::ExecutableFileBusy => {
+            Error::CliNotExecutable { path, why: "it is being written".to_owned() }
+        }
+        _ => Error::Spawn { program: path, source: Arc::new(source) },
     }
-    Error::Spawn { program: program.to_owned(), source: Arc::new(source) }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Seams {
 }
 
 impl Seams {
-    pub(crate) fn new(options: &AgentOptions) -> Self {
+    /// Everything in the options that answers the agent.
+    pub(crate) fn of(options: &AgentOptions) -> Self {
         Self {
             hooks: options.hooks.clone(),
             gate: options.gate.clone(),

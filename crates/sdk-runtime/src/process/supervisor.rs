@@ -16,10 +16,13 @@ use tokio::{
 
 use super::{
     AGENT_MARKER,
+    contained::{self, Inside},
     stderr::Tail,
     sweep::{self, Known, Mark},
+    tally,
 };
 use crate::{
+    containment::{Exceeded, ProcessLimits},
     error::{Error, Exit},
     launcher::{Haste, Invocation, Life, Transport},
     limits::Limits,
@@ -44,11 +47,19 @@ struct Supervisor {
     mark: Mark,
     known: Known,
     limits: Limits,
+    sums: ProcessLimits,
+    /// What there is of a jail: whom to signal, and the bridge into it.
+    inside: Inside,
+    exceeded: Option<Exceeded>,
     is_done: bool,
 }
 
 /// Takes charge of a started process.
-pub(super) fn supervise(mut child: Child, invocation: &Invocation) -> Result<Transport, Error> {
+pub(super) async fn supervise(
+    mut child: Child,
+    invocation: &Invocation,
+    prepared: Inside,
+) -> Result<Transport, Error> {
     let missing = || Error::Spawn {
         program: invocation.program.clone(),
         source: Arc::new(std::io::ErrorKind::BrokenPipe.into()),
@@ -59,15 +70,24 @@ pub(super) fn supervise(mut child: Child, invocation: &Invocation) -> Result<Tra
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let tail = Tail::new(invocation.limits.stderr_bytes_max, invocation.on_stderr.clone());
     let drained = task::spawn(tail.clone().drain(stderr));
+    let mark = Mark::new(AGENT_MARKER, &invocation.agent_marker.to_string());
     let (haste, wanted) = watch::channel(None);
     let (ended, exit) = watch::channel(None);
-    let supervisor = Supervisor {
+    // From here on, whatever goes wrong and whoever gives up, its drop cleans up.
+    let mut supervisor = Supervisor {
         child,
-        mark: Mark::new(AGENT_MARKER, &invocation.agent_marker.to_string()),
+        mark,
         known: Known::default(),
         limits: invocation.limits.clone(),
+        sums: invocation.containment.limits.clone(),
+        inside: Inside::default(),
+        exceeded: None,
         is_done: false,
     };
+    if let Some(jail) = &invocation.containment.jail {
+        let (child, mark) = (&supervisor.child, &supervisor.mark);
+        supervisor.inside = contained::enter(prepared, child, jail, mark, &mut supervisor.known).await?;
+    }
     task::spawn(async move {
         let exit = supervisor.run(wanted, tail, drained).await;
         ended.send_replace(Some(exit));
@@ -128,22 +148,33 @@ impl Supervisor {
             signal: status.and_then(|status| signal_of(&status)),
             stderr_tail: stderr.text(),
             swept,
+            exceeded: self.exceeded,
         }
     }
 
     /// Waits for the end, helping along once it is wanted.
     async fn ladder(&mut self, mut wanted: watch::Receiver<Option<Haste>>) -> Option<ExitStatus> {
+        let (pid, mut known) = (self.child.id(), std::mem::take(&mut self.known));
         let haste = tokio::select! {
-            status = self.child.wait() => return status.ok(),
+            status = self.child.wait() => {
+                self.known = known;
+                return status.ok();
+            }
             haste = wait_for(&mut wanted, Haste::AfterGrace) => haste,
+            exceeded = tally::exceeded(&self.sums, &self.mark, pid, &mut known) => {
+                tracing::warn!(%exceeded, "an agent is killed for what it uses");
+                self.exceeded = Some(exceeded);
+                Haste::Now
+            }
         };
+        self.known = known;
         if haste == Haste::AfterGrace {
             self.remember_descendants().await;
             let rungs = [(None, self.limits.close_grace), (Some(Signal::SIGTERM), self.limits.term_grace)];
             for (signal, grace) in rungs {
                 if let Some(signal) = signal {
                     self.remember_descendants().await;
-                    self.signal(signal);
+                    self.inside.signal(signal).unwrap_or_else(|| self.signal(signal));
                 }
                 tokio::select! {
                     status = self.child.wait() => return status.ok(),

@@ -16,7 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::{self, Pid},
 };
-use procfs::process::{ProcState, Process};
+use procfs::process::{ProcState, Process, Stat};
 
 /// Between two looks at processes that are dying.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -29,7 +29,7 @@ pub(super) struct Mark {
 }
 
 /// Processes known to belong to the agent, with those seen earlier.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known(HashSet<Identity>);
 
 /// A process, told from a later one with the same pid by its start.
@@ -45,6 +45,16 @@ struct Row {
     parent: i32,
     session: i32,
     is_marked: bool,
+    cpu_ticks: u64,
+}
+
+/// What the processes that belong to an agent use together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) processes: u32,
+    pub(super) cpu_time: Duration,
+    /// Anonymous and shared-memory pages; zero unless asked for.
+    pub(super) memory_bytes: u64,
 }
 
 impl Mark {
@@ -62,6 +72,48 @@ pub(super) fn remember(mark: &Mark, agent_pid: u32, known: &mut Known) -> io::Re
     }
     spread(&table, known);
     Ok(())
+}
+
+/// Adds to `known` what belongs to the agent now, and says what all of it uses. Memory is another file per
+/// process, and is read only when it is wanted.
+pub(super) fn usage(
+    mark: &Mark,
+    agent_pid: u32,
+    known: &mut Known,
+    is_memory_wanted: bool,
+) -> io::Result<Usage> {
+    let table = read_table(mark)?;
+    let agent = i32::try_from(agent_pid).ok();
+    known.0.extend(table.iter().filter(|row| Some(row.identity.pid) == agent).map(|row| row.identity));
+    spread(&table, known);
+    let mut usage = Usage::default();
+    let mut ticks = 0_u64;
+    for row in table.iter().filter(|row| known.0.contains(&row.identity)) {
+        usage.processes = usage.processes.saturating_add(1);
+        ticks = ticks.saturating_add(row.cpu_ticks);
+        if is_memory_wanted {
+            usage.memory_bytes = usage.memory_bytes.saturating_add(memory_bytes(row.identity.pid));
+        }
+    }
+    usage.cpu_time = Duration::from_millis(ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1));
+    Ok(usage)
+}
+
+/// Zero for a process that is gone.
+fn memory_bytes(pid: i32) -> u64 {
+    let Ok(status) = Process::new(pid).and_then(|process| process.status()) else {
+        return 0;
+    };
+    let kibibytes = status.rssanon.unwrap_or_default().saturating_add(status.rssshmem.unwrap_or_default());
+    kibibytes.saturating_mul(1024)
+}
+
+/// The first process of the agent's own process namespace, which is the only child of a jail's monitor.
+pub(super) fn child_of(pid: u32) -> io::Result<Option<i32>> {
+    let parent = i32::try_from(pid).map_err(io::Error::other)?;
+    let processes = procfs::process::all_processes().map_err(io::Error::other)?;
+    let is_child = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid == parent);
+    Ok(processes.flatten().find(is_child).map(|process| process.pid))
 }
 
 /// Kills what belongs until nothing is left, and says how many processes that were.
@@ -143,7 +195,14 @@ fn read_row(process: &Process, mark: &Mark) -> Option<Row> {
         parent: stat.ppid,
         session: stat.session,
         is_marked,
+        cpu_ticks: cpu_ticks(&stat),
     })
+}
+
+/// Its own and that of the children it waited for.
+fn cpu_ticks(stat: &Stat) -> u64 {
+    let waited_for = u64::try_from(stat.cutime.saturating_add(stat.cstime)).unwrap_or_default();
+    stat.utime.saturating_add(stat.stime).saturating_add(waited_for)
 }
 
 /// Kills exactly this process; `false` when it is gone, even if its pid is in use again.

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 #[derive(Debug, Clone)]
 pub(super) struct Mark;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known;
 
 impl Mark {
@@ -20,4 +20,15 @@ pub(super) fn remember(_mark: &Mark, _agent_pid: u32, _known: &mut Known) -> io:
 
 pub(super) fn sweep(_mark: &Mark, _known: &mut Known, _bound: Duration) -> io::Result<usize> {
     Ok(0)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usage {
+    pub(super) processes: u32,
+    pub(super) cpu_time: Duration,
+    pub(super) memory_bytes: u64,
+}
+
+pub(super) fn usage(_mark: &Mark, _agent_pid: u32, _known: &mut Known, _memory: bool) -> io::Result<Usage> {
+    Err(io::ErrorKind::Unsupported.into())
 }

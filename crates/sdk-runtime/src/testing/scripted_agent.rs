@@ -132,7 +132,7 @@ impl ScriptedAgent {
             code: Some(code),
             signal: None,
             stderr_tail: stderr.to_owned(),
-            swept: 0,
+            ..Exit::default()
         }));
     }
 
@@ -141,8 +141,7 @@ impl ScriptedAgent {
         self.0.leave.send_replace(Some(Exit {
             code: None,
             signal: Some(nix::libc::SIGKILL),
-            stderr_tail: String::new(),
-            swept: 0,
+            ..Exit::default()
         }));
     }
 

@@ -4,10 +4,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
 
 mod bench;
+mod containment;
 mod control;
+mod doctor;
 mod endings;
 mod hooks;
+mod misfortunes;
 mod options;
 mod permissions;
+mod retries;
 mod sessions;
+mod spares;
 mod turns;

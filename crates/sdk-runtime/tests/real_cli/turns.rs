@@ -297,7 +297,7 @@ async fn a_start_that_fails_says_what_the_cli_said() {
     assert!(matches!(error, Error::CliNotFound { .. }), "{error:?}");
 
     let error = start_error(bench.options().with_cwd("/nowhere")).await;
-    assert!(matches!(error, Error::Spawn { .. }), "{error:?}");
+    assert!(matches!(error, Error::CwdNotFound { .. }), "{error:?}");
 
     let error = start_error(bench.options().with_cli("/bin/true")).await;
     assert!(matches!(error, Error::Startup { .. }), "{error:?}");

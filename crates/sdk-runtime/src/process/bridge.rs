@@ -1,0 +1,169 @@
+//! The bridge into a network namespace: listeners inside, made from outside, whose connections the host
+//! carries to its own loopback; or a socket file that leads there. No process of ours has to live in the jail for it.
+
+use std::{
+    fs::File,
+    io,
+    net::{Ipv4Addr, TcpListener as StdListener},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sched::{CloneFlags, setns};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    net::{TcpListener, TcpStream, UnixListener},
+    task::JoinHandle,
+};
+
+use crate::task;
+
+/// Wait for the jail to have its namespace and its loopback.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// Connections that are carried at once, per port.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Carries connections until it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Bridge {
+    carrying: Vec<JoinHandle<()>>,
+    /// Folder of a socket file, removed at the end.
+    folder: Option<PathBuf>,
+}
+
+impl Bridge {
+    /// A socket file whose connections are carried to this port of the host's loopback.
+    pub(super) fn gateway(port: u16) -> io::Result<Self> {
+        // A short path, because that of a socket is bounded; a name nobody can guess, in a folder that
+        // nobody else can enter.
+        let folder = PathBuf::from(format!("/tmp/agent-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let mut bridge = Self { carrying: Vec::new(), folder: Some(folder) };
+        if let Some(socket) = bridge.socket() {
+            let listener = UnixListener::bind(socket)?;
+            bridge.carrying.push(task::spawn(carry(Door::Unix(listener), port)));
+        }
+        Ok(bridge)
+    }
+
+    /// The socket file, if it has one.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("s"))
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        for carrying in &self.carrying {
+            carrying.abort();
+        }
+        if let Some(folder) = &self.folder
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!(%error, "the folder of a gateway's socket is left");
+        }
+    }
+}
+
+/// Where connections come from.
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Door {
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Box::new(stream) as _),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Box::new(stream) as _),
+        }
+    }
+}
+
+/// Listens on these ports of the loopback that the process `inside` has, for as long as the bridge lives.
+pub(super) async fn open(inside: i32, ports: Vec<u16>) -> io::Result<Bridge> {
+    // A thread of its own, because it stays in the namespace it entered.
+    let listening =
+        thread::Builder::new().name("agent-netns".to_owned()).spawn(move || listen(inside, &ports));
+    let joined = tokio::task::spawn_blocking(move || listening.map(thread::JoinHandle::join)).await;
+    let listeners = match joined.map_err(io::Error::other)?? {
+        Ok(listeners) => listeners?,
+        Err(_panic) => return Err(io::Error::other("the thread that listens broke down")),
+    };
+    let mut bridge = Bridge::default();
+    for (port, listener) in listeners {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        bridge.carrying.push(task::spawn(carry(Door::Tcp(listener), port)));
+    }
+    Ok(bridge)
+}
+
+fn listen(inside: i32, ports: &[u16]) -> io::Result<Vec<(u16, StdListener)>> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    let path = PathBuf::from(format!("/proc/{inside}/ns/net"));
+    until(deadline, || is_foreign(&path))?;
+    setns(File::open(&path)?, CloneFlags::CLONE_NEWNET)?;
+    let mut listeners = Vec::new();
+    for &port in ports {
+        // Before its loopback is up there is no such address.
+        let listener = until(deadline, || match StdListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
+            Err(error) => Err(error),
+        })?;
+        listeners.push((port, listener));
+    }
+    Ok(listeners)
+}
+
+/// Whether the process has left the host's network.
+fn is_foreign(path: &Path) -> io::Result<Option<()>> {
+    let own = std::fs::read_link("/proc/thread-self/ns/net")?;
+    Ok((std::fs::read_link(path)? != own).then_some(()))
+}
+
+fn until<T>(deadline: Instant, mut look: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+async fn carry(door: Door, port: u16) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = door.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok(mut near) => {
+                    connections.spawn(async move {
+                        let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+                            return;
+                        };
+                        if let Err(error) = copy_bidirectional(&mut near, &mut far).await {
+                            tracing::debug!(%error, port, "a connection out of a jail broke");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, port, "a connection out of a jail was not taken");
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The tally: adds up what an agent's tree uses, and says when it is too much.
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::sweep::{self, Known, Mark, Usage};
+use crate::containment::{Exceeded, ProcessLimits};
+
+/// Waits until a sum is over its bound; for ever when there is none. `known` has, afterwards and when this
+/// is dropped, at least what it had.
+pub(super) async fn exceeded(
+    limits: &ProcessLimits,
+    mark: &Mark,
+    pid: Option<u32>,
+    known: &mut Known,
+) -> Exceeded {
+    let Some(pid) = pid.filter(|_| limits.has_sums()) else {
+        return std::future::pending().await;
+    };
+    let mut looks = interval(limits.look_interval.max(std::time::Duration::from_millis(1)));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let (mark, mut seen) = (mark.clone(), known.clone());
+        let is_memory_wanted = limits.memory_bytes_max.is_some();
+        let looked = tokio::task::spawn_blocking(move || {
+            sweep::usage(&mark, pid, &mut seen, is_memory_wanted).map(|usage| (usage, seen))
+        });
+        match looked.await {
+            Ok(Ok((usage, seen))) => {
+                *known = seen;
+                if let Some(exceeded) = over(limits, &usage) {
+                    return exceeded;
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the process table could not be read"),
+            Err(_) => tracing::warn!("looking through the process table was cut short"),
+        }
+    }
+}
+
+fn over(limits: &ProcessLimits, usage: &Usage) -> Option<Exceeded> {
+    if let Some(max) = limits.processes_max.filter(|max| usage.processes > *max) {
+        return Some(Exceeded::Processes { used: usage.processes, max });
+    }
+    if let Some(max) = limits.memory_bytes_max.filter(|max| usage.memory_bytes > *max) {
+        return Some(Exceeded::Memory { used: usage.memory_bytes, max });
+    }
+    let max = limits.cpu_time_max.filter(|max| usage.cpu_time > *max)?;
+    Some(Exceeded::CpuTime { used: usage.cpu_time, max })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_sum_has_its_own_bound() {
+        let usage = Usage { processes: 3, cpu_time: Duration::from_secs(2), memory_bytes: 100 };
+        let none = ProcessLimits::default();
+        assert_eq!(over(&none, &usage), None);
+        let just = none
+            .clone()
+            .with_processes_max(Some(3))
+            .with_memory_bytes_max(Some(100))
+            .with_cpu_time_max(Some(Duration::from_secs(2)));
+        assert_eq!(over(&just, &usage), None, "a bound may be reached");
+        let limits = none.clone().with_processes_max(Some(2));
+        assert_eq!(over(&limits, &usage), Some(Exceeded::Processes { used: 3, max: 2 }));
+        let limits = none.clone().with_memory_bytes_max(Some(99));
+        assert_eq!(over(&limits, &usage), Some(Exceeded::Memory { used: 100, max: 99 }));
+        let max = Duration::from_secs(1);
+        let limits = none.with_cpu_time_max(Some(max));
+        assert_eq!(over(&limits, &usage), Some(Exceeded::CpuTime { used: Duration::from_secs(2), max }));
+    }
+}
