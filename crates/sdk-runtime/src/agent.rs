@@ -1,6 +1,6 @@
 //! The agent: a handle to one running CLI.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +14,7 @@ use crate::{
     invocation,
     launcher::{Haste, Launcher, Life, Transport},
     link::Link,
+    mcp::{McpServerConfig, McpSetServers, Sessions},
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
@@ -28,6 +29,7 @@ use crate::{
 pub struct Agent {
     link: Arc<Link>,
     initialized: Arc<Initialized>,
+    mcp: Arc<Sessions>,
 }
 
 /// What to say to the agent.
@@ -64,8 +66,9 @@ impl Agent {
         let transport = launcher.launch(&invocation).await?;
         let body = invocation::initialize_body(&options);
         let has_hooks = !options.hooks.is_empty();
-        let (link, events) = connect(transport, options);
+        let (link, events, mcp) = connect(transport, options);
         let link = Arc::new(link);
+        let body = mcp.introduce(body, link.limits.mcp_manifest_timeout).await;
         let initialized = match shake_hands(&link, body, has_hooks).await {
             Ok(initialized) => Arc::new(initialized),
             Err(error) => {
@@ -73,7 +76,8 @@ impl Agent {
                 return Err(error);
             }
         };
-        Ok((Self { link, initialized }, events))
+        mcp.ready(&initialized.raw);
+        Ok((Self { link, initialized, mcp }, events))
     }
 
     /// What the agent said of itself.
@@ -144,6 +148,25 @@ impl Agent {
         self.control("set_permission_mode", body).await.map(drop)
     }
 
+    /// Replaces the MCP servers that are in-process or were set this way before; those of the options that
+    /// are external stay, and so do those of settings and plugins. In-process servers that stay the same keep
+    /// their sessions.
+    ///
+    /// The answer comes before the agent has shaken hands with new in-process servers. When this fails, the
+    /// in-process ones are as before. When it is dropped, the agent may still take the new set, and calls of
+    /// servers that were not there before are then answered with an error.
+    pub async fn set_mcp_servers(
+        &self,
+        servers: BTreeMap<String, McpServerConfig>,
+    ) -> Result<McpSetServers, Error> {
+        let (in_process, replaced) = self.mcp.replace(&servers);
+        let mut wire = in_process;
+        wire.extend(servers.iter().filter_map(|(name, server)| Some((name.clone(), server.external()?))));
+        let answer = self.control("mcp_set_servers", json!({ "servers": wire })).await?;
+        replaced.keep(&servers);
+        Ok(McpSetServers::read(answer))
+    }
+
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
     /// neither it nor anything it started is left. May be called again, and from several places.
     pub async fn close(&self) -> Exit {
@@ -168,7 +191,7 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
+fn connect(transport: Transport, options: AgentOptions) -> (Link, Events, Arc<Sessions>) {
     let limits = options.limits;
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
@@ -177,6 +200,7 @@ fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
     let (events_in, events) = event::queue(limits.event_bytes_max);
     let (said, said_out) = watch::channel(None);
     task::spawn(writer::run(transport.stdin, lines_in, stopped));
+    let mcp = Arc::new(Sessions::open(&options.mcp, commands.downgrade(), lines.clone()));
     task::spawn(driver::run(driver::Parts {
         stdout: transport.stdout,
         life: Arc::clone(&life),
@@ -185,12 +209,12 @@ fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
         lines: lines.clone(),
         stop_writer,
         events: events_in,
-        seams: Seams::new(options.hooks, options.gate, limits.gate_timeout),
+        seams: Seams::new(options.hooks, options.gate, limits.gate_timeout, Arc::clone(&mcp)),
         said,
         limits: limits.clone(),
     }));
     let link = Link::new(life, commands, lines, said_out, limits);
-    (link, events)
+    (link, events, mcp)
 }
 
 async fn shake_hands(link: &Link, body: Value, has_hooks: bool) -> Result<Initialized, Error> {

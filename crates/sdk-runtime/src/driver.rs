@@ -51,6 +51,9 @@ pub(crate) enum Command {
     Abandon(Ticket),
     /// A seam answered.
     Answer { request_id: String, answer: Answer, room: Room },
+    /// An in-process MCP server speaks to the agent.
+    #[cfg(feature = "mcp")]
+    McpMessage { server_name: String, message: Value, room: Room },
     /// Write what is queued, then close stdin.
     CloseStdin,
 }
@@ -172,6 +175,12 @@ impl Driver {
                     send(room, &frame, None);
                 }
             }
+            #[cfg(feature = "mcp")]
+            Command::McpMessage { server_name, message, room } => {
+                if let Some(frame) = self.protocol.mcp_message(&server_name, message) {
+                    send(room, &frame, None);
+                }
+            }
             Command::CloseStdin => self.stop_writer = None,
         }
         self.act(0);
@@ -228,12 +237,14 @@ impl Driver {
 
     fn ask(&mut self, request: Request) {
         let Request { request_id, kind } = request;
-        let (seams, lines) = (Arc::clone(&self.seams), self.lines.clone());
+        let lines = self.lines.clone();
         let commands = self.commands_back.clone();
+        // Begun here, in the order of the wire, and awaited elsewhere.
+        let answer = Arc::clone(&self.seams).answer(kind);
         let asking = task::spawn({
             let request_id = request_id.clone();
             async move {
-                let answer = seams.answer(kind).await;
+                let answer = answer.await;
                 let Ok(room) = lines.reserve_owned().await else {
                     return;
                 };
@@ -259,6 +270,7 @@ impl Drop for Driver {
         for asking in self.asking.values() {
             asking.abort();
         }
+        self.seams.close();
     }
 }
 

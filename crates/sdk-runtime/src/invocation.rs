@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     hook::{HookRegistration, OnFailure},
     launcher::Invocation,
+    mcp,
     options::{AgentOptions, SessionStart, SystemPrompt},
 };
 
@@ -73,8 +74,11 @@ fn args(options: &AgentOptions) -> Vec<OsString> {
     // Always: without it the agent denies on its own and says nothing the host could word.
     args.value("permission-prompt-tool", "stdio");
     args.value("setting-sources", options.setting_sources.join(","));
-    if options.mcp_servers.is_some() {
+    if mcp::external_servers(options.mcp_servers.as_ref(), &options.mcp).is_some() {
         args.flag("await-initialize");
+    }
+    if options.strict_mcp_config {
+        args.flag("strict-mcp-config");
     }
     if options.include_partial_messages {
         args.flag("include-partial-messages");
@@ -148,8 +152,8 @@ pub(crate) fn initialize_body(options: &AgentOptions) -> Value {
     if let Some(agents) = &options.agents {
         body.insert("agents".into(), agents.clone());
     }
-    if let Some(servers) = &options.mcp_servers {
-        body.insert("mcpServers".into(), servers.clone());
+    if let Some(servers) = mcp::external_servers(options.mcp_servers.as_ref(), &options.mcp) {
+        body.insert("mcpServers".into(), servers);
     }
     body.extend(options.extra_initialize.clone());
     Value::Object(body)

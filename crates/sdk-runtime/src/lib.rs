@@ -23,6 +23,7 @@ mod turn_result;
 mod writer;
 
 pub mod framing;
+pub mod mcp;
 pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;

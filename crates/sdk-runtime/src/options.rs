@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{gate::Gate, hook::HookRegistration, limits::Limits};
+use crate::{gate::Gate, hook::HookRegistration, limits::Limits, mcp::McpServerConfig};
 
 /// Everything that decides how an agent runs.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,10 @@ pub struct AgentOptions {
     pub agents: Option<Value>,
     /// MCP servers by name. They travel inside `initialize`, because argv is visible to every process.
     pub mcp_servers: Option<Value>,
+    /// The same, typed; they are laid over the untyped ones. In-process servers are only here.
+    pub mcp: BTreeMap<String, McpServerConfig>,
+    /// Whether servers from settings, plugins and `.mcp.json` are left out.
+    pub strict_mcp_config: bool,
     /// Which settings files count (`user`, `project`, `local`); empty means none.
     pub setting_sources: Vec<String>,
     /// Whether deltas are reported while the model writes.
@@ -165,6 +169,8 @@ setters! {
     with_agents, agents: Option<Value>;
     /// Sets `mcp_servers`.
     with_mcp_servers, mcp_servers: Option<Value>;
+    /// Sets `strict_mcp_config`.
+    with_strict_mcp_config, strict_mcp_config: bool;
     /// Sets `setting_sources`.
     with_setting_sources, setting_sources: Vec<String>;
     /// Sets `include_partial_messages`.
@@ -188,6 +194,14 @@ impl AgentOptions {
     #[must_use]
     pub fn with_hook(mut self, hook: HookRegistration) -> Self {
         self.hooks.push(hook);
+        self
+    }
+
+    /// Adds one MCP server; one of the same name is replaced. Its tools are called `mcp__<name>__<tool>`, so
+    /// a name is made of letters, digits, `-` and `_`.
+    #[must_use]
+    pub fn with_mcp_server(mut self, name: impl Into<String>, server: impl Into<McpServerConfig>) -> Self {
+        self.mcp.insert(name.into(), server.into());
         self
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::json;
 
 use crate::{
     gate::{Decision, Gate, ToolQuestion},
     hook::{HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
     invocation::hook_index,
+    mcp::Sessions,
     protocol::{Answer, RequestKind},
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Seams {
     hooks: Vec<HookRegistration>,
     gate: Option<Arc<dyn Gate>>,
     gate_timeout: Option<Duration>,
+    mcp: Arc<Sessions>,
 }
 
 impl Seams {
@@ -29,13 +31,27 @@ impl Seams {
         hooks: Vec<HookRegistration>,
         gate: Option<Arc<dyn Gate>>,
         gate_timeout: Option<Duration>,
+        mcp: Arc<Sessions>,
     ) -> Self {
-        Self { hooks, gate, gate_timeout }
+        Self { hooks, gate, gate_timeout, mcp }
     }
 
-    /// The answer to one request.
-    pub(crate) async fn answer(&self, request: RequestKind) -> Answer {
+    /// The answer to one request. What depends on the order of requests is done before this returns.
+    pub(crate) fn answer(self: Arc<Self>, request: RequestKind) -> BoxFuture<'static, Answer> {
         match request {
+            RequestKind::McpMessage { server_name, message } => self.mcp.take(&server_name, message),
+            request => async move { self.ask(request).await }.boxed(),
+        }
+    }
+
+    /// The agent is gone: its MCP sessions end.
+    pub(crate) fn close(&self) {
+        self.mcp.close();
+    }
+
+    async fn ask(&self, request: RequestKind) -> Answer {
+        match request {
+            RequestKind::McpMessage { server_name, message } => self.mcp.take(&server_name, message).await,
             RequestKind::CanUseTool(question) => Answer::Success(self.ask_gate(question).await.into_wire()),
             RequestKind::HookCallback { callback_id, input } => self.call_hook(&callback_id, input).await,
             RequestKind::Elicitation => Answer::Success(json!({ "action": "decline" })),
