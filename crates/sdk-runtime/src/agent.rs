@@ -14,7 +14,7 @@ use crate::{
     invocation,
     launcher::{Haste, Launcher, Life, Transport},
     link::Link,
-    mcp::{McpServerConfig, McpSetServers, Sessions},
+    mcp::{self, McpServerConfig, McpSetServers, Sessions},
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
@@ -61,7 +61,8 @@ pub struct InterruptReceipt {
 
 impl Agent {
     /// Starts an agent and shakes hands. When this fails, or is dropped, nothing is left running.
-    pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
+    pub async fn start(launcher: &dyn Launcher, mut options: AgentOptions) -> Result<(Self, Events), Error> {
+        mcp::apply_policies(&mut options);
         let invocation = invocation::invocation(&options);
         let transport = launcher.launch(&invocation).await?;
         let body = invocation::initialize_body(&options);

@@ -59,6 +59,7 @@ watch [`ToolCall::cancelled`]. A handler that panics is answered for with an err
 
 mod config;
 mod external;
+mod policies;
 
 #[cfg(not(feature = "mcp"))]
 mod absent;
@@ -87,7 +88,6 @@ mod upstream;
 
 #[cfg(not(feature = "mcp"))]
 pub(crate) use self::absent::Sessions;
-pub(crate) use self::config::external_servers;
 #[cfg(feature = "mcp")]
 pub(crate) use self::sessions::Sessions;
 #[cfg(feature = "mcp")]
@@ -97,6 +97,7 @@ pub use self::{
     server::McpServer,
     tool::Tool,
 };
+pub(crate) use self::{config::external_servers, policies::apply as apply_policies};
 pub use self::{
     config::{McpServerConfig, McpSetServers},
     external::{McpPermission, McpRemoteServer, McpStdioServer},

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-/// What the agent does before it calls one tool of a server. It outranks allow rules.
+/// What the agent does before it calls one tool of a server. Asking and denying outrank allow rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum McpPermission {
-    /// Calls it without asking. Ignored for in-process servers, where `allowed_tools` says this.
+    /// Calls it without asking. The agent ignores this for in-process servers that come at run time.
     AlwaysAllow,
     /// Asks the gate before every call.
     AlwaysAsk,
@@ -169,6 +169,10 @@ impl McpRemoteServer {
     pub fn always_load(mut self) -> Self {
         self.common.always_load = true;
         self
+    }
+
+    pub(crate) fn permissions(&self) -> &BTreeMap<String, McpPermission> {
+        &self.common.permissions
     }
 
     pub(crate) fn to_wire(&self) -> Value {

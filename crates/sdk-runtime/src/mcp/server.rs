@@ -1,6 +1,6 @@
 //! An in-process server as the host describes it; each agent that gets it opens a session of its own.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use rmcp::{RoleServer, Service, service::DynService};
 use serde_json::{Map, Value};
@@ -151,6 +151,10 @@ impl McpServer {
         let _fires = token.clone().drop_guard();
         let call = ToolCall::new("test".into(), name.to_owned(), Value::Null, token, Upstream::nowhere());
         tool.run(input, call).await.map(ToolOutput::into_wire)
+    }
+
+    pub(super) fn permissions(&self) -> &BTreeMap<String, McpPermission> {
+        &self.common.permissions
     }
 
     /// What `initialize` says of it beside its name.

@@ -50,6 +50,7 @@ fn calc() -> McpServer {
 }
 
 /// A tool that says when it starts and when it is dropped, and never ends.
+#[expect(clippy::disallowed_methods, reason = "the task stands for work that a tool starts elsewhere")]
 fn endless(seen: mpsc::UnboundedSender<&'static str>) -> Tool {
     struct Dropped(mpsc::UnboundedSender<&'static str>);
     impl Drop for Dropped {

@@ -5,4 +5,7 @@
 
 mod bench;
 mod endings;
+mod mcp;
+mod mcp_external;
+mod tap;
 mod turns;
