@@ -160,7 +160,7 @@ impl Agent {
         &self,
         servers: BTreeMap<String, McpServerConfig>,
     ) -> Result<McpSetServers, Error> {
-        let (in_process, replaced) = self.mcp.replace(&servers);
+        let (in_process, replaced) = self.mcp.replace(&servers).await;
         let mut wire = in_process;
         wire.extend(servers.iter().filter_map(|(name, server)| Some((name.clone(), server.external()?))));
         let answer = self.control("mcp_set_servers", json!({ "servers": wire })).await?;

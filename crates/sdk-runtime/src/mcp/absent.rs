@@ -38,7 +38,7 @@ impl Sessions {
         Box::pin(std::future::ready(answer))
     }
 
-    pub(crate) fn replace(
+    pub(crate) async fn replace(
         &self,
         _servers: &BTreeMap<String, McpServerConfig>,
     ) -> (Map<String, Value>, Replaced) {

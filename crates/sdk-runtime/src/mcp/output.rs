@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The result of a call: content blocks, and optionally one structured value. The agent shows the model the
-/// structured value **in place of** the blocks when there is one.
+/// structured value **in place of** the blocks when there is one. A structured value that is not a JSON object
+/// is sent as text, because the agent takes no other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ToolOutput {
     content: Vec<Value>,
@@ -111,9 +112,19 @@ impl ToolOutput {
     }
 
     /// The result as MCP defines it.
-    pub(super) fn into_wire(self) -> Value {
+    pub(super) fn into_wire(mut self) -> Value {
+        let structured = match self.structured.take() {
+            // The agent takes nothing but an object there, and fails the call otherwise.
+            Some(other) if !other.is_object() => {
+                if self.content.is_empty() {
+                    self = self.with_text(other.to_string());
+                }
+                None
+            }
+            structured => structured,
+        };
         let mut wire = json!({ "content": self.content });
-        if let Some(structured) = self.structured {
+        if let Some(structured) = structured {
             wire["structuredContent"] = structured;
         }
         if self.is_error {
@@ -227,9 +238,13 @@ mod tests {
             "_meta": { "k": 1 },
         });
         assert_eq!(output.into_wire(), wanted);
-        let output = ToolOutput::from(Structured([1, 2])).into_wire();
-        assert_eq!(output["structuredContent"], json!([1, 2]));
-        assert_eq!(output["content"][0]["text"], "[1,2]");
+        let output = ToolOutput::from(Structured(json!({ "a": 1 }))).into_wire();
+        assert_eq!(output["structuredContent"], json!({ "a": 1 }));
+        assert_eq!(output["content"][0]["text"], r#"{"a":1}"#);
+        for output in [Structured([1, 2]).into(), ToolOutput::new().with_structured(json!([1, 2]))] {
+            let wanted = json!({ "content": [{ "type": "text", "text": "[1,2]" }] });
+            assert_eq!(output.into_wire(), wanted);
+        }
         let same = CallToolResult::error(vec![rmcp::model::ContentBlock::text("no")]);
         let wanted = json!({ "content": [{ "type": "text", "text": "no" }], "isError": true });
         assert_eq!(ToolOutput::from(same).into_wire(), wanted);

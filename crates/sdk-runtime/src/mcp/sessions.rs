@@ -12,7 +12,7 @@ use futures::{
     future::{BoxFuture, join_all, ready},
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, MutexGuard, mpsc, watch};
 
 use super::{
     McpServer, McpServerConfig,
@@ -51,6 +51,8 @@ pub(crate) struct Sessions {
     open: RwLock<HashMap<String, Entry>>,
     upstream: Upstream,
     ready: watch::Sender<bool>,
+    /// One change of the set at a time, because a refused one is taken back.
+    changing: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -63,6 +65,7 @@ struct Entry {
 pub(crate) struct Replaced<'a> {
     sessions: &'a Sessions,
     old: Option<HashMap<String, Entry>>,
+    _changing: MutexGuard<'a, ()>,
 }
 
 impl Sessions {
@@ -73,7 +76,7 @@ impl Sessions {
         lines: mpsc::Sender<Line>,
     ) -> Self {
         let (upstream, ready) = Upstream::new(commands, lines);
-        let sessions = Self { open: RwLock::default(), upstream, ready };
+        let sessions = Self { open: RwLock::default(), upstream, ready, changing: Mutex::default() };
         let open = sessions.opened(servers, &HashMap::new());
         sessions.swap(open);
         sessions
@@ -151,10 +154,11 @@ impl Sessions {
 
     /// Replaces the set, before the agent is asked to do the same: what to tell it of the in-process ones.
     /// Sessions of servers that stay go on.
-    pub(crate) fn replace(
+    pub(crate) async fn replace(
         &self,
         servers: &BTreeMap<String, McpServerConfig>,
     ) -> (Map<String, Value>, Replaced<'_>) {
+        let changing = self.changing.lock().await;
         let old = self.entries();
         let mut open = self.opened(servers, &old);
         let wire = open.iter().map(|(name, entry)| {
@@ -169,7 +173,7 @@ impl Sessions {
             open.entry(name.clone()).or_insert_with(|| entry.clone());
         }
         self.swap(open);
-        (wire, Replaced { sessions: self, old: Some(old) })
+        (wire, Replaced { sessions: self, old: Some(old), _changing: changing })
     }
 
     /// Ends all sessions; messages are answered with an error from here on.

@@ -13,6 +13,7 @@ use futures::{
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::AbortHandle};
+use tracing::Instrument as _;
 
 use super::{
     Tool, ToolCall, ToolError,
@@ -154,9 +155,10 @@ impl ToolSession {
         };
         let meta = params["_meta"].take();
         let token = seat.token().clone();
+        let span = tracing::debug_span!("mcp_call", server = %self.terms.name, tool = %name);
         let call =
             ToolCall::new(Arc::clone(&self.terms.name), name, meta, token, self.terms.upstream.clone());
-        run(id, tool, input, call, seat, self.terms.timeout).boxed()
+        run(id, tool, input, call, seat, self.terms.timeout).instrument(span).boxed()
     }
 }
 
