@@ -1,6 +1,6 @@
 //! The agent: a handle to one running CLI.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +17,7 @@ use crate::{
     launcher::{Haste, Invocation, Launcher, Life, Transport},
     limits::Limits,
     link::Link,
+    mcp::{self, McpServerConfig, McpSetServers, Sessions},
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
@@ -33,6 +34,7 @@ pub struct Agent {
     link: Arc<Link>,
     initialized: Arc<Initialized>,
     initialize_body: Arc<Value>,
+    mcp: Arc<Sessions>,
 }
 
 /// What to say to the agent.
@@ -69,6 +71,7 @@ struct Launch {
     to_confirm: Confirmations,
     has_hooks: bool,
     seams: Seams,
+    servers: BTreeMap<String, McpServerConfig>,
 }
 
 impl Launch {
@@ -79,6 +82,7 @@ impl Launch {
             to_confirm: invocation::to_confirm(&options),
             has_hooks: !options.hooks.is_empty(),
             seams: Seams::of(&options),
+            servers: options.mcp,
         }
     }
 }
@@ -88,8 +92,14 @@ impl Agent {
     ///
     /// Options that contradict themselves are refused before anything starts, as [`Error::InvalidOption`].
     pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
-        options.check()?;
-        hook::warn_of_late_hooks(&options.hooks);
+        Self::start_settled(launcher, settled(options)?).await
+    }
+
+    /// Starts an agent from options that were [`settled`].
+    pub(crate) async fn start_settled(
+        launcher: &dyn Launcher,
+        options: AgentOptions,
+    ) -> Result<(Self, Events), Error> {
         Self::launch(launcher, Launch::of(options)).await
     }
 
@@ -122,7 +132,7 @@ impl Agent {
             Value::Null => self.initialized,
             described => Arc::new(Initialized::read(described, self.link.life.pid())?),
         };
-        Ok(Self { link: self.link, initialized, initialize_body: Arc::new(initialize_body) })
+        Ok(Self { link: self.link, initialized, initialize_body: Arc::new(initialize_body), mcp: self.mcp })
     }
 
     async fn launch(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
@@ -141,11 +151,13 @@ impl Agent {
     }
 
     async fn shake_hands(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
-        let Launch { invocation, initialize_body, to_confirm, has_hooks, seams } = launch;
+        let Launch { invocation, initialize_body, to_confirm, has_hooks, seams, servers } = launch;
         let transport = launcher.launch(&invocation).await?;
         let has_jail = invocation.containment.jail.is_some();
-        let (link, events) = connect(transport, seams, invocation.limits, invocation.agent_marker);
+        let (link, events, mcp) =
+            connect(transport, seams, &servers, invocation.limits, invocation.agent_marker);
         let link = Arc::new(link);
+        let initialize_body = mcp.introduce(initialize_body, link.limits.mcp_manifest_timeout).await;
         let initialized = match shake_hands(&link, initialize_body.clone(), has_hooks, &to_confirm).await {
             Ok(initialized) => Arc::new(initialized),
             Err(error) => {
@@ -153,7 +165,8 @@ impl Agent {
                 return Err(if has_jail { error.or_not_contained() } else { error });
             }
         };
-        Ok((Self { link, initialized, initialize_body: Arc::new(initialize_body) }, events))
+        mcp.ready(&initialized.raw);
+        Ok((Self { link, initialized, initialize_body: Arc::new(initialize_body), mcp }, events))
     }
 
     /// What the agent said of itself.
@@ -221,6 +234,25 @@ impl Agent {
         Initialized::read(answer, self.link.life.pid())
     }
 
+    /// Replaces the MCP servers that are in-process or were set this way before; those of the options that
+    /// are external stay, and so do those of settings and plugins. In-process servers that stay the same keep
+    /// their sessions.
+    ///
+    /// The answer comes before the agent has shaken hands with new in-process servers. When this fails, the
+    /// in-process ones are as before. When it is dropped, the agent may still take the new set, and calls of
+    /// servers that were not there before are then answered with an error.
+    pub async fn set_mcp_servers(
+        &self,
+        servers: BTreeMap<String, McpServerConfig>,
+    ) -> Result<McpSetServers, Error> {
+        let (in_process, replaced) = self.mcp.replace(&servers).await;
+        let mut wire = in_process;
+        wire.extend(servers.iter().filter_map(|(name, server)| Some((name.clone(), server.external()?))));
+        let answer = self.control("mcp_set_servers", json!({ "servers": wire })).await?;
+        replaced.keep(&servers);
+        Ok(McpSetServers::read(answer))
+    }
+
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
     /// neither it nor anything it started is left. May be called again, and from several places.
     pub async fn close(&self) -> Exit {
@@ -253,6 +285,15 @@ impl Agent {
     }
 }
 
+/// Options that may be started or claimed: checked, and with everything the agent obeys only in other terms put in
+/// those.
+pub(crate) fn settled(mut options: AgentOptions) -> Result<AgentOptions, Error> {
+    options.check()?;
+    mcp::apply_policies(&mut options);
+    hook::warn_of_late_hooks(&options.hooks);
+    Ok(options)
+}
+
 async fn end(link: &Link, haste: Haste) -> Exit {
     link.command(Command::CloseStdin);
     link.life.end(haste);
@@ -260,7 +301,13 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, seams: Seams, limits: Limits, agent: Uuid) -> (Link, Events) {
+fn connect(
+    transport: Transport,
+    seams: Seams,
+    servers: &BTreeMap<String, McpServerConfig>,
+    limits: Limits,
+    agent: Uuid,
+) -> (Link, Events, Arc<Sessions>) {
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
     let (lines, lines_in) = mpsc::channel(limits.write_queue_max.max(1));
@@ -268,6 +315,7 @@ fn connect(transport: Transport, seams: Seams, limits: Limits, agent: Uuid) -> (
     let (events_in, events) = event::queue(limits.event_bytes_max);
     let (said, said_out) = watch::channel(None);
     task::spawn(writer::run(transport.stdin, lines_in, stopped));
+    let mcp = Arc::new(Sessions::open(servers, commands.downgrade(), lines.clone()));
     task::spawn(driver::run(driver::Parts {
         stdout: transport.stdout,
         life: Arc::clone(&life),
@@ -277,12 +325,13 @@ fn connect(transport: Transport, seams: Seams, limits: Limits, agent: Uuid) -> (
         stop_writer,
         events: events_in,
         seams,
+        mcp: Arc::clone(&mcp),
         agent,
         said,
         limits: limits.clone(),
     }));
     let link = Link::new(life, commands, lines, said_out, limits, agent);
-    (link, events)
+    (link, events, mcp)
 }
 
 async fn shake_hands(

@@ -18,6 +18,7 @@ use crate::{
     framing::{LineSplitter, Piece},
     launcher::{Haste, Life},
     limits::Limits,
+    mcp::Sessions,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
     task, telemetry,
@@ -53,6 +54,9 @@ pub(crate) enum Command {
     Answer { request_id: String, answer: Answer, room: Room },
     /// From now on these answer the agent. What is already being asked is answered by those before.
     Reseat(Seams),
+    /// An in-process MCP server speaks to the agent.
+    #[cfg(feature = "mcp")]
+    McpMessage { server_name: String, message: Value, room: Room },
     /// Write what is queued, then close stdin.
     CloseStdin,
 }
@@ -68,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) stop_writer: oneshot::Sender<()>,
     pub(crate) events: EventQueue,
     pub(crate) seams: Seams,
+    pub(crate) mcp: Arc<Sessions>,
     /// The agent's mark, by which records name it.
     pub(crate) agent: Uuid,
     pub(crate) said: watch::Sender<Option<Arc<Said>>>,
@@ -80,6 +85,7 @@ pub(crate) struct Driver {
     answers: HashMap<Ticket, oneshot::Sender<Result<Value, Refusal>>>,
     asking: HashMap<String, AbortHandle>,
     seams: Arc<Seams>,
+    mcp: Arc<Sessions>,
     agent: Uuid,
     events: EventQueue,
     lines: mpsc::Sender<Line>,
@@ -98,6 +104,7 @@ pub(crate) async fn run(parts: Parts) {
         stop_writer,
         events,
         seams,
+        mcp,
         agent,
         said,
         limits,
@@ -108,6 +115,7 @@ pub(crate) async fn run(parts: Parts) {
         answers: HashMap::new(),
         asking: HashMap::new(),
         seams: Arc::new(seams),
+        mcp,
         agent,
         events,
         lines,
@@ -189,6 +197,12 @@ impl Driver {
                 }
             }
             Command::Reseat(seams) => self.seams = Arc::new(seams),
+            #[cfg(feature = "mcp")]
+            Command::McpMessage { server_name, message, room } => {
+                if let Some(frame) = self.protocol.mcp_message(&server_name, message) {
+                    send(room, &frame, None);
+                }
+            }
             Command::CloseStdin => self.stop_writer = None,
         }
         self.act(0);
@@ -248,12 +262,14 @@ impl Driver {
 
     fn ask(&mut self, request: Request) {
         let Request { request_id, kind } = request;
-        let (seams, lines) = (Arc::clone(&self.seams), self.lines.clone());
+        let lines = self.lines.clone();
         let commands = self.commands_back.clone();
+        // Begun here, in the order of the wire, and awaited elsewhere.
+        let answer = Arc::clone(&self.seams).answer(kind, &self.mcp);
         let asking = task::spawn({
             let request_id = request_id.clone();
             async move {
-                let answer = seams.answer(kind).await;
+                let answer = answer.await;
                 let Ok(room) = lines.reserve_owned().await else {
                     return;
                 };
@@ -279,6 +295,7 @@ impl Drop for Driver {
         for asking in self.asking.values() {
             asking.abort();
         }
+        self.mcp.close();
     }
 }
 

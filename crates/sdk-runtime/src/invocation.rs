@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     hook::{HookRegistration, OnFailure},
     launcher::Invocation,
+    mcp,
     options::{
         AgentOptions, DebugLog, PermissionPrompts, Plugin, SessionStart, SettingSources, Settings, Skills,
         SystemPrompt, Thinking, merged_settings, skill_rules,
@@ -159,7 +160,7 @@ fn settings_args(options: &AgentOptions, args: &mut Args) {
     }
     let has_inline = inline_settings(options).is_some();
     // What the CLI has to know before it does anything else; it then reads `initialize` first.
-    if options.mcp_servers.is_some()
+    if mcp::external_servers(options.mcp_servers.as_ref(), &options.mcp).is_some()
         || !options.plugins.is_empty()
         || has_inline
         || options.managed_settings.is_some()
@@ -286,7 +287,7 @@ pub(crate) fn initialize_body(options: &AgentOptions) -> Value {
     }
     let plugins: Vec<_> = options.plugins.iter().map(Plugin::to_wire).collect();
     set("plugins", (!plugins.is_empty()).then_some(plugins.into()));
-    set("mcpServers", options.mcp_servers.clone());
+    set("mcpServers", mcp::external_servers(options.mcp_servers.as_ref(), &options.mcp));
     set("settings", inline_settings(options));
     set("managedSettings", options.managed_settings.clone());
     set("title", text(&options.title));

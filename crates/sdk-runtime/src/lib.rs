@@ -33,6 +33,7 @@ mod writer;
 pub mod control;
 pub mod framing;
 pub mod hook;
+pub mod mcp;
 pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -21,6 +21,9 @@ pub struct Limits {
     pub control_timeout: Duration,
     /// Wait for a gate; `None` waits as long as the agent does. Permissions are given by people.
     pub gate_timeout: Option<Duration>,
+    /// Wait for in-process MCP servers to introduce themselves before `initialize` is sent. The agent asks
+    /// those that take longer itself, which costs its first turn some round trips.
+    pub mcp_manifest_timeout: Duration,
     /// Between closing stdin and SIGTERM.
     pub close_grace: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -44,6 +47,7 @@ impl Default for Limits {
             initialize_timeout: Duration::from_secs(60),
             control_timeout: Duration::from_secs(60),
             gate_timeout: None,
+            mcp_manifest_timeout: Duration::from_millis(250),
             close_grace: Duration::from_secs(5),
             term_grace: Duration::from_secs(5),
             sweep_timeout: Duration::from_secs(5),

@@ -31,6 +31,7 @@ use crate::{
     gate::{Decision, Gate, ToolQuestion, gate_fn},
     hook::{HookRegistration, SeamError},
     limits::Limits,
+    mcp::McpServerConfig,
     process::StderrCallback,
     trace_context::TraceContext,
 };
@@ -132,6 +133,8 @@ pub struct AgentOptions {
     pub plugins: Vec<Plugin>,
     /// MCP servers by name. They travel inside `initialize`, because argv is visible to every process.
     pub mcp_servers: Option<Value>,
+    /// The same, typed; they are laid over the untyped ones. In-process servers are only here.
+    pub mcp: BTreeMap<String, McpServerConfig>,
     /// Ignores every MCP server that is not in `mcp_servers` or in a definition in `agents`.
     pub strict_mcp_config: bool,
     /// Which settings files count; none unless told.
@@ -425,5 +428,12 @@ impl AgentOptions {
     /// first; nothing is started when it fails.
     pub fn check(&self) -> Result<(), Error> {
         check::check(self)
+    }
+    /// Adds one MCP server; one of the same name is replaced. Its tools are called `mcp__<name>__<tool>`, so
+    /// a name is made of letters, digits, `-` and `_`.
+    #[must_use]
+    pub fn with_mcp_server(mut self, name: impl Into<String>, server: impl Into<McpServerConfig>) -> Self {
+        self.mcp.insert(name.into(), server.into());
+        self
     }
 }

@@ -64,6 +64,7 @@ pub struct Protocol {
     requests: Requests,
     waiters: Waiters,
     result_index_next: Option<u64>,
+    mcp_message_next: u64,
     last_error_result: Option<Box<TurnResult>>,
     has_ended: bool,
     outputs: Vec<Output>,
@@ -77,6 +78,7 @@ impl Protocol {
             requests: Requests::new(limits.requests_max),
             waiters: Waiters::default(),
             result_index_next: None,
+            mcp_message_next: 0,
             last_error_result: None,
             has_ended: false,
             outputs: Vec::new(),
@@ -120,6 +122,18 @@ impl Protocol {
         };
         request.insert("subtype".into(), subtype.into());
         let request_id = self.waiters.open(ticket, subtype);
+        Some(json!({ "type": "control_request", "request_id": request_id, "request": request }))
+    }
+
+    /// A server inside the host speaks to the agent: the frame to write, or `None` when the agent is gone. The
+    /// agent acknowledges it, which nobody waits for.
+    pub fn mcp_message(&mut self, server_name: &str, message: Value) -> Option<Value> {
+        if self.has_ended {
+            return None;
+        }
+        self.mcp_message_next += 1;
+        let request_id = format!("mcp_{}", self.mcp_message_next);
+        let request = json!({ "subtype": "mcp_message", "server_name": server_name, "message": message });
         Some(json!({ "type": "control_request", "request_id": request_id, "request": request }))
     }
 

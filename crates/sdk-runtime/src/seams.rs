@@ -1,8 +1,13 @@
 //! Bringing the agent's requests before the host's hooks, gate and persons. Every way of failing means no.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    future::{self, Future},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use tracing::Instrument as _;
 
 use crate::{
@@ -11,6 +16,7 @@ use crate::{
     gate::{Decision, Gate, ToolQuestion},
     hook::{self, HookInput, HookOutput, HookRegistration, OnFailure, SeamError},
     invocation::hook_index,
+    mcp::Sessions,
     options::AgentOptions,
     protocol::{Answer, RequestKind},
     telemetry::Timed,
@@ -42,15 +48,28 @@ impl Seams {
         }
     }
 
-    /// The answer to one request.
-    pub(crate) async fn answer(&self, request: RequestKind) -> Answer {
+    /// The answer to one request. What depends on the order of requests is done before this returns.
+    pub(crate) fn answer(
+        self: Arc<Self>,
+        request: RequestKind,
+        mcp: &Sessions,
+    ) -> BoxFuture<'static, Answer> {
         match request {
-            RequestKind::CanUseTool(question) => Answer::Success(self.ask_gate(question).await.into_wire()),
-            RequestKind::HookCallback { callback_id, input } => self.call_hook(&callback_id, input).await,
-            RequestKind::Elicitation(question) => Answer::Success(self.elicit(question).await.into_wire()),
-            RequestKind::UserDialog(dialog) => Answer::Success(self.show(dialog).await.into_wire()),
+            RequestKind::McpMessage { server_name, message } => mcp.take(&server_name, message),
+            RequestKind::CanUseTool(question) => {
+                async move { Answer::Success(self.ask_gate(question).await.into_wire()) }.boxed()
+            }
+            RequestKind::HookCallback { callback_id, input } => {
+                async move { self.call_hook(&callback_id, input).await }.boxed()
+            }
+            RequestKind::Elicitation(question) => {
+                async move { Answer::Success(self.elicit(question).await.into_wire()) }.boxed()
+            }
+            RequestKind::UserDialog(dialog) => {
+                async move { Answer::Success(self.show(dialog).await.into_wire()) }.boxed()
+            }
             RequestKind::Unknown { subtype } => {
-                Answer::Error(format!("this host does not answer {subtype} requests"))
+                future::ready(Answer::Error(format!("this host does not answer {subtype} requests"))).boxed()
             }
         }
     }

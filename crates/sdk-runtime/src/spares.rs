@@ -50,7 +50,14 @@ use self::{
     profile::{Request, Split, split},
     shelf::{Shelf, Spare},
 };
-use crate::{agent::Agent, error::Error, event::Events, launcher::Launcher, options::AgentOptions, task};
+use crate::{
+    agent::{self, Agent},
+    error::Error,
+    event::Events,
+    launcher::Launcher,
+    options::AgentOptions,
+    task,
+};
 
 /// Keeps spares. Clones are the same pool; when the last is dropped, its spares are killed. Agents that
 /// were handed out are not concerned.
@@ -133,13 +140,13 @@ impl SparePool {
     ///
     /// Cancel safe: the spare that was taken is killed, and replaced in the background.
     pub async fn claim(&self, options: AgentOptions) -> Result<Claimed, Error> {
-        options.check()?;
+        let options = agent::settled(options)?;
         let reason = match self.warm(&options).await {
             Ok(claimed) => return Ok(claimed),
             Err(reason) => reason,
         };
         tracing::debug!(?reason, "no spare for a claim");
-        let (agent, events) = Agent::start(&*self.0.launcher, options).await?;
+        let (agent, events) = Agent::start_settled(&*self.0.launcher, options).await?;
         self.0.shelf.count(|stats| stats.cold += 1);
         Ok(Claimed { agent, events, origin: Origin::Cold(reason) })
     }

@@ -27,6 +27,13 @@ pub enum RequestKind {
         /// What happened.
         input: HookInput,
     },
+    /// A JSON-RPC message for an MCP server inside this process.
+    McpMessage {
+        /// Which server.
+        server_name: String,
+        /// The message, of whatever shape.
+        message: Value,
+    },
     /// An MCP server wants an answer from a person.
     Elicitation(ElicitationQuestion),
     /// The agent wants to show a dialog.
@@ -80,6 +87,10 @@ impl RequestKind {
                     input: HookInput::read(request["input"].take(), tool_use_id),
                 }
             }
+            "mcp_message" => Self::McpMessage {
+                server_name: request["server_name"].as_str().unwrap_or_default().to_owned(),
+                message: request["message"].take(),
+            },
             "elicitation" => Self::Elicitation(ElicitationQuestion::read(request)),
             "request_user_dialog" => Self::UserDialog(UserDialog::read(request)),
             subtype => Self::unknown(subtype),

@@ -12,6 +12,7 @@ use crate::{
     invocation::{Confirmations, initialize_body, invocation, to_confirm},
     launcher::Invocation,
     limits::Limits,
+    mcp::McpServerConfig,
     options::{AgentOptions, EnvMode, SessionStart},
     seams::Seams,
 };
@@ -71,6 +72,9 @@ pub(super) fn split(options: &AgentOptions, parking: &Path) -> Split {
     }
     if options.containment.jail.is_some() {
         return Split::Cold("a jail depends on the working directory");
+    }
+    if options.mcp.values().any(McpServerConfig::is_in_process) {
+        return Split::Cold("an MCP server inside this process is greeted at the start");
     }
     if options.trace_context.is_some() {
         return Split::Cold("the trace context is in the environment");
