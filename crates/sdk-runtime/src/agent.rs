@@ -17,6 +17,7 @@ use crate::{
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
+    store::{self, Materialized, Mirror},
     task,
     turn_result::prompt_ids,
     writer,
@@ -59,12 +60,15 @@ pub struct InterruptReceipt {
 
 impl Agent {
     /// Starts an agent and shakes hands. When this fails, or is dropped, nothing is left running.
-    pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
+    pub async fn start(launcher: &dyn Launcher, mut options: AgentOptions) -> Result<(Self, Events), Error> {
+        let materialized = store::materialize(&mut options).await;
+        let materialized = materialized.map_err(|source| Error::SessionStore { source: Arc::new(source) })?;
         let invocation = invocation::invocation(&options);
         let transport = launcher.launch(&invocation).await?;
         let body = invocation::initialize_body(&options);
         let has_hooks = !options.hooks.is_empty();
-        let (link, events) = connect(transport, options);
+        let mirror = options.session_store.take().map(Mirror::start);
+        let (link, events) = connect(transport, options, mirror, materialized);
         let link = Arc::new(link);
         let initialized = match shake_hands(&link, body, has_hooks).await {
             Ok(initialized) => Arc::new(initialized),
@@ -144,6 +148,14 @@ impl Agent {
         self.control("set_permission_mode", body).await.map(drop)
     }
 
+    /// Waits until every transcript line heard so far is in the session store, or given up and told of in
+    /// the events. The lines of a turn come before its result. Done at once without a store. Cancel safe.
+    pub async fn flush_session_store(&self) {
+        if let Some(flush) = &self.link.flush {
+            flush.flush().await;
+        }
+    }
+
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
     /// neither it nor anything it started is left. May be called again, and from several places.
     pub async fn close(&self) -> Exit {
@@ -168,7 +180,13 @@ async fn end(link: &Link, haste: Haste) -> Exit {
 }
 
 /// Starts the tasks that serve one agent.
-fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
+fn connect(
+    transport: Transport,
+    options: AgentOptions,
+    mirror: Option<Mirror>,
+    materialized: Option<Materialized>,
+) -> (Link, Events) {
+    let flush = mirror.as_ref().map(Mirror::flusher);
     let limits = options.limits;
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
@@ -188,8 +206,10 @@ fn connect(transport: Transport, options: AgentOptions) -> (Link, Events) {
         seams: Seams::new(options.hooks, options.gate, limits.gate_timeout),
         said,
         limits: limits.clone(),
+        mirror,
+        materialized,
     }));
-    let link = Link::new(life, commands, lines, said_out, limits);
+    let link = Link::new(life, commands, lines, said_out, limits, flush);
     (link, events)
 }
 

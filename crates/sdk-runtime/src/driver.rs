@@ -14,12 +14,13 @@ use uuid::Uuid;
 
 use crate::{
     error::{Exit, Said},
-    event::EventQueue,
+    event::{Event, EventQueue},
     framing::{LineSplitter, Piece},
     launcher::{Haste, Life},
     limits::Limits,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
+    store::{Materialized, Mirror, MirrorLoss},
     task,
     wire::{self, SkipReason},
     writer::{Line, Room},
@@ -68,6 +69,9 @@ pub(crate) struct Parts {
     pub(crate) seams: Seams,
     pub(crate) said: watch::Sender<Option<Arc<Said>>>,
     pub(crate) limits: Limits,
+    pub(crate) mirror: Option<Mirror>,
+    /// The folder the agent runs in, when it resumed from a store; removed after it.
+    pub(crate) materialized: Option<Materialized>,
 }
 
 pub(crate) struct Driver {
@@ -76,6 +80,7 @@ pub(crate) struct Driver {
     answers: HashMap<Ticket, oneshot::Sender<Result<Value, Refusal>>>,
     asking: HashMap<String, AbortHandle>,
     seams: Arc<Seams>,
+    mirror: Option<Mirror>,
     events: EventQueue,
     lines: mpsc::Sender<Line>,
     commands_back: mpsc::WeakUnboundedSender<Command>,
@@ -95,6 +100,8 @@ pub(crate) async fn run(parts: Parts) {
         seams,
         said,
         limits,
+        mirror,
+        materialized,
     } = parts;
     let mut driver = Driver {
         protocol: Protocol::new(&limits),
@@ -102,6 +109,7 @@ pub(crate) async fn run(parts: Parts) {
         answers: HashMap::new(),
         asking: HashMap::new(),
         seams: Arc::new(seams),
+        mirror,
         events,
         lines,
         commands_back,
@@ -117,6 +125,10 @@ pub(crate) async fn run(parts: Parts) {
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
         if let Some(exit) = exit.take_if(|_| !is_reading) {
+            driver.end_mirror().await;
+            if let Some(materialized) = materialized {
+                materialized.remove().await;
+            }
             driver.end(exit, &said);
             return;
         }
@@ -135,6 +147,7 @@ pub(crate) async fn run(parts: Parts) {
                 }
                 chunk.clear();
             }
+            Some(loss) = next_loss(&mut driver.mirror) => driver.lost(loss),
             status = &mut ended, if exit.is_none() => {
                 drained_by = Instant::now() + limits.drain_timeout;
                 exit = Some(status);
@@ -192,7 +205,7 @@ impl Driver {
         let bytes = match piece {
             Piece::Line(line) => {
                 match wire::read_line(line) {
-                    Ok(frame) => self.protocol.frame(frame),
+                    Ok(frame) => self.frame(frame, line.len()),
                     Err(reason) => self.protocol.skipped(reason, line.len() as u64),
                 }
                 line.len()
@@ -203,6 +216,36 @@ impl Driver {
             }
         };
         self.act(bytes);
+    }
+
+    /// Transcript lines for the store are peeled off here; the host hears of what it said itself.
+    fn frame(&mut self, frame: Value, bytes: usize) {
+        let Some(mirror) = &self.mirror else {
+            return self.protocol.frame(frame);
+        };
+        if frame["type"] == "transcript_mirror" {
+            if let Some(loss) = mirror.put(frame, bytes) {
+                self.lost(loss);
+            }
+            return;
+        }
+        if frame["type"] == "result" {
+            mirror.flush();
+        }
+        self.protocol.frame(frame);
+    }
+
+    fn lost(&mut self, loss: MirrorLoss) {
+        self.events.put(Event::MirrorFailed(Box::new(loss)), 0);
+    }
+
+    /// What was heard is stored before anybody is told that the agent is gone.
+    async fn end_mirror(&mut self) {
+        if let Some(mirror) = self.mirror.take() {
+            for loss in mirror.close().await {
+                self.lost(loss);
+            }
+        }
     }
 
     /// Does what the state machine wants done; `bytes` is the length of the line that led to it.
@@ -259,6 +302,14 @@ impl Drop for Driver {
         for asking in self.asking.values() {
             asking.abort();
         }
+    }
+}
+
+/// The next loss; never, without a mirror.
+async fn next_loss(mirror: &mut Option<Mirror>) -> Option<MirrorLoss> {
+    match mirror {
+        Some(mirror) => mirror.loss().await,
+        None => std::future::pending().await,
     }
 }
 

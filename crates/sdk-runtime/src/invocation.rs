@@ -79,6 +79,9 @@ fn args(options: &AgentOptions) -> Vec<OsString> {
     if options.include_partial_messages {
         args.flag("include-partial-messages");
     }
+    if options.session_store.is_some() {
+        args.flag("session-mirror");
+    }
     session_args(&options.session, &mut args);
     args.option("model", options.model.as_deref());
     args.option("fallback-model", options.fallback_model.as_deref());
@@ -117,6 +120,13 @@ fn session_args(session: &SessionStart, args: &mut Args) {
         SessionStart::Resume { id, at, fork } => {
             args.value("resume", id.to_string());
             resume_at(args, at);
+            if let Some(fork) = fork {
+                args.flag("fork-session");
+                args.value("session-id", fork.to_string());
+            }
+        }
+        SessionStart::Continue { fork } => {
+            args.flag("continue");
             if let Some(fork) = fork {
                 args.flag("fork-session");
                 args.value("session-id", fork.to_string());

@@ -4,6 +4,7 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+mod blocking;
 mod driver;
 mod error;
 mod event;
@@ -24,6 +25,8 @@ mod writer;
 
 pub mod framing;
 pub mod protocol;
+pub mod sessions;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;

@@ -20,6 +20,7 @@ use crate::{
     launcher::{Haste, Life},
     limits::Limits,
     protocol::{Refusal, Ticket},
+    store::MirrorFlush,
     writer::{Line, Room},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Link {
     lines: mpsc::Sender<Line>,
     said: watch::Receiver<Option<Arc<Said>>>,
     ticket_next: AtomicU64,
+    /// Present when the agent is mirrored to a store.
+    pub(crate) flush: Option<MirrorFlush>,
 }
 
 impl Link {
@@ -43,8 +46,9 @@ impl Link {
         lines: mpsc::Sender<Line>,
         said: watch::Receiver<Option<Arc<Said>>>,
         limits: Limits,
+        flush: Option<MirrorFlush>,
     ) -> Self {
-        Self { life, limits, commands, lines, said, ticket_next: AtomicU64::new(1) }
+        Self { life, limits, commands, lines, said, ticket_next: AtomicU64::new(1), flush }
     }
 
     /// Waits for room for one line.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{gate::Gate, hook::HookRegistration, limits::Limits};
+use crate::{gate::Gate, hook::HookRegistration, limits::Limits, store::SessionStoreOptions};
 
 /// Everything that decides how an agent runs.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +60,8 @@ pub struct AgentOptions {
     pub hooks: Vec<HookRegistration>,
     /// Who answers when the agent asks for permission; `None` denies.
     pub gate: Option<Arc<dyn Gate>>,
+    /// Where transcripts are kept beside the CLI's own files, and resumed from.
+    pub session_store: Option<SessionStoreOptions>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -91,6 +93,11 @@ pub enum SessionStart {
         id: Uuid,
         /// Forget what came after this message.
         at: Option<Uuid>,
+        /// Continue as a new session under this id and leave the old one as it is.
+        fork: Option<Uuid>,
+    },
+    /// The newest session of this working directory, or of the session store; a new one if there is none.
+    Continue {
         /// Continue as a new session under this id and leave the old one as it is.
         fork: Option<Uuid>,
     },
@@ -179,6 +186,8 @@ setters! {
     with_extra_initialize, extra_initialize: BTreeMap<String, Value>;
     /// Sets `gate`.
     with_gate, gate: Option<Arc<dyn Gate>>;
+    /// Sets `session_store`.
+    with_session_store, session_store: Option<SessionStoreOptions>;
     /// Sets `limits`.
     with_limits, limits: Limits;
 }
