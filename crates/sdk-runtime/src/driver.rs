@@ -220,7 +220,7 @@ impl Driver {
 
     /// Transcript lines for the store are peeled off here; the host hears of what it said itself.
     fn frame(&mut self, frame: Value, bytes: usize) {
-        let Some(mirror) = &self.mirror else {
+        let Some(mirror) = &mut self.mirror else {
             return self.protocol.frame(frame);
         };
         if frame["type"] == "transcript_mirror" {
@@ -229,6 +229,7 @@ impl Driver {
             }
             return;
         }
+        mirror.saw(&frame);
         if frame["type"] == "result" {
             mirror.flush();
         }

@@ -40,6 +40,7 @@ mod memory;
 mod mirror;
 mod seed_config;
 mod stored_sessions;
+mod witness;
 
 use std::{
     fmt,

@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,11 +17,16 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{SessionKey, SessionStore, StoreError, StoredSession};
-use crate::{blocking::blocking, sessions::transcript::write_entry};
+use crate::{
+    blocking::blocking,
+    sessions::{excerpt::open_file, transcript::write_entry},
+};
 
 const MAIN: &str = "main.jsonl";
 /// Transcripts whose uuids are remembered, so that an append need not read what is there.
 const KNOWN_MAX: usize = 256;
+/// How much of the end of a transcript is remembered to know it again.
+const LAST_BYTES: usize = 1024;
 
 /// Keeps transcripts as files in a folder.
 #[derive(Debug, Clone)]
@@ -37,8 +42,9 @@ struct Shared {
 /// What was found in a transcript up to a place in its file.
 #[derive(Debug, Default)]
 struct Known {
-    inode: u64,
     bytes: u64,
+    /// What came before that place, by which a file that was begun anew is told.
+    last: Vec<u8>,
     uuids: HashSet<String>,
 }
 
@@ -162,6 +168,7 @@ impl Shared {
             return Err(error);
         }
         known.bytes = end + text.len() as u64;
+        known.remember(text.as_bytes());
         self.keep_known(path, known);
         Ok(())
     }
@@ -171,6 +178,9 @@ impl Shared {
     fn open_locked(&self, path: &Path) -> io::Result<File> {
         loop {
             let file = self.open(path)?;
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
             file.lock()?;
             // Somebody may have deleted it while the lock was waited for.
             match fs::metadata(path) {
@@ -212,12 +222,27 @@ impl Shared {
 }
 
 impl Known {
+    fn remember(&mut self, written: &[u8]) {
+        self.last.extend_from_slice(written);
+        let forgotten = self.last.len().saturating_sub(LAST_BYTES);
+        self.last.drain(..forgotten);
+    }
+
+    fn is_of(&self, file: &File) -> io::Result<bool> {
+        let mut last = vec![0; self.last.len()];
+        let place = self.bytes.saturating_sub(last.len() as u64);
+        match file.read_exact_at(&mut last, place) {
+            Ok(()) => Ok(last == self.last),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads what others appended, and says where the last whole line ends.
     fn read_on(&mut self, file: &File) -> io::Result<u64> {
-        let metadata = file.metadata()?;
-        if metadata.ino() != self.inode || metadata.len() < self.bytes {
+        if !self.is_of(file)? {
             // Somebody deleted it and began anew.
-            *self = Self { inode: metadata.ino(), ..Self::default() };
+            *self = Self::default();
         }
         let mut reader = BufReader::new(file);
         reader.seek(SeekFrom::Start(self.bytes))?;
@@ -229,6 +254,7 @@ impl Known {
                 return Ok(self.bytes);
             }
             self.bytes += read as u64;
+            self.remember(&line);
             if let Ok(entry) = serde_json::from_slice::<Value>(&line)
                 && let Some(uuid) = entry["uuid"].as_str()
             {
@@ -240,7 +266,7 @@ impl Known {
 
 /// A torn last line is passed over; any other line that is no JSON means that the file is damaged.
 fn load(path: &Path) -> io::Result<Option<Vec<Value>>> {
-    let file = match File::open(path) {
+    let file = match open_file(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

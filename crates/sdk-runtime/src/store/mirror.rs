@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Flush, SessionKey, SessionStoreOptions, StoreError,
     batches::{Batch, Batches, key_of},
+    witness::Witness,
 };
 use crate::task;
 
@@ -32,7 +33,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_milli
 pub struct MirrorLoss {
     /// Where they belong; both keys are empty when the file is no transcript.
     pub key: SessionKey,
-    /// The agent's own file.
+    /// The agent's own file; empty when it never reported one.
     pub file: PathBuf,
     /// How many they are.
     pub entries: usize,
@@ -62,6 +63,9 @@ pub enum MirrorLossReason {
     Backlog,
     /// The agent was gone, and `SessionStoreOptions::close_timeout` over.
     Closed,
+    /// The agent never reported that it wrote them: its disk is full or its folder gone, or it was ended
+    /// before. Only messages of the model in the main conversation are noticed, when the agent is gone.
+    NeverReported,
     /// The agent named a file that is no transcript.
     ForeignFile,
 }
@@ -79,6 +83,7 @@ pub(crate) struct Mirror {
     shared: Arc<Shared>,
     losses: mpsc::UnboundedReceiver<MirrorLoss>,
     worker: JoinHandle<()>,
+    witness: Witness,
     project_key: String,
     close_timeout: Duration,
     bytes_max: usize,
@@ -119,7 +124,16 @@ impl Mirror {
         let (close_timeout, bytes_max) = (options.close_timeout, options.pending_bytes_max);
         let is_eager = options.flush == Flush::Eager;
         let worker = task::spawn(work(Arc::clone(&shared), options, lost));
-        Self { shared, losses, worker, project_key, close_timeout, bytes_max, is_eager }
+        Self {
+            shared,
+            losses,
+            worker,
+            witness: Witness::default(),
+            project_key,
+            close_timeout,
+            bytes_max,
+            is_eager,
+        }
     }
 
     pub(crate) fn flusher(&self) -> MirrorFlush {
@@ -127,12 +141,13 @@ impl Mirror {
     }
 
     /// Takes a `transcript_mirror` frame that was a line of `bytes`. A loss, if there is no room for it.
-    pub(crate) fn put(&self, mut frame: Value, bytes: usize) -> Option<MirrorLoss> {
+    pub(crate) fn put(&mut self, mut frame: Value, bytes: usize) -> Option<MirrorLoss> {
         let file = PathBuf::from(frame["filePath"].as_str().unwrap_or_default());
         let entries = match frame["entries"].take() {
             Value::Array(entries) if !entries.is_empty() => entries,
             _ => return None,
         };
+        entries.iter().for_each(|entry| self.witness.heard(entry));
         let Some(key) = key_of(&file, &self.project_key) else {
             let key = SessionKey::main("", "");
             return Some(Batch { key, file, entries, bytes }.lost(MirrorLossReason::ForeignFile));
@@ -150,6 +165,11 @@ impl Mirror {
             self.shared.wake.notify_one();
         }
         None
+    }
+
+    /// A frame that is the host's.
+    pub(crate) fn saw(&mut self, frame: &Value) {
+        self.witness.saw(frame);
     }
 
     /// A turn ended: what waits shall be stored.
@@ -170,7 +190,7 @@ impl Mirror {
         if timeout(self.close_timeout, worker).await.is_err() {
             self.worker.abort();
         }
-        let mut losses = Vec::new();
+        let mut losses = self.witness.missing(&self.project_key);
         while let Ok(loss) = self.losses.try_recv() {
             losses.push(loss);
         }

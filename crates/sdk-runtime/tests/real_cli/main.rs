@@ -5,4 +5,5 @@
 
 mod bench;
 mod endings;
+mod stored;
 mod turns;

@@ -35,10 +35,10 @@ async fn a_conversation_is_read_from_its_root_to_its_newest_leaf() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_entries_are_read_in_no_time() {
+async fn many_branches_over_one_stem_are_read_in_no_time() {
     let folder = Folder::new();
     let mut entries = vec![user("0", None, "x")];
-    for number in 1..100_000_u32 {
+    for number in 1..20_000_u32 {
         let parent = (number - 1).to_string();
         entries.push(match number % 3 {
             // Ends of branches that all lead back over the same stem.
@@ -51,7 +51,7 @@ async fn a_hundred_thousand_entries_are_read_in_no_time() {
     }
     let (id, _) = folder.session(&entries);
     let messages = folder.files().messages(id, Page::all()).await.unwrap();
-    assert_eq!(messages.len(), 100_000);
+    assert_eq!(messages.len(), 20_000);
 }
 
 #[tokio::test]
