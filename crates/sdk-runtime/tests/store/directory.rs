@@ -23,7 +23,8 @@ async fn what_a_crash_left_is_dropped_on_load_and_cut_off_by_the_next_append() {
     let store = DirectoryStore::new(folder.path());
     store.append(&key(), &[entry("a")]).await.unwrap();
     let mut file = fs::File::options().append(true).open(main_file(&folder)).unwrap();
-    file.write_all(b"{\"type\":\"user\",\"uuid\":\"b\"").unwrap();
+    let torn = format!("{{\"type\":\"user\",\"uuid\":\"b\",\"text\":\"{}", "x".repeat(500));
+    file.write_all(torn.as_bytes()).unwrap();
     assert_eq!(store.load(&key()).await.unwrap(), Some(vec![entry("a")]));
     let again = DirectoryStore::new(folder.path());
     again.append(&key(), &[entry("a"), entry("b")]).await.unwrap();
