@@ -227,6 +227,9 @@ impl Attempt<'_> {
                 Some(Event::Skipped { reason, bytes }) => {
                     tracing::warn!(turn_id = %self.begun.turn_id, ?reason, bytes, "passed over something the agent wrote");
                 }
+                Some(Event::MirrorFailed(loss)) => {
+                    tracing::warn!(turn_id = %self.begun.turn_id, key = %loss.key, "a transcript was not stored");
+                }
                 Some(Event::Overrun { unread_bytes }) => {
                     live.agent.kill().await;
                     let message = format!(
@@ -392,6 +395,7 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::UnreadableAnswer { .. }
         | E::ControlTimeout { .. }
         | E::DuplicatePrompt { .. }
+        | E::SessionStore { .. }
         | E::Closed => Ended::failed(TurnFailure::AgentFailed, message).retryable(),
     }
 }

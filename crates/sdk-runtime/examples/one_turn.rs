@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Event::Finished { .. }
             | Event::Dropped { .. }
             | Event::Skipped { .. }
+            | Event::MirrorFailed(_)
             | Event::Overrun { .. } => {}
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     options::AgentOptions,
     protocol::PromptRefusal,
     seams::Seams,
+    store::{self, Materialized, Mirror},
     task,
     telemetry::Timed,
     turn_result::prompt_ids,
@@ -72,6 +73,23 @@ struct Launch {
     has_hooks: bool,
     seams: Seams,
     servers: BTreeMap<String, McpServerConfig>,
+    stored: Stored,
+}
+
+/// What an agent has to do with a session store.
+#[derive(Default)]
+struct Stored {
+    mirror: Option<Mirror>,
+    /// The folder it runs in, when it resumes from the store.
+    materialized: Option<Materialized>,
+}
+
+impl Stored {
+    async fn prepare(options: &mut AgentOptions) -> Result<Self, Error> {
+        let materialized = store::materialize(options).await;
+        let materialized = materialized.map_err(|source| Error::SessionStore { source: Arc::new(source) })?;
+        Ok(Self { mirror: options.session_store.clone().map(Mirror::start), materialized })
+    }
 }
 
 impl Launch {
@@ -83,6 +101,7 @@ impl Launch {
             has_hooks: !options.hooks.is_empty(),
             seams: Seams::of(&options),
             servers: options.mcp,
+            stored: Stored::default(),
         }
     }
 }
@@ -98,9 +117,10 @@ impl Agent {
     /// Starts an agent from options that were [`settled`].
     pub(crate) async fn start_settled(
         launcher: &dyn Launcher,
-        options: AgentOptions,
+        mut options: AgentOptions,
     ) -> Result<(Self, Events), Error> {
-        Self::launch(launcher, Launch::of(options)).await
+        let stored = Stored::prepare(&mut options).await?;
+        Self::launch(launcher, Launch { stored, ..Launch::of(options) }).await
     }
 
     /// Starts an agent that waits to be claimed. Whatever it asks is denied.
@@ -151,11 +171,11 @@ impl Agent {
     }
 
     async fn shake_hands(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
-        let Launch { invocation, initialize_body, to_confirm, has_hooks, seams, servers } = launch;
+        let Launch { invocation, initialize_body, to_confirm, has_hooks, seams, servers, stored } = launch;
         let transport = launcher.launch(&invocation).await?;
         let has_jail = invocation.containment.jail.is_some();
         let (link, events, mcp) =
-            connect(transport, seams, &servers, invocation.limits, invocation.agent_marker);
+            connect(transport, seams, &servers, stored, invocation.limits, invocation.agent_marker);
         let link = Arc::new(link);
         let initialize_body = mcp.introduce(initialize_body, link.limits.mcp_manifest_timeout).await;
         let initialized = match shake_hands(&link, initialize_body.clone(), has_hooks, &to_confirm).await {
@@ -253,6 +273,14 @@ impl Agent {
         Ok(McpSetServers::read(answer))
     }
 
+    /// Waits until every transcript line heard so far is in the session store, or given up and told of in
+    /// the events. The lines of a turn come before its result. Done at once without a store. Cancel safe.
+    pub async fn flush_session_store(&self) {
+        if let Some(flush) = &self.link.flush {
+            flush.flush().await;
+        }
+    }
+
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
     /// neither it nor anything it started is left. May be called again, and from several places.
     pub async fn close(&self) -> Exit {
@@ -305,9 +333,12 @@ fn connect(
     transport: Transport,
     seams: Seams,
     servers: &BTreeMap<String, McpServerConfig>,
+    stored: Stored,
     limits: Limits,
     agent: Uuid,
 ) -> (Link, Events, Arc<Sessions>) {
+    let Stored { mirror, materialized } = stored;
+    let flush = mirror.as_ref().map(Mirror::flusher);
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
     let (lines, lines_in) = mpsc::channel(limits.write_queue_max.max(1));
@@ -329,8 +360,10 @@ fn connect(
         agent,
         said,
         limits: limits.clone(),
+        mirror,
+        materialized,
     }));
-    let link = Link::new(life, commands, lines, said_out, limits, agent);
+    let link = Link::new(life, commands, lines, said_out, limits, agent, flush);
     (link, events, mcp)
 }
 

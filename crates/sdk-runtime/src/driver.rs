@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use crate::{
     error::{Exit, Said},
-    event::EventQueue,
+    event::{Event, EventQueue},
     framing::{LineSplitter, Piece},
     launcher::{Haste, Life},
     limits::Limits,
     mcp::Sessions,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
+    store::{Materialized, Mirror, MirrorLoss},
     task, telemetry,
     wire::{self, SkipReason},
     writer::{Line, Room},
@@ -77,6 +78,9 @@ pub(crate) struct Parts {
     pub(crate) agent: Uuid,
     pub(crate) said: watch::Sender<Option<Arc<Said>>>,
     pub(crate) limits: Limits,
+    pub(crate) mirror: Option<Mirror>,
+    /// The folder the agent runs in, when it resumed from a store; removed after it.
+    pub(crate) materialized: Option<Materialized>,
 }
 
 pub(crate) struct Driver {
@@ -87,6 +91,7 @@ pub(crate) struct Driver {
     seams: Arc<Seams>,
     mcp: Arc<Sessions>,
     agent: Uuid,
+    mirror: Option<Mirror>,
     events: EventQueue,
     lines: mpsc::Sender<Line>,
     commands_back: mpsc::WeakUnboundedSender<Command>,
@@ -108,6 +113,8 @@ pub(crate) async fn run(parts: Parts) {
         agent,
         said,
         limits,
+        mirror,
+        materialized,
     } = parts;
     let mut driver = Driver {
         protocol: Protocol::new(&limits),
@@ -117,6 +124,7 @@ pub(crate) async fn run(parts: Parts) {
         seams: Arc::new(seams),
         mcp,
         agent,
+        mirror,
         events,
         lines,
         commands_back,
@@ -133,6 +141,10 @@ pub(crate) async fn run(parts: Parts) {
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
         if let Some(exit) = exit.take_if(|_| !is_reading) {
+            driver.end_mirror().await;
+            if let Some(materialized) = materialized {
+                materialized.remove().await;
+            }
             driver.end(exit, &said);
             return;
         }
@@ -157,6 +169,7 @@ pub(crate) async fn run(parts: Parts) {
                 is_writing = false;
                 life.end(Haste::AfterGrace);
             }
+            Some(loss) = next_loss(&mut driver.mirror) => driver.lost(loss),
             status = &mut ended, if exit.is_none() => {
                 drained_by = Instant::now() + limits.drain_timeout;
                 exit = Some(status);
@@ -223,7 +236,7 @@ impl Driver {
         let bytes = match piece {
             Piece::Line(line) => {
                 match wire::read_line(line) {
-                    Ok(frame) => self.protocol.frame(frame),
+                    Ok(frame) => self.frame(frame, line.len()),
                     Err(reason) => self.protocol.skipped(reason, line.len() as u64),
                 }
                 line.len()
@@ -234,6 +247,37 @@ impl Driver {
             }
         };
         self.act(bytes);
+    }
+
+    /// Transcript lines for the store are peeled off here; the host hears of what it said itself.
+    fn frame(&mut self, frame: Value, bytes: usize) {
+        let Some(mirror) = &mut self.mirror else {
+            return self.protocol.frame(frame);
+        };
+        if frame["type"] == "transcript_mirror" {
+            if let Some(loss) = mirror.put(frame, bytes) {
+                self.lost(loss);
+            }
+            return;
+        }
+        mirror.saw(&frame);
+        if frame["type"] == "result" {
+            mirror.flush();
+        }
+        self.protocol.frame(frame);
+    }
+
+    fn lost(&mut self, loss: MirrorLoss) {
+        self.events.put(Event::MirrorFailed(Box::new(loss)), 0);
+    }
+
+    /// What was heard is stored before anybody is told that the agent is gone.
+    async fn end_mirror(&mut self) {
+        if let Some(mirror) = self.mirror.take() {
+            for loss in mirror.close().await {
+                self.lost(loss);
+            }
+        }
     }
 
     /// Does what the state machine wants done; `bytes` is the length of the line that led to it.
@@ -296,6 +340,14 @@ impl Drop for Driver {
             asking.abort();
         }
         self.mcp.close();
+    }
+}
+
+/// The next loss; never, without a mirror.
+async fn next_loss(mirror: &mut Option<Mirror>) -> Option<MirrorLoss> {
+    match mirror {
+        Some(mirror) => mirror.loss().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use semver::Version;
 use uuid::Uuid;
 
-use crate::{containment::Exceeded, turn_result::TurnResult};
+use crate::{containment::Exceeded, sessions::SessionError, turn_result::TurnResult};
 
 /// How the agent's process ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -210,6 +210,13 @@ pub enum Error {
         /// The id.
         id: Uuid,
     },
+    /// The session to resume could not be had from the session store.
+    #[error("resume from the session store")]
+    SessionStore {
+        /// What went wrong.
+        #[source]
+        source: Arc<SessionError>,
+    },
     /// The agent is being closed.
     #[error("reach an agent that is being closed")]
     Closed,
@@ -238,6 +245,7 @@ impl Error {
             Self::ControlTimeout { .. } => "timeout",
             Self::DuplicatePrompt { .. } => "duplicate_prompt",
             Self::Closed => "closed",
+            Self::SessionStore { .. } => "session_store_failed",
         }
     }
 }

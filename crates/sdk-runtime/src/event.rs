@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{error::Said, frame::Frame, turn_result::TurnResult, wire::SkipReason};
+use crate::{error::Said, frame::Frame, store::MirrorLoss, turn_result::TurnResult, wire::SkipReason};
 
 /// What an event costs beside its line, so that countless tiny events are bounded too.
 const EVENT_OVERHEAD_BYTES: usize = 256;
@@ -45,6 +45,8 @@ pub enum Event {
         /// Bytes that lay unread.
         unread_bytes: usize,
     },
+    /// Entries of a transcript did not reach the session store.
+    MirrorFailed(Box<MirrorLoss>),
     /// The agent is gone. Always the last event.
     Exited(Arc<Said>),
 }
@@ -104,7 +106,7 @@ impl EventQueue {
         match event {
             Event::Exited(_) => self.send(event, 0),
             // After an overrun the same room again is kept for what ends prompts.
-            Event::Finished { .. } | Event::Dropped { .. } if self.is_overrun => {
+            Event::Finished { .. } | Event::Dropped { .. } | Event::MirrorFailed(_) if self.is_overrun => {
                 if self.has_room(bytes, self.bytes_max.saturating_mul(2)) {
                     self.send(event, bytes);
                 }
@@ -114,6 +116,7 @@ impl EventQueue {
             | Event::Finished { .. }
             | Event::Dropped { .. }
             | Event::Skipped { .. }
+            | Event::MirrorFailed(_)
             | Event::Overrun { .. } => {
                 if self.has_room(bytes, self.bytes_max) {
                     self.send(event, bytes);

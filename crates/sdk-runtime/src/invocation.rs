@@ -254,6 +254,7 @@ fn session_args(options: &AgentOptions, args: &mut Args) {
     }
     args.option("resume-drops-turn", options.resume_drops_turn.map(|turn| turn.to_string()));
     args.flag_if(options.is_ephemeral, "no-session-persistence");
+    args.flag_if(options.session_store.is_some(), "session-mirror");
 }
 
 /// The body of the `initialize` request.

@@ -4,6 +4,7 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+mod blocking;
 pub mod containment;
 mod dialog;
 pub mod doctor;
@@ -35,6 +36,8 @@ pub mod framing;
 pub mod hook;
 pub mod mcp;
 pub mod protocol;
+pub mod sessions;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;

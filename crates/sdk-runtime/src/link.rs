@@ -22,6 +22,7 @@ use crate::{
     launcher::{Haste, Life},
     limits::Limits,
     protocol::{Refusal, Ticket},
+    store::MirrorFlush,
     telemetry::Timed,
     writer::{Line, Room},
 };
@@ -39,6 +40,8 @@ pub(crate) struct Link {
     lines: mpsc::Sender<Line>,
     said: watch::Receiver<Option<Arc<Said>>>,
     ticket_next: AtomicU64,
+    /// Present when the agent is mirrored to a store.
+    pub(crate) flush: Option<MirrorFlush>,
 }
 
 impl Link {
@@ -49,8 +52,9 @@ impl Link {
         said: watch::Receiver<Option<Arc<Said>>>,
         limits: Limits,
         agent: Uuid,
+        flush: Option<MirrorFlush>,
     ) -> Self {
-        Self { life, limits, agent, commands, lines, said, ticket_next: AtomicU64::new(1) }
+        Self { life, limits, agent, commands, lines, said, ticket_next: AtomicU64::new(1), flush }
     }
 
     /// Waits for room for one line.

@@ -33,6 +33,7 @@ use crate::{
     limits::Limits,
     mcp::McpServerConfig,
     process::StderrCallback,
+    store::SessionStoreOptions,
     trace_context::TraceContext,
 };
 
@@ -197,6 +198,8 @@ pub struct AgentOptions {
     pub elicitor: Option<Arc<dyn Elicitor>>,
     /// Who shows the agent's dialogs, and which; `None` shows none.
     pub dialogs: Option<Dialogs>,
+    /// Where transcripts are kept beside the CLI's own files, and resumed from.
+    pub session_store: Option<SessionStoreOptions>,
     /// Bounds.
     pub limits: Limits,
     /// What the agent and everything it starts may use, see and reach.
@@ -234,6 +237,11 @@ pub enum SessionStart {
         /// Continue as a new session under this id and leave the old one as it is.
         fork: Option<Uuid>,
     },
+    /// The newest session of this working directory, or of the session store; a new one if there is none.
+    Continue {
+        /// Continue as a new session under this id and leave the old one as it is.
+        fork: Option<Uuid>,
+    },
     /// A transcript file, from anywhere.
     ResumeFile {
         /// The file; the agent appends beside it.
@@ -241,11 +249,6 @@ pub enum SessionStart {
         /// Forget what came after this message.
         at: Option<Uuid>,
         /// Continue as a new session under this id, among those of the working directory.
-        fork: Option<Uuid>,
-    },
-    /// The latest session of this working directory, or a new one when there is none.
-    Continue {
-        /// Continue as a new session under this id and leave the old one as it is.
         fork: Option<Uuid>,
     },
 }
@@ -384,6 +387,8 @@ setters! {
     with_elicitor, elicitor: Option<Arc<dyn Elicitor>>;
     /// Sets `dialogs`.
     with_dialogs, dialogs: Option<Dialogs>;
+    /// Sets `session_store`.
+    with_session_store, session_store: Option<SessionStoreOptions>;
     /// Sets `limits`.
     with_limits, limits: Limits;
     /// Sets `containment`.

@@ -343,7 +343,8 @@ async fn one_turn(
             | Event::Finished { .. }
             | Event::Dropped { .. }
             | Event::Skipped { .. }
-            | Event::Overrun { .. } => {}
+            | Event::Overrun { .. }
+            | Event::MirrorFailed(_) => {}
         }
     }
     let said = agent.exited().await;

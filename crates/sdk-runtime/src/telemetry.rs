@@ -41,6 +41,9 @@ pub(crate) fn event(agent: Uuid, event: &Event) {
         Event::Overrun { unread_bytes } => {
             tracing::warn!(%agent, unread_bytes, "the host does not read: frames are lost");
         }
+        Event::MirrorFailed(loss) => {
+            tracing::warn!(%agent, entries = loss.entries, reason = loss.reason.name(), "transcript lines are not in the store");
+        }
         Event::Exited(said) => {
             let (code, signal, swept) = (said.exit.code, said.exit.signal, said.exit.swept);
             let open_prompts = said.open_prompts.len();

@@ -26,6 +26,7 @@ mod frames;
 mod run;
 mod say;
 mod scripted_agent;
+mod store_conformance;
 
 use std::{
     collections::HashMap,
@@ -42,6 +43,7 @@ use tokio::sync::watch;
 pub use self::{
     say::{Say, ScriptedPrompt},
     scripted_agent::ScriptedAgent,
+    store_conformance::{BrokenRule, StoreRule, store_conformance},
 };
 use crate::{
     error::Error,

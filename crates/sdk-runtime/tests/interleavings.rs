@@ -170,7 +170,7 @@ impl World {
                 }
             }
             Event::Exited(_) => self.has_said_exited = true,
-            Event::Frame(_) | Event::Skipped { .. } | Event::Overrun { .. } => {}
+            Event::Frame(_) | Event::Skipped { .. } | Event::MirrorFailed(_) | Event::Overrun { .. } => {}
         }
     }
 }

@@ -79,7 +79,7 @@ async fn turn((agent, events): &mut (Agent, Events)) -> Result<()> {
             }
             Event::Exited(said) => bail!("the agent ended: {}", said.words()),
             Event::Overrun { .. } | Event::Dropped { .. } => bail!("the agent's events were lost"),
-            Event::Frame(_) | Event::Skipped { .. } => {}
+            Event::Frame(_) | Event::Skipped { .. } | Event::MirrorFailed(_) => {}
         }
     }
     bail!("the agent said nothing more")

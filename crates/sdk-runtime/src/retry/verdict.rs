@@ -52,7 +52,7 @@ impl Footprint {
         match event {
             Event::Frame(frame) => self.frame(frame),
             Event::Skipped { .. } | Event::Overrun { .. } => self.lost = true,
-            Event::Finished { .. } | Event::Dropped { .. } | Event::Exited(_) => {}
+            Event::Finished { .. } | Event::Dropped { .. } | Event::MirrorFailed(_) | Event::Exited(_) => {}
         }
     }
 

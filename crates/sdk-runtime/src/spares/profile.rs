@@ -76,6 +76,9 @@ pub(super) fn split(options: &AgentOptions, parking: &Path) -> Split {
     if options.mcp.values().any(McpServerConfig::is_in_process) {
         return Split::Cold("an MCP server inside this process is greeted at the start");
     }
+    if options.session_store.is_some() {
+        return Split::Cold("the session is mirrored from its start");
+    }
     if options.trace_context.is_some() {
         return Split::Cold("the trace context is in the environment");
     }

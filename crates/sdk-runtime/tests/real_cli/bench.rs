@@ -148,6 +148,7 @@ pub(crate) async fn result_of(events: &mut Events, id: Uuid) -> TurnResult {
             Event::Exited(said) => panic!("the agent ended: {}", said.words()),
             Event::Overrun { .. } => panic!("overrun"),
             Event::Frame(_) | Event::Finished { .. } | Event::Dropped { .. } | Event::Skipped { .. } => {}
+            Event::MirrorFailed(loss) => panic!("not mirrored: {loss:?}"),
         }
     }
 }

@@ -17,5 +17,6 @@ mod permissions;
 mod retries;
 mod sessions;
 mod spares;
+mod stored;
 mod tap;
 mod turns;

@@ -1,0 +1,315 @@
+//! The mirror: brings the transcript lines an agent reports to the store, beside the driver, which never
+//! waits for it.
+
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Flush, SessionKey, SessionStoreOptions, StoreError,
+    batches::{Batch, Batches, key_of},
+    witness::Witness,
+};
+use crate::task;
+
+/// Waits before the second and the third attempt of an append.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+
+/// Entries that did not reach the store. The agent's own file has them, as long as it exists.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MirrorLoss {
+    /// Where they belong; both keys are empty when the file is no transcript.
+    pub key: SessionKey,
+    /// The agent's own file; empty when it never reported one.
+    pub file: PathBuf,
+    /// How many they are.
+    pub entries: usize,
+    /// The uuids of those that have one.
+    pub uuids: Vec<String>,
+    /// Why.
+    pub reason: MirrorLossReason,
+}
+
+/// Why entries did not reach the store.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum MirrorLossReason {
+    /// The store failed at every attempt.
+    Failed {
+        /// What it said last.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store panicked.
+    Panicked,
+    /// The store did not answer within `SessionStoreOptions::append_timeout`. They may arrive yet.
+    TimedOut {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// More than `SessionStoreOptions::pending_bytes_max` waited for the store already.
+    Backlog,
+    /// The agent was gone, and `SessionStoreOptions::close_timeout` over.
+    Closed,
+    /// The agent never reported that it wrote them: its disk is full or its folder gone, or it was ended
+    /// before. Only messages of the model in the main conversation are noticed, when the agent is gone.
+    NeverReported,
+    /// The agent named a file that is no transcript.
+    ForeignFile,
+}
+
+impl MirrorLossReason {
+    /// The name of its kind, for records that must not hold what a store said.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Failed { .. } => "failed",
+            Self::Panicked => "panicked",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Backlog => "backlog",
+            Self::Closed => "closed",
+            Self::NeverReported => "never_reported",
+            Self::ForeignFile => "foreign_file",
+        }
+    }
+}
+
+impl MirrorLossReason {
+    /// Whether the store may have them in spite of all.
+    pub fn may_arrive(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Closed)
+    }
+}
+
+/// The driver's end. Nothing of it waits, but `close`.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    shared: Arc<Shared>,
+    losses: mpsc::UnboundedReceiver<MirrorLoss>,
+    worker: JoinHandle<()>,
+    witness: Witness,
+    project_key: String,
+    close_timeout: Duration,
+    bytes_max: usize,
+    is_eager: bool,
+}
+
+/// For handles of the agent: waits until what was heard so far is stored or given up.
+#[derive(Debug, Clone)]
+pub(crate) struct MirrorFlush(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+    /// Frames done with, as counted by `State::taken`.
+    done: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Batches,
+    /// What the store has been given, oldest first, and has not answered.
+    given: VecDeque<Arc<Batch>>,
+    given_bytes: usize,
+    /// Frames taken so far.
+    taken: u64,
+    is_flush_wanted: bool,
+    is_closing: bool,
+}
+
+impl Mirror {
+    /// Starts to mirror an agent. Its transcripts are kept under the project key of the options.
+    pub(crate) fn start(options: SessionStoreOptions) -> Self {
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), wake: Notify::new(), done: watch::Sender::new(0) });
+        let (lost, losses) = mpsc::unbounded_channel();
+        let project_key = options.project_key.clone().unwrap_or_default();
+        let (close_timeout, bytes_max) = (options.close_timeout, options.pending_bytes_max);
+        let is_eager = options.flush == Flush::Eager;
+        let worker = task::spawn(work(Arc::clone(&shared), options, lost));
+        Self {
+            shared,
+            losses,
+            worker,
+            witness: Witness::default(),
+            project_key,
+            close_timeout,
+            bytes_max,
+            is_eager,
+        }
+    }
+
+    pub(crate) fn flusher(&self) -> MirrorFlush {
+        MirrorFlush(Arc::clone(&self.shared))
+    }
+
+    /// Takes a `transcript_mirror` frame that was a line of `bytes`. A loss, if there is no room for it.
+    pub(crate) fn put(&mut self, mut frame: Value, bytes: usize) -> Option<MirrorLoss> {
+        let file = PathBuf::from(frame["filePath"].as_str().unwrap_or_default());
+        let entries = match frame["entries"].take() {
+            Value::Array(entries) if !entries.is_empty() => entries,
+            _ => return None,
+        };
+        entries.iter().for_each(|entry| self.witness.heard(entry));
+        let Some(key) = key_of(&file, &self.project_key) else {
+            let key = SessionKey::main("", "");
+            return Some(Batch { key, file, entries, bytes }.lost(MirrorLossReason::ForeignFile));
+        };
+        let batch = Batch { key, file, entries, bytes };
+        let mut state = self.shared.lock();
+        let pending = state.waiting.bytes() + state.given_bytes;
+        if pending > 0 && pending.saturating_add(bytes) > self.bytes_max {
+            return Some(batch.lost(MirrorLossReason::Backlog));
+        }
+        state.waiting.put(batch);
+        state.taken += 1;
+        if self.is_eager || state.waiting.are_many() {
+            state.is_flush_wanted = true;
+            self.shared.wake.notify_one();
+        }
+        None
+    }
+
+    /// A frame that is the host's.
+    pub(crate) fn saw(&mut self, frame: &Value) {
+        self.witness.saw(frame);
+    }
+
+    /// A turn ended: what waits shall be stored.
+    pub(crate) fn flush(&self) {
+        self.shared.flush();
+    }
+
+    /// The next loss. Cancel safe.
+    pub(crate) async fn loss(&mut self) -> Option<MirrorLoss> {
+        self.losses.recv().await
+    }
+
+    /// Stores what waits, within the bound. What was lost since the last `loss`.
+    pub(crate) async fn close(mut self) -> Vec<MirrorLoss> {
+        self.shared.lock().is_closing = true;
+        self.shared.wake.notify_one();
+        let worker = &mut self.worker;
+        if timeout(self.close_timeout, worker).await.is_err() {
+            self.worker.abort();
+        }
+        let mut losses = self.witness.missing(&self.project_key);
+        while let Ok(loss) = self.losses.try_recv() {
+            losses.push(loss);
+        }
+        let mut state = self.shared.lock();
+        let given = std::mem::take(&mut state.given);
+        losses.extend(given.iter().map(|batch| batch.lost(MirrorLossReason::Closed)));
+        losses.extend(state.waiting.take().iter().map(|batch| batch.lost(MirrorLossReason::Closed)));
+        drop(state);
+        losses
+    }
+}
+
+impl Drop for Mirror {
+    /// A driver that goes down with its runtime takes the worker along.
+    fn drop(&mut self) {
+        self.worker.abort();
+        self.shared.done.send_replace(u64::MAX);
+    }
+}
+
+impl MirrorFlush {
+    pub(crate) async fn flush(&self) {
+        let taken = self.0.lock().taken;
+        self.0.flush();
+        let mut done = self.0.done.subscribe();
+        // The sender lives in `self`, so the wait can only end with success.
+        let _ = done.wait_for(|done| *done >= taken).await;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self) {
+        self.lock().is_flush_wanted = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until something is to be stored. `None` when nothing will be any more.
+    async fn next(&self) -> Option<u64> {
+        loop {
+            {
+                let mut state = self.lock();
+                let is_wanted = std::mem::take(&mut state.is_flush_wanted) || state.is_closing;
+                if is_wanted && !state.waiting.is_empty() {
+                    state.given_bytes = state.waiting.bytes();
+                    state.given = state.waiting.take().into_iter().map(Arc::new).collect();
+                    return Some(state.taken);
+                }
+                if is_wanted {
+                    self.done.send_replace(state.taken);
+                }
+                if state.is_closing {
+                    return None;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn given(&self) -> Option<Arc<Batch>> {
+        self.lock().given.front().cloned()
+    }
+
+    /// The oldest batch was answered for; what a closing driver took away is its affair.
+    fn settle(&self) {
+        let mut state = self.lock();
+        if let Some(batch) = state.given.pop_front() {
+            state.given_bytes = state.given_bytes.saturating_sub(batch.bytes);
+        }
+    }
+}
+
+async fn work(shared: Arc<Shared>, options: SessionStoreOptions, lost: mpsc::UnboundedSender<MirrorLoss>) {
+    while let Some(taken) = shared.next().await {
+        while let Some(batch) = shared.given() {
+            if let Err(reason) = append(&options, &batch).await {
+                tracing::warn!(key = %batch.key, entries = batch.entries.len(), ?reason, "not mirrored");
+                // Without a driver nobody is left to be told.
+                let _ = lost.send(batch.lost(reason));
+            }
+            shared.settle();
+        }
+        shared.done.send_replace(taken);
+    }
+}
+
+/// Brings one batch to the store, with three attempts. One that timed out may be under way still, so it
+/// is not tried again.
+async fn append(options: &SessionStoreOptions, batch: &Batch) -> Result<(), MirrorLossReason> {
+    let mut waits = BACKOFF.into_iter();
+    loop {
+        let appended = AssertUnwindSafe(options.store.append(&batch.key, &batch.entries)).catch_unwind();
+        let error: StoreError = match timeout(options.append_timeout, appended).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_panic)) => return Err(MirrorLossReason::Panicked),
+            Err(_) => return Err(MirrorLossReason::TimedOut { waited: options.append_timeout }),
+        };
+        match waits.next() {
+            Some(wait) => sleep(wait).await,
+            None => return Err(MirrorLossReason::Failed { source: Arc::from(error) }),
+        }
+    }
+}
