@@ -18,6 +18,7 @@ use crate::{
     framing::{LineSplitter, Piece},
     launcher::{Haste, Life},
     limits::Limits,
+    prompt::Prompt,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
     task,
@@ -34,7 +35,7 @@ pub(crate) enum Command {
     /// Send a prompt.
     Prompt {
         id: Uuid,
-        content: Value,
+        prompt: Box<Prompt>,
         room: Room,
         /// Told when the line is written, or why it is not.
         sent: oneshot::Sender<Result<oneshot::Receiver<()>, PromptRefusal>>,
@@ -147,8 +148,8 @@ pub(crate) async fn run(parts: Parts) {
 impl Driver {
     fn command(&mut self, command: Command) {
         match command {
-            Command::Prompt { id, content, room, sent } => {
-                let outcome = self.protocol.prompt(id, content).map(|frame| {
+            Command::Prompt { id, prompt, room, sent } => {
+                let outcome = self.protocol.prompt(id, *prompt).map(|frame| {
                     let (written, done) = oneshot::channel();
                     send(room, &frame, Some(written));
                     done

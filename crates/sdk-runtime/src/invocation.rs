@@ -151,6 +151,9 @@ pub(crate) fn initialize_body(options: &AgentOptions) -> Value {
     if let Some(servers) = &options.mcp_servers {
         body.insert("mcpServers".into(), servers.clone());
     }
+    if let Some(schema) = &options.output_schema {
+        body.insert("jsonSchema".into(), schema.clone());
+    }
     body.extend(options.extra_initialize.clone());
     Value::Object(body)
 }

@@ -4,6 +4,7 @@
 //! `process` starts and ends real processes; `hook` and `gate` are where a host has its say.
 
 mod agent;
+mod conversation;
 mod driver;
 mod error;
 mod event;
@@ -17,19 +18,24 @@ mod limits;
 mod link;
 mod options;
 mod process;
+mod prompt;
+mod query;
 mod seams;
+pub mod structured;
 mod task;
 mod turn_result;
 mod writer;
 
 pub mod framing;
+pub mod message;
 pub mod protocol;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;
 
 pub use self::{
-    agent::{Agent, InterruptReceipt, PromptContent, Queued},
+    agent::{Agent, InterruptReceipt, Queued},
+    conversation::{Background, Conversation, Turn, TurnError},
     error::{Error, Exit, Said},
     event::{DropReason, Event, Events},
     frame::Frame,
@@ -38,8 +44,12 @@ pub use self::{
     initialized::{CLI_VERSION_MIN, Initialized, probe},
     launcher::{Haste, Invocation, Launcher, Life, Transport},
     limits::Limits,
+    message::Message,
     options::{AgentOptions, EnvMode, SessionStart, SystemPrompt},
     process::{ProcessLauncher, sweep_host},
+    prompt::{Priority, Prompt, PromptContent},
+    query::{Query, query, query_with},
+    structured::StructuredError,
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,
 };

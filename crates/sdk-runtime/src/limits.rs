@@ -21,6 +21,8 @@ pub struct Limits {
     pub control_timeout: Duration,
     /// Wait for a gate; `None` waits as long as the agent does. Permissions are given by people.
     pub gate_timeout: Option<Duration>,
+    /// How long a one-shot query waits for background work after its result.
+    pub background_wait: Duration,
     /// Between closing stdin and SIGTERM.
     pub close_grace: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -44,6 +46,7 @@ impl Default for Limits {
             initialize_timeout: Duration::from_secs(60),
             control_timeout: Duration::from_secs(60),
             gate_timeout: None,
+            background_wait: Duration::from_secs(600),
             close_grace: Duration::from_secs(5),
             term_grace: Duration::from_secs(5),
             sweep_timeout: Duration::from_secs(5),

@@ -54,6 +54,8 @@ pub struct AgentOptions {
     pub betas: Vec<String>,
     /// Further flags, without `--`; they come last and win.
     pub extra_args: Vec<(String, Option<String>)>,
+    /// JSON schema the answer of every turn must fit; see `structured`.
+    pub output_schema: Option<Value>,
     /// Further fields of the `initialize` request.
     pub extra_initialize: BTreeMap<String, Value>,
     /// Hooks, called by the agent at its own events.
@@ -175,6 +177,8 @@ setters! {
     with_betas, betas: Vec<String>;
     /// Sets `extra_args`.
     with_extra_args, extra_args: Vec<(String, Option<String>)>;
+    /// Sets `output_schema`.
+    with_output_schema, output_schema: Option<Value>;
     /// Sets `extra_initialize`.
     with_extra_initialize, extra_initialize: BTreeMap<String, Value>;
     /// Sets `gate`.
