@@ -29,6 +29,7 @@ mod writer;
 pub mod framing;
 pub mod message;
 pub mod protocol;
+pub mod recording;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;

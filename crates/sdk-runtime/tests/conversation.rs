@@ -324,7 +324,8 @@ async fn a_query_ends_with_its_result_and_leaves_no_agent() {
     let text = query_with(shared.clone(), "two and two?", AgentOptions::default()).text().await.unwrap();
     assert_eq!(text, "four");
     assert!(launcher.alive().is_empty());
-    let env = &launcher.last_agent().invocation().env;
+    let agent = launcher.last_agent();
+    let env = &agent.invocation().env;
     assert_eq!(env["CLAUDE_CODE_SDK_READS_SESSION_STATE"], "1");
 
     // Dropped in the middle.
