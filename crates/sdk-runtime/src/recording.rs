@@ -161,26 +161,31 @@ impl Recording {
         prompts.map(Prompt::from_frame).collect()
     }
 
-    /// Says to an agent what the host said: the prompts and the control requests, in their order. Right for
-    /// a recording that came without the code of its host. Hooks and gates answer for themselves.
+    /// Says to a replayed agent what the host said: its prompts in their order, and beside them its control
+    /// requests, because a request may be answered long after the next prompt. Right for a recording that
+    /// came without the code of its host. Hooks and gates answer for themselves. Done when every prompt is
+    /// written and every request has its answer. Cancel safe, in that what was said stays said.
     pub async fn drive(&self, agent: &Agent) -> Result<(), Error> {
-        for frame in self.said_by_host() {
-            let subtype = frame["request"]["subtype"].as_str().unwrap_or_default();
-            match frame["type"].as_str() {
-                Some("user") => {
-                    agent.prompt(Prompt::from_frame(frame)).await?;
-                }
-                Some("control_request") if subtype != "initialize" => {
-                    match agent.control(subtype, frame["request"].clone()).await {
-                        // The agent refused then, too.
-                        Ok(_) | Err(Error::Control { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                _ => {}
+        let prompts = async {
+            for prompt in self.prompts() {
+                agent.prompt(prompt).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let requests = self.said_by_host().filter(|frame| frame["type"] == "control_request");
+        let requests = requests.map(|frame| async {
+            let subtype = frame["request"]["subtype"].as_str().unwrap_or_default();
+            if subtype == "initialize" {
+                return Ok(());
+            }
+            match agent.control(subtype, frame["request"].clone()).await {
+                // The agent refused then, too.
+                Ok(_) | Err(Error::Control { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        let (prompts, requests) = futures::join!(prompts, futures::future::try_join_all(requests));
+        prompts.and(requests.map(drop))
     }
 
     fn said_by_host(&self) -> impl Iterator<Item = &Value> {

@@ -38,6 +38,7 @@ struct Ended {
     results: usize,
     prompts: BTreeMap<Uuid, usize>,
     exited: bool,
+    words: String,
 }
 
 async fn read(events: &mut Events, mut is_enough: impl FnMut(&Ended) -> bool) -> Ended {
@@ -51,7 +52,7 @@ async fn read(events: &mut Events, mut is_enough: impl FnMut(&Ended) -> bool) ->
             Event::Dropped { prompts, .. } => prompts,
             Event::Exited(said) => {
                 ended.exited = true;
-                assert!(!said.exit.stderr_tail.contains("replay"), "{}", said.exit.stderr_tail);
+                ended.words.clone_from(&said.exit.stderr_tail);
                 said.open_prompts.clone()
             }
             _ => Vec::new(),
@@ -96,6 +97,11 @@ async fn every_recording_of_the_real_cli_replays_through_an_agent() {
         agent.close().await;
         let rest = read(&mut events, |_| false).await;
         seen.prompts.extend(rest.prompts);
+        assert!(
+            !format!("{}{}", seen.words, rest.words).contains("replay"),
+            "{name}: {seen:?} {}",
+            rest.words
+        );
         assert_eq!(seen.results + rest.results, wanted, "{name}");
         assert!(seen.exited || rest.exited, "{name}");
         assert_eq!(seen.prompts.len(), recording.prompts().len(), "{name}: {seen:?}");

@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -40,8 +40,8 @@ pub(super) struct TeeWriter {
 
 pub(super) struct TeeLife {
     inner: Box<dyn Life>,
-    scribe: Scribe,
-    has_ended: AtomicBool,
+    /// Gone with the agent, because handles of it may live on and the recording is complete.
+    scribe: Mutex<Option<Scribe>>,
 }
 
 impl Ear {
@@ -137,7 +137,7 @@ impl AsyncWrite for TeeWriter {
 
 impl TeeLife {
     pub(super) fn new(inner: Box<dyn Life>, scribe: Scribe) -> Self {
-        Self { inner, scribe, has_ended: AtomicBool::new(false) }
+        Self { inner, scribe: Mutex::new(Some(scribe)) }
     }
 }
 
@@ -153,8 +153,9 @@ impl Life for TeeLife {
 
     async fn ended(&self) -> Exit {
         let exit = self.inner.ended().await;
-        if !self.has_ended.swap(true, Ordering::Relaxed) {
-            self.scribe.note(Note::Exit(exit.clone()));
+        let scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(scribe) = scribe {
+            scribe.note(Note::Exit(exit.clone()));
         }
         exit
     }

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
 
 mod bench;
+mod conversation;
 mod endings;
 mod turns;
