@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     event::{DropReason, Event, Events},
     launcher::Launcher,
-    message::{Lost, Message, SessionState, SystemMessage},
+    message::{Lost, Message, SessionState, SystemMessage, TaskStatus},
     options::AgentOptions,
     process::ProcessLauncher,
     prompt::Prompt,
@@ -209,10 +209,10 @@ impl Work {
             SystemMessage::TaskStarted(task) if task.is_backgrounded && !task.is_ambient => {
                 self.tasks.insert(task.task_id.clone());
             }
-            SystemMessage::TaskUpdated(task) => {
-                if task.patch.status.as_ref().is_some_and(|status| status.is_over()) {
-                    self.tasks.remove(&task.task_id);
-                }
+            SystemMessage::TaskUpdated(task)
+                if task.patch.status.as_ref().is_some_and(TaskStatus::is_over) =>
+            {
+                self.tasks.remove(&task.task_id);
             }
             SystemMessage::TaskNotification(task) => {
                 self.tasks.remove(&task.task_id);

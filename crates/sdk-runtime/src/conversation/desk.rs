@@ -48,20 +48,22 @@ impl Desk {
     }
 
     /// Tells the turns of these prompts; whoever is told last holds the receipt.
-    pub(super) fn tell(&self, ids: &[Uuid], item: &Result<Message, TurnError>, receipt: Option<Receipt>) {
+    pub(super) fn tell(&self, ids: &[Uuid], item: Result<Message, TurnError>, receipt: Option<Receipt>) {
         let open = self.lock();
-        let mut receipt = receipt;
-        let listening = ids.iter().filter_map(|id| open.get(id)).filter(|turn| !turn.is_closed());
-        let mut listening = listening.peekable();
-        while let Some(turn) = listening.next() {
-            let held = if listening.peek().is_none() { receipt.take() } else { None };
-            // A turn that is dropped in this moment does not want to hear.
-            let _ = turn.send((item.clone(), held));
+        let mut listening = ids.iter().filter_map(|id| open.get(id)).filter(|turn| !turn.is_closed());
+        let Some(mut turn) = listening.next() else {
+            return;
+        };
+        // A turn that is dropped in this moment does not want to hear.
+        for next in listening {
+            let _ = turn.send((item.clone(), None));
+            turn = next;
         }
+        let _ = turn.send((item, receipt));
     }
 
     /// Tells them the last they will hear.
-    pub(super) fn end(&self, ids: &[Uuid], item: &Result<Message, TurnError>, receipt: Option<Receipt>) {
+    pub(super) fn end(&self, ids: &[Uuid], item: Result<Message, TurnError>, receipt: Option<Receipt>) {
         self.tell(ids, item, receipt);
         let mut open = self.lock();
         for id in ids {

@@ -26,7 +26,7 @@ pub(super) async fn run(
         router.route(event, receipt);
     }
     // A driver that went down with its runtime said no last word.
-    router.desk.end(&router.desk.all(), &Err(Error::Closed.into()), None);
+    router.desk.end(&router.desk.all(), Err(Error::Closed.into()), None);
 }
 
 struct Router {
@@ -45,7 +45,7 @@ impl Router {
             Event::Finished { prompts, result } => {
                 let message = Message::Result(result);
                 if prompts.iter().any(|id| self.desk.is_open(*id)) {
-                    self.end(&prompts, &Ok(message), Some(receipt));
+                    self.end(&prompts, Ok(message), Some(receipt));
                 } else {
                     self.to_outside(message, receipt);
                 }
@@ -55,7 +55,7 @@ impl Router {
                     DropReason::Cancelled => TurnError::Cancelled,
                     DropReason::ResultMissing => TurnError::ResultMissing,
                 };
-                self.end(&prompts, &Err(error), Some(receipt));
+                self.end(&prompts, Err(error), Some(receipt));
             }
             Event::Skipped { reason, bytes } => {
                 self.to_running(Message::Lost(Lost::skipped(&reason, bytes)), receipt);
@@ -63,12 +63,12 @@ impl Router {
             Event::Overrun { unread_bytes } => {
                 // Everybody loses by it, whoever did not read.
                 let message = Message::Lost(Lost::overrun(unread_bytes));
-                self.desk.tell(&self.desk.all(), &Ok(message.clone()), None);
+                self.desk.tell(&self.desk.all(), Ok(message.clone()), None);
                 self.to_outside(message, receipt);
             }
             Event::Exited(said) => {
                 let error = TurnError::Agent(Error::Exited { said });
-                self.end(&self.desk.all(), &Err(error), Some(receipt));
+                self.end(&self.desk.all(), Err(error), Some(receipt));
             }
         }
     }
@@ -83,7 +83,7 @@ impl Router {
             && self.desk.is_open(*id)
         {
             let id = *id;
-            self.desk.tell(&[id], &Ok(frame.into_message()), Some(receipt));
+            self.desk.tell(&[id], Ok(frame.into_message()), Some(receipt));
             return;
         }
         if self.running.is_empty() || self.is_of_an_earlier_turn(&frame) {
@@ -115,7 +115,7 @@ impl Router {
         if self.running.is_empty() {
             self.to_outside(message, receipt);
         } else {
-            self.desk.tell(&self.running, &Ok(message), Some(receipt));
+            self.desk.tell(&self.running, Ok(message), Some(receipt));
         }
     }
 
@@ -124,7 +124,7 @@ impl Router {
         let _ = self.outside.send((message, receipt));
     }
 
-    fn end(&mut self, ids: &[Uuid], item: &Result<Message, TurnError>, receipt: Option<Receipt>) {
+    fn end(&mut self, ids: &[Uuid], item: Result<Message, TurnError>, receipt: Option<Receipt>) {
         self.desk.end(ids, item, receipt);
         self.running.retain(|id| !ids.contains(id));
         if self.running.is_empty() {

@@ -30,7 +30,7 @@ tagged! {
     /// An event of the Messages API stream.
     pub enum StreamEvent by "type" {
         /// A response begins.
-        MessageStart(MessageStart) = "message_start",
+        MessageStart(Box<MessageStart>) = "message_start",
         /// A block begins.
         BlockStart(BlockStart) = "content_block_start",
         /// A block grows.
@@ -38,7 +38,7 @@ tagged! {
         /// A block is complete. Its `assistant` frame came just before.
         BlockStop(BlockStop) = "content_block_stop",
         /// The response's stop reason and usage are known.
-        MessageDelta(MessageDelta) = "message_delta",
+        MessageDelta(Box<MessageDelta>) = "message_delta",
         /// The response is complete.
         MessageStop(Bare) = "message_stop",
         /// Nothing.

@@ -25,7 +25,7 @@ tagged! {
         /// A failed request to the model is about to be made again.
         ApiRetry(ApiRetry) = "api_retry",
         /// The conversation so far was replaced by a summary.
-        CompactBoundary(CompactBoundary) = "compact_boundary",
+        CompactBoundary(Box<CompactBoundary>) = "compact_boundary",
         /// A task began.
         TaskStarted(TaskStarted) = "task_started",
         /// A task goes on.
