@@ -19,6 +19,7 @@ use crate::{
     link::Link,
     mcp::{self, McpServerConfig, McpSetServers, Sessions},
     options::AgentOptions,
+    prompt::Prompt,
     protocol::PromptRefusal,
     seams::Seams,
     store::{self, Materialized, Mirror},
@@ -36,15 +37,6 @@ pub struct Agent {
     initialized: Arc<Initialized>,
     initialize_body: Arc<Value>,
     mcp: Arc<Sessions>,
-}
-
-/// What to say to the agent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PromptContent {
-    /// Plain text; one that begins with `/` is a command.
-    Text(String),
-    /// Messages API blocks, as a list.
-    Blocks(Value),
 }
 
 /// What an interrupt does to prompts that wait behind the running one.
@@ -199,22 +191,21 @@ impl Agent {
         self.link.life.pid()
     }
 
-    /// Sends a prompt under a new id. Done when the line is written; the answer comes as events.
-    pub async fn prompt(&self, content: PromptContent) -> Result<Uuid, Error> {
-        let id = Uuid::now_v7();
-        self.prompt_with_id(id, content).await?;
+    /// Sends a prompt, under a new id unless it has one. Done when the line is written; the answer comes as
+    /// events. When this is dropped, the prompt was sent or not; its id tells in the events.
+    pub async fn prompt(&self, prompt: impl Into<Prompt>) -> Result<Uuid, Error> {
+        let prompt = prompt.into();
+        let id = prompt.id().unwrap_or_else(Uuid::now_v7);
+        self.prompt_with_id(id, prompt).await?;
         Ok(id)
     }
 
     /// Sends a prompt under this id, which must be new to the session.
-    pub async fn prompt_with_id(&self, id: Uuid, content: PromptContent) -> Result<(), Error> {
+    pub async fn prompt_with_id(&self, id: Uuid, prompt: impl Into<Prompt>) -> Result<(), Error> {
+        let prompt = Box::new(prompt.into());
         let room = self.link.room().await?;
-        let content = match content {
-            PromptContent::Text(text) => Value::String(text),
-            PromptContent::Blocks(blocks) => blocks,
-        };
         let (sent, outcome) = oneshot::channel();
-        self.link.command(Command::Prompt { id, content, room, sent });
+        self.link.command(Command::Prompt { id, prompt, room, sent });
         let written = match outcome.await {
             Ok(Ok(written)) => written,
             Ok(Err(PromptRefusal::Duplicate)) => return Err(Error::DuplicatePrompt { id }),

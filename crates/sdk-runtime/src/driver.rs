@@ -19,6 +19,7 @@ use crate::{
     launcher::{Haste, Life},
     limits::Limits,
     mcp::Sessions,
+    prompt::Prompt,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
     seams::Seams,
     store::{Materialized, Mirror, MirrorLoss},
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     /// Send a prompt.
     Prompt {
         id: Uuid,
-        content: Value,
+        prompt: Box<Prompt>,
         room: Room,
         /// Told when the line is written, or why it is not.
         sent: oneshot::Sender<Result<oneshot::Receiver<()>, PromptRefusal>>,
@@ -182,9 +183,9 @@ pub(crate) async fn run(parts: Parts) {
 impl Driver {
     fn command(&mut self, command: Command) {
         match command {
-            Command::Prompt { id, content, room, sent } => {
+            Command::Prompt { id, prompt, room, sent } => {
                 let agent = self.agent;
-                let outcome = self.protocol.prompt(id, content).map(|frame| {
+                let outcome = self.protocol.prompt(id, *prompt).map(|frame| {
                     telemetry::prompt(agent, id);
                     let (written, done) = oneshot::channel();
                     send(room, &frame, Some(written));

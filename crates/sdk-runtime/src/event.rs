@@ -70,14 +70,32 @@ pub struct Events {
 impl Events {
     /// The next event, or `None` after the last. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
-        let (event, bytes) = self.queue.recv().await?;
-        self.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let (event, _receipt) = self.next_with_receipt().await?;
         Some(event)
+    }
+
+    /// The same, for who passes the event on: it counts as unread until the receipt is dropped.
+    pub(crate) async fn next_with_receipt(&mut self) -> Option<(Event, Receipt)> {
+        let (event, bytes) = self.queue.recv().await?;
+        Some((event, Receipt { bytes, unread_bytes: Arc::clone(&self.unread_bytes) }))
     }
 
     /// How much lies unread: bytes of lines, with a little for each event.
     pub fn unread_bytes(&self) -> usize {
         self.unread_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The bytes of one event, which count as unread while this lives.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    bytes: usize,
+    unread_bytes: Arc<AtomicUsize>,
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.unread_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

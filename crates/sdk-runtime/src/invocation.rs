@@ -281,6 +281,7 @@ pub(crate) fn initialize_body(options: &AgentOptions) -> Value {
     set("excludeDynamicSections", is_true(options.exclude_dynamic_sections));
     set("systemPromptSnapshot", options.system_prompt_snapshot.map(Value::from));
     set("planModeInstructions", text(&options.plan_mode_instructions));
+    set("jsonSchema", options.output_schema.clone());
     set("toolAliases", (!options.tool_aliases.is_empty()).then(|| json!(options.tool_aliases)));
     set("agents", (!options.agents.is_empty()).then(|| json!(options.agents)));
     if let Some(Skills::Only(names)) = &options.skills {

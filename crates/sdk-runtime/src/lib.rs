@@ -6,6 +6,7 @@
 mod agent;
 mod blocking;
 pub mod containment;
+mod conversation;
 mod dialog;
 pub mod doctor;
 mod driver;
@@ -22,9 +23,12 @@ mod link;
 mod open;
 mod options;
 mod process;
+mod prompt;
+mod query;
 pub mod retry;
 mod seams;
 pub mod spares;
+pub mod structured;
 mod task;
 mod telemetry;
 mod trace_context;
@@ -35,7 +39,9 @@ pub mod control;
 pub mod framing;
 pub mod hook;
 pub mod mcp;
+pub mod message;
 pub mod protocol;
+pub mod recording;
 pub mod sessions;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -43,8 +49,9 @@ pub mod testing;
 pub mod wire;
 
 pub use self::{
-    agent::{Agent, InterruptReceipt, PromptContent, Queued},
+    agent::{Agent, InterruptReceipt, Queued},
     containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits},
+    conversation::{Background, Conversation, Turn, TurnError},
     dialog::{DialogAnswer, DialogHost, Dialogs, UserDialog},
     doctor::doctor,
     elicitation::{ElicitationAnswer, ElicitationMode, ElicitationQuestion, Elicitor, elicitor_fn},
@@ -62,13 +69,17 @@ pub use self::{
     initialized::{CLI_VERSION_MIN, Initialized, probe},
     launcher::{Haste, Invocation, Launcher, Life, Transport},
     limits::Limits,
+    message::Message,
     options::{
         AgentDefinition, AgentOptions, DebugLog, Effort, EnvMode, PermissionMode, PermissionPrompts, Plugin,
         QuestionPreview, SYSTEM_PROMPT_DYNAMIC_BOUNDARY, SessionStart, SettingSource, SettingSources,
         Settings, Skills, SystemPrompt, Thinking, ThinkingDisplay,
     },
     process::{ProcessLauncher, StderrCallback, cli_places, find_cli, sweep_host},
+    prompt::{Priority, Prompt, PromptContent},
+    query::{Query, query, query_with},
     spares::{Claimed, ColdReason, Origin, SparePool, SpareSettings, SpareStats},
+    structured::StructuredError,
     trace_context::{TraceContext, TraceContextError},
     turn_result::{Outcome, TurnResult},
     wire::SkipReason,

@@ -24,6 +24,8 @@ pub struct Limits {
     /// Wait for in-process MCP servers to introduce themselves before `initialize` is sent. The agent asks
     /// those that take longer itself, which costs its first turn some round trips.
     pub mcp_manifest_timeout: Duration,
+    /// How long a one-shot query waits for background work after its result.
+    pub background_wait: Duration,
     /// Between closing stdin and SIGTERM.
     pub close_grace: Duration,
     /// Between SIGTERM and SIGKILL.
@@ -48,6 +50,7 @@ impl Default for Limits {
             control_timeout: Duration::from_secs(60),
             gate_timeout: None,
             mcp_manifest_timeout: Duration::from_millis(250),
+            background_wait: Duration::from_secs(600),
             close_grace: Duration::from_secs(5),
             term_grace: Duration::from_secs(5),
             sweep_timeout: Duration::from_secs(5),

@@ -188,6 +188,8 @@ pub struct AgentOptions {
     pub on_stderr: Option<StderrCallback>,
     /// Further flags, without `--`; they come last and win.
     pub extra_args: Vec<(String, Option<String>)>,
+    /// JSON schema the answer of every turn must fit; see `structured`.
+    pub output_schema: Option<Value>,
     /// Further fields of the `initialize` request.
     pub extra_initialize: BTreeMap<String, Value>,
     /// Hooks, called by the agent at its own events.
@@ -379,6 +381,8 @@ setters! {
     with_debug, debug: Option<DebugLog>;
     /// Sets `extra_args`.
     with_extra_args, extra_args: Vec<(String, Option<String>)>;
+    /// Sets `output_schema`.
+    with_output_schema, output_schema: Option<Value>;
     /// Sets `extra_initialize`.
     with_extra_initialize, extra_initialize: BTreeMap<String, Value>;
     /// Sets `gate`.

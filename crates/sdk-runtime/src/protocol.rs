@@ -23,6 +23,7 @@ use crate::{
     event::{DropReason, Event},
     frame::Frame,
     limits::Limits,
+    prompt::Prompt,
     turn_result::{TurnResult, prompt_ids},
     wire::SkipReason,
 };
@@ -92,20 +93,14 @@ impl Protocol {
     }
 
     /// The host sends a prompt: the frame to write.
-    pub fn prompt(&mut self, id: Uuid, content: Value) -> Result<Value, PromptRefusal> {
+    pub fn prompt(&mut self, id: Uuid, prompt: impl Into<Prompt>) -> Result<Value, PromptRefusal> {
         if self.has_ended {
             return Err(PromptRefusal::Ended);
         }
         if !self.prompts.open(id) {
             return Err(PromptRefusal::Duplicate);
         }
-        Ok(json!({
-            "type": "user",
-            "message": { "role": "user", "content": content },
-            "parent_tool_use_id": null,
-            "session_id": "",
-            "uuid": id,
-        }))
+        Ok(prompt.into().into_frame(id))
     }
 
     /// The host sends a control request: the frame to write, or `None` when the agent is gone. `ticket`

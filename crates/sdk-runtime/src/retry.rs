@@ -47,11 +47,12 @@ pub use self::{
     verdict::{Footprint, NoRetry, RetryVerdict},
 };
 use crate::{
-    agent::{Agent, PromptContent},
+    agent::Agent,
     error::{Error, Said},
     event::{DropReason, Event, Events},
     launcher::Launcher,
     options::AgentOptions,
+    prompt::PromptContent,
     turn_result::{Outcome, TurnResult},
 };
 

@@ -1,7 +1,14 @@
 //! The result of a turn: the agent's `result` frame, read once.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::message::{
+    DeferredToolUse, ModelUsage, Origin, PermissionDenial, Usage,
+    shape::{Field as _, Shape as _},
+};
 
 /// A `result` frame. Fields the agent left out are empty, zero or null; `raw` has everything.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,6 +122,57 @@ impl TurnResult {
         first.or_else(|| self.text.clone()).filter(|words| self.is_error && !words.is_empty())
     }
 
+    /// Tokens of this turn, main loop only.
+    pub fn tokens(&self) -> Option<Usage> {
+        Usage::read(self.usage.clone()).ok()
+    }
+
+    /// Tokens and cost per model, cumulative over the session and inherited by forks: never sum them.
+    pub fn model_usage(&self) -> BTreeMap<String, ModelUsage> {
+        table(&self.raw["modelUsage"])
+    }
+
+    /// Tokens and cost per model since the last result of this process.
+    pub fn model_usage_since_last(&self) -> BTreeMap<String, ModelUsage> {
+        table(&self.model_usage_since_last_result)
+    }
+
+    /// Tool calls that were denied.
+    pub fn denials(&self) -> Vec<PermissionDenial> {
+        let denials = self.permission_denials.as_array().map(Vec::as_slice).unwrap_or_default();
+        denials.iter().filter_map(|denial| PermissionDenial::read(denial.clone()).ok()).collect()
+    }
+
+    /// The tool call a hook put off; it runs when the session is resumed.
+    pub fn deferred_tool_use(&self) -> Option<DeferredToolUse> {
+        DeferredToolUse::read(self.raw["deferred_tool_use"].clone()).ok()
+    }
+
+    /// What started the turn, when it was not a prompt of the host.
+    pub fn origin(&self) -> Option<Origin> {
+        Origin::read(self.raw["origin"].clone()).ok()
+    }
+
+    /// Why the model stopped: `end_turn`, `tool_use`, `max_tokens`, `refusal`, …
+    pub fn stop_reason(&self) -> Option<&str> {
+        self.raw["stop_reason"].as_str()
+    }
+
+    /// Id of the result. It is not in the transcript.
+    pub fn uuid(&self) -> Option<&str> {
+        self.raw["uuid"].as_str()
+    }
+
+    /// Prompts of the host that still wait. Zero does not mean that the session is idle.
+    pub fn queued_turn_count(&self) -> u64 {
+        self.raw["queued_turn_count"].as_u64().unwrap_or_default()
+    }
+
+    /// Number of this result within the process, from zero.
+    pub fn index(&self) -> Option<u64> {
+        self.raw["result_index"].as_u64()
+    }
+
     /// The prompts this result names, in the agent's order.
     pub(crate) fn named_prompts(&self) -> Vec<Uuid> {
         let mut ids: Vec<Uuid> = prompt_ids(&self.raw["user_message_uuids"]);
@@ -136,6 +194,11 @@ impl TurnResult {
         let reason = self.terminal_reason.as_deref();
         self.api_error_status.is_some() || matches!(reason, Some("api_error" | "image_error"))
     }
+}
+
+fn table(value: &Value) -> BTreeMap<String, ModelUsage> {
+    let mut holder = serde_json::Map::from_iter([(String::new(), value.clone())]);
+    BTreeMap::take(&mut holder, "").unwrap_or_default()
 }
 
 /// Reads a list of prompt ids, passing over what is not one of ours.

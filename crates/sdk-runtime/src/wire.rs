@@ -27,6 +27,21 @@ pub enum SkipReason {
     TooManyRequests,
 }
 
+impl std::fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Oversized => f.write_str("the line is longer than the bound"),
+            Self::NotAnObject => f.write_str("the line is no JSON object"),
+            Self::InvalidUtf8 => f.write_str("the line is not UTF-8"),
+            Self::InvalidJson => f.write_str("the line is not JSON"),
+            Self::ResultGap { expected, found } => {
+                write!(f, "result {expected} was expected and result {found} came")
+            }
+            Self::TooManyRequests => f.write_str("the agent has too many requests open"),
+        }
+    }
+}
+
 /// Reads one line as a JSON object.
 pub fn read_line(line: &[u8]) -> Result<Value, SkipReason> {
     if line.first() != Some(&b'{') {

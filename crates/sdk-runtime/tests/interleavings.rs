@@ -95,7 +95,7 @@ impl World {
             Step::Prompt(number) => {
                 let id = prompt_id(*number);
                 let is_new = !self.prompts.contains_key(&id);
-                let sent = self.protocol.prompt(id, json!("x"));
+                let sent = self.protocol.prompt(id, "x");
                 assert_eq!(sent.is_ok(), is_new && !self.has_ended);
                 if sent.is_ok() {
                     self.prompts.insert(id, 0);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sdk_runtime::{
-    Event, Exit, Limits,
+    Event, Exit, Limits, PromptContent,
     protocol::{Answer, Output, Protocol, Ticket},
 };
 use serde_json::Value;
@@ -57,7 +57,7 @@ fn host(protocol: &mut Protocol, frame: &Value, tickets: &mut HashMap<String, Ti
         Some("user") => {
             let id = frame["uuid"].as_str().and_then(|id| id.parse().ok());
             if let Some(id) = id
-                && protocol.prompt(id, frame["message"]["content"].clone()).is_ok()
+                && protocol.prompt(id, PromptContent::Blocks(frame["message"]["content"].clone())).is_ok()
             {
                 seen.sent.push(id);
             }

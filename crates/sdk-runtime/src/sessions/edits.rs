@@ -66,6 +66,9 @@ pub(super) fn delete(path: &Path, session_id: Uuid) -> Result<(), SessionError> 
 }
 
 fn append_line(mut file: &File, line: &str) -> io::Result<()> {
+    // Another edit's line that is being written would look like a torn one. The CLI knows no such lock; beside it a
+    // blank line may come of that, which everybody passes over. Given back with the file.
+    file.lock()?;
     let metadata = file.metadata()?;
     let Some(last) = metadata.len().checked_sub(1).filter(|_| metadata.is_file()) else {
         return Err(io::ErrorKind::NotFound.into());

@@ -6,6 +6,7 @@
 mod bench;
 mod containment;
 mod control;
+mod conversation;
 mod doctor;
 mod endings;
 mod hooks;
