@@ -28,7 +28,9 @@ impl Transcript {
                     self.last_entry = frame.uuid().and_then(|id| id.parse().ok()).or(self.last_entry);
                 }
                 match error {
-                    Some(error) => vec![Entry::Error(json!({ "code": error, "message": plain_text(frame) }))],
+                    Some(error) => {
+                        vec![Entry::Error(json!({ "code": error, "error_message": plain_text(frame) }))]
+                    }
                     None => self.assistant(frame, parent_tool_use_id.clone()),
                 }
             }
@@ -85,7 +87,9 @@ impl Transcript {
             ))],
             "compact_boundary" => vec![Entry::Notice(pick(raw, subtype, &["compact_metadata"]))],
             "permission_denied" => {
-                vec![Entry::Notice(pick(raw, subtype, &["tool_name", "tool_use_id", "message"]))]
+                let mut denied = pick(raw, subtype, &["tool_name", "tool_use_id"]);
+                denied["error_message"] = raw["message"].clone();
+                vec![Entry::Notice(denied)]
             }
             "informational" => vec![Entry::Notice(pick(raw, subtype, &["content", "level"]))],
             _ => vec![],

@@ -6,7 +6,7 @@ use engine::{Delta, Sight};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// Something a watcher is told.
@@ -98,7 +98,7 @@ impl From<Event> for JournalEvent {
     fn from(event: Event) -> Self {
         let (message, data) = match event.body {
             EventBody::Message(message) => (Some(MessageResponse::from(*message)), Map::new()),
-            EventBody::Data(Value::Object(data)) => (None, worded(event.kind, data)),
+            EventBody::Data(Value::Object(data)) => (None, data),
             EventBody::Data(other) => (None, Map::from_iter([("detail".to_owned(), other)])),
         };
         Self {
@@ -111,27 +111,4 @@ impl From<Event> for JournalEvent {
             data,
         }
     }
-}
-
-/// What an event has of its own, without what every event has. A result says what a turn says, in the same words.
-fn worded(kind: EventKind, mut data: Map<String, Value>) -> Map<String, Value> {
-    for name in ["type", "seq", "session_id", "turn_id", "at", "message"] {
-        // A journalled error's text is called message, and that name is a message's here.
-        if let Some(value) = data.remove(name)
-            && name == "message"
-        {
-            data.insert("error_message".to_owned(), value);
-        }
-    }
-    if kind == EventKind::Result {
-        let mut take = |name: &str| data.remove(name).unwrap_or_default();
-        let (failure, usage) = (take("failure"), take("usage"));
-        let mut metrics = json!({ "duration_ms": take("duration_ms"), "cost_usd": take("cost_usd") });
-        if let (Value::Object(metrics), Value::Object(usage)) = (&mut metrics, usage) {
-            metrics.extend(usage);
-        }
-        data.insert("error_code".to_owned(), failure);
-        data.insert("metrics".to_owned(), metrics);
-    }
-    data
 }

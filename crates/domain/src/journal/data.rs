@@ -1,14 +1,15 @@
 //! What the journal's objects say, kind by kind: the one place that names their fields.
 //!
-//! Every store builds its events here, so that watchers see the same fields whatever is underneath.
+//! Every store builds its events here, so that watchers see the same fields whatever is underneath. They are shown
+//! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
-use crate::{MessageId, SessionStatus, TokenUsage, ToolCall, Turn, TurnId};
+use crate::{MessageId, SessionStatus, ToolCall, Turn};
 use serde_json::{Value, json};
 
 /// `message_sent`: the prompt was accepted as this message, and its turn began.
 #[must_use]
-pub fn message_sent(message: MessageId, turn: TurnId) -> Value {
-    json!({ "message_id": message, "turn_id": turn })
+pub fn message_sent(message: MessageId) -> Value {
+    json!({ "message_id": message })
 }
 
 /// `status_change`: the session left one state for another.
@@ -19,8 +20,8 @@ pub fn status_change(from: SessionStatus, to: SessionStatus) -> Value {
 
 /// `notice`: a prompt waits for the turns before it; `position` is 1 for the next in line.
 #[must_use]
-pub fn turn_queued(turn: TurnId, position: u64) -> Value {
-    json!({ "what": "turn_queued", "turn_id": turn, "position": position })
+pub fn turn_queued(position: u64) -> Value {
+    json!({ "what": "turn_queued", "position": position })
 }
 
 /// `tool_call_started`: the model asked for a tool.
@@ -51,26 +52,21 @@ pub fn tool_call_completed(call: &ToolCall) -> Value {
 pub fn result(turn: &Turn) -> Value {
     let duration_ms = turn.started_at.zip(turn.completed_at).map(|(start, end)| elapsed_ms(start, end));
     json!({
-        "turn_id": turn.id,
         "status": turn.status,
         "answer_message_id": turn.answer_message_id,
         "text": turn.answer,
-        "failure": turn.failure,
+        "error_code": turn.failure,
         "error_message": turn.error_message,
         "rounds": turn.rounds,
         "retries": turn.retries,
-        "usage": usage(turn.tokens),
-        "cost_usd": turn.cost.as_usd(),
-        "duration_ms": duration_ms,
-    })
-}
-
-fn usage(tokens: TokenUsage) -> Value {
-    json!({
-        "input_tokens": tokens.input,
-        "output_tokens": tokens.output,
-        "cache_creation_tokens": tokens.cache_creation(),
-        "cache_read_tokens": tokens.cache_read,
+        "metrics": {
+            "duration_ms": duration_ms,
+            "cost_usd": turn.cost.as_usd(),
+            "input_tokens": turn.tokens.input,
+            "output_tokens": turn.tokens.output,
+            "cache_creation_tokens": turn.tokens.cache_creation(),
+            "cache_read_tokens": turn.tokens.cache_read,
+        },
     })
 }
 

@@ -44,7 +44,7 @@ async fn turns_of_a_former_life_are_closed_once() {
     let results: Vec<_> = events.iter().filter(|event| event.kind == EventKind::Result).collect();
     assert_eq!(results.len(), 1);
     let EventBody::Data(result) = &results[0].body else { unreachable!("a result has data") };
-    assert_eq!(result["failure"], "SERVER_STOPPED");
+    assert_eq!(result["error_code"], "SERVER_STOPPED");
     assert_eq!(world.ask(session, "next").await.status, TurnStatus::Completed);
 }
 

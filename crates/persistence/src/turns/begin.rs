@@ -81,7 +81,7 @@ pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> Sto
     let insert = turn::Entity::insert::<turn::ActiveModel>(row.into());
     insert.exec_without_returning(&txn).await.map_err(failure)?;
     let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
-    recording.data(EventKind::Notice, data::turn_queued(new.id, waiting + 1));
+    recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
     let (update, mut events) = recording.write(&txn, session::ActiveModel::default()).await?;
     update.exec(&txn).await.map_err(failure)?;
     txn.commit().await.map_err(failure)?;
@@ -113,7 +113,7 @@ impl Beginning {
             thinking: None,
             parent_tool_use_id: None,
         });
-        recording.data(EventKind::MessageSent, data::message_sent(self.message, self.turn));
+        recording.data(EventKind::MessageSent, data::message_sent(self.message));
 
         let mut changes = entered(self.first_status, self.at);
         changes.current_turn_id = Set(Some(self.turn.0));

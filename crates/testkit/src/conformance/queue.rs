@@ -22,7 +22,7 @@ pub async fn queued_turns_begin_in_their_order<S: AnyStore>(store: S) {
         let mut prompt = f.prompt(id);
         prompt.prompt = json!(format!("prompt {n}"));
         let notice = f.store.enqueue(&prompt, 5).await.unwrap().unwrap();
-        let expected = json!({ "what": "turn_queued", "turn_id": prompt.id, "position": n + 1 });
+        let expected = json!({ "what": "turn_queued", "position": n + 1 });
         assert_eq!((notice.turn_id, data(&notice)), (Some(prompt.id), &expected));
         let turn = f.turn(id, prompt.id).await;
         assert_eq!((turn.status, turn.prompt_message_id, turn.started_at), (TurnStatus::Queued, None, None));
@@ -82,7 +82,7 @@ pub async fn cancelled_turns_end_as_interrupted<S: AnyStore>(store: S) {
     for (event, prompt) in events.iter().zip(&waiting) {
         assert_eq!(event.turn_id, Some(prompt.id));
         assert_eq!(data(event)["status"], json!("interrupted"));
-        assert_eq!(data(event)["failure"], json!("INTERRUPTED"));
+        assert_eq!(data(event)["error_code"], json!("INTERRUPTED"));
         let turn = f.turn(session.id, prompt.id).await;
         assert_eq!((turn.status, turn.failure), (TurnStatus::Interrupted, Some(TurnFailure::Interrupted)));
         assert_eq!(turn.completed_at, Some(at));

@@ -35,7 +35,7 @@ pub async fn a_turn_begins_with_its_prompt_on_record<S: AnyStore>(store: S) {
     let EventBody::Message(message) = &begun.events[1].body else { panic!("{:?}", begun.events[1]) };
     assert_eq!((message.message_type, message.sequence_number), (MessageType::User, 1));
     assert_eq!((&message.content, message.turn_id), (&prompt.prompt, Some(prompt.id)));
-    assert_eq!(data(&begun.events[2]), &json!({ "message_id": message.id, "turn_id": prompt.id }));
+    assert_eq!(data(&begun.events[2]), &json!({ "message_id": message.id }));
 
     let turn = f.turn(session.id, prompt.id).await;
     assert_eq!((turn.status, turn.prompt_message_id), (TurnStatus::Running, Some(message.id)));
@@ -98,9 +98,10 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     assert_eq!(kinds(events), ["status_change", "result"]);
     assert_eq!(events[..], f.journal(session.id).await[3..]);
     let result = json!({
-        "turn_id": begun.turn_id, "status": "completed", "answer_message_id": null, "text": "done",
-        "failure": null, "error_message": null, "rounds": 2, "retries": 0, "cost_usd": 0.0, "duration_ms": 1000,
-        "usage": {
+        "status": "completed", "answer_message_id": null, "text": "done",
+        "error_code": null, "error_message": null, "rounds": 2, "retries": 0,
+        "metrics": {
+            "duration_ms": 1000, "cost_usd": 0.0,
             "input_tokens": 0, "output_tokens": 0, "cache_creation_tokens": 0, "cache_read_tokens": 0,
         },
     });

@@ -41,7 +41,7 @@ impl Turns for MemoryStore {
         let queued_prompt = Some(new.prompt.clone());
         state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt });
         let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
-        Ok(Some(state.journal_data(place, EventKind::Notice, data::turn_queued(new.id, waiting + 1))))
+        Ok(Some(state.journal_data(place, EventKind::Notice, data::turn_queued(waiting + 1))))
     }
 
     async fn begin_queued(
@@ -163,7 +163,7 @@ impl State {
         let events = vec![
             self.journal_data(place, EventKind::StatusChange, change),
             self.journal_message(place, new),
-            self.journal_data(place, EventKind::MessageSent, data::message_sent(message, id)),
+            self.journal_data(place, EventKind::MessageSent, data::message_sent(message)),
         ];
         let Some(session) = self.sessions.get(&place.session).cloned() else { return Begin::NoSession };
         Begin::Begun(Box::new(BegunTurn { turn_id: id, session, prompt, events }))
