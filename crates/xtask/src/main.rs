@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to a person at a terminal")]
 
 mod bench;
+mod bubblewrap;
 mod cargo;
 mod claude;
 mod demo;

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{cargo::cargo, claude, settings::Settings};
+use crate::{bubblewrap, cargo::cargo, claude, settings::Settings};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -19,13 +19,16 @@ pub(crate) struct Options {
 
 /// Runs all tests against the pinned CLI, with cargo-nextest where it is installed.
 pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
-    let claude = claude::find_or_install_pinned(&Settings::read(root))?;
+    let settings = Settings::read(root);
+    let claude = claude::find_or_install_pinned(&settings)?;
+    let path = bubblewrap::path_with_bwrap(&settings)?;
     println!("testing with {}", claude.display());
     let run = |arguments: &[&str]| -> Result<bool> {
         let status = cargo(root)
             .args(arguments)
             .args(&options.filters)
             .env("CLAUDE_CLI_PATH", &claude)
+            .env("PATH", &path)
             .stdin(Stdio::null())
             .status()
             .context("failed to start cargo")?;
