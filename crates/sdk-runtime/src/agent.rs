@@ -50,6 +50,7 @@ pub enum Queued {
 
 /// The agent's answer to an interrupt. The interrupted turn still ends with a result of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InterruptReceipt {
     /// Prompts that run next.
     pub still_queued: Vec<Uuid>,
@@ -201,6 +202,7 @@ impl Agent {
     }
 
     /// Sends a prompt under this id, which must be new to the session.
+    /// When this is dropped, the prompt was sent or not; its id tells in the events.
     pub async fn prompt_with_id(&self, id: Uuid, prompt: impl Into<Prompt>) -> Result<(), Error> {
         let prompt = Box::new(prompt.into());
         let room = self.link.room().await?;
@@ -218,6 +220,7 @@ impl Agent {
     }
 
     /// Interrupts the running turn; nothing happens when none runs.
+    /// When this is dropped, the interrupt may still take place.
     pub async fn interrupt(&self, queued: Queued) -> Result<InterruptReceipt, Error> {
         let body = match queued {
             Queued::Keep => json!({}),
@@ -231,6 +234,7 @@ impl Agent {
     }
 
     /// Sends any control request: `body` is an object without `subtype`.
+    /// When it is dropped, the agent may still do it.
     pub async fn control(&self, subtype: &str, body: Value) -> Result<Value, Error> {
         let patience = self.link.limits.control_timeout;
         self.link.control(subtype, body, patience).await
@@ -239,6 +243,7 @@ impl Agent {
     /// Shakes hands again, with the same options: hooks are registered anew, and `commands`, `models` and
     /// the rest are fresh. What may only be given at the start (MCP servers, plugins) stays as it is. The
     /// answer does not replace `initialized`.
+    /// When it is dropped, the agent may still do it.
     pub async fn reinitialize(&self) -> Result<Initialized, Error> {
         let body = Value::clone(&self.initialize_body);
         let answer = self.link.control("initialize", body, self.link.limits.initialize_timeout).await?;
@@ -274,11 +279,13 @@ impl Agent {
 
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when
     /// neither it nor anything it started is left. May be called again, and from several places.
+    /// When this is dropped, the agent is closed all the same.
     pub async fn close(&self) -> Exit {
         end(&self.link, Haste::AfterGrace).await
     }
 
     /// Kills the agent and everything it started.
+    /// When this is dropped, the agent is killed all the same.
     pub async fn kill(&self) -> Exit {
         end(&self.link, Haste::Now).await
     }
@@ -299,6 +306,7 @@ impl Agent {
     }
 
     /// Waits until the agent is gone, for whatever reason, without asking it to go.
+    /// Cancel safe.
     pub async fn exited(&self) -> Arc<Said> {
         self.link.last_words().await
     }

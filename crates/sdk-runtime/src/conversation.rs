@@ -177,11 +177,13 @@ impl Turn {
     }
 
     /// Reads on to the result and takes its text; a failed turn is an error.
+    /// When it is dropped, the turn goes on unheard.
     pub async fn text(mut self) -> Result<String, TurnError> {
         text_of(self.result().await?)
     }
 
     /// Interrupts the running turn, be it this one or one before it.
+    /// When this is dropped, the interrupt may still take place.
     pub async fn interrupt(&self, queued: Queued) -> Result<InterruptReceipt, TurnError> {
         Ok(self.agent.interrupt(queued).await?)
     }

@@ -9,6 +9,7 @@ use crate::{containment::Exceeded, sessions::SessionError, turn_result::TurnResu
 
 /// How the agent's process ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exit {
     /// Exit code, when it exited by itself.
     pub code: Option<i32>,
@@ -24,6 +25,7 @@ pub struct Exit {
 
 /// Everything known about an agent that is gone.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Said {
     /// How the process ended.
     pub exit: Exit,

@@ -56,6 +56,7 @@ pub trait Hook: Send + Sync {
 
 /// A hook and when it is called.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct HookRegistration {
     /// When it is called.
     pub event: HookEvent,

@@ -12,6 +12,7 @@ pub const CLI_VERSION_MIN: &str = "2.1.330";
 
 /// The answer to `initialize`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Initialized {
     /// Version of the CLI.
     pub version: Version,
@@ -42,6 +43,7 @@ impl Initialized {
 }
 
 /// Asks a CLI for its version and checks that it will do. Runs `--version`, within a bounded time.
+/// When it is dropped, the CLI it started is killed.
 pub async fn probe(cli: &Path) -> Result<Version, Error> {
     let printed = process::version_text(cli).await?;
     let first = printed.split_whitespace().next().unwrap_or_default();

@@ -23,6 +23,7 @@ pub trait Launcher: Send + Sync {
 
 /// What to start.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Invocation {
     /// The CLI.
     pub program: PathBuf,

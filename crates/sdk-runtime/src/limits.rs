@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Bounds of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Longest line read from the agent; a longer one is skipped. A line holds a whole tool result.
     pub line_bytes_max: usize,

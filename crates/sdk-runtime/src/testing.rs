@@ -176,6 +176,7 @@ impl ScriptedLauncher {
     }
 
     /// Waits until `count` agents were started.
+    /// Cancel safe.
     pub async fn launched(&self, count: usize) -> Vec<ScriptedAgent> {
         let mut launched = self.launched.subscribe();
         // The sender lives in self, so the wait can only end with success.

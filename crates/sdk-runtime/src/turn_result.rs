@@ -12,6 +12,7 @@ use crate::message::{
 
 /// A `result` frame. Fields the agent left out are empty, zero or null; `raw` has everything.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct TurnResult {
     /// `success`, `error_max_turns`, … An API failure arrives as `success` with `is_error`.
     pub subtype: String,

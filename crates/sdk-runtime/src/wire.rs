@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// Why something the agent wrote was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SkipReason {
     /// Longer than `Limits::line_bytes_max`.
     Oversized,

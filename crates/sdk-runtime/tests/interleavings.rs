@@ -79,8 +79,10 @@ fn prompt_ids(numbers: &[u8]) -> Vec<Uuid> {
 
 impl World {
     fn new() -> Self {
+        let mut limits = Limits::default();
+        limits.requests_max = 3;
         Self {
-            protocol: Protocol::new(&Limits { requests_max: 3, ..Limits::default() }),
+            protocol: Protocol::new(&limits),
             prompts: HashMap::new(),
             open_requests: HashSet::new(),
             tickets: HashMap::new(),

@@ -185,11 +185,13 @@ impl Agent {
     }
 
     /// Models it can be switched to now.
+    /// Cancel safe.
     pub async fn list_models(&self) -> Result<Vec<ModelInfo>, Error> {
         self.ask("list_models", json!({})).await.map(|list: ModelList| list.models)
     }
 
     /// Loads plugins again.
+    /// When it is dropped, the agent may still do it.
     pub async fn reload_plugins(&self, reload: PluginReload) -> Result<ReloadedPlugins, Error> {
         let add: Vec<_> = reload.add.iter().map(Plugin::to_wire).collect();
         let body = super::body([
@@ -201,11 +203,13 @@ impl Agent {
     }
 
     /// Looks for skills again, and lists them.
+    /// When it is dropped, the agent may still do it.
     pub async fn reload_skills(&self) -> Result<Vec<SlashCommand>, Error> {
         self.ask("reload_skills", json!({})).await.map(|list: SkillList| list.skills)
     }
 
     /// Looks for output styles again, and names them.
+    /// When it is dropped, the agent may still do it.
     pub async fn reload_output_styles(&self) -> Result<Vec<String>, Error> {
         let list: OutputStyleList = self.ask("reload_output_styles", json!({})).await?;
         Ok(list.available_output_styles)

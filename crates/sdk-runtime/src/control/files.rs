@@ -62,6 +62,7 @@ open_struct! {
 impl Agent {
     /// Puts files back as they were before a prompt. Needs `AgentOptions::file_checkpointing`; the error
     /// is a plain `Control` when no copy was kept for this prompt. `dry_run` only says what would be done.
+    /// When it is dropped, the agent may still do it.
     pub async fn rewind_files(&self, prompt: Uuid, dry_run: bool) -> Result<RewoundFiles, Error> {
         let dry_run = dry_run.then_some(true.into());
         let body = body([("user_message_id", Some(json!(prompt))), ("dry_run", dry_run)]);
@@ -69,6 +70,7 @@ impl Agent {
     }
 
     /// Reads a file of the workspace, at most `bytes_max` of it.
+    /// Cancel safe.
     pub async fn read_file(
         &self,
         path: &Path,
@@ -86,18 +88,21 @@ impl Agent {
     }
 
     /// Files that begin like `query`, as for a completion after `@`.
+    /// Cancel safe.
     pub async fn file_suggestions(&self, query: &str) -> Result<FileSuggestions, Error> {
         self.ask("file_suggestions", json!({ "query": query })).await
     }
 
     /// Tells the agent that the model has read a file, so that it may edit it. `modified_ms` is the time
     /// of the file's last change as the model saw it, in milliseconds since 1970.
+    /// When it is dropped, the agent may still do it.
     pub async fn seed_read_state(&self, path: &Path, modified_ms: u64) -> Result<(), Error> {
         let body = json!({ "path": path.to_string_lossy(), "mtime": modified_ms });
         self.tell("seed_read_state", body).await
     }
 
     /// Adds a repository below the working directory, with its instructions, skills and plugins.
+    /// When it is dropped, the agent may still do it.
     pub async fn register_repo_root(&self, directory: &Path) -> Result<(), Error> {
         let body = json!({ "directory": directory.to_string_lossy() });
         self.tell("register_repo_root", body).await

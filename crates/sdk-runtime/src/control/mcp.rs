@@ -149,27 +149,32 @@ impl McpCall {
 
 impl Agent {
     /// The servers and where they stand.
+    /// Cancel safe.
     pub async fn mcp_status(&self) -> Result<Vec<McpServerStatus>, Error> {
         self.ask("mcp_status", json!({})).await.map(|list: McpServerList| list.mcp_servers)
     }
 
     /// Connects a server anew; refused for servers inside the host.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_reconnect(&self, server: &str) -> Result<(), Error> {
         self.tell("mcp_reconnect", json!({ "serverName": server })).await
     }
 
     /// Switches a server on or off.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_toggle(&self, server: &str, enabled: bool) -> Result<(), Error> {
         self.tell("mcp_toggle", json!({ "serverName": server, "enabled": enabled })).await
     }
 
     /// Replaces the servers that were set this way before; those of the options stay. `servers` maps names
     /// to configurations.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_set_servers(&self, servers: Map<String, Value>) -> Result<McpServersSet, Error> {
         self.ask("mcp_set_servers", json!({ "servers": servers })).await
     }
 
     /// Calls a tool of an external server without the model.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_call(&self, call: McpCall) -> Result<McpToolOutput, Error> {
         let millis = call.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         let fields = [
@@ -182,18 +187,21 @@ impl Agent {
     }
 
     /// Reads a `ui://` resource.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_read_resource(&self, server: &str, uri: &str) -> Result<McpResource, Error> {
         self.ask("mcp_read_resource", json!({ "serverName": server, "uri": uri })).await
     }
 
     /// Has a server's tools permitted in another mode than the session's: `default` or `auto`; `None`
     /// takes that back.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_set_permission_mode(&self, server: &str, mode: Option<&str>) -> Result<Value, Error> {
         let body = json!({ "serverName": server, "mode": mode });
         self.control("set_mcp_permission_mode_override", body).await
     }
 
     /// Begins to sign in to a server: the answer holds the page to open, when one is needed.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_authenticate(&self, server: &str, redirect: Option<&str>) -> Result<Value, Error> {
         let redirect = redirect.map(Into::into);
         let body = body([("serverName", Some(server.into())), ("redirectUri", redirect)]);
@@ -201,17 +209,20 @@ impl Agent {
     }
 
     /// Ends signing in: the page the user's browser was sent back to.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_oauth_callback(&self, server: &str, callback_url: &str) -> Result<Value, Error> {
         let body = json!({ "serverName": server, "callbackUrl": callback_url });
         self.control("mcp_oauth_callback_url", body).await
     }
 
     /// Forgets who signed in to a server.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_clear_auth(&self, server: &str) -> Result<Value, Error> {
         self.control("mcp_clear_auth", json!({ "serverName": server })).await
     }
 
     /// Lets a server push messages into the session.
+    /// When it is dropped, the agent may still do it.
     pub async fn mcp_enable_channel(&self, server: &str) -> Result<(), Error> {
         self.tell("channel_enable", json!({ "serverName": server })).await
     }

@@ -76,17 +76,20 @@ open_struct! {
 
 impl Agent {
     /// Settings in force, and where each comes from.
+    /// Cancel safe.
     pub async fn settings(&self) -> Result<SettingsInForce, Error> {
         self.ask("get_settings", json!({})).await
     }
 
     /// Lays settings over those given at the start, for this process. `settings` is an object; null values
     /// take a setting back.
+    /// When it is dropped, the agent may still do it.
     pub async fn apply_flag_settings(&self, settings: Value) -> Result<(), Error> {
         self.tell("apply_flag_settings", json!({ "settings": settings })).await
     }
 
     /// Writes settings to a file; the agent takes those keys only that a user may set from outside.
+    /// When it is dropped, the agent may still do it.
     pub async fn update_settings(&self, file: SettingsFile, settings: Value) -> Result<(), Error> {
         let source = match file {
             SettingsFile::Local => "localSettings",
@@ -96,12 +99,14 @@ impl Agent {
     }
 
     /// Permission rules in force.
+    /// Cancel safe.
     pub async fn permission_rules(&self) -> Result<PermissionRules, Error> {
         let answer: PermissionRulesAnswer = self.ask("list_permission_rules", json!({})).await?;
         Ok(answer.state)
     }
 
     /// Hooks from settings and plugins, and every event there is.
+    /// Cancel safe.
     pub async fn hooks_listing(&self) -> Result<HooksListing, Error> {
         self.ask("get_hooks_listing", json!({})).await
     }

@@ -26,23 +26,27 @@ open_struct! {
 impl Agent {
     /// Ends a background task. `system/task_notification` says `stopped`; an unknown id changes nothing and
     /// is no error.
+    /// When it is dropped, the agent may still do it.
     pub async fn stop_task(&self, task_id: &str) -> Result<(), Error> {
         self.tell("stop_task", json!({ "task_id": task_id })).await
     }
 
     /// Moves what runs in the foreground to the background: the task of this tool call, or all.
+    /// When it is dropped, the agent may still do it.
     pub async fn background_tasks(&self, tool_use_id: Option<&str>) -> Result<(), Error> {
         let body = body([("tool_use_id", tool_use_id.map(Into::into))]);
         self.tell("background_tasks", body).await
     }
 
     /// What a background command has written so far.
+    /// Cancel safe.
     pub async fn task_output(&self, task_id: &str) -> Result<TaskOutput, Error> {
         self.ask("get_task_output", json!({ "task_id": task_id })).await
     }
 
     /// Takes a prompt back that has not started, and says whether that came in time. The prompt then ends
     /// as `Event::Dropped`.
+    /// When it is dropped, the agent may still do it.
     pub async fn cancel_prompt(&self, prompt: Uuid) -> Result<bool, Error> {
         let answer: CancelledPrompt =
             self.ask("cancel_async_message", json!({ "message_uuid": prompt })).await?;

@@ -182,6 +182,7 @@ open_struct! {
 
 impl Agent {
     /// What fills the context window.
+    /// Cancel safe.
     pub async fn context_usage(&self, detail: UsageDetail) -> Result<ContextUsage, Error> {
         let detail = match detail {
             UsageDetail::Summary => "summary",
@@ -191,17 +192,20 @@ impl Agent {
     }
 
     /// The cost of the session, in words. Figures are in the results of turns and in `usage`.
+    /// Cancel safe.
     pub async fn session_cost(&self) -> Result<SessionCost, Error> {
         self.ask("get_session_cost", json!({})).await
     }
 
     /// What session and account have used. `with_behaviors` adds what used most, which reads all
     /// transcripts of the user and takes its time.
+    /// Cancel safe.
     pub async fn usage(&self, with_behaviors: bool) -> Result<Usage, Error> {
         self.ask("get_usage", json!({ "skip_behaviors": !with_behaviors })).await
     }
 
     /// The CLI that runs, which an update may have replaced on disk meanwhile.
+    /// Cancel safe.
     pub async fn binary_version(&self) -> Result<BinaryVersion, Error> {
         self.ask("get_binary_version", json!({})).await
     }

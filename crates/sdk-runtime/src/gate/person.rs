@@ -34,6 +34,7 @@ open_struct! {
 
 /// A call of `AskUserQuestion`: one to four questions.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct UserQuestions {
     /// The questions.
     pub questions: Vec<UserQuestion>,
@@ -66,6 +67,7 @@ impl UserQuestions {
 
 /// A call of `ExitPlanMode`: the agent has made a plan and wants to carry it out.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PlanApproval {
     /// The plan, when the agent shows it.
     pub plan: Option<String>,

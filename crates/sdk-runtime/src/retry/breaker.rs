@@ -51,6 +51,7 @@ pub enum BreakerState {
 
 /// Nothing is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CircuitOpen {
     /// When to come back, from now; zero while the attempt that decides is under way.
     pub retry_in: Duration,

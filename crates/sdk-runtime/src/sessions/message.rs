@@ -24,6 +24,7 @@ pub struct SessionMessage {
 
 /// Who speaks in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// A person, a tool or the CLI itself.
     User,

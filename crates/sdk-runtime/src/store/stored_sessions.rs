@@ -103,24 +103,28 @@ impl StoredSessions {
     }
 
     /// As `SessionFiles::rename`.
+    /// When it is dropped, the store may have taken it.
     pub async fn rename(&self, session_id: Uuid, title: &str) -> Result<(), SessionError> {
         let entry = edits::title_entry(session_id, title)?;
         self.append(session_id, entry).await
     }
 
     /// As `SessionFiles::tag`.
+    /// When it is dropped, the store may have taken it.
     pub async fn tag(&self, session_id: Uuid, tag: Option<&str>) -> Result<(), SessionError> {
         let entry = edits::tag_entry(session_id, tag)?;
         self.append(session_id, entry).await
     }
 
     /// As `SessionFiles::delete`; a session that is unknown is deleted already.
+    /// When it is dropped, the store may have taken it.
     pub async fn delete(&self, session_id: Uuid) -> Result<(), SessionError> {
         let key = self.key(session_id);
         ask(StoreAction::Delete, &key, BOUND, self.store.delete(&key)).await
     }
 
     /// As `SessionFiles::fork`.
+    /// When it is dropped, the store may have taken it.
     pub async fn fork(&self, session_id: Uuid, options: ForkOptions) -> Result<Uuid, SessionError> {
         let mut entries = self.load(session_id).await?;
         entries.retain(fork::is_wanted);

@@ -16,6 +16,7 @@ use super::{
 
 /// A prompt as the agent got it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ScriptedPrompt {
     /// The whole `user` frame.
     pub frame: Value,
@@ -119,6 +120,7 @@ impl Say {
 
     /// A whole tool call as the real agent makes it: PreToolUse hooks, the gate unless a hook decided, the
     /// tool with this result, PostToolUse hooks. Whether the tool ran.
+    /// When it is dropped, the question stands and its answer is not heard.
     pub async fn tool(&self, name: &str, input: Value, result: &str) -> bool {
         let id = self.tool_use(name, &input);
         match self.may_run(name, &input, &id).await {
@@ -139,6 +141,7 @@ impl Say {
     }
 
     /// Asks the gate and returns the payload of its answer, or `{"error": …}`.
+    /// When it is dropped, the question stands and its answer is not heard.
     pub async fn ask_gate(&self, name: &str, input: &Value, tool_use_id: &str) -> Value {
         let request = json!({
             "subtype": "can_use_tool", "tool_name": name, "display_name": name, "input": input,
@@ -149,6 +152,7 @@ impl Say {
 
     /// Calls the hooks registered for an event, all at once, and returns their outputs. `extra` holds
     /// further fields of the input.
+    /// When it is dropped, the question stands and its answer is not heard.
     pub async fn ask_hooks(
         &self,
         event: &str,
@@ -173,6 +177,7 @@ impl Say {
     }
 
     /// Asks the host anything and returns the payload of its answer, or `{"error": …}`.
+    /// When it is dropped, the question stands and its answer is not heard.
     pub async fn ask(&self, request: Value) -> Value {
         self.agent.ask(request).await
     }
@@ -183,6 +188,7 @@ impl Say {
     }
 
     /// Says no more; an interrupt, a close or a kill ends the turn.
+    /// Cancel safe.
     pub async fn hang(&self) {
         std::future::pending().await
     }
@@ -221,6 +227,7 @@ impl Say {
     }
 
     /// The agent exits, after what was said so far.
+    /// When it is dropped, the agent ends all the same.
     pub async fn exit(&self, code: i32, stderr: &str) {
         self.agent.exit(code, stderr);
         self.hang().await;

@@ -86,6 +86,7 @@ impl ScriptedAgent {
     }
 
     /// Waits until what the host wrote satisfies a condition, or the agent has ended.
+    /// Cancel safe.
     pub async fn wait_for(&self, is_enough: impl Fn(&[Value]) -> bool) {
         let mut received = self.0.received.subscribe();
         let mut ended = self.0.ended.subscribe();
@@ -151,6 +152,7 @@ impl ScriptedAgent {
     }
 
     /// Waits until it has ended.
+    /// Cancel safe.
     pub async fn ended(&self) -> Exit {
         let mut ended = self.0.ended.subscribe();
         let exit = ended.wait_for(Option::is_some).await;

@@ -82,6 +82,7 @@ impl fmt::Display for BrokenRule {
 
 /// Tries every rule on a store of its own, which `make` makes empty. The rules that are broken; a store
 /// that errs, panics or hangs breaks the rule at hand.
+/// When it is dropped, what it wrote stays in the stores.
 pub async fn store_conformance<S, F, M>(make: M) -> Vec<BrokenRule>
 where
     S: SessionStore + 'static,
