@@ -5,6 +5,7 @@
 
 mod agent;
 mod blocking;
+mod clock;
 pub mod containment;
 mod conversation;
 mod dialog;
