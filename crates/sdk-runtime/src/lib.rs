@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod frame;
 mod gate;
+mod hidden;
 mod initialized;
 mod invocation;
 mod launcher;

@@ -7,6 +7,7 @@ mod model;
 mod permissions;
 mod prompt;
 mod settings;
+mod shown;
 mod skills;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
@@ -43,7 +44,8 @@ use crate::{
 /// everywhere: they reach the CLI as `--flag=value` or inside `initialize`, never as a flag of their own.
 /// What other users of the machine should not read in its list of processes (prompts, subagents, inline
 /// settings, MCP servers) travels inside `initialize`. [`AgentOptions::check`] refuses combinations that
-/// contradict themselves, before anything is started.
+/// contradict themselves, before anything is started. `Debug` shows no more than the names of what may be
+/// secret.
 ///
 /// ```
 /// use sdk_runtime::{AgentOptions, Effort, PermissionMode, SystemPrompt, Thinking};
@@ -60,7 +62,7 @@ use crate::{
 ///     .with_system_prompt(SystemPrompt::ClaudeCode { append: Some("Be brief.".to_owned()) });
 /// options.check().unwrap();
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct AgentOptions {
     /// The CLI: a path, or a name looked up in the agent's `PATH`.
