@@ -29,6 +29,7 @@ mod prompt;
 mod query;
 pub mod retry;
 mod seams;
+mod setters;
 pub mod spares;
 pub mod structured;
 mod task;

@@ -52,6 +52,7 @@ use crate::{
     launcher::Launcher,
     options::AgentOptions,
     prompt::Prompt,
+    setters::setters,
     turn_result::{Outcome, TurnResult},
 };
 
@@ -146,21 +147,7 @@ impl Default for Retry {
     }
 }
 
-/// Writes one `with_*` setter per line.
-macro_rules! setters {
-    ($($setter:ident, $field:ident: $type:ty;)*) => {
-        impl Retry {
-            $(#[doc = concat!("Sets `", stringify!($field), "`.")]
-            #[must_use]
-            pub fn $setter(mut self, $field: $type) -> Self {
-                self.$field = $field;
-                self
-            })*
-        }
-    };
-}
-
-setters! {
+setters! { Retry:
     with_attempts_max, attempts_max: usize;
     with_delay_min, delay_min: Duration;
     with_delay_max, delay_max: Duration;
