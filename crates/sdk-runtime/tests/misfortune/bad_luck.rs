@@ -78,7 +78,8 @@ async fn a_launcher_that_fails_half_way_leaves_nothing() {
     let launcher = HalfWay(ScriptedLauncher::new());
     let error = Agent::start(&launcher, AgentOptions::default()).await.map(drop).unwrap_err();
     assert!(matches!(error, Error::NotContained { .. }), "{error:?}");
-    assert_eq!(launcher.0.last_agent().ended().await.signal, Some(9));
+    // By its closed stdin or by the kill, whichever it notices first.
+    launcher.0.last_agent().ended().await;
 }
 
 #[tokio::test(start_paused = true)]

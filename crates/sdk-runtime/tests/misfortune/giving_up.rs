@@ -57,7 +57,7 @@ async fn a_start_leaves_no_agent() {
         let is_done = started.is_some();
         drop(started);
         for agent in launcher.agents() {
-            assert_eq!(agent.ended().await.signal, Some(9));
+            agent.ended().await;
         }
         is_done
     })
