@@ -26,7 +26,7 @@ use crate::{
     task,
     telemetry::Timed,
     turn_result::prompt_ids,
-    writer,
+    writer::{self, Room},
 };
 
 /// A running agent. Clones are handles to the same one; when the last is dropped, it is killed together
@@ -127,25 +127,25 @@ impl Agent {
         Self::launch(launcher, Launch { invocation, initialize_body, to_confirm, ..nobody }).await
     }
 
-    /// Makes a parked agent the one that is wanted. When this fails, or is dropped, the agent is killed.
-    pub(crate) async fn claim(self, seams: Seams, hooks: Value, body: Value) -> Result<Self, Error> {
+    /// Makes a parked agent the one that is wanted, as if it had been started with this body of `initialize`.
+    /// When this fails, or is dropped, the agent is killed.
+    pub(crate) async fn claim(self, seams: Seams, initialize: Value, body: Value) -> Result<Self, Error> {
         // Both go through the same queue: nobody of the former seams answers once the hooks are known.
         self.link.command(Command::Reseat(seams));
-        let mut initialize_body = Value::clone(&self.initialize_body);
+        let hooks = &initialize["hooks"];
         if !hooks.is_null() {
             let answer = self.control("initialize", json!({ "hooks": hooks })).await?;
             let applied = Initialized::read(answer, self.pid())?;
             if applied.raw["hooks_applied"] != true || applied.raw["hook_on_failure_supported"] != true {
                 return Err(Error::HooksFailOpen { found: applied.version });
             }
-            initialize_body["hooks"] = hooks;
         }
         let mut answer = self.control("claim_session", body).await?;
         let initialized = match answer["initialize"].take() {
             Value::Null => self.initialized,
             described => Arc::new(Initialized::read(described, self.link.life.pid())?),
         };
-        Ok(Self { link: self.link, initialized, initialize_body: Arc::new(initialize_body), mcp: self.mcp })
+        Ok(Self { link: self.link, initialized, initialize_body: Arc::new(initialize), mcp: self.mcp })
     }
 
     async fn launch(launcher: &dyn Launcher, launch: Launch) -> Result<(Self, Events), Error> {
@@ -204,8 +204,19 @@ impl Agent {
     /// Sends a prompt under this id, which must be new to the session.
     /// When this is dropped, the prompt was sent or not; its id tells in the events.
     pub async fn prompt_with_id(&self, id: Uuid, prompt: impl Into<Prompt>) -> Result<(), Error> {
-        let prompt = Box::new(prompt.into());
+        let prompt = prompt.into();
         let room = self.link.room().await?;
+        self.prompt_in(room, id, prompt).await
+    }
+
+    /// Room for one prompt. When waiting for it is given up, nothing was sent.
+    pub(crate) async fn room(&self) -> Result<Room, Error> {
+        self.link.room().await
+    }
+
+    /// Sends a prompt; it is on its way once this was polled.
+    pub(crate) async fn prompt_in(&self, room: Room, id: Uuid, prompt: Prompt) -> Result<(), Error> {
+        let prompt = Box::new(prompt);
         let (sent, outcome) = oneshot::channel();
         self.link.command(Command::Prompt { id, prompt, room, sent });
         let written = match outcome.await {

@@ -47,6 +47,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use crate::setters::setters;
+
 /// Between two looks at what the tree uses.
 const LOOK_INTERVAL_DEFAULT: Duration = Duration::from_millis(200);
 /// Size of the private `/tmp`.
@@ -230,26 +232,12 @@ impl fmt::Display for Exceeded {
     }
 }
 
-/// Writes one `with_*` setter per line.
-macro_rules! setters {
-    ($of:ident: $($setter:ident, $field:ident: $type:ty;)*) => {
-        impl $of {
-            $(#[doc = concat!("Sets `", stringify!($field), "`.")]
-            #[must_use]
-            pub fn $setter(mut self, $field: impl Into<$type>) -> Self {
-                self.$field = $field.into();
-                self
-            })*
-        }
-    };
-}
-
-setters! { Containment:
+setters! { Containment, into:
     with_limits, limits: ProcessLimits;
     with_jail, jail: Option<Jail>;
 }
 
-setters! { ProcessLimits:
+setters! { ProcessLimits, into:
     with_memory_bytes_max, memory_bytes_max: Option<u64>;
     with_cpu_time_max, cpu_time_max: Option<Duration>;
     with_processes_max, processes_max: Option<u32>;
@@ -261,7 +249,7 @@ setters! { ProcessLimits:
     with_look_interval, look_interval: Duration;
 }
 
-setters! { Jail:
+setters! { Jail, into:
     with_bwrap, bwrap: PathBuf;
     with_outside, outside: Outside;
     with_network, network: Network;

@@ -130,11 +130,13 @@ impl Conversation {
     pub async fn send(&self, prompt: impl Into<Prompt>) -> Result<Turn, TurnError> {
         let prompt = prompt.into();
         let id = prompt.id().unwrap_or_else(Uuid::now_v7);
+        // Before the turn is open: whoever gives up waiting for it has sent nothing, and may send it again.
+        let room = self.agent.room().await?;
         let Some(items) = self.desk.open(id) else {
             return Err(Error::DuplicatePrompt { id }.into());
         };
         // The turn is open before the line is written, because the answer may be faster than this task.
-        if let Err(error) = self.agent.prompt_with_id(id, prompt).await {
+        if let Err(error) = self.agent.prompt_in(room, id, prompt).await {
             self.desk.close(id);
             return Err(error.into());
         }

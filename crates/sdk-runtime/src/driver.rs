@@ -13,6 +13,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    clock,
     error::{Exit, Said},
     event::{Event, EventQueue},
     framing::{LineSplitter, Piece},
@@ -172,7 +173,7 @@ pub(crate) async fn run(parts: Parts) {
             }
             Some(loss) = next_loss(&mut driver.mirror) => driver.lost(loss),
             status = &mut ended, if exit.is_none() => {
-                drained_by = Instant::now() + limits.drain_timeout;
+                drained_by = clock::from_now(limits.drain_timeout);
                 exit = Some(status);
             }
             () = sleep_until(drained_by), if exit.is_some() => is_reading = false,

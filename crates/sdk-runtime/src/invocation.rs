@@ -17,6 +17,8 @@ use crate::{
 
 /// The agent's own clock for a hook runs this much longer than ours, so that ours gives the reason.
 const HOOK_TIMEOUT_MARGIN_SECS: u64 = 5;
+/// The longest the agent's clock can run; one that is set to more goes off at once.
+const HOOK_TIMEOUT_SECS_MAX: u64 = 2_147_483;
 
 /// The process to start for these options.
 pub(crate) fn invocation(options: &AgentOptions) -> Invocation {
@@ -325,7 +327,7 @@ fn hooks(hooks: &[HookRegistration]) -> Value {
         let entry = json!({
             "matcher": hook.matcher,
             "hookCallbackIds": [callback_id(index)],
-            "timeout": hook.timeout.as_secs().saturating_add(HOOK_TIMEOUT_MARGIN_SECS),
+            "timeout": hook.timeout.as_secs().saturating_add(HOOK_TIMEOUT_MARGIN_SECS).min(HOOK_TIMEOUT_SECS_MAX),
             "onFailure": match hook.on_failure {
                 OnFailure::Block => "block",
                 OnFailure::Continue => "continue",

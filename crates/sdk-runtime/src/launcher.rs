@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     containment::Containment,
     error::{Error, Exit},
+    hidden,
     limits::Limits,
     options::EnvMode,
     process::StderrCallback,
@@ -21,8 +22,8 @@ pub trait Launcher: Send + Sync {
     async fn launch(&self, invocation: &Invocation) -> Result<Transport, Error>;
 }
 
-/// What to start.
-#[derive(Debug, Clone)]
+/// What to start. `Debug` shows the names of variables and not what they hold.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Invocation {
     /// The CLI.
@@ -79,6 +80,28 @@ pub enum Haste {
     AfterGrace,
     /// SIGKILL.
     Now,
+}
+
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |arg: &OsString| match hidden::secret_flag(&arg.to_string_lossy()) {
+            Some(flag) => format!("{flag}***"),
+            None => arg.to_string_lossy().into_owned(),
+        };
+        f.debug_struct("Invocation")
+            .field("program", &self.program)
+            .field("args", &self.args.iter().map(shown).collect::<Vec<_>>())
+            .field("env", &hidden::Names(&self.env))
+            .field("env_mode", &self.env_mode)
+            .field("cwd", &self.cwd)
+            .field("agent_marker", &self.agent_marker)
+            .field("host_marker", &self.host_marker)
+            .field("limits", &self.limits)
+            .field("on_stderr", &self.on_stderr)
+            .field("add_dirs", &self.add_dirs)
+            .field("containment", &self.containment)
+            .finish()
+    }
 }
 
 impl fmt::Debug for Transport {

@@ -131,6 +131,7 @@
 
 mod agent;
 mod blocking;
+mod clock;
 pub mod containment;
 mod conversation;
 mod dialog;
@@ -141,6 +142,7 @@ mod error;
 mod event;
 mod frame;
 mod gate;
+mod hidden;
 mod initialized;
 mod invocation;
 mod launcher;
@@ -153,6 +155,7 @@ mod prompt;
 mod query;
 pub mod retry;
 mod seams;
+mod setters;
 pub mod spares;
 pub mod structured;
 mod task;

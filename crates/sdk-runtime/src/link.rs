@@ -101,7 +101,8 @@ impl Link {
     /// The error for something that came to nothing because the agent goes or is gone.
     pub(crate) async fn gone(&self) -> Error {
         let limits = &self.limits;
-        let ladder = limits.close_grace + limits.term_grace + limits.sweep_timeout + GONE_MARGIN;
+        let waits = [limits.close_grace, limits.term_grace, limits.sweep_timeout];
+        let ladder = waits.into_iter().fold(GONE_MARGIN, Duration::saturating_add);
         let mut said = self.said.clone();
         let said = timeout(ladder, said.wait_for(Option::is_some)).await;
         match said.map(|said| said.map(|said| said.clone())) {

@@ -97,7 +97,10 @@ pub use self::{
     server::McpServer,
     tool::Tool,
 };
-pub(crate) use self::{config::external_servers, policies::apply as apply_policies};
+pub(crate) use self::{
+    config::external_servers,
+    policies::{apply as apply_policies, name_in_tools},
+};
 pub use self::{
     config::{McpServerConfig, McpSetServers},
     external::{McpPermission, McpRemoteServer, McpStdioServer},

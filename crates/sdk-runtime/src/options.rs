@@ -7,6 +7,7 @@ mod model;
 mod permissions;
 mod prompt;
 mod settings;
+mod shown;
 mod skills;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
@@ -33,6 +34,7 @@ use crate::{
     limits::Limits,
     mcp::McpServerConfig,
     process::StderrCallback,
+    setters::setters,
     store::SessionStoreOptions,
     trace_context::TraceContext,
 };
@@ -43,7 +45,8 @@ use crate::{
 /// everywhere: they reach the CLI as `--flag=value` or inside `initialize`, never as a flag of their own.
 /// What other users of the machine should not read in its list of processes (prompts, subagents, inline
 /// settings, MCP servers) travels inside `initialize`. [`AgentOptions::check`] refuses combinations that
-/// contradict themselves, before anything is started.
+/// contradict themselves, before anything is started. `Debug` shows no more than the names of what may be
+/// secret.
 ///
 /// ```
 /// use sdk_runtime::{AgentOptions, Effort, PermissionMode, SystemPrompt, Thinking};
@@ -60,7 +63,7 @@ use crate::{
 ///     .with_system_prompt(SystemPrompt::ClaudeCode { append: Some("Be brief.".to_owned()) });
 /// options.check().unwrap();
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct AgentOptions {
     /// The CLI: a path, or a name looked up in the agent's `PATH`.
@@ -255,147 +258,70 @@ pub enum SessionStart {
     },
 }
 
-/// Writes one `with_*` setter per line.
-macro_rules! setters {
-    ($($(#[$doc:meta])* $setter:ident, $field:ident: $type:ty;)*) => {
-        impl AgentOptions {
-            $($(#[$doc])* #[must_use]
-            pub fn $setter(mut self, $field: impl Into<$type>) -> Self {
-                self.$field = $field.into();
-                self
-            })*
-        }
-    };
-}
-
-setters! {
-    /// Sets `cli`.
+setters! { AgentOptions, into:
     with_cli, cli: PathBuf;
-    /// Sets `cwd`.
     with_cwd, cwd: PathBuf;
-    /// Sets `env`.
     with_env, env: BTreeMap<String, String>;
-    /// Sets `inherit_env`.
     with_inherit_env, inherit_env: EnvMode;
-    /// Sets `host_marker`.
     with_host_marker, host_marker: Option<String>;
-    /// Sets `session`.
     with_session, session: SessionStart;
-    /// Sets `model`.
     with_model, model: Option<String>;
-    /// Sets `fallback_models`.
     with_fallback_models, fallback_models: Vec<String>;
-    /// Sets `system_prompt`.
     with_system_prompt, system_prompt: Option<SystemPrompt>;
-    /// Sets `append_system_prompt_file`.
     with_append_system_prompt_file, append_system_prompt_file: Option<PathBuf>;
-    /// Sets `append_subagent_system_prompt`.
     with_append_subagent_system_prompt, append_subagent_system_prompt: Option<String>;
-    /// Sets `exclude_dynamic_sections`.
     with_exclude_dynamic_sections, exclude_dynamic_sections: bool;
-    /// Sets `system_prompt_snapshot`.
     with_system_prompt_snapshot, system_prompt_snapshot: Option<bool>;
-    /// Sets `plan_mode_instructions`.
     with_plan_mode_instructions, plan_mode_instructions: Option<String>;
-    /// Sets `allowed_tools`.
     with_allowed_tools, allowed_tools: Vec<String>;
-    /// Sets `disallowed_tools`.
     with_disallowed_tools, disallowed_tools: Vec<String>;
-    /// Sets `tools`.
     with_tools, tools: Option<Vec<String>>;
-    /// Sets `tool_aliases`.
     with_tool_aliases, tool_aliases: BTreeMap<String, String>;
-    /// Sets `permission_mode`.
     with_permission_mode, permission_mode: Option<PermissionMode>;
-    /// Sets `allow_bypass_permissions`.
     with_allow_bypass_permissions, allow_bypass_permissions: bool;
-    /// Sets `permission_prompts`.
     with_permission_prompts, permission_prompts: PermissionPrompts;
-    /// Sets `permission_prompt_tool`.
     with_permission_prompt_tool, permission_prompt_tool: Option<String>;
-    /// Sets `question_preview`.
     with_question_preview, question_preview: Option<QuestionPreview>;
-    /// Sets `max_turns`.
     with_max_turns, max_turns: Option<u32>;
-    /// Sets `max_budget_usd`.
     with_max_budget_usd, max_budget_usd: Option<f64>;
-    /// Sets `task_budget_tokens`.
     with_task_budget_tokens, task_budget_tokens: Option<u64>;
-    /// Sets `add_dirs`.
     with_add_dirs, add_dirs: Vec<PathBuf>;
-    /// Sets `project_config_root`.
     with_project_config_root, project_config_root: Option<PathBuf>;
-    /// Sets `agents`.
     with_agents, agents: BTreeMap<String, AgentDefinition>;
-    /// Sets `main_agent`.
     with_main_agent, main_agent: Option<String>;
-    /// Sets `skills`.
     with_skills, skills: Option<Skills>;
-    /// Sets `plugins`.
     with_plugins, plugins: Vec<Plugin>;
-    /// Sets `mcp_servers`.
     with_mcp_servers, mcp_servers: Option<Value>;
-    /// Sets `setting_sources`.
     with_setting_sources, setting_sources: SettingSources;
-    /// Sets `strict_mcp_config`.
     with_strict_mcp_config, strict_mcp_config: bool;
-    /// Sets `settings`.
     with_settings, settings: Option<Settings>;
-    /// Sets `managed_settings`.
     with_managed_settings, managed_settings: Option<Value>;
-    /// Sets `sandbox`.
     with_sandbox, sandbox: Option<Value>;
-    /// Sets `include_partial_messages`.
     with_partial_messages, include_partial_messages: bool;
-    /// Sets `include_hook_events`.
     with_hook_events, include_hook_events: bool;
-    /// Sets `replay_user_messages`.
     with_replay_user_messages, replay_user_messages: bool;
-    /// Sets `forward_subagent_text`.
     with_forward_subagent_text, forward_subagent_text: bool;
-    /// Sets `agent_progress_summaries`.
     with_agent_progress_summaries, agent_progress_summaries: bool;
-    /// Sets `prompt_suggestions`.
     with_prompt_suggestions, prompt_suggestions: bool;
-    /// Sets `per_task_stop`.
     with_per_task_stop, per_task_stop: bool;
-    /// Sets `title`.
     with_title, title: Option<String>;
-    /// Sets `resume_drops_turn`.
     with_resume_drops_turn, resume_drops_turn: Option<Uuid>;
-    /// Sets `is_ephemeral`.
     with_ephemeral, is_ephemeral: bool;
-    /// Sets `file_checkpointing`.
     with_file_checkpointing, file_checkpointing: bool;
-    /// Sets `effort`.
     with_effort, effort: Option<Effort>;
-    /// Sets `thinking`.
     with_thinking, thinking: Option<Thinking>;
-    /// Sets `betas`.
     with_betas, betas: Vec<String>;
-    /// Sets `client_app`.
     with_client_app, client_app: Option<String>;
-    /// Sets `trace_context`.
     with_trace_context, trace_context: Option<TraceContext>;
-    /// Sets `debug`.
     with_debug, debug: Option<DebugLog>;
-    /// Sets `extra_args`.
     with_extra_args, extra_args: Vec<(String, Option<String>)>;
-    /// Sets `output_schema`.
     with_output_schema, output_schema: Option<Value>;
-    /// Sets `extra_initialize`.
     with_extra_initialize, extra_initialize: BTreeMap<String, Value>;
-    /// Sets `gate`.
     with_gate, gate: Option<Arc<dyn Gate>>;
-    /// Sets `elicitor`.
     with_elicitor, elicitor: Option<Arc<dyn Elicitor>>;
-    /// Sets `dialogs`.
     with_dialogs, dialogs: Option<Dialogs>;
-    /// Sets `session_store`.
     with_session_store, session_store: Option<SessionStoreOptions>;
-    /// Sets `limits`.
     with_limits, limits: Limits;
-    /// Sets `containment`.
     with_containment, containment: Containment;
 }
 

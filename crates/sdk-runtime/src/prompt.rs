@@ -78,6 +78,12 @@ impl Prompt {
         self
     }
 
+    /// The same, to be sent under a new id.
+    pub(crate) fn without_id(mut self) -> Self {
+        self.id = None;
+        self
+    }
+
     /// Delivers it as it is: no commands, no `@file` names. Right for text that somebody else wrote.
     pub fn verbatim(self) -> Self {
         self.with_field("client_composed", true)

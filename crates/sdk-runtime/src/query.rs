@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     agent::Agent,
+    clock,
     conversation::{TurnError, text_of},
     error::Error,
     event::{DropReason, Event, Events},
@@ -172,7 +173,7 @@ impl Running {
             Event::Frame(frame) => frame.into_message(),
             Event::Finished { prompts, result } => {
                 if prompts.contains(&self.id) && self.close_by.is_none() {
-                    self.close_by = Some(Instant::now() + self.background_wait);
+                    self.close_by = Some(clock::from_now(self.background_wait));
                 }
                 Message::Result(result)
             }

@@ -14,7 +14,7 @@
 //!
 //! ```no_run
 //! use sdk_runtime::{
-//!     AgentOptions, PromptContent, ProcessLauncher,
+//!     AgentOptions, ProcessLauncher,
 //!     retry::{CircuitBreaker, Retry, RetryBudget},
 //! };
 //!
@@ -23,8 +23,7 @@
 //!     .with_budget(Some(RetryBudget::default()))
 //!     .with_breaker(Some(CircuitBreaker::default()));
 //! let (agent, mut events) = retry.start(&ProcessLauncher, &AgentOptions::default()).await?;
-//! let prompt = PromptContent::Text("hello".into());
-//! let turn = retry.prompt(&agent, &mut events, prompt, |event| println!("{event:?}")).await?;
+//! let turn = retry.prompt(&agent, &mut events, "hello", |event| println!("{event:?}")).await?;
 //! println!("{:?} after {} attempts", turn.result.text, turn.attempts);
 //! # Ok(())
 //! # }
@@ -52,7 +51,8 @@ use crate::{
     event::{DropReason, Event, Events},
     launcher::Launcher,
     options::AgentOptions,
-    prompt::PromptContent,
+    prompt::Prompt,
+    setters::setters,
     turn_result::{Outcome, TurnResult},
 };
 
@@ -147,21 +147,7 @@ impl Default for Retry {
     }
 }
 
-/// Writes one `with_*` setter per line.
-macro_rules! setters {
-    ($($setter:ident, $field:ident: $type:ty;)*) => {
-        impl Retry {
-            $(#[doc = concat!("Sets `", stringify!($field), "`.")]
-            #[must_use]
-            pub fn $setter(mut self, $field: $type) -> Self {
-                self.$field = $field;
-                self
-            })*
-        }
-    };
-}
-
-setters! {
+setters! { Retry:
     with_attempts_max, attempts_max: usize;
     with_delay_min, delay_min: Duration;
     with_delay_max, delay_max: Duration;
@@ -198,20 +184,22 @@ impl Retry {
 
     /// Sends a prompt and reads up to its result, again if that may be done. Every event passes by
     /// `on_event`, those of other prompts too. A failure that must not be repeated is an `Ok` with its
-    /// result, like any other end of a turn. In the conversation a repeated prompt stands twice.
+    /// result, like any other end of a turn. In the conversation a repeated prompt stands twice, the second
+    /// time under a new id, because an agent answers an id once.
     ///
     /// When it is cancelled, the turn goes on; interrupt it if that is not wanted.
     pub async fn prompt(
         &self,
         agent: &Agent,
         events: &mut Events,
-        content: PromptContent,
+        prompt: impl Into<Prompt>,
         mut on_event: impl FnMut(&Event),
     ) -> Result<Turn, RetryError> {
+        let mut prompt = prompt.into();
         let mut attempts = self.attempts();
         loop {
             let permit = attempts.begin()?;
-            let (result, footprint) = match one_turn(agent, events, content.clone(), &mut on_event).await {
+            let (result, footprint) = match one_turn(agent, events, prompt.clone(), &mut on_event).await {
                 Ok(turn) => turn,
                 Err(TurnLost::Unsent(source)) => {
                     let (attempts, why) = (attempts.made, GaveUp::NotRetryable);
@@ -239,6 +227,7 @@ impl Retry {
             if let Err(why) = attempts.failed(permit, true).await {
                 return Ok(Turn { result, attempts: attempts.made, gave_up: Some(why) });
             }
+            prompt = prompt.without_id();
         }
     }
 
@@ -323,10 +312,10 @@ enum TurnLost {
 async fn one_turn(
     agent: &Agent,
     events: &mut Events,
-    content: PromptContent,
+    prompt: Prompt,
     on_event: &mut impl FnMut(&Event),
 ) -> Result<(Box<TurnResult>, Footprint), TurnLost> {
-    let id = agent.prompt(content).await.map_err(TurnLost::Unsent)?;
+    let id = agent.prompt(prompt).await.map_err(TurnLost::Unsent)?;
     let mut footprint = Footprint::default();
     while let Some(event) = events.next().await {
         on_event(&event);

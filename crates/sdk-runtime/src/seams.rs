@@ -80,7 +80,9 @@ impl Seams {
             timed.end("nobody");
             return Decision::deny(NO_GATE_MESSAGE);
         };
-        let decision = guarded(self.gate_timeout, gate.can_use_tool(question)).instrument(timed.span()).await;
+        let decision = guarded(self.gate_timeout, async { gate.can_use_tool(question).await })
+            .instrument(timed.span())
+            .await;
         let decision = decision.and_then(|decision| match decision.fault() {
             None => Ok(decision),
             Some(fault) => Err(fault),
@@ -106,7 +108,8 @@ impl Seams {
             return Answer::Error(format!("no hook is registered as {callback_id}"));
         };
         let timed = Timed::hook(hook.event.as_str(), index);
-        let answered = guarded(Some(hook.timeout), hook.hook.on(input)).instrument(timed.span()).await;
+        let answered =
+            guarded(Some(hook.timeout), async { hook.hook.on(input).await }).instrument(timed.span()).await;
         let answered = answered.and_then(|output| match hook::fault(&hook.event, &output) {
             None => Ok(output),
             Some(fault) => Err(fault),
@@ -129,7 +132,10 @@ impl Seams {
             timed.end("nobody");
             return ElicitationAnswer::Decline;
         };
-        match guarded(self.gate_timeout, elicitor.elicit(question)).instrument(timed.span()).await {
+        match guarded(self.gate_timeout, async { elicitor.elicit(question).await })
+            .instrument(timed.span())
+            .await
+        {
             Ok(answer) => {
                 timed.end("answered");
                 answer
@@ -148,7 +154,10 @@ impl Seams {
             timed.end("nobody");
             return DialogAnswer::Cancelled;
         };
-        match guarded(self.gate_timeout, dialogs.host.show(dialog)).instrument(timed.span()).await {
+        match guarded(self.gate_timeout, async { dialogs.host.show(dialog).await })
+            .instrument(timed.span())
+            .await
+        {
             Ok(answer) => {
                 timed.end("answered");
                 answer
@@ -173,7 +182,7 @@ fn hook_failed(hook: &HookRegistration, failure: &str) -> Answer {
     }
 }
 
-/// Awaits a seam, turning error, time-out and panic into the words for it.
+/// Awaits a seam, whose call is part of the future, turning error, time-out and panic into the words for it.
 async fn guarded<T>(
     timeout: Option<Duration>,
     answer: impl Future<Output = Result<T, SeamError>>,

@@ -12,8 +12,8 @@
 //! lives in this process: hooks, gate and their like. Part of the profile: all other flags, the rest of
 //! the environment and of `initialize`, the model (switching it later would leave a trace in the session
 //! and call the hooks for it), limits. Not to be had with a spare, and started cold: a conversation that
-//! is continued or has an id given ([`SessionStart`](crate::SessionStart)), and a jail, whose mounts depend
-//! on the working directory.
+//! is continued or has an id given ([`SessionStart`](crate::SessionStart)), a jail, whose mounts depend on
+//! the working directory, and relative paths, which would be looked up where spares wait.
 //!
 //! A parked spare has no hooks and no gate, so it would be denied whatever it asked; it cannot be prompted
 //! either. Hooks are registered before the claim, and a spare that does not confirm them is killed. One
@@ -119,9 +119,13 @@ impl SparePool {
     }
 
     /// Has spares for options like these made ready, in the background. `cwd` and whatever else a claim can
-    /// set is not looked at. Returns `false` for options no spare can serve.
+    /// set is not looked at. Returns `false` for options no spare can serve, and for those that are refused.
     pub fn prepare(&self, options: &AgentOptions) -> bool {
-        match split(options, &self.0.shelf.settings.parking) {
+        // What a claim settles belongs to the profile too.
+        let Ok(options) = agent::settled(options.clone()) else {
+            return false;
+        };
+        match split(&options, &self.0.shelf.settings.parking) {
             Split::Claimable { profile, .. } => {
                 self.0.shelf.want(*profile);
                 true
@@ -185,8 +189,8 @@ impl SparePool {
         let spare = shelf.take(&profile).ok_or(ColdReason::NoneReady)?;
         let Spare { agent, events, since, .. } = spare;
         let parked = since.elapsed();
-        let Request { body, hooks, seams } = request;
-        let claiming = agent.claim(seams, hooks, body);
+        let Request { body, initialize, seams } = request;
+        let claiming = agent.claim(seams, initialize, body);
         let claimed = tokio::time::timeout(shelf.settings.claim_timeout, claiming).await;
         let refused = match claimed {
             Ok(Ok(agent)) => {

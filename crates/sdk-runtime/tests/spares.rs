@@ -12,9 +12,11 @@ use std::{
 
 use async_trait::async_trait;
 use sdk_runtime::{
-    Agent, AgentOptions, Claimed, ColdReason, Error, Event, Events, Hook, HookInput, HookOutput,
-    HookRegistration, Invocation, Launcher, Origin, PermissionMode, PromptContent, SeamError, SessionStart,
-    SparePool, SpareSettings, Transport, testing::ScriptedLauncher,
+    Agent, AgentDefinition, AgentOptions, Claimed, ColdReason, Error, Event, Events, Hook, HookInput,
+    HookOutput, HookRegistration, Invocation, Launcher, Origin, PermissionMode, PromptContent, SeamError,
+    SessionStart, SparePool, SpareSettings, Transport,
+    mcp::{McpPermission, McpRemoteServer},
+    testing::ScriptedLauncher,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -197,6 +199,38 @@ async fn what_no_spare_can_be_is_started_cold() {
     assert!(is_warm(&claimed), "a profile that was asked for is kept from then on");
     let spare = yard.launcher.agents().into_iter().find(|agent| !agent.controls("claim_session").is_empty());
     assert!(spare.unwrap().args().contains(&"--model=other".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_prepared_serves_a_claim_whose_permissions_become_rules() {
+    let yard = Yard::new(ScriptedLauncher::new());
+    let pool = yard.pool(yard.settings().with_size(1));
+    let server = McpRemoteServer::http("http://h/").with_tool_permission("see", McpPermission::AlwaysAllow);
+    let wanted = options("/srv/a").with_mcp_server("files", server);
+    assert!(pool.prepare(&wanted));
+    pool.ready(1).await;
+    assert!(is_warm(&pool.claim(wanted).await.unwrap()));
+    assert!(!pool.prepare(&options("/srv/a").with_max_turns(0)), "what would be refused is not prepared");
+    assert_eq!(pool.stats().starting + pool.stats().ready, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claimed_spare_shakes_hands_again_as_what_it_has_become() {
+    let yard = Yard::new(ScriptedLauncher::new());
+    let pool = yard.pool(yard.settings().with_size(1));
+    pool.prepare(&options("/srv/a"));
+    pool.ready(1).await;
+    let wanted = options("/srv/a")
+        .with_title("plum".to_owned())
+        .with_agent("sub", AgentDefinition::new("d", "p"))
+        .with_hook(HookRegistration::new("PreToolUse", Arc::new(Deny("no"))));
+    let claimed = pool.claim(wanted).await.unwrap();
+    assert!(is_warm(&claimed));
+    claimed.agent.reinitialize().await.unwrap();
+    let spare = yard.launcher.agents()[0].clone();
+    let last = spare.controls("initialize").pop().unwrap();
+    assert_eq!((&last["title"], &last["agents"]["sub"]["prompt"]), (&json!("plum"), &json!("p")));
+    assert!(last["hooks"]["PreToolUse"].is_array(), "{last}");
 }
 
 #[tokio::test(start_paused = true)]

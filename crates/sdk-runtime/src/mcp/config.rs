@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 #[cfg(feature = "mcp")]
 use super::McpServer;
 use super::{McpRemoteServer, McpStdioServer};
+use crate::hidden::Hidden;
 
 /// A server the agent may use.
 #[derive(Clone)]
@@ -122,7 +123,7 @@ impl fmt::Debug for McpServerConfig {
             #[cfg(feature = "mcp")]
             Self::InProcess(server) => server.fmt(f),
             // Where its secrets are is not known.
-            Self::Raw(_) => f.write_str("Raw(***)"),
+            Self::Raw(_) => f.debug_tuple("Raw").field(&Hidden).finish(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value, json};
 
+use crate::hidden::Names;
+
 /// What the agent does before it calls one tool of a server. Asking and denying outrank allow rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -191,21 +193,12 @@ impl McpRemoteServer {
     }
 }
 
-/// Names with hidden values.
-struct Hidden<'a>(&'a BTreeMap<String, String>);
-
-impl fmt::Debug for Hidden<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.keys().map(|name| (name, format_args!("***")))).finish()
-    }
-}
-
 impl fmt::Debug for McpStdioServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("McpStdioServer")
             .field("command", &self.command)
             .field("args", &format_args!("{} of them", self.args.len()))
-            .field("env", &Hidden(&self.env))
+            .field("env", &Names(&self.env))
             .field("common", &self.common)
             .finish()
     }
@@ -216,7 +209,7 @@ impl fmt::Debug for McpRemoteServer {
         f.debug_struct("McpRemoteServer")
             .field("kind", &self.kind)
             .field("url", &origin(&self.url))
-            .field("headers", &Hidden(&self.headers))
+            .field("headers", &Names(&self.headers))
             .field("common", &self.common)
             .finish()
     }

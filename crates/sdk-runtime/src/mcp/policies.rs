@@ -31,7 +31,7 @@ pub(crate) fn apply(options: &mut AgentOptions) {
             McpServerConfig::Stdio(_) | McpServerConfig::Raw(_) => continue,
         };
         for (tool, permission) in permissions {
-            let name = format!("mcp__{}__{}", normal(server), normal(tool));
+            let name = format!("mcp__{}__{}", name_in_tools(server), name_in_tools(tool));
             match permission {
                 McpPermission::AlwaysAllow => options.allowed_tools.push(name),
                 McpPermission::AlwaysDeny | McpPermission::AlwaysAsk if is_obeyed => {}
@@ -47,7 +47,7 @@ pub(crate) fn apply(options: &mut AgentOptions) {
 }
 
 /// A name as the CLI writes it in the names of tools.
-fn normal(name: &str) -> String {
+pub(crate) fn name_in_tools(name: &str) -> String {
     let is_kept = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
     name.chars().map(|letter| if is_kept(letter) { letter } else { '_' }).collect()
 }

@@ -29,7 +29,7 @@ use super::{
     sessions::{Manifest, Session},
     transport::{self, Shared},
 };
-use crate::task;
+use crate::{clock, task};
 
 /// The use of a service by one agent.
 pub(super) struct ServiceSession {
@@ -97,7 +97,7 @@ impl Session for ServiceSession {
 
     fn manifest(&self, patience: Duration) -> BoxFuture<'static, Option<Manifest>> {
         let core = Arc::clone(&self.core);
-        async move { core.manifest(Instant::now() + patience).await }.boxed()
+        async move { core.manifest(clock::from_now(patience)).await }.boxed()
     }
 }
 

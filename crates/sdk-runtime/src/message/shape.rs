@@ -381,41 +381,12 @@ macro_rules! tagged {
     };
 }
 
-/// A word of the agent's vocabulary. The set is open: a word that is not listed is kept.
+/// A word of the agent's vocabulary, as an open enum that is a shape too; the words are their own description.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($variant:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $name {
-            $(#[doc = concat!("`", $text, "`")] $variant,)*
-            /// A word this crate does not know.
-            Other(String),
-        }
-
-        impl $name {
-            /// The word itself.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$variant => $text,)*
-                    Self::Other(word) => word,
-                }
-            }
-        }
-
-        impl From<&str> for $name {
-            fn from(word: &str) -> Self {
-                match word {
-                    $($text => Self::$variant,)*
-                    other => Self::Other(other.to_owned()),
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
+        $crate::open::open_enum! {
+            $(#[$meta])*
+            $name { $(#[doc = concat!("`", $text, "`")] $variant = $text,)* }
         }
 
         impl $crate::message::shape::Shape for $name {

@@ -1,6 +1,6 @@
 //! Subagents a host defines for its sessions.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,8 +11,8 @@ use super::{Effort, PermissionMode};
 /// what other users of the machine should not read.
 ///
 /// Fields of tomorrow go into `other`; made from a JSON value, a field that has another form than this
-/// crate knows is kept there as well, and is sent as it came.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// crate knows is kept there as well, and is sent as it came. `Debug` does not show its MCP servers.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "Value")]
 #[non_exhaustive]
 pub struct AgentDefinition {
@@ -107,6 +107,16 @@ impl AgentDefinition {
             Ok(Value::Object(fields)) => fields,
             Ok(_) | Err(_) => Map::new(),
         }
+    }
+}
+
+impl fmt::Debug for AgentDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = self.clone().into_fields();
+        if let Some(servers) = fields.get_mut("mcpServers") {
+            *servers = "***".into();
+        }
+        f.debug_tuple("AgentDefinition").field(&fields).finish()
     }
 }
 

@@ -1,14 +1,18 @@
 //! Refusing options that contradict themselves or that no process can be given, before anything starts.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
-    AgentOptions, PermissionPrompts, SessionStart, Settings, Skills, SystemPrompt, Thinking, skills,
+    AgentOptions, PermissionPrompts, SessionStart, SettingSources, Settings, Skills, SystemPrompt, Thinking,
+    skills,
 };
-use crate::error::Error;
+use crate::{error::Error, mcp};
 
 /// Flags this crate's side of the protocol depends on.
-const RESERVED_FLAGS: [&str; 7] = [
+const RESERVED_FLAGS: [&str; 11] = [
     "output-format",
     "input-format",
     "verbose",
@@ -16,7 +20,14 @@ const RESERVED_FLAGS: [&str; 7] = [
     "await-claim",
     "initialize-fields",
     "managed-settings-in-initialize",
+    "session-mirror",
+    "permission-prompts",
+    "permission-prompt-tool",
+    "no-session-persistence",
 ];
+/// Fields of `initialize` that have to be what this crate says there.
+const RESERVED_FIELDS: [&str; 5] =
+    ["subtype", "hooks", "sdkMcpServers", "sdkMcpServerConfigs", "sdkMcpServerManifests"];
 /// Flags that say which session; one of them contradicts another.
 const SESSION_FLAGS: [&str; 6] =
     ["session-id", "resume", "continue", "fork-session", "resume-session-at", "resume-drops-turn"];
@@ -33,7 +44,10 @@ pub(super) fn check(options: &AgentOptions) -> Result<(), Error> {
         settings(options),
         names(options),
         environment(options),
+        servers(options),
+        store(options),
         extra_args(options),
+        extra_initialize(options),
         crate::hook::unreachable(&options.hooks),
     ];
     match faults.into_iter().flatten().next() {
@@ -102,8 +116,17 @@ fn nul(options: &AgentOptions) -> Option<Fault> {
             },
         ),
     ];
+    let sources = match &options.setting_sources {
+        SettingSources::Only(sources) => sources.as_slice(),
+        SettingSources::None | SettingSources::CliDefault => &[],
+    };
+    let sources = sources.iter().map(|source| ("setting_sources", Some(source.as_str())));
     let add_dirs = options.add_dirs.iter().map(|dir| ("add_dirs", Some(dir.as_path())));
-    let texts = texts.into_iter().filter(|(_, text)| text.is_some_and(has_nul)).map(|(field, _)| field);
+    let texts = texts
+        .into_iter()
+        .chain(sources)
+        .filter(|(_, text)| text.is_some_and(has_nul))
+        .map(|(field, _)| field);
     let lists = lists.into_iter().filter(|(_, is_bad)| *is_bad).map(|(field, _)| field);
     let paths = paths.into_iter().chain(add_dirs);
     let paths = paths.filter(|(_, path)| path.is_some_and(is_bad_path)).map(|(field, _)| field);
@@ -210,6 +233,45 @@ fn settings(options: &AgentOptions) -> Option<Fault> {
         })
 }
 
+/// MCP servers of all kinds.
+fn servers(options: &AgentOptions) -> Option<Fault> {
+    let untyped = match &options.mcp_servers {
+        Some(serde_json::Value::Object(servers)) => Some(servers),
+        Some(_) => return fault("mcp_servers", "servers are a JSON object of configurations by name"),
+        None => None,
+    };
+    let names: BTreeSet<&str> = untyped
+        .into_iter()
+        .flat_map(|servers| servers.keys())
+        .chain(options.mcp.keys())
+        .map(String::as_str)
+        .collect();
+    if names.contains("") {
+        return fault("mcp", "a server needs a name");
+    }
+    // Rules for the tools of one would hold for those of the other.
+    let mut in_tools = BTreeMap::new();
+    names.into_iter().find_map(|name| {
+        let other = in_tools.insert(mcp::name_in_tools(name), name)?;
+        fault("mcp", format!("the tools of {other:?} and {name:?} have the same names for the agent"))
+    })
+}
+
+/// What goes together with a session store.
+fn store(options: &AgentOptions) -> Option<Fault> {
+    options.session_store.as_ref()?;
+    fault_if(options.is_ephemeral, "session_store", "a session without a transcript has nothing to store")
+        .or_else(|| {
+            let why = "the copies stay on this machine, and a session store resumes on any";
+            fault_if(options.file_checkpointing, "file_checkpointing", why)
+        })
+}
+
+fn extra_initialize(options: &AgentOptions) -> Option<Fault> {
+    let name = options.extra_initialize.keys().find(|name| RESERVED_FIELDS.contains(&name.as_str()))?;
+    fault("extra_initialize", format!("{name} belongs to the protocol"))
+}
+
 fn names(options: &AgentOptions) -> Option<Fault> {
     if let Some(Skills::Only(names)) = &options.skills
         && let Some(why) = names.iter().find_map(|name| skills::fault(name))
@@ -223,6 +285,12 @@ fn names(options: &AgentOptions) -> Option<Fault> {
     let is_header = |app: &str| app.chars().all(|c| matches!(c, ' '..='~' | '\u{a0}'..='\u{ff}'));
     if options.client_app.as_deref().is_some_and(|app| !is_header(app)) {
         return fault("client_app", "it goes into an HTTP header and holds a character that cannot");
+    }
+    if options.plugins.iter().any(|plugin| plugin.path.to_str().is_none()) {
+        return fault("plugins", "the path of a plugin is sent as text, which this one is not");
+    }
+    if options.output_schema.as_ref().is_some_and(|schema| !schema.is_object()) {
+        return fault("output_schema", "a schema is a JSON object");
     }
     if options.dialogs.as_ref().is_some_and(|dialogs| dialogs.kinds.is_empty()) {
         return fault("dialogs", "without kinds the agent shows none");
@@ -260,115 +328,4 @@ fn extra_args(options: &AgentOptions) -> Option<Fault> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use serde_json::json;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::{
-        gate::Decision,
-        hook::HookRegistration,
-        options::{Effort, PermissionMode, SystemPrompt},
-    };
-
-    fn refused(options: AgentOptions) -> (&'static str, String) {
-        match options.check().unwrap_err() {
-            Error::InvalidOption { field, why } => (field, why),
-            error => panic!("{error}"),
-        }
-    }
-
-    #[test]
-    fn what_contradicts_itself_is_refused_by_the_name_of_its_field() {
-        let new = AgentOptions::default;
-        let id = Uuid::new_v4();
-        let fork = SessionStart::Resume { id, at: None, fork: Some(id) };
-        let nobody = PermissionPrompts::Nobody;
-        let gate = |options: AgentOptions| options.with_gate_fn(|_| async { Ok(Decision::allow()) });
-        let table = [
-            ("resume_drops_turn", new().with_resume_drops_turn(id)),
-            ("session", new().with_session(fork)),
-            ("model", new().with_model(" ".to_owned())),
-            ("model", new().with_model("a\0b".to_owned())),
-            ("fallback_models", new().with_model("a".to_owned()).with_fallback_models(vec!["a".to_owned()])),
-            ("fallback_models", new().with_fallback_models(vec!["a,b".to_owned()])),
-            ("max_budget_usd", new().with_max_budget_usd(f64::NAN)),
-            ("max_budget_usd", new().with_max_budget_usd(0.0)),
-            ("task_budget_tokens", new().with_task_budget_tokens(0)),
-            ("max_turns", new().with_max_turns(0)),
-            ("permission_mode", new().with_permission_mode(PermissionMode::from("a\0"))),
-            ("effort", new().with_effort(Effort::from("\0"))),
-            ("allowed_tools", new().with_allowed_tools(vec!["ok".to_owned(), "\0".to_owned()])),
-            ("add_dirs", new().with_add_dirs(vec!["/a".into(), "/b\0".into()])),
-            ("cwd", new().with_cwd("/\0")),
-            (
-                "exclude_dynamic_sections",
-                new().with_exclude_dynamic_sections(true).with_system_prompt(SystemPrompt::Empty),
-            ),
-            (
-                "append_system_prompt_file",
-                new()
-                    .with_system_prompt(SystemPrompt::ClaudeCode { append: Some("a".to_owned()) })
-                    .with_append_system_prompt_file(std::path::PathBuf::from("/a")),
-            ),
-            ("permission_prompts", gate(new()).with_permission_prompts(nobody)),
-            (
-                "permission_prompts",
-                new().with_permission_prompts(nobody).with_permission_prompt_tool("t".to_owned()),
-            ),
-            ("permission_prompt_tool", gate(new()).with_permission_prompt_tool("mcp__a__b".to_owned())),
-            ("settings", new().with_settings(Settings::Inline(json!([])))),
-            ("managed_settings", new().with_managed_settings(json!("x"))),
-            ("sandbox", new().with_sandbox(json!(true))),
-            ("sandbox", new().with_settings(Settings::File("/s".into())).with_sandbox(json!({}))),
-            ("skills", new().with_skills(Skills::Only(vec!["a),Bash".to_owned()]))),
-            ("skills", new().with_skills(Skills::Only(vec!["*".to_owned()]))),
-            ("client_app", new().with_client_app("app\r\nX-Evil: 1".to_owned())),
-            ("env", new().with_env([("A=B".to_owned(), String::new())])),
-            ("env", new().with_env([("A".to_owned(), "\0".to_owned())])),
-            ("extra_args", new().with_extra_args(vec![("a b".to_owned(), None)])),
-            (
-                "extra_args",
-                new().with_extra_args(vec![("output-format".to_owned(), Some("text".to_owned()))]),
-            ),
-            (
-                "extra_args",
-                new()
-                    .with_session(SessionStart::New { id })
-                    .with_extra_args(vec![("continue".to_owned(), None)]),
-            ),
-        ];
-        for (field, options) in table {
-            let (found, why) = refused(options);
-            assert_eq!(found, field, "{why}");
-        }
-    }
-
-    #[test]
-    fn a_hook_that_could_never_be_called_is_refused() {
-        let hook = |event: &str| HookRegistration::raw(event, |_| async { Ok(crate::HookOutput::proceed()) });
-        let (field, why) = refused(AgentOptions::default().with_hook(hook("SessionEnd")));
-        assert!(field == "hooks" && why.contains("SessionEnd"), "{why}");
-        let startup = hook("SessionStart").with_matcher("startup");
-        assert_eq!(refused(AgentOptions::default().with_hook(startup)).0, "hooks");
-        let compact = hook("SessionStart").with_matcher("compact");
-        let other = hook("BrandNew").with_timeout(Duration::from_secs(1));
-        AgentOptions::default().with_hook(compact).with_hook(other).check().unwrap();
-    }
-
-    #[test]
-    fn what_agrees_with_itself_is_taken() {
-        let (id, at) = (Uuid::new_v4(), Some(Uuid::new_v4()));
-        let session = SessionStart::Resume { id, at, fork: Some(Uuid::new_v4()) };
-        let options = AgentOptions::default()
-            .with_session(session)
-            .with_resume_drops_turn(Uuid::new_v4())
-            .with_client_app("my-app/1.0 (é)".to_owned())
-            .with_skills(Skills::Only(vec!["plugin:pdf".to_owned()]))
-            .with_gate(Some(crate::gate_fn(|_| async { Ok(Decision::allow()) })));
-        options.check().unwrap();
-        assert!(Arc::strong_count(options.gate.as_ref().unwrap()) == 1);
-    }
-}
+mod tests;

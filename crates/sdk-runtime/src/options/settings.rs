@@ -1,22 +1,33 @@
 //! Settings given to an agent, and the sandbox settings merged into them as the TypeScript SDK does.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use serde_json::{Map, Value};
+
+use crate::hidden::Hidden;
 
 /// Lists of restrictions: both sides count.
 const JOINED: [&str; 3] = ["denyRead", "denyWrite", "deniedDomains"];
 /// Objects that are replaced whole.
 const REPLACED: [&str; 2] = ["ripgrep", "tlsTerminate"];
 
-/// Settings for one agent, above those of user, project and local.
-#[derive(Debug, Clone, PartialEq)]
+/// Settings for one agent, above those of user, project and local. `Debug` does not show what inline ones hold.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Settings {
     /// A settings file.
     File(PathBuf),
     /// A settings object. It travels inside `initialize`, so nobody reads it in a list of processes.
     Inline(Value),
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Inline(_) => f.debug_tuple("Inline").field(&Hidden).finish(),
+        }
+    }
 }
 
 /// The settings to send: `settings` with `sandbox` merged into its own `sandbox` block. Both are objects.

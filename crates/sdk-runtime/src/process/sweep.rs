@@ -118,7 +118,8 @@ pub(super) fn child_of(pid: u32) -> io::Result<Option<i32>> {
 
 /// Kills what belongs until nothing is left, and says how many processes that were.
 pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Result<usize> {
-    let deadline = Instant::now() + bound;
+    // Without one there is no moment that far away.
+    let deadline = Instant::now().checked_add(bound);
     let mut killed: HashSet<Identity> = HashSet::new();
     loop {
         let table = read_table(mark)?;
@@ -128,7 +129,7 @@ pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Resu
         if left.is_empty() {
             return Ok(killed.len());
         }
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let message = format!("{} processes would not die within {bound:?}", left.len());
             return Err(io::Error::new(io::ErrorKind::TimedOut, message));
         }

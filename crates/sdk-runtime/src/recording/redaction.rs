@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Direction;
-use crate::{launcher::Invocation, options::EnvMode};
+use crate::{hidden::secret_flag, launcher::Invocation, options::EnvMode};
 
 /// What stands where something was left out.
 const REDACTED: &str = "(redacted)";
@@ -13,8 +13,6 @@ const REDACTED: &str = "(redacted)";
 const SECRET_WORDS: [&str; 7] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH"];
 /// A shorter value occurs in ordinary text.
 const SECRET_BYTES_MIN: usize = 6;
-/// Flags whose value may hold the secrets of a server.
-const SECRET_FLAGS: [&str; 3] = ["--mcp-config=", "--settings=", "--managed-settings="];
 /// Tables in control requests whose values may be secret.
 const SECRET_TABLES: [&str; 2] = ["env", "headers"];
 
@@ -55,7 +53,7 @@ impl Redaction {
 
     /// An argument of the command line.
     pub(super) fn argument(&self, argument: &str) -> String {
-        match SECRET_FLAGS.iter().find(|flag| argument.starts_with(**flag)) {
+        match secret_flag(argument) {
             Some(flag) => format!("{flag}{REDACTED}"),
             None => self.text(argument).unwrap_or_else(|| argument.to_owned()),
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -77,8 +78,10 @@ impl Scribe {
         let (counting, closing, telling) = (Arc::clone(&backlog), Arc::clone(&open), Arc::clone(&failure));
         let spawned = sink.and_then(|sink| {
             thread::Builder::new().name("sdk-recording".to_owned()).spawn(move || {
-                let written = write(sink, &notes_in, &redaction, &counting);
-                tell(&telling, written);
+                // The sink and the redaction are the host's.
+                let written = AssertUnwindSafe(|| write(sink, &notes_in, &redaction, &counting));
+                let broke_down = || Err(io::Error::other("what writes the recording broke down"));
+                tell(&telling, catch_unwind(written).unwrap_or_else(|_panic| broke_down()));
                 closing.send_modify(|open| *open -= 1);
             })
         });

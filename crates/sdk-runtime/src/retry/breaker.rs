@@ -8,6 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// Stops attempts while nothing works. Clones are the same breaker.
 #[derive(Debug, Clone)]
 pub struct CircuitBreaker(Arc<Breaker>);
@@ -136,7 +138,7 @@ impl CircuitBreaker {
                 self.0.open_for.saturating_mul(doubled).min(self.0.open_for_max.max(self.0.open_for));
             inner.openings = inner.openings.saturating_add(1);
             inner.failures = 0;
-            inner.enter(Phase::Open { until: Instant::now() + open_for });
+            inner.enter(Phase::Open { until: clock::from_now(open_for) });
             tracing::warn!(?open_for, "a circuit breaker opens");
         }
     }

@@ -51,8 +51,8 @@ pub(super) struct Profile {
 pub(super) struct Request {
     /// Body of `claim_session`.
     pub(super) body: Value,
-    /// `hooks` of `initialize`, null without hooks.
-    pub(super) hooks: Value,
+    /// Body of the `initialize` an agent would have had that was started for this.
+    pub(super) initialize: Value,
     /// Who answers from then on.
     pub(super) seams: Seams,
 }
@@ -99,7 +99,13 @@ pub(super) fn split(options: &AgentOptions, parking: &Path) -> Split {
     if on_stderr.is_some() {
         return Split::Cold("who hears stderr is settled at the start");
     }
-    if cwd == parking {
+    let Some(cwd) = claimable(&cwd).map(str::to_owned) else {
+        return Split::Cold("the working directory is relative, or no text");
+    };
+    if !options.add_dirs.iter().all(|dir| claimable(dir).is_some()) {
+        return Split::Cold("a further directory is relative, or no text");
+    }
+    if Path::new(&cwd) == parking {
         return Split::Cold("the working directory is where spares wait");
     }
     let mut claim = Map::new();
@@ -111,8 +117,9 @@ pub(super) fn split(options: &AgentOptions, parking: &Path) -> Split {
     if !claimed_env.is_empty() {
         claim.insert("env".into(), claimed_env.into());
     }
-    let mut body = initialize_body(options);
-    let hooks = body["hooks"].take();
+    let initialize = initialize_body(options);
+    let mut body = initialize.clone();
+    body["hooks"] = Value::Null;
     if let Value::Object(body) = &mut body {
         for (here, there) in CLAIMABLE_BODY {
             if let Some(value) = body.remove(here) {
@@ -120,13 +127,18 @@ pub(super) fn split(options: &AgentOptions, parking: &Path) -> Split {
             }
         }
     }
-    claim.insert("cwd".into(), cwd.to_string_lossy().into_owned().into());
+    claim.insert("cwd".into(), cwd.into());
     claim.insert("include_initialize".into(), true.into());
     let to_confirm = to_confirm(options);
     let profile =
         Profile { program, args, env, env_mode, host_marker, limits, containment, body, to_confirm };
-    let request = Request { body: claim.into(), hooks, seams: Seams::of(options) };
+    let request = Request { body: claim.into(), initialize, seams: Seams::of(options) };
     Split::Claimable { profile: Box::new(profile), request: Box::new(request) }
+}
+
+/// A path as a claim carries it: as text, and not to be looked up from where the spare waits.
+fn claimable(path: &Path) -> Option<&str> {
+    path.to_str().filter(|_| path.is_absolute())
 }
 
 /// Takes what a claim sets out of the arguments; `None` when they choose a conversation.
@@ -228,12 +240,28 @@ mod tests {
 
     #[test]
     fn a_conversation_that_is_chosen_is_never_a_spares() {
-        let base = AgentOptions::default();
+        let base = AgentOptions::default().with_cwd("/a");
         let id = Uuid::new_v4();
+        assert!(profile_of(&base).is_some());
         assert!(profile_of(&base.clone().with_session(SessionStart::New { id })).is_none());
         for flag in ["resume", "continue", "session-id"] {
             let options = base.clone().with_extra_args(vec![(flag.to_owned(), Some("x".to_owned()))]);
             assert!(profile_of(&options).is_none(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_a_claim_would_change_is_never_a_spares() {
+        let base = AgentOptions::default().with_cwd("/a");
+        let no_text = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/srv/\xff");
+        for options in [
+            base.clone().with_cwd("project"),
+            base.clone().with_cwd(""),
+            base.clone().with_cwd(no_text),
+            base.clone().with_add_dirs(vec!["../other".into()]),
+            base.clone().with_add_dirs(vec![no_text.into()]),
+        ] {
+            assert!(profile_of(&options).is_none(), "{options:?}");
         }
     }
 

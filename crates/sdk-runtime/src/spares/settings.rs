@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::setters::setters;
+
 /// How a pool works.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -63,21 +65,7 @@ impl SpareSettings {
     }
 }
 
-/// Writes one `with_*` setter per line.
-macro_rules! setters {
-    ($($setter:ident, $field:ident: $type:ty;)*) => {
-        impl SpareSettings {
-            $(#[doc = concat!("Sets `", stringify!($field), "`.")]
-            #[must_use]
-            pub fn $setter(mut self, $field: $type) -> Self {
-                self.$field = $field;
-                self
-            })*
-        }
-    };
-}
-
-setters! {
+setters! { SpareSettings:
     with_size, size: usize;
     with_starting_max, starting_max: usize;
     with_profiles_max, profiles_max: usize;

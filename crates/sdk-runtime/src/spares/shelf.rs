@@ -13,7 +13,7 @@ use super::{
     profile::Profile,
     settings::{SpareSettings, SpareStats},
 };
-use crate::{agent::Agent, event::Events};
+use crate::{agent::Agent, clock, event::Events};
 
 /// A parked agent.
 pub(super) struct Spare {
@@ -137,7 +137,7 @@ impl Shelf {
             let before = chores.end.len();
             chores.end.extend(aged);
             stats.discarded_aged += (chores.end.len() - before) as u64;
-            chores.wake(group.ready.first().map(|spare| spare.since + self.settings.age_max));
+            chores.wake(group.ready.first().map(|spare| clock::after(spare.since, self.settings.age_max)));
         }
         self.start(groups, now, &mut chores);
         chores
@@ -200,7 +200,7 @@ impl Shelf {
             let delay = self.settings.retry_delay.saturating_mul(doubled).min(self.settings.retry_delay_max);
             group.starting -= 1;
             group.failures = group.failures.saturating_add(1);
-            group.not_before = Instant::now() + delay.max(Duration::from_millis(1));
+            group.not_before = clock::from_now(delay.max(Duration::from_millis(1)));
         }
         drop(inner);
         self.change();
@@ -215,7 +215,7 @@ impl Shelf {
         stats.discarded_died += dead.len() as u64;
         for group in groups.iter_mut().filter(|_| !dead.is_empty()) {
             // One that dies as soon as it is ready must not be started over and over.
-            group.not_before = group.not_before.max(Instant::now() + self.settings.retry_delay);
+            group.not_before = group.not_before.max(clock::from_now(self.settings.retry_delay));
         }
         drop(inner);
         drop(dead);

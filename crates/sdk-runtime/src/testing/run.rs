@@ -21,6 +21,7 @@ use super::{
     scripted_agent::{Inner, ScriptedAgent, lock},
 };
 use crate::{
+    clock,
     error::Exit,
     framing::{LineSplitter, Piece},
     launcher::{Haste, Invocation, Life, Transport},
@@ -141,7 +142,7 @@ impl Run {
                 () = agent.0.turn_over.notified() => self.turn_aborted(),
                 exit = left(&mut leave) => break exit,
                 haste = hastened(&mut wanted, term_at.is_some()) => match haste {
-                    Haste::AfterGrace => term_at = Some(Instant::now() + grace),
+                    Haste::AfterGrace => term_at = Some(clock::from_now(grace)),
                     Haste::Now => {
                         pump.abort();
                         break Exit { signal: Some(nix::libc::SIGKILL), ..Exit::default() };
