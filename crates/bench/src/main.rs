@@ -26,7 +26,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{report::Report, scale::Scale, tools::Tools};
+use crate::{report::Report, scale::Scale, sdk::Topic, tools::Tools};
 
 /// Measures Steward beside its references.
 #[derive(Debug, Parser)]
@@ -49,7 +49,7 @@ enum Group {
     Warm,
     Cold,
     Gateway,
-    Sdk,
+    Sdk(Topic),
 }
 
 fn main() -> Result<ExitCode> {
@@ -58,7 +58,7 @@ fn main() -> Result<ExitCode> {
     }
     let success = |()| ExitCode::SUCCESS;
     if env::args().nth(1).is_some_and(|first| first == sdk::HOST_ARGUMENT) {
-        return sdk::run_host().map(success);
+        return sdk::run_host(sdk::Threads::of(env::args().nth(2).as_deref())).map(success);
     }
     run(&Arguments::parse()).map(success)
 }
@@ -94,7 +94,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
-            Group::Sdk => sdk::measure(tools, &scale, &mut report.problems).await,
+            Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
         match rows {
             Ok(rows) => report.rows.extend(rows),
@@ -108,11 +108,15 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 10] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
-    ("sdk", Group::Sdk),
+    ("sdk-answers", Group::Sdk(Topic::Answers)),
+    ("sdk-partials", Group::Sdk(Topic::Partials)),
+    ("sdk-crowd", Group::Sdk(Topic::Crowd)),
+    ("sdk-spares", Group::Sdk(Topic::Spares)),
+    ("sdk-interrupt", Group::Sdk(Topic::Interrupt)),
 ];

@@ -8,9 +8,12 @@ mod partials;
 mod runtime_host;
 mod spares;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 
-pub(crate) use self::{host::ARGUMENT as HOST_ARGUMENT, runtime_host::run as run_host};
+pub(crate) use self::{
+    host::{ARGUMENT as HOST_ARGUMENT, Threads},
+    runtime_host::run as run_host,
+};
 use crate::{
     report::Row,
     scale::Scale,
@@ -21,24 +24,26 @@ use crate::{
 const OURS: &str = "`sdk-runtime`";
 const PYTHON: &str = "the official Python SDK";
 
-/// Whatever fails is left out and told; the rest is still measured.
-pub(crate) async fn measure(tools: &Tools, scale: &Scale, problems: &mut Vec<String>) -> Result<Vec<Row>> {
-    let mut model = Model::start(tools)?;
-    let endpoint = AgentEndpoint { base_url: model.url(), token: "offline".to_owned() };
-    let mut rows = Vec::new();
-    let mut take = |what: &str, found: Result<Vec<Row>>| match found {
-        Ok(found) => rows.extend(found),
-        Err(error) => problems.push(told(what, &error)),
-    };
-    take("answers", answers::measure(tools, scale, &endpoint).await);
-    take("partial messages", partials::measure(tools, scale, &endpoint).await);
-    take("many sessions", crowd::measure(tools, scale, &endpoint).await);
-    take("spares", spares::measure(tools, scale, &endpoint).await);
-    take("interrupt", interrupt::measure(tools, scale, &endpoint).await);
-    model.check_running()?;
-    Ok(rows)
+/// What is measured together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Topic {
+    Answers,
+    Partials,
+    Crowd,
+    Spares,
+    Interrupt,
 }
 
-fn told(what: &str, error: &Error) -> String {
-    format!("sdk, {what}: {error:#}")
+pub(crate) async fn measure(topic: Topic, tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
+    let mut model = Model::start(tools)?;
+    let endpoint = AgentEndpoint { base_url: model.url(), token: "offline".to_owned() };
+    let rows = match topic {
+        Topic::Answers => answers::measure(tools, scale, &endpoint).await,
+        Topic::Partials => partials::measure(tools, scale, &endpoint).await,
+        Topic::Crowd => crowd::measure(tools, scale, &endpoint).await,
+        Topic::Spares => spares::measure(tools, scale, &endpoint).await,
+        Topic::Interrupt => interrupt::measure(tools, &endpoint).await,
+    };
+    model.check_running()?;
+    rows
 }

@@ -4,7 +4,10 @@ use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::host::Host;
+use super::{
+    PYTHON,
+    host::{Host, Threads},
+};
 use crate::{
     figures::Sample, relay::Note, report::Row, scale::Scale, steward::AgentEndpoint, tools::Tools,
     turns::PROMPT,
@@ -14,7 +17,7 @@ use crate::{
 const TURNS: usize = 20;
 /// Tool calls of a turn.
 const CALLS: usize = 24;
-const SHARE_TARGET_MS: f64 = 2.0;
+const SHARE_TARGET_US: f64 = 2_000.0;
 const ANSWER_TARGET_US: f64 = 150.0;
 const MCP_TARGET_US: f64 = 300.0;
 const US_PER_SECOND: f64 = 1e6;
@@ -36,27 +39,38 @@ struct Found {
 }
 
 pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
-    let mut ours = Contestant::new(Host::ours(tools, "answers", endpoint).await?).await?;
+    let ours = |threads| Host::ours(tools, "answers", endpoint, threads);
+    let mut one = Contestant::new(ours(Threads::One).await?).await?;
+    let mut many = Contestant::new(ours(Threads::Many).await?).await?;
     let mut theirs = Contestant::new(Host::python(tools, "answers", endpoint).await?).await?;
     for _ in 0..scale.answer_rounds {
-        ours.round().await?;
+        one.round().await?;
+        many.round().await?;
         theirs.round().await?;
     }
-    let (turns, calls) = (TURNS * scale.answer_rounds, CALLS * scale.answer_rounds);
-    let name = theirs.host.name;
-    let (ours, theirs) = (ours.found().await?, theirs.found().await?);
+    let theirs = theirs.found().await?;
+    let mut rows = Vec::new();
+    for (threads, ours) in [("one thread", one), ("a thread per core", many)] {
+        rows.extend(compared(threads, &ours.found().await?, &theirs, scale.answer_rounds)?);
+    }
+    Ok(rows)
+}
+
+/// Ours on a runtime of so many threads, beside theirs.
+fn compared(threads: &str, ours: &Found, theirs: &Found, rounds: usize) -> Result<Vec<Row>> {
+    let (turns, calls) = (TURNS * rounds, CALLS * rounds);
     let share_how = format!(
         "{turns} turns each; the host's time from prompt to result less what a relay saw of the CLI's, from the \
          prompt's line to the result's"
     );
     let row = |what: &str, percent, how: &str, sample: &dyn Fn(&Found) -> Result<Sample>| {
-        let row = Row::new(what, "µs", sample(&ours)?.percentile(percent), how);
-        Ok::<_, anyhow::Error>(row.beside(name, sample(&theirs)?.percentile(percent)))
+        let what = format!("{what}, p{percent}, {threads}");
+        let row = Row::new(what, "µs", sample(ours)?.percentile(percent), how);
+        Ok::<_, anyhow::Error>(row.beside(PYTHON, sample(theirs)?.percentile(percent)))
     };
-    let mut rows = vec![
-        row("host's share of a warm turn, p50", 50.0, &share_how, &|found| Ok(found.shares.clone()))?
-            .at_most(SHARE_TARGET_MS * 1e3),
-    ];
+    let share = |found: &Found| Ok(found.shares.clone());
+    let mut rows =
+        vec![row("host's share of a warm turn", 50.0, &share_how, &share)?.at_most(SHARE_TARGET_US)];
     let kinds = [
         ("permission answer", "can_use_tool", ANSWER_TARGET_US),
         ("hook answer", "hook_callback", ANSWER_TARGET_US),
@@ -72,8 +86,8 @@ pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoi
             ensure!(sample.len() >= calls, "only {} of {calls} answers to {subtype} came", sample.len());
             Ok(sample)
         };
-        rows.push(row(&format!("{what}, p50"), 50.0, &how, &sample)?.at_most(target));
-        rows.push(row(&format!("{what}, p90"), 90.0, &how, &sample)?);
+        rows.push(row(what, 50.0, &how, &sample)?.at_most(target));
+        rows.push(row(what, 90.0, &how, &sample)?);
     }
     Ok(rows)
 }

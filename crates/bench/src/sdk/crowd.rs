@@ -5,7 +5,10 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
-use super::{OURS, PYTHON, host::Host};
+use super::{
+    OURS, PYTHON,
+    host::{Host, Threads},
+};
 use crate::{
     figures::Sample,
     process::Memory,
@@ -35,7 +38,7 @@ pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoi
     let (mut ours, mut theirs, mut bare) = (Found::default(), Found::default(), Sample::default());
     for round in 0..scale.crowd_rounds {
         let folder = format!("crowd-{round}");
-        ours.take(Host::ours(tools, &folder, endpoint).await?).await?;
+        ours.take(Host::ours(tools, &folder, endpoint, Threads::Many).await?).await?;
         bare.push(all_at_once(tools, &folder, endpoint).await?);
         theirs.take(Host::python(tools, &folder, endpoint).await?).await?;
     }

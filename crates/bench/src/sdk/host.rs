@@ -31,6 +31,29 @@ const PYTHON_HOST: &str = include_str!("host.py");
 /// Longer than anything a host is asked to do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What kind of runtime a host of ours has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One thread for everything, which is also what asyncio has.
+    One,
+    /// One for each core, which is what `#[tokio::main]` makes.
+    Many,
+}
+
+impl Threads {
+    /// What the second argument of a host says.
+    pub(crate) fn of(argument: Option<&str>) -> Self {
+        if argument == Some(Self::One.argument()) { Self::One } else { Self::Many }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::One => "one-thread",
+            Self::Many => "threads",
+        }
+    }
+}
+
 /// What a host is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -108,11 +131,16 @@ impl Session {
 }
 
 impl Host {
-    pub(super) async fn ours(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {
+    pub(super) async fn ours(
+        tools: &Tools,
+        folder: &str,
+        endpoint: &AgentEndpoint,
+        threads: Threads,
+    ) -> Result<Self> {
         let program = env::current_exe().context("this program has a path")?;
         let mut command = Command::new(program);
-        command.arg(ARGUMENT);
-        Self::start(OURS, command, tools, &format!("{folder}-ours"), endpoint).await
+        command.args([ARGUMENT, threads.argument()]);
+        Self::start(OURS, command, tools, &format!("{folder}-{}", threads.argument()), endpoint).await
     }
 
     pub(super) async fn python(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::host::{Answer, Host, Order};
-use crate::{report::Row, scale::Scale, steward::AgentEndpoint, tools::Tools};
+use super::host::{Answer, Host, Order, Threads};
+use crate::{report::Row, steward::AgentEndpoint, tools::Tools};
 
 const UNREAD: usize = 100_000;
 /// After this the other is given up.
@@ -12,8 +12,8 @@ const PATIENCE_SECONDS: f64 = 5.0;
 const TARGET_MS: f64 = 100.0;
 const PROMPT: &str = "[[endless]]";
 
-pub(super) async fn measure(tools: &Tools, _scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
-    let (ours, _) = interrupt(Host::ours(tools, "unread", endpoint).await?).await?;
+pub(super) async fn measure(tools: &Tools, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
+    let (ours, _) = interrupt(Host::ours(tools, "unread", endpoint, Threads::Many).await?).await?;
     let (theirs, name) = interrupt(Host::python(tools, "unread", endpoint).await?).await?;
     let took = |answer: &Answer| answer.seconds.unwrap_or(PATIENCE_SECONDS) * 1e3;
     let beside = match theirs.seconds {

@@ -2,22 +2,25 @@
 
 use anyhow::{Result, ensure};
 
-use super::host::{Answer, Host, Order};
+use super::host::{Answer, Host, Order, Threads};
 use crate::{figures::Sample, report::Row, scale::Scale, steward::AgentEndpoint, tools::Tools};
 
 const DELTAS: usize = 20_000;
 const TARGET_US: f64 = 5.0;
 
 pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
-    let mut ours = opened(Host::ours(tools, "partials", endpoint).await?).await?;
-    let mut typed = opened(Host::ours(tools, "typed", endpoint).await?).await?;
+    let ours = |folder, threads| Host::ours(tools, folder, endpoint, threads);
+    let mut one = opened(ours("partials", Threads::One).await?).await?;
+    let mut many = opened(ours("partials", Threads::Many).await?).await?;
+    let mut typed = opened(ours("typed", Threads::One).await?).await?;
     let mut theirs = opened(Host::python(tools, "partials", endpoint).await?).await?;
     let prompt = format!("[[deltas:{DELTAS}]]");
-    let mut samples = [Sample::default(), Sample::default(), Sample::default()];
+    let mut samples: [Sample; 4] = Default::default();
     let mut paces = samples.clone();
     for _ in 0..scale.partial_rounds {
         let answers = [
-            ours.turn(&prompt).await?,
+            one.turn(&prompt).await?,
+            many.turn(&prompt).await?,
             typed.ask(&Order::TypedTurn { prompt: prompt.clone() }).await?,
             theirs.turn(&prompt).await?,
         ];
@@ -27,23 +30,24 @@ pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoi
         }
     }
     let name = theirs.name;
-    for host in [ours, typed, theirs] {
+    for host in [one, many, typed, theirs] {
         host.end().await?;
     }
     let how = format!(
         "{} turns of {DELTAS} deltas each, by turns; processor time of the host over the number of partial messages",
         scale.partial_rounds
     );
-    let [ours, typed, theirs] = samples;
+    let [one, many, typed, theirs] = samples;
     let row = |what: &str, ours: &Sample| {
         let row = Row::new(what, "µs", ours.median(), &how).beside(name, theirs.median());
         row.at_ratio(ours.over(&theirs).median()).at_most(TARGET_US)
     };
-    let [pace, _, their_pace] = paces;
+    let [pace, .., their_pace] = paces;
     let pace_row = Row::new("partial messages of one session", "/s", pace.median(), &how);
     Ok(vec![
-        row("processor time of a partial message, as a frame", &ours),
-        row("processor time of a partial message, typed", &typed),
+        row("processor time of a partial message, as a frame, one thread", &one),
+        row("processor time of a partial message, as a frame, a thread per core", &many),
+        row("processor time of a partial message, typed, one thread", &typed),
         pace_row.beside(name, their_pace.median()),
     ])
 }

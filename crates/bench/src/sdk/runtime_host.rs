@@ -18,7 +18,7 @@ use sdk_runtime::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::host::{Answer, Order, Session};
+use super::host::{Answer, Order, Session, Threads};
 
 /// How often it is looked how much lies unread.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -32,9 +32,12 @@ enum Held {
 }
 
 /// Obeys until its input ends.
-pub(crate) fn run() -> Result<()> {
-    // What `#[tokio::main]` makes.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+pub(crate) fn run(threads: Threads) -> Result<()> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
         let mut held = Vec::new();
         say(&Answer::default())?;
