@@ -19,6 +19,10 @@ impl Sample {
         self.0.extend(more.0);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.percentile(50.0)
     }

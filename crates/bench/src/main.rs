@@ -11,18 +11,22 @@ mod create;
 mod figures;
 mod gateway;
 mod process;
+mod relay;
 mod report;
 mod scale;
+mod sdk;
 mod start;
 mod steward;
 mod tools;
 mod turns;
 
+use std::{env, path::Path, process::ExitCode};
+
 use anyhow::{Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{report::Report, scale::Scale, tools::Tools};
+use crate::{report::Report, scale::Scale, sdk::Topic, tools::Tools};
 
 /// Measures Steward beside its references.
 #[derive(Debug, Parser)]
@@ -45,17 +49,28 @@ enum Group {
     Warm,
     Cold,
     Gateway,
+    Sdk(Topic),
+}
+
+fn main() -> Result<ExitCode> {
+    if let Some(cli) = env::var_os(relay::CLI) {
+        return relay::run(Path::new(&cli));
+    }
+    let success = |()| ExitCode::SUCCESS;
+    if env::args().nth(1).is_some_and(|first| first == sdk::HOST_ARGUMENT) {
+        return sdk::run_host(sdk::Threads::of(env::args().nth(2).as_deref())).map(success);
+    }
+    run(&Arguments::parse()).map(success)
 }
 
 /// One thread is enough for what runs here, and leaves the others to what is measured.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+async fn run(arguments: &Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Whoever is dropped here ends the processes it has started.
     let report = tokio::select! {
-        report = measure(&arguments) => report,
+        report = measure(arguments) => report,
         _ = terminate.recv() => bail!("stopped"),
         _ = interrupt.recv() => bail!("stopped"),
     };
@@ -79,6 +94,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
+            Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
         match rows {
             Ok(rows) => report.rows.extend(rows),
@@ -92,10 +108,15 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 10] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
+    ("sdk-answers", Group::Sdk(Topic::Answers)),
+    ("sdk-partials", Group::Sdk(Topic::Partials)),
+    ("sdk-crowd", Group::Sdk(Topic::Crowd)),
+    ("sdk-spares", Group::Sdk(Topic::Spares)),
+    ("sdk-interrupt", Group::Sdk(Topic::Interrupt)),
 ];

@@ -14,7 +14,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) what: String,
-    /// `ms`, `MiB` or `/s`.
+    /// `ms`, `µs`, `KiB`, `MiB` or `/s`.
     pub(crate) unit: &'static str,
     pub(crate) ours: f64,
     pub(crate) reference: Option<Reference>,
@@ -91,6 +91,11 @@ impl Row {
     pub(crate) fn ratio_at_least(self, bound: f64) -> Self {
         let is_met = self.ratio.is_some_and(|ratio| ratio >= bound);
         self.target(format!("ratio ≥ {bound}"), is_met)
+    }
+
+    pub(crate) fn ratio_at_most(self, bound: f64) -> Self {
+        let is_met = self.ratio.is_some_and(|ratio| ratio <= bound);
+        self.target(format!("ratio ≤ {bound}"), is_met)
     }
 
     fn target(mut self, target: String, is_met: bool) -> Self {

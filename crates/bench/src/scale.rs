@@ -21,6 +21,14 @@ pub(crate) struct Scale {
     pub(crate) deltas: usize,
     /// Deltas of a stream at the pace of a model.
     pub(crate) paced_deltas: usize,
+    /// Rounds in which each SDK answers permissions, hooks and calls.
+    pub(crate) answer_rounds: usize,
+    /// Rounds in which each SDK reads a long turn of partial messages.
+    pub(crate) partial_rounds: usize,
+    /// Rounds in which many sessions are opened at once.
+    pub(crate) crowd_rounds: usize,
+    /// Rounds of a claim and a cold start.
+    pub(crate) claims: usize,
 }
 
 impl Scale {
@@ -36,6 +44,10 @@ impl Scale {
                 streams: 5,
                 deltas: 20_000,
                 paced_deltas: 200,
+                answer_rounds: 1,
+                partial_rounds: 2,
+                crowd_rounds: 1,
+                claims: 3,
             }
         } else {
             Self {
@@ -48,6 +60,10 @@ impl Scale {
                 streams: 11,
                 deltas: 100_000,
                 paced_deltas: 500,
+                answer_rounds: 4,
+                partial_rounds: 5,
+                crowd_rounds: 2,
+                claims: 9,
             }
         }
     }

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-pub(crate) use self::python::Python;
-use self::{bare::Bare, runtime::Runtime, through_steward::ThroughSteward};
+pub(crate) use self::{bare::Bare, python::Python};
+use self::{runtime::Runtime, through_steward::ThroughSteward};
 use crate::{
     figures::Sample,
     report::Row,
@@ -21,9 +21,9 @@ use crate::{
     tools::Tools,
 };
 
-const MODEL_NAME: &str = "claude-sonnet-4-5";
-const TOOLS: [&str; 4] = ["Bash", "Read", "Edit", "Write"];
-const SYSTEM_PROMPT: &str = "You are a careful engineer.";
+pub(crate) const MODEL_NAME: &str = "claude-sonnet-4-5";
+pub(crate) const TOOLS: [&str; 4] = ["Bash", "Read", "Edit", "Write"];
+pub(crate) const SYSTEM_PROMPT: &str = "You are a careful engineer.";
 /// What every contestant asks in every turn.
 pub(crate) const PROMPT: &str = "Say hello. [[text:Hello to you.]]";
 const ADDED_TARGET_MS: f64 = 3.0;
@@ -61,8 +61,8 @@ enum Contestant {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     tools: BTreeMap<String, String>,
-    claude: PathBuf,
-    folder: PathBuf,
+    pub(crate) claude: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Place {
@@ -72,7 +72,7 @@ impl Place {
     }
 
     /// New folders below this one, as a new session has them.
-    fn below(&self, name: &str) -> Result<Self> {
+    pub(crate) fn below(&self, name: &str) -> Result<Self> {
         let folder = self.folder.join(name);
         for part in ["work", "config", "tmp"] {
             std::fs::create_dir_all(folder.join(part)).context("failed to make an agent's folders")?;
@@ -80,11 +80,11 @@ impl Place {
         Ok(Self { folder, ..self.clone() })
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.join("work")
     }
 
-    fn environment(&self, endpoint: &AgentEndpoint) -> BTreeMap<String, String> {
+    pub(crate) fn environment(&self, endpoint: &AgentEndpoint) -> BTreeMap<String, String> {
         let path = |part: &str| self.folder.join(part).display().to_string();
         let mut environment = self.tools.clone();
         let own = [

@@ -142,6 +142,7 @@ pub(crate) async fn run(parts: Parts) {
     let (mut is_writing, lines_end) = (true, driver.lines.clone());
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
+        driver.events.flush();
         if let Some(exit) = exit.take_if(|_| !is_reading) {
             driver.end_mirror().await;
             if let Some(materialized) = materialized {
@@ -332,6 +333,7 @@ impl Driver {
         let last = self.protocol.ended(exit);
         said.send_replace(Some(last));
         self.act(0);
+        self.events.flush();
     }
 }
 

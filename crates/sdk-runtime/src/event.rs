@@ -99,11 +99,14 @@ impl Drop for Receipt {
     }
 }
 
-/// The writing end. Putting an event never waits, because control traffic shares the pipe with it.
+/// The writing end. Putting an event never waits, because control traffic shares the pipe with it. What was put
+/// is read once it is flushed.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     queue: mpsc::UnboundedSender<(Event, usize)>,
     unread_bytes: Arc<AtomicUsize>,
+    /// What was put since the last flush, so that the reader is woken once for all of it.
+    put: Vec<(Event, usize)>,
     bytes_max: usize,
     is_overrun: bool,
 }
@@ -113,7 +116,7 @@ pub(crate) fn queue(bytes_max: usize) -> (EventQueue, Events) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let unread_bytes = Arc::new(AtomicUsize::new(0));
     let events = Events { queue: receiver, unread_bytes: Arc::clone(&unread_bytes) };
-    let queue = EventQueue { queue: sender, unread_bytes, bytes_max, is_overrun: false };
+    let queue = EventQueue { queue: sender, unread_bytes, put: Vec::new(), bytes_max, is_overrun: false };
     (queue, events)
 }
 
@@ -159,11 +162,17 @@ impl EventQueue {
         self.send(Event::Overrun { unread_bytes }, 0);
     }
 
-    /// A host that dropped its `Events` does not want to hear; that is no failure.
-    fn send(&self, event: Event, bytes: usize) {
+    fn send(&mut self, event: Event, bytes: usize) {
         self.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if self.queue.send((event, bytes)).is_err() {
-            self.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.put.push((event, bytes));
+    }
+
+    /// Hands over what was put. A host that dropped its `Events` does not want to hear; that is no failure.
+    pub(crate) fn flush(&mut self) {
+        for (event, bytes) in self.put.drain(..) {
+            if self.queue.send((event, bytes)).is_err() {
+                self.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
         }
     }
 }

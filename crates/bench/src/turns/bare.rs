@@ -36,11 +36,11 @@ struct Pipe {
 }
 
 impl Bare {
-    pub(super) fn new(place: Place, endpoint: AgentEndpoint) -> Self {
+    pub(crate) fn new(place: Place, endpoint: AgentEndpoint) -> Self {
         Self { place, endpoint, warm: None }
     }
 
-    pub(super) async fn warm(&mut self) -> Result<Duration> {
+    pub(crate) async fn warm(&mut self) -> Result<Duration> {
         let mut pipe = match self.warm.take() {
             Some(pipe) => pipe,
             None => {
@@ -68,7 +68,7 @@ impl Bare {
         Ok(took)
     }
 
-    pub(super) async fn end(self) -> Result<()> {
+    pub(crate) async fn end(self) -> Result<()> {
         match self.warm {
             Some(pipe) => pipe.end().await,
             None => Ok(()),

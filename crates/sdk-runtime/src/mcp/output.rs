@@ -31,7 +31,7 @@ pub struct ToolError(pub(super) Failure);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Failure {
     /// The model reads it as the tool's result with `isError`.
-    Tool(ToolOutput),
+    Tool(Box<ToolOutput>),
     /// A JSON-RPC error.
     Protocol { code: i64, message: String },
 }
@@ -145,7 +145,7 @@ impl ToolError {
 
     /// The tool ran and failed, and has more to say than a text.
     pub fn with_output(output: ToolOutput) -> Self {
-        Self(Failure::Tool(ToolOutput { is_error: true, ..output }))
+        Self(Failure::Tool(Box::new(ToolOutput { is_error: true, ..output })))
     }
 
     /// The server cannot serve the call at all: a JSON-RPC error. The agent shows its message to the model.

@@ -161,7 +161,8 @@ async fn a_recording_whose_redaction_panics_says_so_and_disturbs_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_closed_agent_is_asked_fails_at_once_with_its_words() {
-    let limits = Limits { close_grace: Duration::from_secs(1), ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.close_grace = Duration::from_secs(1);
     let (agent, _events) =
         Agent::start(&ScriptedLauncher::new(), AgentOptions::default().with_limits(limits)).await.unwrap();
     agent.close().await;

@@ -81,7 +81,8 @@ async fn a_prompt_was_sent_or_not_and_the_next_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn control_requests_and_interrupts_wedge_nobody() {
     let launcher = ScriptedLauncher::new();
-    let limits = Limits { write_queue_max: 1, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.write_queue_max = 1;
     let options = AgentOptions::default().with_limits(limits);
     let (agent, mut events) = Agent::start(&launcher, options).await.unwrap();
     at_each_point(|polls| {
@@ -126,7 +127,8 @@ async fn a_close_goes_on_once_it_was_begun() {
 async fn a_prompt_that_found_no_room_may_be_sent_again_under_its_id() {
     let valve = Valve::default();
     let launcher = Plumber { launcher: ScriptedLauncher::new(), valve: valve.clone() };
-    let limits = Limits { write_queue_max: 1, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.write_queue_max = 1;
     let options = AgentOptions::default().with_limits(limits);
     let (conversation, _background) = Conversation::start(&launcher, options).await.unwrap();
     valve.shut(true);

@@ -63,7 +63,9 @@ impl Life for PuppetLife {
     async fn ended(&self) -> Exit {
         let mut haste = self.haste.subscribe();
         haste.wait_for(Option::is_some).await.unwrap();
-        Exit { signal: Some(9), ..Exit::default() }
+        let mut killed = Exit::default();
+        killed.signal = Some(9);
+        killed
     }
 }
 

@@ -1,0 +1,221 @@
+//! Hosts: processes that hold sessions through one SDK, and take orders. Ours is this program, started again.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::{OURS, PYTHON};
+use crate::{
+    process::{Memory, memory},
+    relay,
+    steward::AgentEndpoint,
+    tools::Tools,
+    turns::Place,
+};
+
+/// The first argument of this program when it is a host.
+pub(crate) const ARGUMENT: &str = "sdk-host";
+const PYTHON_HOST: &str = include_str!("host.py");
+/// Longer than anything a host is asked to do.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What kind of runtime a host of ours has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One thread for everything, which is also what asyncio has.
+    One,
+    /// One for each core, which is what `#[tokio::main]` makes.
+    Many,
+}
+
+impl Threads {
+    /// What the second argument of a host says.
+    pub(crate) fn of(argument: Option<&str>) -> Self {
+        if argument == Some(Self::One.argument()) { Self::One } else { Self::Many }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::One => "one-thread",
+            Self::Many => "threads",
+        }
+    }
+}
+
+/// What a host is asked to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// Open sessions, all at once, each with a turn of this prompt.
+    Open { sessions: Vec<Session>, prompt: String },
+    /// A turn of the first session.
+    Turn { prompt: String },
+    /// The same, with messages as types rather than as they came. Ours only.
+    TypedTurn { prompt: String },
+    /// Start a turn of the first session, read nothing until `unread` messages wait, and interrupt.
+    Interrupt { prompt: String, unread: usize, patience_seconds: f64 },
+}
+
+/// A session to open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(super) cli: PathBuf,
+    pub(super) cwd: PathBuf,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) model: String,
+    pub(super) tools: Vec<String>,
+    pub(super) system_prompt: String,
+    /// With a permission callback, a hook before each Write, and an MCP server `calc` inside the host.
+    pub(super) has_seams: bool,
+    pub(super) has_partials: bool,
+}
+
+/// What a host found out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// How long it took; missing when it was given up.
+    pub(super) seconds: Option<f64>,
+    /// Processor time of the host meanwhile.
+    pub(super) cpu_seconds: f64,
+    /// Partial messages that came.
+    pub(super) partials: usize,
+    pub(super) problem: Option<String>,
+}
+
+/// A host; it ends, with its sessions, when its input does.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: &'static str,
+    place: Place,
+    endpoint: AgentEndpoint,
+    child: Child,
+    stdin: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Session {
+    /// Below a host's folder.
+    pub(super) fn new(place: &Place, endpoint: &AgentEndpoint, name: &str) -> Result<Self> {
+        let place = place.below(name)?;
+        Ok(Self {
+            cli: place.claude.clone(),
+            cwd: place.work(),
+            env: place.environment(endpoint),
+            model: crate::turns::MODEL_NAME.to_owned(),
+            tools: crate::turns::TOOLS.map(str::to_owned).to_vec(),
+            system_prompt: crate::turns::SYSTEM_PROMPT.to_owned(),
+            has_seams: false,
+            has_partials: false,
+        })
+    }
+
+    /// With the relay between, which writes its notes there.
+    pub(super) fn through_relay(mut self, notes: &Path) -> Result<Self> {
+        let cli = std::mem::replace(&mut self.cli, env::current_exe().context("this program has a path")?);
+        self.env.insert(relay::CLI.to_owned(), cli.display().to_string());
+        self.env.insert(relay::NOTES.to_owned(), notes.display().to_string());
+        Ok(self)
+    }
+}
+
+impl Host {
+    pub(super) async fn ours(
+        tools: &Tools,
+        folder: &str,
+        endpoint: &AgentEndpoint,
+        threads: Threads,
+    ) -> Result<Self> {
+        let program = env::current_exe().context("this program has a path")?;
+        let mut command = Command::new(program);
+        command.args([ARGUMENT, threads.argument()]);
+        Self::start(OURS, command, tools, &format!("{folder}-{}", threads.argument()), endpoint).await
+    }
+
+    pub(super) async fn python(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {
+        let python = tools.python.as_ref().context("there is no Python that has the official SDK")?;
+        let mut command = Command::new(python);
+        command.args(["-c", PYTHON_HOST]);
+        Self::start(PYTHON, command, tools, &format!("{folder}-py"), endpoint).await
+    }
+
+    async fn start(
+        name: &'static str,
+        mut command: Command,
+        tools: &Tools,
+        folder: &str,
+        endpoint: &AgentEndpoint,
+    ) -> Result<Self> {
+        let place = Place::new(tools, folder)?;
+        let mut child = command
+            .env_clear()
+            .envs(tools.environment(&place.folder))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start a host of {name}"))?;
+        let stdin = child.stdin.take().context("its input is piped")?;
+        let answers = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
+        let mut host = Self { name, place, endpoint: endpoint.clone(), child, stdin, answers };
+        host.answer().await?;
+        Ok(host)
+    }
+
+    pub(super) fn session(&self, name: &str) -> Result<Session> {
+        Session::new(&self.place, &self.endpoint, name)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.place.folder.join(name)
+    }
+
+    pub(super) fn memory(&self) -> Result<Memory> {
+        memory(self.child.id().context("the host has ended")?)
+    }
+
+    pub(super) async fn ask(&mut self, order: &Order) -> Result<Answer> {
+        let order = serde_json::to_string(order)?;
+        self.stdin.write_all(format!("{order}\n").as_bytes()).await.context("the host has ended")?;
+        self.answer().await
+    }
+
+    pub(super) async fn open(&mut self, sessions: Vec<Session>) -> Result<Answer> {
+        self.ask(&Order::Open { sessions, prompt: crate::turns::PROMPT.to_owned() }).await
+    }
+
+    pub(super) async fn turn(&mut self, prompt: &str) -> Result<Answer> {
+        self.ask(&Order::Turn { prompt: prompt.to_owned() }).await
+    }
+
+    pub(super) async fn end(mut self) -> Result<()> {
+        drop(self.stdin);
+        let ended = timeout(ANSWER_TIMEOUT, self.child.wait()).await;
+        ended.context("a host did not end")?.context("failed to wait for a host")?;
+        Ok(())
+    }
+
+    async fn answer(&mut self) -> Result<Answer> {
+        let name = self.name;
+        let line = timeout(ANSWER_TIMEOUT, self.answers.next_line()).await;
+        let line = line.with_context(|| format!("the host of {name} is silent"))??;
+        let line = line.with_context(|| format!("the host of {name} has ended"))?;
+        let answer: Answer = serde_json::from_str(&line)
+            .with_context(|| format!("the host of {name} said something else than JSON: {line}"))?;
+        match answer.problem {
+            Some(problem) => bail!("the host of {name} failed: {problem}"),
+            None => Ok(answer),
+        }
+    }
+}
