@@ -100,7 +100,8 @@ impl Ways {
         let prompt = format!("go [[deltas:{}]]", scale.deltas);
         let both = self.stream_by_turns(&prompt, scale.deltas, scale.streams).await?;
         let how = format!(
-            "{} streams of {} deltas each way, by turns, as fast as they come; every delta counted",
+            "{} streams of {} deltas each way, by turns, as fast as they come; every delta counted. Through the gateway \
+             three busy processes share the cores that two have otherwise",
             scale.streams, scale.deltas
         );
         Ok(both.row("stream at full speed, deltas", how))

@@ -10,7 +10,8 @@ const UNREAD: usize = 100_000;
 const PATIENCE_SECONDS: f64 = 5.0;
 /// A control request of a busy CLI takes some milliseconds; this is what a person does not notice.
 const TARGET_MS: f64 = 100.0;
-const PROMPT: &str = "[[endless]]";
+/// More than are waited for, as fast as they come; the turn itself goes on until it is interrupted.
+const PROMPT: &str = "go [[deltas:130000]][[endless]]";
 
 pub(super) async fn measure(tools: &Tools, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
     let (ours, _) = interrupt(Host::ours(tools, "unread", endpoint, Threads::Many).await?).await?;
