@@ -64,7 +64,9 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util", "reqwest"], &["gateway", "offline-model"]),
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
-    (&["std::env::", "env::var"], &["server", "offline-model"]),
+    // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
+    // asks for that (`EnvMode::Merge`).
+    (&["std::env::", "env::var"], &["server", "offline-model", "sdk-runtime"]),
     (&["opentelemetry", "prometheus"], &["monitoring"]),
     (&["cedar_policy", "brush_parser"], &["permissions"]),
 ];
