@@ -59,4 +59,6 @@ ids! {
     ToolCallId;
     /// One metered request to the model.
     RequestUsageId;
+    /// One decision about a tool call.
+    PermissionDecisionId;
 }

@@ -3,6 +3,8 @@
 pub mod account;
 pub mod caller;
 pub mod clock;
+pub mod current_turn;
+pub mod decision;
 pub mod history;
 pub mod ids;
 pub mod journal;
@@ -14,13 +16,17 @@ pub mod session;
 pub mod spec;
 pub mod turn;
 pub mod usage;
+pub mod verdict;
 
 pub use account::{ApiKey, NewUser, RefreshToken, User};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
+pub use current_turn::CurrentTurn;
+pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
 pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
 pub use ids::{
-    ApiKeyId, FamilyId, MessageId, RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
+    ApiKeyId, FamilyId, MessageId, PermissionDecisionId, RefreshTokenId, RequestUsageId, SessionId,
+    ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint};
@@ -30,3 +36,4 @@ pub use session::{Counters, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
 pub use usage::{RequestUsage, TokenUsage};
+pub use verdict::{Opinion, Verdict};

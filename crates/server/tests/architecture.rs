@@ -62,7 +62,8 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["sea_orm", "sqlx::", "object_store"], &["persistence", "migration"]),
     (&["actix_web", "actix_ws", "actix_cors", "paperclip"], &["api", "apidoc", "server"]),
     (&["validator::"], &["api", "apidoc"]),
-    (&["hyper::", "hyper_util", "reqwest"], &["gateway", "offline-model"]),
+    (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),
+    (&["reqwest"], &["gateway", "hooks"]),
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
     // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
     // asks for that (`EnvMode::Merge`).

@@ -1,0 +1,95 @@
+//! What policies say of a tool call, and how their opinions are joined.
+
+use serde::{Deserialize, Serialize};
+
+/// What is to become of a tool call, from the least to the greatest say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing to say: the agent's own rules, its permission mode and people decide.
+    Abstain,
+    /// It runs and nobody is asked.
+    Allow,
+    /// A person decides.
+    Ask,
+    /// It does not run.
+    Deny,
+}
+
+impl Verdict {
+    /// Every verdict, the least first.
+    pub const ALL: [Self; 4] = [Self::Abstain, Self::Allow, Self::Ask, Self::Deny];
+
+    /// The word for this verdict on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Abstain => "abstain",
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// The verdict of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == word)
+    }
+}
+
+/// A verdict, who came to it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opinion {
+    pub verdict: Verdict,
+    /// The policy: `commands`, `paths`, `tools`, `network`, or a custom one's name.
+    pub policy: String,
+    /// The version of a custom policy.
+    pub version: Option<u32>,
+    /// The rule of that policy which decided, in a form its author recognises.
+    pub rule: String,
+    /// A sentence the agent and people can read. It holds no secret.
+    pub reason: String,
+}
+
+impl Opinion {
+    /// Nothing to say.
+    #[must_use]
+    pub fn abstain(policy: impl Into<String>) -> Self {
+        Self::new(Verdict::Abstain, policy, "", "no rule concerns this")
+    }
+
+    /// An opinion of a built-in policy.
+    #[must_use]
+    pub fn new(
+        verdict: Verdict,
+        policy: impl Into<String>,
+        rule: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self { verdict, policy: policy.into(), version: None, rule: rule.into(), reason: reason.into() }
+    }
+
+    /// The greater of two opinions; of equal ones the first, so that whoever is asked first gives the reason.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if other.verdict > self.verdict { other } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_verdict_wins_and_the_first_gives_the_reason() {
+        let opinion = |verdict, policy| Opinion::new(verdict, policy, "", "");
+        for first in Verdict::ALL {
+            for second in Verdict::ALL {
+                let joined = opinion(first, "first").or(opinion(second, "second"));
+                assert_eq!(joined.verdict, first.max(second));
+                assert_eq!(joined.policy == "first", first >= second);
+            }
+        }
+    }
+}
