@@ -254,8 +254,8 @@ impl Attempt<'_> {
     async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {
         let entries = seen.read(&frame);
         self.manager.record(self.begun, entries).await?;
-        if let Frame::StreamEvent { parent_tool_use_id, mut raw } = frame {
-            let event = raw.get_mut("event").map(Value::take).unwrap_or_default();
+        if let Frame::StreamEvent { parent_tool_use_id, raw } = frame {
+            let event = raw.into_value().get_mut("event").map(Value::take).unwrap_or_default();
             let delta = Delta { turn_id: self.begun.turn_id, parent_tool_use_id, event };
             self.manager.inner.feed.publish_delta(self.begun.session.id, delta);
         }

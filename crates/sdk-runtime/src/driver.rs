@@ -16,8 +16,10 @@ use crate::{
     clock,
     error::{Exit, Said},
     event::{Event, EventQueue},
+    frame::Frame,
     framing::{LineSplitter, Piece},
     launcher::{Haste, Life},
+    lazy::StreamEventLine,
     limits::Limits,
     mcp::Sessions,
     prompt::Prompt,
@@ -238,9 +240,14 @@ impl Driver {
     fn piece(&mut self, piece: &Piece<'_>) {
         let bytes = match piece {
             Piece::Line(line) => {
-                match wire::read_line(line) {
-                    Ok(frame) => self.frame(frame, line.len()),
-                    Err(reason) => self.protocol.skipped(reason, line.len() as u64),
+                // Most lines are pieces of answers: they are checked here and read where they are looked at.
+                if let Some(StreamEventLine { parent_tool_use_id, raw }) = StreamEventLine::read(line) {
+                    self.protocol.report(Frame::StreamEvent { parent_tool_use_id, raw });
+                } else {
+                    match wire::read_line(line) {
+                        Ok(frame) => self.frame(frame, line.len()),
+                        Err(reason) => self.protocol.skipped(reason, line.len() as u64),
+                    }
                 }
                 line.len()
             }

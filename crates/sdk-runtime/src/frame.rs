@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::turn_result::prompt_ids;
+use crate::{lazy::LazyValue, turn_result::prompt_ids};
 
 /// One frame from the agent that is not control traffic and not a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +43,8 @@ pub enum Frame {
     StreamEvent {
         /// Set when it belongs to a subagent.
         parent_tool_use_id: Option<String>,
-        /// The frame as it came.
-        raw: Value,
+        /// The frame as it came, read when somebody looks: there are many, and few hosts take them apart.
+        raw: LazyValue,
     },
     /// Where a prompt stands: `queued`, `started`, `completed`, `cancelled`.
     Lifecycle {
@@ -79,7 +79,7 @@ impl Frame {
                 is_synthetic: raw["isSynthetic"].as_bool().unwrap_or_default(),
                 raw,
             },
-            Some("stream_event") => Self::StreamEvent { parent_tool_use_id, raw },
+            Some("stream_event") => Self::StreamEvent { parent_tool_use_id, raw: raw.into() },
             Some("command_lifecycle") => Self::Lifecycle {
                 prompt: raw["command_uuid"].as_str().and_then(|id| id.parse().ok()),
                 state: text(&raw["state"]).unwrap_or_default(),
@@ -95,9 +95,9 @@ impl Frame {
             Self::System { raw, .. }
             | Self::Assistant { raw, .. }
             | Self::User { raw, .. }
-            | Self::StreamEvent { raw, .. }
             | Self::Lifecycle { raw, .. }
             | Self::Unknown(raw) => raw,
+            Self::StreamEvent { raw, .. } => raw,
         }
     }
 
@@ -107,15 +107,30 @@ impl Frame {
             Self::System { raw, .. }
             | Self::Assistant { raw, .. }
             | Self::User { raw, .. }
-            | Self::StreamEvent { raw, .. }
             | Self::Lifecycle { raw, .. }
             | Self::Unknown(raw) => raw,
+            Self::StreamEvent { raw, .. } => raw.into_value(),
         }
     }
 
     /// The frame's `type`, or an empty text.
     pub fn kind(&self) -> &str {
-        self.raw()["type"].as_str().unwrap_or_default()
+        match self {
+            Self::StreamEvent { .. } => "stream_event",
+            other => other.raw()["type"].as_str().unwrap_or_default(),
+        }
+    }
+
+    /// The tool call whose subagent the frame comes from.
+    pub fn parent_tool_use_id(&self) -> Option<&str> {
+        match self {
+            Self::Assistant { parent_tool_use_id, .. }
+            | Self::User { parent_tool_use_id, .. }
+            | Self::StreamEvent { parent_tool_use_id, .. } => parent_tool_use_id.as_deref(),
+            Self::System { raw, .. } | Self::Lifecycle { raw, .. } | Self::Unknown(raw) => {
+                raw["parent_tool_use_id"].as_str()
+            }
+        }
     }
 
     /// The frame's `uuid`; that of an assistant or user frame is also its id in the transcript.

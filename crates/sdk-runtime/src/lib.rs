@@ -146,6 +146,7 @@ mod hidden;
 mod initialized;
 mod invocation;
 mod launcher;
+mod lazy;
 mod limits;
 mod link;
 mod open;
@@ -197,6 +198,7 @@ pub use self::{
     },
     initialized::{CLI_VERSION_MIN, Initialized, probe},
     launcher::{Haste, Invocation, Launcher, Life, Transport},
+    lazy::LazyValue,
     limits::Limits,
     message::Message,
     options::{

@@ -9,6 +9,7 @@ mod contained;
 mod contained;
 mod discovery;
 mod jail;
+mod paced_pipe;
 mod rlimits;
 mod root;
 mod spawner;

@@ -164,7 +164,27 @@ impl Protocol {
             Some("control_cancel_request") => self.withdrawal(&raw),
             Some("keep_alive") => {}
             Some("result") => self.result(raw),
-            _ => self.report(raw),
+            _ => self.report(Frame::read(raw)),
+        }
+    }
+
+    /// The agent reported something that was read already and is neither control traffic nor a result.
+    pub fn report(&mut self, frame: Frame) {
+        if self.has_ended {
+            return;
+        }
+        let dropped = match &frame {
+            Frame::Lifecycle { prompt: Some(id), state, .. } => self.prompts.advance(*id, state),
+            Frame::Lifecycle { prompt: None, .. }
+            | Frame::System { .. }
+            | Frame::Assistant { .. }
+            | Frame::User { .. }
+            | Frame::StreamEvent { .. }
+            | Frame::Unknown(_) => None,
+        };
+        self.deliver(Event::Frame(frame));
+        if let Some((prompts, why)) = dropped {
+            self.drop_prompts(prompts, why);
         }
     }
 
@@ -201,7 +221,7 @@ impl Protocol {
 
     fn request(&mut self, raw: Value) {
         let Some(request_id) = raw["request_id"].as_str().map(str::to_owned) else {
-            return self.report(raw);
+            return self.report(Frame::read(raw));
         };
         match self.requests.open(&request_id) {
             requests::Opened::Yes => {
@@ -261,23 +281,6 @@ impl Protocol {
         if found != expected {
             let reason = SkipReason::ResultGap { expected, found };
             self.deliver(Event::Skipped { reason, bytes: 0 });
-        }
-    }
-
-    fn report(&mut self, raw: Value) {
-        let frame = Frame::read(raw);
-        let dropped = match &frame {
-            Frame::Lifecycle { prompt: Some(id), state, .. } => self.prompts.advance(*id, state),
-            Frame::Lifecycle { prompt: None, .. }
-            | Frame::System { .. }
-            | Frame::Assistant { .. }
-            | Frame::User { .. }
-            | Frame::StreamEvent { .. }
-            | Frame::Unknown(_) => None,
-        };
-        self.deliver(Event::Frame(frame));
-        if let Some((prompts, why)) = dropped {
-            self.drop_prompts(prompts, why);
         }
     }
 

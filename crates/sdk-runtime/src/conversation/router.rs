@@ -97,7 +97,7 @@ impl Router {
     fn is_of_an_earlier_turn(&self, frame: &Frame) -> bool {
         let cause = match task(frame) {
             Some(raw) => raw["tool_use_id"].as_str().or_else(|| raw["task_id"].as_str()),
-            None => frame.raw()["parent_tool_use_id"].as_str(),
+            None => frame.parent_tool_use_id(),
         };
         cause.is_some_and(|cause| !self.calls.contains(cause))
     }

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     AGENT_MARKER,
     contained::{self, Inside},
+    paced_pipe::PacedPipe,
     stderr::Tail,
     sweep::{self, Known, Mark},
     tally,
@@ -67,6 +68,8 @@ pub(super) async fn supervise(
     let pid = child.id();
     let stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
+    let stdout = PacedPipe::new(stdout)
+        .map_err(|source| Error::Spawn { program: invocation.program.clone(), source: Arc::new(source) })?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let tail = Tail::new(invocation.limits.stderr_bytes_max, invocation.on_stderr.clone());
     let drained = task::spawn(tail.clone().drain(stderr));
