@@ -58,7 +58,7 @@ fn main() -> Result<ExitCode> {
     }
     let success = |()| ExitCode::SUCCESS;
     if env::args().nth(1).is_some_and(|first| first == sdk::HOST_ARGUMENT) {
-        return sdk::run_host(sdk::Threads::of(env::args().nth(2).as_deref())).map(success);
+        return sdk::run_host(env::args().nth(2).as_deref()).map(success);
     }
     run(&Arguments::parse()).map(success)
 }

@@ -1,6 +1,7 @@
 //! `sdk-runtime` beside the official Python SDK: what each costs its host and how fast it answers the CLI.
 
 mod answers;
+mod bare_host;
 mod crowd;
 mod host;
 mod interrupt;
@@ -10,10 +11,8 @@ mod spares;
 
 use anyhow::Result;
 
-pub(crate) use self::{
-    host::{ARGUMENT as HOST_ARGUMENT, Threads},
-    runtime_host::run as run_host,
-};
+pub(crate) use self::host::ARGUMENT as HOST_ARGUMENT;
+use self::host::Threads;
 use crate::{
     report::Row,
     scale::Scale,
@@ -21,8 +20,17 @@ use crate::{
     tools::Tools,
 };
 
+/// Runs this program as a host, whose kind its second argument says.
+pub(crate) fn run_host(kind: Option<&str>) -> Result<()> {
+    match kind {
+        Some(bare_host::ARGUMENT) => bare_host::run(),
+        threads => runtime_host::run(Threads::of(threads)),
+    }
+}
+
 const OURS: &str = "`sdk-runtime`";
 const PYTHON: &str = "the official Python SDK";
+const BARE: &str = "a thread that answers every line at once";
 
 /// What is measured together.
 #[derive(Debug, Clone, Copy)]

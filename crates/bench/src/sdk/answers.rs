@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    PYTHON,
+    BARE, PYTHON,
     host::{Host, Threads},
 };
 use crate::{
@@ -19,6 +19,9 @@ const TURNS: usize = 20;
 const CALLS: usize = 24;
 const SHARE_TARGET_US: f64 = 2_000.0;
 const ANSWER_TARGET_US: f64 = 150.0;
+/// What the CLI asks before it runs a tool, and the subtype of its request.
+const DECISIONS: [(&str, &str); 2] =
+    [("permission answer", "can_use_tool"), ("hook answer", "hook_callback")];
 const MCP_TARGET_US: f64 = 300.0;
 const US_PER_SECOND: f64 = 1e6;
 /// After a turn the CLI still writes its transcript.
@@ -43,15 +46,19 @@ pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoi
     let mut one = Contestant::new(ours(Threads::One).await?).await?;
     let mut many = Contestant::new(ours(Threads::Many).await?).await?;
     let mut theirs = Contestant::new(Host::python(tools, "answers", endpoint).await?).await?;
+    let mut floor = Contestant::new(Host::bare(tools, "answers", endpoint).await?).await?;
     for _ in 0..scale.answer_rounds {
         one.round().await?;
         many.round().await?;
         theirs.round().await?;
+        floor.writes().await?;
     }
-    let theirs = theirs.found().await?;
+    let (theirs, floor) = (theirs.found().await?, floor.found().await?);
     let mut rows = Vec::new();
     for (threads, ours) in [("one thread", one), ("a thread per core", many)] {
-        rows.extend(compared(threads, &ours.found().await?, &theirs, scale.answer_rounds)?);
+        let ours = ours.found().await?;
+        rows.extend(compared(threads, &ours, &theirs, scale.answer_rounds)?);
+        rows.extend(above_floor(threads, &ours, &floor, CALLS * scale.answer_rounds)?);
     }
     Ok(rows)
 }
@@ -71,25 +78,37 @@ fn compared(threads: &str, ours: &Found, theirs: &Found, rounds: usize) -> Resul
     let share = |found: &Found| Ok(found.shares.clone());
     let mut rows =
         vec![row("host's share of a warm turn", 50.0, &share_how, &share)?.at_most(SHARE_TARGET_US)];
-    let kinds = [
-        ("permission answer", "can_use_tool", ANSWER_TARGET_US),
-        ("hook answer", "hook_callback", ANSWER_TARGET_US),
-        ("call of an in-process MCP tool", "mcp_message", MCP_TARGET_US),
-    ];
+    let [permission, hook] = DECISIONS.map(|(what, subtype)| (what, subtype, ANSWER_TARGET_US));
+    let kinds = [permission, hook, ("call of an in-process MCP tool", "mcp_message", MCP_TARGET_US)];
     let how = format!(
         "{calls} tool calls each, one after the other, by turns; a relay between host and CLI sees the request's line \
          and then the answer's"
     );
     for (what, subtype, target) in kinds {
-        let sample = |found: &Found| {
-            let sample = found.answers.get(subtype).cloned().unwrap_or_default();
-            ensure!(sample.len() >= calls, "only {} of {calls} answers to {subtype} came", sample.len());
-            Ok(sample)
-        };
+        let sample = |found: &Found| found.answers(subtype, calls);
         rows.push(row(what, 50.0, &how, &sample)?.at_most(target));
         rows.push(row(what, 90.0, &how, &sample)?);
     }
     Ok(rows)
+}
+
+/// Ours beside what the two pipes and the relay's own wake-ups take, of which no host can be rid.
+fn above_floor(threads: &str, ours: &Found, floor: &Found, calls: usize) -> Result<Vec<Row>> {
+    let how = format!("{calls} tool calls each, one after the other, by turns, seen by the same relay");
+    let rows = DECISIONS.map(|(what, subtype)| {
+        let (ours, floor) = (ours.answers(subtype, calls)?, floor.answers(subtype, calls)?);
+        Ok(Row::new(format!("{what}, p50, {threads}"), "µs", ours.median(), &how)
+            .beside(BARE, floor.median()))
+    });
+    rows.into_iter().collect()
+}
+
+impl Found {
+    fn answers(&self, subtype: &str, calls: usize) -> Result<Sample> {
+        let sample = self.answers.get(subtype).cloned().unwrap_or_default();
+        ensure!(sample.len() >= calls, "only {} of {calls} answers to {subtype} came", sample.len());
+        Ok(sample)
+    }
 }
 
 impl Contestant {
@@ -105,13 +124,18 @@ impl Contestant {
             self.turn(PROMPT).await?;
             tokio::time::sleep(PAUSE).await;
         }
+        self.writes().await?;
+        let adds = r#"[[tool!:mcp__calc__add {"a":1,"b":2}]][[next]]"#.repeat(CALLS);
+        self.turn(&adds).await
+    }
+
+    /// A turn of tool calls each of which a hook and a permission callback are asked about.
+    async fn writes(&mut self) -> Result<()> {
         let first = self.files;
         self.files += CALLS;
         let writes = (first..self.files)
             .map(|file| format!(r#"[[tool:Write {{"file_path":"{file}.txt","content":"x"}}]][[next]]"#));
-        self.turn(&writes.collect::<String>()).await?;
-        let adds = r#"[[tool!:mcp__calc__add {"a":1,"b":2}]][[next]]"#.repeat(CALLS);
-        self.turn(&adds).await
+        self.turn(&writes.collect::<String>()).await
     }
 
     async fn turn(&mut self, prompt: &str) -> Result<()> {

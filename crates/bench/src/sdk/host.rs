@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{OURS, PYTHON};
+use super::{BARE, OURS, PYTHON, bare_host};
 use crate::{
     process::{Memory, memory},
     relay,
@@ -148,6 +148,13 @@ impl Host {
         let mut command = Command::new(python);
         command.args(["-c", PYTHON_HOST]);
         Self::start(PYTHON, command, tools, &format!("{folder}-py"), endpoint).await
+    }
+
+    pub(super) async fn bare(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {
+        let program = env::current_exe().context("this program has a path")?;
+        let mut command = Command::new(program);
+        command.args([ARGUMENT, bare_host::ARGUMENT]);
+        Self::start(BARE, command, tools, &format!("{folder}-bare"), endpoint).await
     }
 
     async fn start(
