@@ -304,6 +304,15 @@ impl Driver {
                         asking.abort();
                     }
                 }
+                Output::Refuse(frame) => {
+                    let lines = self.lines.clone();
+                    task::spawn(async move {
+                        // A writer that has ended needs no answer any more.
+                        if let Ok(room) = lines.reserve_owned().await {
+                            send(room, &frame, None);
+                        }
+                    });
+                }
                 Output::Settle { ticket, answer } => {
                     if let Some(waiting) = self.answers.remove(&ticket) {
                         // Whoever asked may have stopped waiting.

@@ -40,6 +40,8 @@ pub enum Output {
         /// Id of the request.
         request_id: String,
     },
+    /// Write this frame as soon as there is room: a request was refused before anybody was asked.
+    Refuse(Value),
     /// A control request of the host has its answer.
     Settle {
         /// Which one.
@@ -142,15 +144,7 @@ impl Protocol {
         if self.has_ended || !self.requests.close(request_id) {
             return None;
         }
-        let response = match answer {
-            Answer::Success(response) => {
-                json!({ "subtype": "success", "request_id": request_id, "response": response })
-            }
-            Answer::Error(error) => {
-                json!({ "subtype": "error", "request_id": request_id, "error": error })
-            }
-        };
-        Some(json!({ "type": "control_response", "response": response }))
+        Some(answer.into_frame(request_id))
     }
 
     /// The agent said something.
@@ -230,8 +224,11 @@ impl Protocol {
                 self.outputs.push(Output::Dispatch(Box::new(request)));
             }
             requests::Opened::AlreadyOpen => {}
+            // Left alone the agent would wait for ever, and the tool call it is about with it. An error is a no.
             requests::Opened::TooMany => {
-                self.deliver(Event::Skipped { reason: SkipReason::TooManyRequests, bytes: 0 })
+                let answer = Answer::Error("the host has too many requests open".to_owned());
+                self.outputs.push(Output::Refuse(answer.into_frame(&request_id)));
+                self.deliver(Event::Skipped { reason: SkipReason::TooManyRequests, bytes: 0 });
             }
         }
     }

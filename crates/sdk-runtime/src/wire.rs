@@ -23,8 +23,8 @@ pub enum SkipReason {
         /// The index that came.
         found: u64,
     },
-    /// The agent has more requests open than `Limits::requests_max`; this one stays unanswered, which
-    /// blocks the tool call it belongs to.
+    /// The agent has more requests open than `Limits::requests_max`; this one was refused, so the tool call it
+    /// belongs to does not run.
     TooManyRequests,
 }
 

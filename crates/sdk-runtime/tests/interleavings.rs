@@ -155,6 +155,12 @@ impl World {
                 Output::Abort { request_id } => {
                     assert!(self.open_requests.remove(&request_id), "aborted what was not open");
                 }
+                Output::Refuse(frame) => {
+                    assert_eq!(self.open_requests.len(), 3, "refused although there was room");
+                    let id = frame["response"]["request_id"].as_str().unwrap();
+                    assert!(!self.open_requests.contains(id), "refused what is being asked");
+                    assert_eq!(frame["response"]["subtype"], "error");
+                }
                 Output::Settle { ticket, .. } => {
                     assert!(!self.abandoned.contains(&ticket), "settled though abandoned");
                     *self.tickets.get_mut(&ticket).unwrap() += 1;

@@ -20,8 +20,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Between two looks during a burst, and so the most that a line is late. The timer has no finer grain.
-const TICK: Duration = Duration::from_millis(1);
+/// Between two looks during a burst, and so the most that a line is late.
+const TICK: Duration = Duration::from_millis(2);
 /// Reads one after the other that found their line within `QUICK` make a burst. A model writes a tenth as fast; the
 /// lines that end a message and ask for a permission come in their dozens.
 const BURST_READS: u32 = 64;

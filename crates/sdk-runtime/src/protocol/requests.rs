@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{dialog::UserDialog, elicitation::ElicitationQuestion, gate::ToolQuestion, hook::HookInput};
 
@@ -52,6 +52,18 @@ pub enum Answer {
     Success(Value),
     /// It cannot be answered. For a tool call this is a no.
     Error(String),
+}
+
+impl Answer {
+    pub(super) fn into_frame(self, request_id: &str) -> Value {
+        let response = match self {
+            Self::Success(response) => {
+                json!({ "subtype": "success", "request_id": request_id, "response": response })
+            }
+            Self::Error(error) => json!({ "subtype": "error", "request_id": request_id, "error": error }),
+        };
+        json!({ "type": "control_response", "response": response })
+    }
 }
 
 /// The open requests by id.

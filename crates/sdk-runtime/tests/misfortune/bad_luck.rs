@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use sdk_runtime::{
     Agent, AgentOptions, Conversation, Decision, Error, Event, Gate, Invocation, Launcher, Limits, SeamError,
-    ToolQuestion, Transport, recording::Recorder, testing::ScriptedLauncher,
+    SkipReason, ToolQuestion, Transport, gate_fn, recording::Recorder, testing::ScriptedLauncher,
 };
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -170,4 +170,24 @@ async fn what_a_closed_agent_is_asked_fails_at_once_with_its_words() {
     assert!(matches!(agent.prompt("x").await.unwrap_err(), Error::Exited { .. }));
     assert!(matches!(agent.control("x", json!({})).await.unwrap_err(), Error::Exited { .. }));
     assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_too_many_is_refused_so_that_its_tool_does_not_wait_for_ever() {
+    let mut limits = Limits::default();
+    limits.requests_max = 2;
+    let gate = gate_fn(|_| std::future::pending());
+    let options = AgentOptions::default().with_cwd("/srv/demo").with_limits(limits).with_gate(Some(gate));
+    let (_agent, mut events, mut strings) = puppet(options).await;
+    for number in 1..=3 {
+        let request =
+            json!({ "subtype": "can_use_tool", "tool_name": "Bash", "input": {}, "tool_use_id": "t" });
+        let id = format!("r{number}");
+        strings.say(&json!({ "type": "control_request", "request_id": id, "request": request })).await;
+    }
+    let refused = strings.hear().await.unwrap();
+    assert_eq!(refused["response"]["request_id"], "r3", "{refused}");
+    assert_eq!(refused["response"]["subtype"], "error", "{refused}");
+    let told = events.next().await.unwrap();
+    assert!(matches!(told, Event::Skipped { reason: SkipReason::TooManyRequests, .. }), "{told:?}");
 }
