@@ -107,6 +107,12 @@ impl AuditEntry {
 impl AuditHead {
     /// The head of a chain without entries.
     pub const EMPTY: Self = Self { seq: 0, hash: GENESIS };
+
+    /// The hash as people write it down.
+    #[must_use]
+    pub fn hash_hex(&self) -> String {
+        hex::encode(self.hash)
+    }
 }
 
 /// Number and hash, for people and logs.
