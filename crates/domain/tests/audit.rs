@@ -60,7 +60,7 @@ fn the_text_and_hash_of_an_entry_are_these() {
         concat!(
             r#"{"action":"decision.deny","actor":{"type":"user","user_id":"00000000-0000-0000-0000-000000000007"},"#,
             r#""at":"2026-01-01T00:00:01.000000Z","data":{"attempts":3,"is_first":true,"names":["b","a"],"rule":"a rule"},"#,
-            r#""hash":"HASH","ip_address":"203.0.113.9","mac":"MAC","#,
+            r#""hash":"8598e4578f4247fdbf1c87ed9ca2c7c9021fd967e89bcffddee38ed7b7f636d8","ip_address":"203.0.113.9","mac":"fc09ca526170e0e1323bd69e6498ed0b895c8c93652b043ca979e2c62e17221a","#,
             r#""prev_hash":"0000000000000000000000000000000000000000000000000000000000000000","request_id":"r-1","#,
             r#""seq":1,"session_id":"00000000-0000-0000-0000-000000000001","#,
             r#""subject":{"id":"é \" \\ \n 1","type":"decision"}}"#,
