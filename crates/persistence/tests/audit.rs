@@ -144,11 +144,11 @@ async fn entries_cannot_be_removed_moved_or_added_unseen() {
             4,
         ),
         (
-            "one was added before the first",
+            "one is there twice",
             "INSERT INTO audit_log SELECT 0, at, actor, actor_user_id, actor_api_key_id, action, subject_type,
                  subject_id, session_id, ip_address, request_id, data, prev_hash, hash, mac
              FROM audit_log WHERE seq = 1; UPDATE audit_log SET seq = seq + 100; UPDATE audit_log SET seq = seq - 99",
-            1,
+            2,
         ),
         ("the head is another", "UPDATE audit_head SET last_hash = zeroblob(32)", ENTRIES),
     ] {
