@@ -19,7 +19,7 @@ async fn the_log_is_verified_beside_a_running_server_and_its_export_anywhere() {
     let whole = world.audit(&["verify", "--expect-head", &head]).await;
     assert_eq!(said(&whole), (Some(0), format!("The chain is whole: 6 entries, the last is {head}\n")));
 
-    let export = user.get("/admin/audit-log/export").await.body;
+    let export = user.get("/admin/audit-log/export").await.body.as_str().unwrap().to_owned();
     let actions: Vec<String> = export.lines().map(|line| action(line).to_owned()).collect();
     let expected = [
         "server.started",
