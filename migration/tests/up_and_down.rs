@@ -56,6 +56,8 @@ async fn the_tables_are_these() {
         names,
         [
             "api_keys",
+            "audit_head",
+            "audit_log",
             "journal",
             "messages",
             "refresh_tokens",
@@ -86,4 +88,33 @@ async fn the_database_refuses_a_second_running_turn() {
     }
     let second = db.execute_unprepared("UPDATE turns SET status = 'running' WHERE id = x'04'").await;
     assert!(second.unwrap_err().to_string().contains("UNIQUE"));
+}
+
+/// The database keeps the chain of the audit log whole even against a store that does not.
+#[tokio::test]
+async fn the_database_refuses_to_change_or_fork_the_audit_log() {
+    let db = empty().await;
+    migration::up(&db).await.unwrap();
+    let insert = |seq: u32, prev: &str, hash: &str| {
+        format!(
+            "INSERT INTO audit_log (seq, at, actor, action, data, prev_hash, hash)
+             VALUES ({seq}, 0, 'system', 'a', '{{}}', x'{prev}', x'{hash}')"
+        )
+    };
+    let zero = "00".repeat(32);
+    db.execute_unprepared(&insert(1, &zero, "01")).await.unwrap();
+    db.execute_unprepared(&format!("{}, (3, 0, 'system', 'a', '{{}}', x'02', x'03')", insert(2, "01", "02")))
+        .await
+        .unwrap();
+    for (what, sql) in [
+        ("a gap", insert(5, "03", "05")),
+        ("a fork", insert(4, "02", "04")),
+        ("a second entry of a number", insert(3, "02", "33")),
+        ("a change", "UPDATE audit_log SET action = 'b' WHERE seq = 1".to_owned()),
+        ("a removal", "DELETE FROM audit_log WHERE seq = 3".to_owned()),
+    ] {
+        let refused = db.execute_unprepared(&sql).await;
+        assert!(refused.unwrap_err().to_string().contains("audit entr"), "{what}");
+    }
+    db.execute_unprepared(&insert(4, "03", "04")).await.unwrap();
 }

@@ -3,7 +3,7 @@
 pub mod pass;
 
 use self::pass::Pass;
-use crate::{ApiState, error};
+use crate::{ApiState, error, request};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     body::MessageBody,
@@ -63,9 +63,10 @@ pub async fn check_credential(
         && let Some(state) = request.app_data::<Data<ApiState>>().cloned()
     {
         let accounts = state.accounts.clone();
-        let pass = credential.map(|credential| Pass { accounts, credential: credential.into() });
+        let source = request::source(request.request());
+        let pass = credential.map(|credential| Pass { accounts, credential: credential.into(), source });
         let outcome = match &pass {
-            Some(pass) => state.accounts.authenticate(&pass.credential).await.map_err(error::problem),
+            Some(pass) => pass.authenticate().await.map_err(error::problem),
             None => Err(error::unauthenticated("CREDENTIALS_REFUSED", "send Authorization: Bearer <token>")),
         };
         request.extensions_mut().insert(Checked { place, outcome, pass });

@@ -1,5 +1,6 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
+mod admin;
 mod auth;
 mod caller;
 mod cors;
@@ -24,6 +25,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
+use admin::audit_log;
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, resource, scope};
@@ -102,8 +104,12 @@ fn routes(config: &mut ServiceConfig) {
 
     let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
 
+    let admin = scope("/admin")
+        .service(at("/audit-log").route(get().to(audit_log::list)))
+        .service(at("/audit-log/export").route(get().to(audit_log::export)));
+
     config
-        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring))
+        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring).service(admin))
         .service(at("/health/live").route(get().to(health::live)))
         .service(at("/health/ready").route(get().to(health::ready)));
 }
@@ -132,6 +138,7 @@ fn head() -> Head {
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
             ("Health", "For probes and operators."),
+            ("Admin", "For those who answer for the server."),
         ],
     }
 }

@@ -2,15 +2,27 @@
 
 use crate::ApiState;
 use actix_web::{
-    Error,
+    Error, FromRequest, HttpMessage, HttpRequest,
     body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     middleware::Next,
     web::Data,
 };
 use apidoc::Occurrence;
-use std::time::Instant;
+use paperclip::{
+    actix::OperationModifier,
+    v2::{
+        models::{DefaultOperationRaw, DefaultSchemaRaw},
+        schema::Apiv2Schema,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::{Ready, ready},
+    time::Instant,
+};
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
@@ -26,6 +38,7 @@ pub async fn follow(
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     let started = Instant::now();
     let request_id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let trace_id = trace_id(request.headers()).unwrap_or_else(|| request_id.clone());
     let span = span(&request, &request_id, &trace_id);
     let instance = request.path().to_owned();
@@ -50,6 +63,37 @@ pub async fn follow(
         tracing::info!(duration_ms, "answered");
     });
     outcome
+}
+
+/// The id of the request that is being answered.
+struct RequestId(String);
+
+/// Where a request came from.
+///
+/// The address is that of the connection: what a header says about who is behind a proxy, anybody may say.
+pub fn source(request: &HttpRequest) -> domain::Source {
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    domain::Source { ip_address: request.peer_addr().map(|peer| peer.ip().to_canonical()), request_id }
+}
+
+/// Where this request came from, for handlers that no caller comes to.
+#[derive(Debug)]
+pub struct Source(pub domain::Source);
+
+impl FromRequest for Source {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(source(request))))
+    }
+}
+
+impl Apiv2Schema for Source {}
+
+impl OperationModifier for Source {
+    fn update_parameter(_: &mut DefaultOperationRaw) {}
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
 fn span(request: &ServiceRequest, request_id: &str, trace_id: &str) -> Span {

@@ -1,6 +1,6 @@
 //! Who is asking, as proven by a credential.
 
-use crate::{ApiKeyId, FamilyId, UserId};
+use crate::{Actor, ApiKeyId, FamilyId, Origin, Source, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What a user may do at all.
@@ -48,6 +48,8 @@ pub struct Caller {
     pub role: Role,
     pub access: Access,
     pub credential: Credential,
+    /// Where this request came from.
+    pub source: Source,
 }
 
 /// How far a credential reaches, whatever its owner may do.
@@ -84,6 +86,17 @@ impl Caller {
             Role::Admin => Scope::All,
             Role::Member => Scope::Owner(self.user_id),
         }
+    }
+
+    /// Who does what this request asks for, as the audit log names them.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let user_id = self.user_id;
+        let actor = match self.credential {
+            Credential::Login(_) => Actor::User { user_id },
+            Credential::ApiKey(api_key_id) => Actor::ApiKey { api_key_id, user_id },
+        };
+        Origin { actor, source: self.source.clone() }
     }
 }
 

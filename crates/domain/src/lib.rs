@@ -1,6 +1,7 @@
 //! What Steward is about, without I/O: entities, state machines, money, and the ports that adapters implement.
 
 pub mod account;
+pub mod audit;
 pub mod caller;
 pub mod clock;
 pub mod current_turn;
@@ -19,6 +20,7 @@ pub mod usage;
 pub mod verdict;
 
 pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use audit::{Actor, AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditKey, Origin, Source};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;

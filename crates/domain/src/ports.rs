@@ -1,8 +1,13 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod audit;
+
+pub use audit::Audit;
+
 use crate::{
-    ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Page, PageRequest, RefreshToken,
-    RequestUsage, Scope, Session, SessionId, SessionStatus, ToolCall, Turn, TurnEnd, TurnId, User, UserId,
+    ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,
+    RequestUsage, Scope, Session, SessionId, SessionStatus, Source, ToolCall, Turn, TurnEnd, TurnId, User,
+    UserId,
     account::Rotation,
     session::{SessionFilter, SessionPatch},
     turn::{Begin, EndedTurn, NewTurn},
@@ -33,11 +38,11 @@ pub enum StoreError {
 /// Shorthand for what every port method answers.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// Sessions by themselves.
+/// Sessions by themselves. What creates, changes or ends one leaves its entry in the audit log, in the same unit of work.
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Stores a new session.
-    async fn create(&self, session: &Session) -> StoreResult<()>;
+    async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()>;
 
     /// The session, if it is there and inside the scope.
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>>;
@@ -57,10 +62,14 @@ pub trait Sessions: Send + Sync {
         id: SessionId,
         patch: &SessionPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<Session>>;
 
     /// Moves the session to `to` if its state allows it now, and journals the change.
     async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved>;
+
+    /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
+    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
 }
 
 /// What came of moving a session to another state.
@@ -153,11 +162,11 @@ pub trait Ledger: Send + Sync {
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>>;
 }
 
-/// Users and their credentials.
+/// Users and their credentials. What changes them leaves its entry in the audit log, in the same unit of work.
 #[async_trait]
 pub trait Accounts: Send + Sync {
     /// Stores a user; [`StoreError::Conflict`] if the e-mail or username is taken.
-    async fn create_user(&self, user: &NewUser) -> StoreResult<()>;
+    async fn create_user(&self, user: &NewUser, origin: &Origin) -> StoreResult<()>;
 
     /// Whether anybody is there yet.
     async fn any_user(&self) -> StoreResult<bool>;
@@ -169,29 +178,40 @@ pub trait Accounts: Send + Sync {
     async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
 
     /// Begins a login: stores its first refresh token and the user's `last_login_at`.
-    async fn begin_login(&self, token: &RefreshToken) -> StoreResult<()>;
+    async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()>;
 
     /// Uses up the refresh token with this hash and stores its successor (its family and user are taken from the old one).
-    async fn rotate(&self, old_sha256: [u8; 32], next: &RefreshToken, at: Timestamp)
-    -> StoreResult<Rotation>;
+    async fn rotate(
+        &self,
+        old_sha256: [u8; 32],
+        next: &RefreshToken,
+        at: Timestamp,
+        source: &Source,
+    ) -> StoreResult<Rotation>;
 
     /// The active user of a login that is neither revoked nor expired.
     async fn login_user(&self, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>>;
 
     /// Ends one login.
-    async fn revoke_login(&self, family: FamilyId, at: Timestamp) -> StoreResult<()>;
+    async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
 
     /// Ends all logins of a user.
-    async fn revoke_logins(&self, user: UserId, at: Timestamp) -> StoreResult<()>;
+    async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
 
     /// Stores an API key.
-    async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()>;
+    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()>;
 
     /// A user's API keys, newest first.
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>>;
 
     /// Deletes a user's API key; false if there is none.
-    async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool>;
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        id: ApiKeyId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 
     /// The unexpired key with this hash and its active user; notes the use, at most once a minute.
     async fn use_api_key(

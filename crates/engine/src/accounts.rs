@@ -1,14 +1,15 @@
 //! Who may come in: logins, refresh tokens that rotate, API keys, and the first admin.
 
 use crate::{
-    Error, FieldError, Result,
+    AuditLog, Error, FieldError, Result,
     passwords::Passwords,
     tokens::{self, Tokens},
 };
 use domain::{
-    Access, ApiKey, ApiKeyId, Caller, Clock, Credential, FamilyId, NewUser, Page, PageRequest, RefreshToken,
-    RefreshTokenId, Role, User, UserId,
+    Access, ApiKey, ApiKeyId, Caller, Clock, Credential, FamilyId, NewUser, Origin, Page, PageRequest,
+    RefreshToken, RefreshTokenId, Role, Source, User, UserId,
     account::Rotation,
+    audit::events::LoginFailure,
     ports::{Accounts, StoreError},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +28,7 @@ pub struct AccountManager {
     tokens: Tokens,
     refresh_ttl: SignedDuration,
     registration: Registration,
+    audit: Arc<AuditLog>,
 }
 
 struct StoreHandle(Arc<dyn Accounts>);
@@ -70,32 +72,42 @@ impl AccountManager {
         tokens: Tokens,
         refresh_ttl: SignedDuration,
         registration: Registration,
+        audit: Arc<AuditLog>,
     ) -> Self {
         let passwords = Passwords::default();
-        Self { store: StoreHandle(store), clock, passwords, tokens, refresh_ttl, registration }
+        Self { store: StoreHandle(store), clock, passwords, tokens, refresh_ttl, registration, audit }
     }
 
     /// Checks e-mail and password. Unknown e-mail and wrong password are the same answer after the same time.
-    pub async fn login(&self, email: &str, password: String) -> Result<TokenPair> {
+    pub async fn login(&self, email: &str, password: String, source: &Source) -> Result<TokenPair> {
         let found = self.store.0.login(&email.trim().to_lowercase()).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
         let matches = self.passwords.verify(password, hash).await?;
-        let user = user.filter(|_| matches).ok_or(Error::Unauthenticated)?;
-        if !user.is_active {
-            return Err(Error::AccountDisabled);
+        let (user, failure) = match user {
+            Some(user) if matches && user.is_active => (user, None),
+            Some(user) if matches => (user, Some((LoginFailure::AccountDisabled, Error::AccountDisabled))),
+            Some(user) => (user, Some((LoginFailure::WrongPassword, Error::Unauthenticated))),
+            None => {
+                self.audit.login_failed(None, LoginFailure::UnknownAccount, source).await?;
+                return Err(Error::Unauthenticated);
+            }
+        };
+        if let Some((reason, error)) = failure {
+            self.audit.login_failed(Some(user.id), reason, source).await?;
+            return Err(error);
         }
         let now = self.clock.now();
         let (secret, token) = self.refresh_token(user.id, FamilyId::new(), now);
-        self.store.0.begin_login(&token).await?;
+        self.store.0.begin_login(&token, source).await?;
         self.pair(user.id, token.family_id, secret, now)
     }
 
     /// Trades a refresh token for a new pair. A token presented twice ends its whole login: one of the two was a thief.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<TokenPair> {
+    pub async fn refresh(&self, refresh_token: &str, source: &Source) -> Result<TokenPair> {
         let now = self.clock.now();
         // The store keeps family and user of the old token; the ids given here only fill the type.
         let (secret, next) = self.refresh_token(UserId::new(), FamilyId::new(), now);
-        match self.store.0.rotate(tokens::fingerprint(refresh_token), &next, now).await? {
+        match self.store.0.rotate(tokens::fingerprint(refresh_token), &next, now, source).await? {
             Rotation::Rotated { user, family_id } => self.pair(user.id, family_id, secret, now),
             Rotation::Reused => {
                 tracing::warn!("a refresh token was presented twice; its login is revoked");
@@ -130,7 +142,9 @@ impl AccountManager {
     /// Ends the credential the caller used: the login, or the API key itself.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         match caller.credential {
-            Credential::Login(family) => Ok(self.store.0.revoke_login(family, self.clock.now()).await?),
+            Credential::Login(family) => {
+                Ok(self.store.0.revoke_login(family, self.clock.now(), &caller.origin()).await?)
+            }
             Credential::ApiKey(_) => {
                 Err(Error::Forbidden("an API key has no login to end; delete the key instead"))
             }
@@ -139,7 +153,7 @@ impl AccountManager {
 
     /// Ends every login of the caller. API keys stay: they are deleted by name.
     pub async fn logout_all(&self, caller: &Caller) -> Result<()> {
-        Ok(self.store.0.revoke_logins(caller.user_id, self.clock.now()).await?)
+        Ok(self.store.0.revoke_logins(caller.user_id, self.clock.now(), &caller.origin()).await?)
     }
 
     /// Makes an API key; the secret in the answer is shown this once.
@@ -170,7 +184,7 @@ impl AccountManager {
             created_at: now,
             last_used_at: None,
         };
-        self.store.0.create_api_key(&key).await?;
+        self.store.0.create_api_key(&key, &caller.origin()).await?;
         Ok((key, secret))
     }
 
@@ -181,14 +195,15 @@ impl AccountManager {
 
     /// Deletes one of the caller's API keys; it stops working at once.
     pub async fn delete_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
-        let deleted = self.store.0.delete_api_key(caller.user_id, id).await?;
+        let now = self.clock.now();
+        let deleted = self.store.0.delete_api_key(caller.user_id, id, now, &caller.origin()).await?;
         if deleted { Ok(()) } else { Err(Error::NotFound("API key")) }
     }
 
     /// Makes an account for a stranger, where the operator allows it.
-    pub async fn register(&self, registrant: Registrant) -> Result<User> {
+    pub async fn register(&self, registrant: Registrant, source: Source) -> Result<User> {
         match self.registration {
-            Registration::Open => self.add_user(registrant, Role::Member).await,
+            Registration::Open => self.add_user(registrant, Role::Member, &Origin::anonymous(source)).await,
             Registration::Closed => Err(Error::Forbidden("registration is closed on this server")),
         }
     }
@@ -206,11 +221,11 @@ impl AccountManager {
             full_name: None,
             password,
         };
-        self.add_user(registrant, Role::Admin).await?;
+        self.add_user(registrant, Role::Admin, &Origin::system()).await?;
         Ok(generated)
     }
 
-    async fn add_user(&self, registrant: Registrant, role: Role) -> Result<User> {
+    async fn add_user(&self, registrant: Registrant, role: Role, origin: &Origin) -> Result<User> {
         if registrant.password.chars().count() < PASSWORD_CHARS_MIN {
             return Err(Error::Invalid(vec![FieldError::new(
                 "/password",
@@ -230,7 +245,7 @@ impl AccountManager {
             last_login_at: None,
         };
         let password_hash = self.passwords.hash(registrant.password).await?;
-        match self.store.0.create_user(&NewUser { user: user.clone(), password_hash }).await {
+        match self.store.0.create_user(&NewUser { user: user.clone(), password_hash }, origin).await {
             Ok(()) => Ok(user),
             Err(StoreError::Conflict { .. }) => Err(Error::Exists("user of that e-mail or name")),
             Err(error) => Err(error.into()),
@@ -266,5 +281,5 @@ impl AccountManager {
 }
 
 fn caller(user: &User, access: Access, credential: Credential) -> Caller {
-    Caller { user_id: user.id, role: user.role, access, credential }
+    Caller { user_id: user.id, role: user.role, access, credential, source: Source::default() }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod attempt;
+pub mod audit;
 mod draft;
 mod error;
 mod feed;
@@ -21,6 +22,7 @@ mod watch;
 mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
+pub use audit::AuditLog;
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Result};
 pub use feed::Delta;

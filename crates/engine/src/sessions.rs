@@ -9,7 +9,7 @@ use crate::{
     settings::EngineSettings,
 };
 use domain::{
-    Caller, Clock, ModelAccess, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
+    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
     ports::{History, Journal, Ledger, Moved, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
@@ -100,11 +100,11 @@ impl SessionManager {
         self.admit_work()?;
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
         // server's busy worker would, and a request that is given up must not leave a directory without a session.
-        let (this, user_id) = (self.clone(), caller.user_id);
+        let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
         let create = async move {
             let inner = &this.inner;
             let created = draft.into_session(&inner.settings, user_id, inner.clock.now())?;
-            inner.stores.sessions.create(&created.0).await?;
+            inner.stores.sessions.create(&created.0, &origin).await?;
             Ok(created)
         };
         let (session, initial_message) = self.see_through(create).await?;
@@ -150,7 +150,7 @@ impl SessionManager {
             .inner
             .stores
             .sessions
-            .patch(caller.scope(), id, &patch, now)
+            .patch(caller.scope(), id, &patch, now, &caller.origin())
             .await?
             .ok_or(Error::NotFound("session"))?;
         let concerns_agent =
@@ -184,13 +184,14 @@ impl SessionManager {
     /// Ends a session for good and removes its files; its history stays. Ending it twice is fine.
     pub async fn terminate(&self, caller: &Caller, id: SessionId) -> Result<()> {
         self.load(caller.scope(), id).await?;
-        let (this, scope) = (self.clone(), caller.scope());
-        self.see_through(async move { this.terminate_loaded(scope, id).await }).await
+        let (this, scope, origin) = (self.clone(), caller.scope(), caller.origin());
+        self.see_through(async move { this.terminate_loaded(scope, id, &origin).await }).await
     }
 
-    async fn terminate_loaded(&self, scope: Scope, id: SessionId) -> Result<()> {
+    async fn terminate_loaded(&self, scope: Scope, id: SessionId, origin: &Origin) -> Result<()> {
         // The turn to wait for is the one that runs now: none begins any more.
-        let session = match self.move_to(id, SessionStatus::Terminated).await {
+        let moved = self.inner.stores.sessions.terminate(id, self.inner.clock.now(), origin).await?;
+        let session = match self.moved(moved) {
             Err(Error::WrongState(SessionStatus::Terminated)) => self.load(scope, id).await?,
             moved => moved?,
         };
@@ -223,7 +224,12 @@ impl SessionManager {
     }
 
     pub(crate) async fn move_to(&self, id: SessionId, to: SessionStatus) -> Result<Session> {
-        match self.inner.stores.sessions.move_to(id, to, self.inner.clock.now()).await? {
+        self.moved(self.inner.stores.sessions.move_to(id, to, self.inner.clock.now()).await?)
+    }
+
+    /// The session, if it was moved; watchers are told.
+    fn moved(&self, moved: Moved) -> Result<Session> {
+        match moved {
             Moved::Moved(session, event) => {
                 self.inner.feed.publish([event]);
                 Ok(*session)

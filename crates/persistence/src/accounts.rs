@@ -13,8 +13,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    ApiKey, ApiKeyId, FamilyId, NewUser, Page, PageRequest, RefreshToken, User, UserId,
+    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User, UserId,
     account::Rotation,
+    audit::events,
     ports::{Accounts, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -25,9 +26,12 @@ const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 #[async_trait]
 impl Accounts for Store {
-    async fn create_user(&self, user: &NewUser) -> StoreResult<()> {
+    async fn create_user(&self, user: &NewUser, origin: &Origin) -> StoreResult<()> {
+        let txn = self.begin_writing().await?;
         let insert = user::Entity::insert::<user::ActiveModel>(user::Model::from(user).into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        insert.exec_without_returning(&txn).await.map_err(failure)?;
+        self.append_audit(&txn, [events::user_registered(&user.user, origin)]).await?;
+        txn.commit().await.map_err(failure)
     }
 
     async fn any_user(&self) -> StoreResult<bool> {
@@ -47,8 +51,8 @@ impl Accounts for Store {
         row.map(User::try_from).transpose()
     }
 
-    async fn begin_login(&self, token: &RefreshToken) -> StoreResult<()> {
-        logins::begin(self, token).await
+    async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
+        logins::begin(self, token, source).await
     }
 
     async fn rotate(
@@ -56,25 +60,29 @@ impl Accounts for Store {
         old_sha256: [u8; 32],
         next: &RefreshToken,
         at: Timestamp,
+        source: &Source,
     ) -> StoreResult<Rotation> {
-        logins::rotate(self, old_sha256, next, at).await
+        logins::rotate(self, old_sha256, next, at, source).await
     }
 
     async fn login_user(&self, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
         logins::user(self, family, at).await
     }
 
-    async fn revoke_login(&self, family: FamilyId, at: Timestamp) -> StoreResult<()> {
-        logins::revoke_family(&self.write, family.0, at).await
+    async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
+        logins::revoke(self, logins::of_family(family.0), at, events::logout(family, origin, at)).await
     }
 
-    async fn revoke_logins(&self, user: UserId, at: Timestamp) -> StoreResult<()> {
-        logins::revoke_all(self, user, at).await
+    async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
+        logins::revoke(self, logins::of_user(user), at, events::logout_all(user, origin, at)).await
     }
 
-    async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()> {
+    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
+        let txn = self.begin_writing().await?;
         let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        insert.exec_without_returning(&txn).await.map_err(failure)?;
+        self.append_audit(&txn, [events::api_key_created(key, origin)]).await?;
+        txn.commit().await.map_err(failure)
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
@@ -89,9 +97,21 @@ impl Accounts for Store {
         try_map(read_page(&self.read, rows, &list, page).await?, ApiKey::try_from)
     }
 
-    async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool> {
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        id: ApiKeyId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let txn = self.begin_writing().await?;
         let delete = api_key::Entity::delete_many().filter(K::Id.eq(id.0)).filter(K::UserId.eq(user.0));
-        Ok(delete.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+        if delete.exec(&txn).await.map_err(failure)?.rows_affected == 0 {
+            return Ok(false);
+        }
+        self.append_audit(&txn, [events::api_key_deleted(id, origin, at)]).await?;
+        txn.commit().await.map_err(failure)?;
+        Ok(true)
     }
 
     async fn use_api_key(

@@ -1,6 +1,7 @@
 //! Opening the database: its pragmas, its pools, and the schema's steps.
 
 use crate::Store;
+use domain::AuditKey;
 use sea_orm::{
     DatabaseConnection, DbErr,
     sqlx::{
@@ -29,6 +30,8 @@ pub struct DatabaseOptions {
     pub busy_timeout: Duration,
     /// How long a call waits for a free connection before the store counts as unavailable.
     pub acquire_timeout: Duration,
+    /// Signs the entries of the audit log; without it they are chained and not signed.
+    pub audit_key: Option<AuditKey>,
 }
 
 impl DatabaseOptions {
@@ -40,6 +43,7 @@ impl DatabaseOptions {
             pool_size: 5,
             busy_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(10),
+            audit_key: None,
         }
     }
 }
@@ -66,6 +70,7 @@ pub enum OpenError {
 pub struct Database {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    audit_key: Option<AuditKey>,
 }
 
 impl Database {
@@ -91,13 +96,26 @@ impl Database {
         let readers = options.pool_size.saturating_sub(1).max(1);
         let read = pool_options(options).max_connections(readers).idle_timeout(READER_IDLE);
         let read = read.connect_with(connect).await.map_err(unreachable)?.into();
-        Ok(Self { read, write })
+        Ok(Self { read, write, audit_key: options.audit_key.clone() })
+    }
+
+    /// Opens a database that is there already, to look at it while a server may be running on it. Its schema is taken
+    /// as it is, and every write fails.
+    pub async fn open_to_read(options: &DatabaseOptions) -> Result<Self, OpenError> {
+        if !options.url.starts_with("sqlite:") {
+            return Err(OpenError::UnknownKind);
+        }
+        let connect = connect_options(options)?.create_if_missing(false).pragma("query_only", "ON");
+        let pool = pool_options(options).max_connections(1);
+        let read = pool.connect_with(connect).await;
+        let read: DatabaseConnection = read.map_err(|error| OpenError::Unreachable(Box::new(error)))?.into();
+        Ok(Self { write: read.clone(), read, audit_key: options.audit_key.clone() })
     }
 
     /// The domain's ports on this database.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.read.clone(), self.write.clone())
+        Store::new(self.read.clone(), self.write.clone(), self.audit_key.clone())
     }
 
     /// Waits for running statements and closes every connection; the write-ahead log is folded into the file.

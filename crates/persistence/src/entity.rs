@@ -6,6 +6,8 @@
 )]
 
 pub(crate) mod api_key;
+pub(crate) mod audit_entry;
+pub(crate) mod audit_head;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod refresh_token;

@@ -9,20 +9,24 @@ use crate::{
     error::failure,
     value::micros,
 };
-use domain::{FamilyId, RefreshToken, User, UserId, account::Rotation, ports::StoreResult};
+use domain::{
+    AuditEvent, FamilyId, RefreshToken, Source, User, UserId, account::Rotation, audit::events,
+    ports::StoreResult,
+};
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    prelude::Uuid, sea_query::Expr,
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
+    sea_query::Expr,
 };
 
-pub(crate) async fn begin(store: &Store, token: &RefreshToken) -> StoreResult<()> {
+pub(crate) async fn begin(store: &Store, token: &RefreshToken, source: &Source) -> StoreResult<()> {
     let txn = store.begin_writing().await?;
     insert(&txn, token.into()).await?;
     let update = user::Entity::update_many()
         .col_expr(user::Column::LastLoginAt, Expr::value(micros(token.created_at)))
         .filter(user::Column::Id.eq(token.user_id.0));
     update.exec(&txn).await.map_err(failure)?;
+    store.append_audit(&txn, [events::login_succeeded(token, source)]).await?;
     txn.commit().await.map_err(failure)
 }
 
@@ -31,13 +35,19 @@ pub(crate) async fn rotate(
     old_sha256: [u8; 32],
     next: &RefreshToken,
     at: Timestamp,
+    source: &Source,
 ) -> StoreResult<Rotation> {
     let txn = store.begin_writing().await?;
     let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec())).lock_exclusive();
     let Some(old) = old.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
     // Asked first: whoever shows a used token, however old, has a copy that somebody else used.
     if old.used_at.is_some() {
-        revoke_family(&txn, old.family_id, at).await?;
+        let revoked = revoking(of_family(old.family_id), at).exec(&txn).await.map_err(failure)?;
+        // Whoever shows it once more, to a login that has ended, changes nothing and must not fill the log.
+        if revoked.rows_affected > 0 {
+            let (user, family) = (UserId(old.user_id), FamilyId(old.family_id));
+            store.append_audit(&txn, [events::refresh_reused(user, family, source, at)]).await?;
+        }
         txn.commit().await.map_err(failure)?;
         return Ok(Rotation::Reused);
     }
@@ -74,15 +84,24 @@ pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> Stor
     user.one(&store.read).await.map_err(failure)?.map(User::try_from).transpose()
 }
 
-pub(crate) async fn revoke_family(db: &impl ConnectionTrait, family: Uuid, at: Timestamp) -> StoreResult<()> {
-    revoke(C::FamilyId.eq(family), at).exec(db).await.map_err(failure).map(drop)
+pub(crate) fn of_family(family: Uuid) -> Expr {
+    C::FamilyId.eq(family)
 }
 
-pub(crate) async fn revoke_all(store: &Store, user: UserId, at: Timestamp) -> StoreResult<()> {
-    revoke(C::UserId.eq(user.0), at).exec(&store.write).await.map_err(failure).map(drop)
+pub(crate) fn of_user(user: UserId) -> Expr {
+    C::UserId.eq(user.0)
 }
 
-fn revoke(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Entity> {
+/// Ends these logins; `event` says so in the audit log, if there were any to end.
+pub(crate) async fn revoke(store: &Store, which: Expr, at: Timestamp, event: AuditEvent) -> StoreResult<()> {
+    let txn = store.begin_writing().await?;
+    if revoking(which, at).exec(&txn).await.map_err(failure)?.rows_affected > 0 {
+        store.append_audit(&txn, [event]).await?;
+    }
+    txn.commit().await.map_err(failure)
+}
+
+fn revoking(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Entity> {
     refresh_token::Entity::update_many()
         .col_expr(C::RevokedAt, Expr::value(micros(at)))
         .filter(which)

@@ -10,7 +10,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    EventKind, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    AuditEvent, EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    audit::events,
     journal::data,
     ports::{Moved, Sessions, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
@@ -23,11 +24,13 @@ use sea_orm::{
 
 #[async_trait]
 impl Sessions for Store {
-    /// One INSERT outside any transaction: creating sessions is what clients do most.
-    async fn create(&self, session: &Session) -> StoreResult<()> {
+    async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()> {
         let row = session::Model::new(session)?;
+        let txn = self.begin_writing().await?;
         let insert = session::Entity::insert::<session::ActiveModel>(row.into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        insert.exec_without_returning(&txn).await.map_err(failure)?;
+        self.append_audit(&txn, [events::session_created(session, origin)]).await?;
+        txn.commit().await.map_err(failure)
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {
@@ -51,6 +54,7 @@ impl Sessions for Store {
         id: SessionId,
         patch: &SessionPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<Session>> {
         let txn = self.begin_writing().await?;
         let found = inside(scope, session::Entity::find_by_id(id.0)).lock_exclusive();
@@ -67,25 +71,44 @@ impl Sessions for Store {
         };
         let update = session::Entity::update_many().set(changes).filter(C::Id.eq(id.0));
         update.exec(&txn).await.map_err(failure)?;
+        self.append_audit(&txn, [events::session_changed(id, patch, origin, at)]).await?;
         txn.commit().await.map_err(failure)?;
         Ok(Some(patched))
     }
 
     async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
-        let txn = self.begin_writing().await?;
-        let Some(locked) = lock(&txn, id).await? else { return Ok(Moved::NoSession) };
-        if !locked.status.successors().contains(&to) {
-            return Ok(Moved::Refused(locked.status));
-        }
-        let mut recording = Recording::new(&locked, None, at)?;
-        recording.data(EventKind::StatusChange, data::status_change(locked.status, to));
-        let (update, mut events) = recording.write(&txn, entered(to, at)).await?;
-        let session = updated(update, &txn).await?;
-        txn.commit().await.map_err(failure)?;
-        match events.pop() {
-            Some(event) => Ok(Moved::Moved(Box::new(session), event)),
-            None => Ok(Moved::Refused(to)),
-        }
+        move_to(self, id, to, at, None).await
+    }
+
+    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+        let event = events::session_terminated(id, origin, at);
+        move_to(self, id, SessionStatus::Terminated, at, Some(event)).await
+    }
+}
+
+async fn move_to(
+    store: &Store,
+    id: SessionId,
+    to: SessionStatus,
+    at: Timestamp,
+    audited: Option<AuditEvent>,
+) -> StoreResult<Moved> {
+    let txn = store.begin_writing().await?;
+    let Some(locked) = lock(&txn, id).await? else { return Ok(Moved::NoSession) };
+    if !locked.status.successors().contains(&to) {
+        return Ok(Moved::Refused(locked.status));
+    }
+    let mut recording = Recording::new(&locked, None, at)?;
+    recording.data(EventKind::StatusChange, data::status_change(locked.status, to));
+    let (update, mut events) = recording.write(&txn, entered(to, at)).await?;
+    let session = updated(update, &txn).await?;
+    if let Some(event) = audited {
+        store.append_audit(&txn, [event]).await?;
+    }
+    txn.commit().await.map_err(failure)?;
+    match events.pop() {
+        Some(event) => Ok(Moved::Moved(Box::new(session), event)),
+        None => Ok(Moved::Refused(to)),
     }
 }
 
@@ -128,9 +151,18 @@ fn filtered(rows: Select<session::Entity>, filter: &SessionFilter) -> Select<ses
 
 /// A pattern for texts that contain `q` as it stands, whatever wildcards are in it.
 fn containing(q: &str) -> LikeExpr {
+    pattern("%", &q.to_lowercase())
+}
+
+/// A pattern for texts that begin with `prefix` as it stands.
+pub(crate) fn starting_with(prefix: &str) -> LikeExpr {
+    pattern("", prefix)
+}
+
+fn pattern(before: &str, q: &str) -> LikeExpr {
     let mut pattern = String::with_capacity(q.len() + 2);
-    pattern.push('%');
-    for c in q.to_lowercase().chars() {
+    pattern.push_str(before);
+    for c in q.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }

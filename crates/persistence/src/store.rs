@@ -2,7 +2,10 @@
 
 use crate::error::failure;
 use async_trait::async_trait;
-use domain::ports::{Accounts, Ping, StoreResult};
+use domain::{
+    AuditKey,
+    ports::{Accounts, Ping, StoreResult},
+};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
@@ -13,11 +16,17 @@ pub struct Store {
     pub(crate) read: DatabaseConnection,
     /// One statement by itself, or [`Store::begin_writing`].
     pub(crate) write: DatabaseConnection,
+    /// Signs the entries of the audit log.
+    pub(crate) audit_key: Option<AuditKey>,
 }
 
 impl Store {
-    pub(crate) fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
-        Self { read, write }
+    pub(crate) fn new(
+        read: DatabaseConnection,
+        write: DatabaseConnection,
+        audit_key: Option<AuditKey>,
+    ) -> Self {
+        Self { read, write, audit_key }
     }
 
     /// A transaction that is the writer from its first statement.

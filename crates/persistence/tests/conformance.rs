@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use domain::AuditKey;
 use persistence::{Database, DatabaseOptions, Store};
 use tempfile::TempDir;
 
@@ -9,7 +10,9 @@ use tempfile::TempDir;
 async fn fresh() -> (Store, (TempDir, Database)) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/steward.db", folder.path().display());
-    let database = Database::open(&DatabaseOptions::new(url), migration::up).await.unwrap();
+    let audit_key = Some(AuditKey::derive(b"a key"));
+    let options = DatabaseOptions { audit_key, ..DatabaseOptions::new(url) };
+    let database = Database::open(&options, migration::up).await.unwrap();
     (database.store(), (folder, database))
 }
 

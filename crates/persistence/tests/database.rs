@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{
-    Entry, MessageId, MessageType, MicroUsd, NewMessage, PageRequest, RequestUsage, RequestUsageId, Scope,
-    SessionId, SessionStatus, TokenUsage,
+    Entry, MessageId, MessageType, MicroUsd, NewMessage, Origin, PageRequest, RequestUsage, RequestUsageId,
+    Scope, SessionId, SessionStatus, TokenUsage,
     ports::{History, Journal, Ledger, Ping, Sessions, StoreError, Turns},
     turn::Begin,
 };
@@ -43,7 +43,7 @@ async fn what_was_stored_is_there_after_closing_and_opening_again() {
     database.close().await.unwrap();
     assert!(!folder.path().join("steward.db-wal").exists(), "the log was not folded into the file");
     assert!(matches!(f.store.ping().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(f.store.create(&session).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(f.store.create(&session, &Origin::system()).await, Err(StoreError::Unavailable(_))));
 
     let store = open(&folder).await.store();
     assert_eq!(Sessions::get(&store, Scope::All, session.id).await.unwrap(), Some(session));
@@ -88,7 +88,7 @@ async fn a_write_waits_for_another_process_and_gives_up_in_time() {
     other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
     let transaction = f.store.record(session.id, None, notice(), f.tick()).await;
     assert!(matches!(transaction, Err(StoreError::Unavailable(_))), "{transaction:?}");
-    let statement = f.store.create(&session).await;
+    let statement = f.store.create(&session, &Origin::system()).await;
     assert!(matches!(statement, Err(StoreError::Unavailable(_))), "{statement:?}");
     let reading = Sessions::get(&f.store, Scope::All, session.id).await;
     assert!(reading.unwrap().is_some(), "reading must not wait for a writer");
@@ -209,7 +209,7 @@ async fn every_step_can_be_taken_back_with_data_in_it() {
     let turn = f.begin(session).await.turn_id;
     f.store.record(session, Some(turn), notice(), f.tick()).await.unwrap();
     database.close().await.unwrap();
-    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 4).await).await;
+    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 5).await).await;
     emptied.unwrap().close().await.unwrap();
     let store: Store = open(&folder).await.store();
     assert_eq!(store.running().await.unwrap(), []);

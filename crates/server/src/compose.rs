@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::Context;
-use domain::{Clock, SystemClock, ports::Ping};
+use domain::{AuditKey, Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, LimitSettings, Registration, SessionDefaults,
+    AccountManager, AgentSettings, AuditLog, EngineSettings, LimitSettings, Registration, SessionDefaults,
     SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
@@ -19,7 +19,7 @@ use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{cli::SearchPlaces, config::Config, data_dir::DataDir, secret_key};
 
@@ -31,6 +31,7 @@ const CLI_PROBE_MAX_AGE: Duration = Duration::from_secs(60);
 pub struct Parts {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
+    pub audit: Arc<AuditLog>,
     pub gateway: Arc<Gateway>,
     pub database: Database,
     pub health: Arc<HealthChecker>,
@@ -48,9 +49,12 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let sweep = tokio::task::spawn_blocking(move || sdk_runtime::sweep_host(&marker));
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = open_database(config).await?;
+    let secret = secret(config, &data_dir)?;
+    let database = open_database(config, &secret).await?;
     let store = Arc::new(database.store());
-    let accounts = accounts(config, &data_dir, &store, &clock);
+    let audit = Arc::new(AuditLog::new(store.clone(), clock.clone()));
+    audit.server_started(env!("CARGO_PKG_VERSION")).await.context("could not write the audit log")?;
+    let accounts = accounts(config, &secret, &store, &clock, &audit);
     let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
     let gateway = Gateway::start(&options, store.clone(), clock.clone());
     let (accounts, gateway) = tokio::join!(accounts, gateway);
@@ -73,11 +77,20 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
             let store = store.clone();
             async move { store.ping().await.map(|()| None).map_err(|error| chain(&error)) }
         }),
+        Check::optional("audit_log", {
+            let audit = audit.clone();
+            move || {
+                let audit = audit.clone();
+                // Shown so that whoever watches the server's health keeps an anchor of the chain outside of it.
+                async move { audit.head().await.map(|head| Some(head.to_string())).map_err(|error| chain(&error)) }
+            }
+        }),
         Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
     ]);
     Ok(Parts {
         accounts: Arc::new(accounts),
         sessions,
+        audit,
         gateway,
         database,
         health: Arc::new(health),
@@ -86,9 +99,18 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     })
 }
 
-async fn open_database(config: &Config) -> anyhow::Result<Database> {
+/// Signs tokens and, by way of a key that is made of it, the audit log.
+fn secret(config: &Config, data_dir: &DataDir) -> anyhow::Result<SecretString> {
+    match &config.auth.secret_key {
+        Some(key) => Ok(key.clone()),
+        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key"),
+    }
+}
+
+async fn open_database(config: &Config, secret: &SecretString) -> anyhow::Result<Database> {
     let options = DatabaseOptions {
         pool_size: config.database.pool_size,
+        audit_key: Some(AuditKey::derive(secret.expose_secret().as_bytes())),
         ..DatabaseOptions::new(&config.database.url)
     };
     Database::open(&options, migration::up).await.context("could not open the database")
@@ -96,20 +118,24 @@ async fn open_database(config: &Config) -> anyhow::Result<Database> {
 
 async fn accounts(
     config: &Config,
-    data_dir: &DataDir,
+    secret: &SecretString,
     store: &Arc<persistence::Store>,
     clock: &Arc<dyn Clock>,
+    audit: &Arc<AuditLog>,
 ) -> anyhow::Result<(AccountManager, Option<String>)> {
     let auth = &config.auth;
-    let key = match &auth.secret_key {
-        Some(key) => key.clone(),
-        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key")?,
-    };
     let tokens =
-        Tokens::new(key.expose_secret().as_bytes(), SignedDuration::try_from(auth.access_token_lifetime)?);
+        Tokens::new(secret.expose_secret().as_bytes(), SignedDuration::try_from(auth.access_token_lifetime)?);
     let registration = if auth.allow_registration { Registration::Open } else { Registration::Closed };
     let refresh_lifetime = SignedDuration::try_from(auth.refresh_token_lifetime)?;
-    let accounts = AccountManager::new(store.clone(), clock.clone(), tokens, refresh_lifetime, registration);
+    let accounts = AccountManager::new(
+        store.clone(),
+        clock.clone(),
+        tokens,
+        refresh_lifetime,
+        registration,
+        audit.clone(),
+    );
     let password = auth.admin_password.as_ref().map(|password| password.expose_secret().to_owned());
     let generated =
         accounts.ensure_admin(&auth.admin_email, password).await.context("could not make the first admin")?;

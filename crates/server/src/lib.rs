@@ -1,6 +1,8 @@
 //! The server: reads its settings, puts the parts together, and runs them until it is told to end.
 
+pub mod audit_command;
 pub mod cli;
+pub mod command;
 pub mod compose;
 pub mod config;
 pub mod data_dir;

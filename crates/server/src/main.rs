@@ -1,10 +1,35 @@
 //! The `steward` command.
 
-use anyhow::Context;
-use server::{config::Config, serve::serve};
+use std::{io::Write, process::ExitCode};
 
-fn main() -> anyhow::Result<()> {
+use anyhow::Context;
+use clap::Parser;
+use server::{
+    audit_command,
+    command::{Action, Command},
+    config::Config,
+    serve::serve,
+};
+
+fn main() -> anyhow::Result<ExitCode> {
     keep_memory_private()?;
+    match Command::parse().action {
+        None | Some(Action::Serve) => run_server().map(|()| ExitCode::SUCCESS),
+        Some(Action::Audit(command)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            match runtime.block_on(audit_command::run(command)) {
+                Ok(code) => Ok(code),
+                Err(error) => {
+                    // Not the code of a damaged log: scripts must be able to tell.
+                    writeln!(std::io::stderr(), "Error: {error:?}")?;
+                    Ok(ExitCode::from(audit_command::NOT_CHECKED))
+                }
+            }
+        }
+    }
+}
+
+fn run_server() -> anyhow::Result<()> {
     let config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
     monitoring::init(config.log.filter.clone(), config.log.format).context("could not set up logging")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -41,6 +41,21 @@ pub fn read_or_create(data_dir: &Path) -> Result<SecretString, SecretKeyError> {
     if !path.try_exists().map_err(failed)? {
         create(data_dir, &path).map_err(failed)?;
     }
+    read(path)
+}
+
+/// The key of this data directory, if one was made.
+pub fn read_if_there(data_dir: &Path) -> Result<Option<SecretString>, SecretKeyError> {
+    let path = data_dir.join(FILE_NAME);
+    match path.try_exists() {
+        Ok(true) => read(path).map(Some),
+        Ok(false) => Ok(None),
+        Err(source) => Err(SecretKeyError::Io { path, source }),
+    }
+}
+
+fn read(path: PathBuf) -> Result<SecretString, SecretKeyError> {
+    let failed = |source| SecretKeyError::Io { path: path.clone(), source };
     let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
     if mode & OTHERS != 0 {
         return Err(SecretKeyError::Exposed(path));

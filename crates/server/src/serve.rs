@@ -43,6 +43,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let house = house.clone();
         async move { sessions.keep_house(house).await }
     });
+    let audit = parts.audit.clone();
+    housekeeping.spawn({
+        let house = house.clone();
+        async move { audit.keep_house(house).await }
+    });
     housekeeping.close();
     let mut server = std::pin::pin!(server);
     tokio::select! {
@@ -60,6 +65,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::join!(handle.stop(true), server, streams.wait()).1.context("the listener failed")?;
         parts.gateway.shutdown().await;
         housekeeping.wait().await;
+        parts.audit.server_stopped().await.context("could not write the audit log")?;
         parts.database.close().await.context("could not close the database")
     };
     tokio::select! {
@@ -77,6 +83,7 @@ fn http_server(
     let state = Data::new(ApiState {
         accounts: parts.accounts.clone(),
         sessions: parts.sessions.clone(),
+        audit: parts.audit.clone(),
         health: parts.health.clone(),
         clock: Arc::new(SystemClock),
         settings: ApiSettings {

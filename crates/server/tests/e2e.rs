@@ -9,6 +9,8 @@ mod world;
 #[path = "e2e/client.rs"]
 mod client;
 
+#[path = "e2e/audit.rs"]
+mod audit;
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
 #[path = "e2e/large.rs"]

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod audit;
 mod fixture;
 mod journal;
 mod ledger;
@@ -18,9 +19,10 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Audit, History, Journal, Ledger, Ping, Sessions, Turns};
 
 pub use accounts::*;
+pub use audit::*;
 pub use fixture::Fixture;
 pub use journal::*;
 pub use ledger::*;
@@ -31,12 +33,12 @@ pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Accounts + Audit + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    S: Sessions + Turns + Journal + History + Ledger + Accounts + Audit + Ping + Clone + 'static
 {
 }
 
@@ -90,6 +92,12 @@ macro_rules! store_conformance {
             concurrent_bookings_add_up
             requests_are_listed_newest_first
             the_store_answers_a_ping
+            an_audit_entry_comes_back_as_it_was_chained
+            concurrent_appends_make_one_chain
+            an_audit_log_shows_what_passes_the_filter
+            coming_and_going_is_in_the_audit_log
+            what_did_not_happen_is_not_in_the_audit_log
+            the_life_of_a_session_is_in_the_audit_log
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

@@ -1,6 +1,6 @@
 //! `/auth/login` and `/auth/refresh`: credentials for tokens.
 
-use crate::{ApiState, error::problem};
+use crate::{ApiState, error::problem, request::Source};
 use actix_web::web::Data;
 use apidoc::{Fail, Fetched, Forbidden, Unauthorized, Unavailable, Valid};
 use engine::TokenPair;
@@ -60,10 +60,11 @@ impl From<TokenPair> for TokenResponse {
 #[api_v2_operation(tags(Auth), operation_id = "login")]
 pub async fn login(
     state: Data<ApiState>,
+    source: Source,
     body: Valid<LoginRequest>,
 ) -> Result<Fetched<TokenResponse>, Fail<(Unauthorized, Forbidden, Unavailable)>> {
     let LoginRequest { email, password } = body.0;
-    let pair = state.accounts.login(&email, password).await.map_err(problem)?;
+    let pair = state.accounts.login(&email, password, &source.0).await.map_err(problem)?;
     Ok(Fetched::new(pair.into()))
 }
 
@@ -73,8 +74,9 @@ pub async fn login(
 #[api_v2_operation(tags(Auth), operation_id = "refreshLogin")]
 pub async fn refresh(
     state: Data<ApiState>,
+    source: Source,
     body: Valid<RefreshRequest>,
 ) -> Result<Fetched<TokenResponse>, Fail<(Unauthorized, Unavailable)>> {
-    let pair = state.accounts.refresh(&body.0.refresh_token).await.map_err(problem)?;
+    let pair = state.accounts.refresh(&body.0.refresh_token, &source.0).await.map_err(problem)?;
     Ok(Fetched::new(pair.into()))
 }

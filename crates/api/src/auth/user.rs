@@ -1,6 +1,6 @@
 //! `/auth/me` and `/auth/register`: the caller's account, and making one.
 
-use crate::{ApiState, caller::Caller, error::problem, plain, word::Word};
+use crate::{ApiState, caller::Caller, error::problem, plain, request::Source, word::Word};
 use actix_web::web::Data;
 use apidoc::{Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, Unavailable, Valid};
 use domain::{Role, User};
@@ -71,10 +71,11 @@ pub async fn me(
 #[api_v2_operation(tags(Auth), operation_id = "register")]
 pub async fn register(
     state: Data<ApiState>,
+    source: Source,
     body: Valid<RegisterRequest>,
 ) -> Result<Created<UserResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
     let RegisterRequest { email, username, full_name, password } = body.0;
     let registrant = Registrant { email, username, full_name, password };
-    let user = state.accounts.register(registrant).await.map_err(problem)?;
+    let user = state.accounts.register(registrant, source.0).await.map_err(problem)?;
     Ok(Created::at(user.into(), "/api/v1/auth/me"))
 }

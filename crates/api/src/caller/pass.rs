@@ -4,6 +4,7 @@ use super::Checked;
 use crate::error;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use apidoc::Problem;
+use domain::Source;
 use engine::{AccountManager, Error};
 use paperclip::{
     actix::OperationModifier,
@@ -25,6 +26,7 @@ use std::{
 pub struct Pass {
     pub(super) accounts: Arc<AccountManager>,
     pub(super) credential: Arc<str>,
+    pub(super) source: Source,
 }
 
 /// What is left of a credential.
@@ -48,11 +50,16 @@ impl fmt::Debug for Pass {
 impl Pass {
     /// Checks the credential as if it came with a new request.
     pub async fn check(&self) -> Standing {
-        match self.accounts.authenticate(&self.credential).await {
+        match self.authenticate().await {
             Ok(caller) => Standing::Good(caller),
             Err(Error::Unauthenticated | Error::AccountDisabled) => Standing::Refused,
             Err(error) => Standing::Unknown(error),
         }
+    }
+
+    pub(super) async fn authenticate(&self) -> Result<domain::Caller, Error> {
+        let caller = self.accounts.authenticate(&self.credential).await?;
+        Ok(domain::Caller { source: self.source.clone(), ..caller })
     }
 
     /// Whether a stream has to end now. One whose credential cannot be checked goes on until it can: it was let in, and

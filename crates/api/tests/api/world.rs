@@ -5,7 +5,7 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
-    AccountManager, AgentSettings, DirectorySettings, EngineSettings, LimitSettings, Registrant,
+    AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, LimitSettings, Registrant,
     Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
@@ -71,12 +71,14 @@ impl World {
         let clock = TestClock::default();
         let launcher = ScriptedLauncher::new().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));
+        let audit = Arc::new(AuditLog::new(store.clone(), Arc::new(clock.clone())));
         let accounts = AccountManager::new(
             store.clone(),
             Arc::new(clock.clone()),
             tokens,
             SignedDuration::from_hours(24),
             plan.registration,
+            audit.clone(),
         );
         let accounts = Arc::new(accounts);
         let stores = Stores {
@@ -96,6 +98,7 @@ impl World {
         let state = Data::new(ApiState {
             accounts,
             sessions,
+            audit,
             health: Arc::new(HealthChecker::new(plan.checks)),
             clock: Arc::new(clock),
             settings: plan.settings,
@@ -214,7 +217,7 @@ async fn register(state: &ApiState, email: &str) {
         full_name: None,
         password: PASSWORD.to_owned(),
     };
-    state.accounts.register(registrant).await.unwrap();
+    state.accounts.register(registrant, domain::Source::default()).await.unwrap();
 }
 
 /// Access to a model that no scripted agent asks.

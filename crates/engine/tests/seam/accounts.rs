@@ -1,7 +1,11 @@
 //! Who may come in, and for how long.
 
-use domain::{Access, Clock as _, Credential, NewUser, Role, User, UserId, ports::Accounts as _};
-use engine::{AccountManager, Error, Registrant, Registration, TokenPair, Tokens};
+use domain::{
+    Access, Actor, AuditFilter, Clock as _, Credential, NewUser, Origin, Role, Source, User, UserId,
+    audit::Fact,
+    ports::{Accounts as _, Audit as _},
+};
+use engine::{AccountManager, AuditLog, Error, Registrant, Registration, TokenPair, Tokens};
 use jiff::SignedDuration;
 use std::sync::Arc;
 use testkit::{MemoryStore, TestClock};
@@ -24,8 +28,13 @@ async fn door(registration: Registration) -> Door {
         tokens,
         SignedDuration::from_hours(24),
         registration,
+        Arc::new(AuditLog::new(Arc::new(store.clone()), Arc::new(clock.clone()))),
     );
     Door { accounts, store, clock }
+}
+
+fn source() -> Source {
+    Source { ip_address: Some("203.0.113.9".parse().unwrap()), request_id: Some("r-1".to_owned()) }
 }
 
 fn registrant(email: &str, password: &str) -> Registrant {
@@ -34,8 +43,8 @@ fn registrant(email: &str, password: &str) -> Registrant {
 
 async fn with_ada() -> (Door, TokenPair) {
     let door = door(Registration::Open).await;
-    door.accounts.register(registrant(EMAIL, PASSWORD)).await.unwrap();
-    let pair = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
+    door.accounts.register(registrant(EMAIL, PASSWORD), source()).await.unwrap();
+    let pair = door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
     (door, pair)
 }
 
@@ -56,9 +65,9 @@ async fn a_login_is_known_again_until_its_access_token_expires() {
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_person_are_the_same_answer() {
     let (door, _) = with_ada().await;
-    assert!(door.accounts.login(" Ada@Example.ORG ", PASSWORD.to_owned()).await.is_ok());
+    assert!(door.accounts.login(" Ada@Example.ORG ", PASSWORD.to_owned(), &source()).await.is_ok());
     for (email, password) in [(EMAIL, "wrong horse battery"), ("eve@example.org", PASSWORD), (EMAIL, "")] {
-        let refused = door.accounts.login(email, password.to_owned()).await;
+        let refused = door.accounts.login(email, password.to_owned(), &source()).await;
         assert!(matches!(refused, Err(Error::Unauthenticated)), "{refused:?}");
     }
 }
@@ -77,51 +86,51 @@ async fn a_disabled_account_is_told_so_only_with_its_password() {
         created_at: door.clock.now(),
         last_login_at: None,
     };
-    door.store.create_user(&NewUser { user, password_hash }).await.unwrap();
-    let refused = door.accounts.login("off@example.org", PASSWORD.to_owned()).await;
+    door.store.create_user(&NewUser { user, password_hash }, &Origin::system()).await.unwrap();
+    let refused = door.accounts.login("off@example.org", PASSWORD.to_owned(), &source()).await;
     assert!(matches!(refused, Err(Error::AccountDisabled)), "{refused:?}");
-    let wrong = door.accounts.login("off@example.org", "wrong horse battery".to_owned()).await;
+    let wrong = door.accounts.login("off@example.org", "wrong horse battery".to_owned(), &source()).await;
     assert!(matches!(wrong, Err(Error::Unauthenticated)), "{wrong:?}");
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_good_once_and_its_second_use_ends_the_login() {
     let (door, first) = with_ada().await;
-    let second = door.accounts.refresh(&first.refresh_token).await.unwrap();
+    let second = door.accounts.refresh(&first.refresh_token, &source()).await.unwrap();
     assert_ne!(first.refresh_token, second.refresh_token);
     assert!(door.accounts.authenticate(&second.access_token).await.is_ok());
-    let stolen = door.accounts.refresh(&first.refresh_token).await;
+    let stolen = door.accounts.refresh(&first.refresh_token, &source()).await;
     assert!(matches!(stolen, Err(Error::Unauthenticated)), "{stolen:?}");
     for token in [&first.access_token, &second.access_token] {
         assert!(door.accounts.authenticate(token).await.is_err(), "the login goes on");
     }
-    assert!(door.accounts.refresh(&second.refresh_token).await.is_err());
-    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned()).await.is_ok());
+    assert!(door.accounts.refresh(&second.refresh_token, &source()).await.is_err());
+    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_refresh_token_expires() {
     let (door, pair) = with_ada().await;
     door.clock.advance(SignedDuration::from_hours(24));
-    let refused = door.accounts.refresh(&pair.refresh_token).await;
+    let refused = door.accounts.refresh(&pair.refresh_token, &source()).await;
     assert!(matches!(refused, Err(Error::Unauthenticated)), "{refused:?}");
-    assert!(door.accounts.refresh("stwr_never").await.is_err());
+    assert!(door.accounts.refresh("stwr_never", &source()).await.is_err());
 }
 
 #[tokio::test]
 async fn logging_out_ends_one_login_or_all() {
     let (door, one) = with_ada().await;
-    let two = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
-    let three = door.accounts.login(EMAIL, PASSWORD.to_owned()).await.unwrap();
+    let two = door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
+    let three = door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
     let caller = door.accounts.authenticate(&one.access_token).await.unwrap();
     door.accounts.logout(&caller).await.unwrap();
     assert!(door.accounts.authenticate(&one.access_token).await.is_err());
-    assert!(door.accounts.refresh(&one.refresh_token).await.is_err());
+    assert!(door.accounts.refresh(&one.refresh_token, &source()).await.is_err());
     let caller = door.accounts.authenticate(&two.access_token).await.unwrap();
     door.accounts.logout_all(&caller).await.unwrap();
     for pair in [two, three] {
         assert!(door.accounts.authenticate(&pair.access_token).await.is_err());
-        assert!(door.accounts.refresh(&pair.refresh_token).await.is_err());
+        assert!(door.accounts.refresh(&pair.refresh_token, &source()).await.is_err());
     }
 }
 
@@ -169,7 +178,7 @@ async fn the_first_admin_is_made_once() {
     let door = door(Registration::Closed).await;
     let password = door.accounts.ensure_admin("Root@Example.org", None).await.unwrap().unwrap();
     assert_eq!(door.accounts.ensure_admin("other@example.org", None).await.unwrap(), None);
-    let pair = door.accounts.login("root@example.org", password).await.unwrap();
+    let pair = door.accounts.login("root@example.org", password, &source()).await.unwrap();
     assert_eq!(door.accounts.authenticate(&pair.access_token).await.unwrap().role, Role::Admin);
     assert!(door.store.login("other@example.org").await.unwrap().is_none());
 }
@@ -179,20 +188,58 @@ async fn a_given_password_of_the_admin_is_not_shown_again() {
     let door = door(Registration::Closed).await;
     let shown = door.accounts.ensure_admin(EMAIL, Some(PASSWORD.to_owned())).await.unwrap();
     assert_eq!(shown, None);
-    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned()).await.is_ok());
+    assert!(door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.is_ok());
 }
 
 #[tokio::test]
 async fn strangers_register_only_where_they_may_and_with_a_long_password() {
     let closed = door(Registration::Closed).await;
-    let refused = closed.accounts.register(registrant(EMAIL, PASSWORD)).await;
+    let refused = closed.accounts.register(registrant(EMAIL, PASSWORD), source()).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
 
     let open = door(Registration::Open).await;
-    let short = open.accounts.register(registrant(EMAIL, "elevenchars")).await;
+    let short = open.accounts.register(registrant(EMAIL, "elevenchars"), source()).await;
     assert!(matches!(&short, Err(Error::Invalid(at)) if at[0].pointer == "/password"), "{short:?}");
-    let user = open.accounts.register(registrant(" Ada@Example.org", PASSWORD)).await.unwrap();
+    let user = open.accounts.register(registrant(" Ada@Example.org", PASSWORD), source()).await.unwrap();
     assert_eq!((user.email.as_str(), user.role), (EMAIL, Role::Member));
-    let again = open.accounts.register(registrant(EMAIL, PASSWORD)).await;
+    let again = open.accounts.register(registrant(EMAIL, PASSWORD), source()).await;
     assert!(matches!(again, Err(Error::Exists(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn who_fails_to_come_in_is_in_the_audit_log() {
+    let (door, _) = with_ada().await;
+    let (ada, _) = door.store.login(EMAIL).await.unwrap().unwrap();
+    for (email, password) in [(EMAIL, "wrong horse battery"), ("my secret password", "ada@example.org")] {
+        assert!(door.accounts.login(email, password.to_owned(), &source()).await.is_err());
+    }
+    let entries = door.store.entries_after(2, 10, &AuditFilter::default()).await.unwrap();
+    let told: Vec<_> =
+        entries.iter().map(|entry| (&*entry.event.action, &entry.event.data["reason"])).collect();
+    let reasons = ["wrong_password", "unknown_account"].map(Fact::from);
+    assert_eq!(told, [("login.failed", &reasons[0]), ("login.failed", &reasons[1])]);
+    assert_eq!(entries[0].event.subject.as_ref().unwrap().id, ada.id.to_string());
+    assert_eq!(entries[1].event.subject, None);
+    for entry in &entries {
+        assert_eq!((entry.event.actor, &entry.event.source), (Actor::Anonymous, &source()));
+        let line = entry.line().unwrap();
+        assert!(!line.contains("horse") && !line.contains("secret"), "what was typed is in the log: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_failed_logins_is_counted_and_a_success_is_never_left_out() {
+    let (door, _) = with_ada().await;
+    let before = door.store.head().await.unwrap().seq;
+    for _ in 0..30 {
+        assert!(door.accounts.login(EMAIL, "wrong horse battery".to_owned(), &source()).await.is_err());
+    }
+    assert_eq!(door.store.head().await.unwrap().seq, before + 20);
+    door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
+    door.clock.advance(SignedDuration::from_mins(1));
+    assert!(door.accounts.login(EMAIL, "wrong horse battery".to_owned(), &source()).await.is_err());
+    let entries = door.store.entries_after(before + 20, 10, &AuditFilter::default()).await.unwrap();
+    let actions: Vec<&str> = entries.iter().map(|entry| &*entry.event.action).collect();
+    assert_eq!(actions, ["login.succeeded", "login.failed", "login.failed"]);
+    assert_eq!(entries[1].event.data["attempts"], Fact::Number(10));
 }

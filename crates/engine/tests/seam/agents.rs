@@ -223,7 +223,7 @@ async fn what_a_session_sets_does_not_win_over_what_the_agent_must_have() {
     for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "HOME", "CLAUDE_CONFIG_DIR", "TMPDIR"] {
         stored.spec.sdk_options.env.insert(name.to_owned(), "theirs".to_owned());
     }
-    domain::ports::Sessions::create(&world.store, &stored).await.unwrap();
+    domain::ports::Sessions::create(&world.store, &stored, &domain::Origin::system()).await.unwrap();
     world.ask(stored.id, "one").await;
     let env = world.launcher.last_agent().invocation().env.clone();
     assert!(!env.values().any(|value| value == "theirs"), "{env:?}");

@@ -5,8 +5,8 @@ pub mod faults;
 
 use access::RecordedAccess;
 use domain::{
-    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, Session, SessionId, SessionStatus, Turn,
-    UserId,
+    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, Session, SessionId, SessionStatus,
+    Source, Turn, UserId,
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
@@ -213,6 +213,7 @@ pub fn caller() -> Caller {
         role: Role::Member,
         access: Access::Write,
         credential: Credential::Login(FamilyId::new()),
+        source: Source::default(),
     }
 }
 

@@ -86,6 +86,15 @@ impl World {
         self.server = Some(child);
     }
 
+    /// Runs `steward audit` beside the server, as an operator would.
+    pub async fn audit(&self, arguments: &[&str]) -> std::process::Output {
+        #[expect(clippy::disallowed_methods, reason = "the command under test is a process of its own")]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        command.env_clear().env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
+        command.arg("audit").args(arguments).stdin(Stdio::null());
+        timeout(PATIENCE, command.output()).await.unwrap().unwrap()
+    }
+
     /// Ends the server as an operator would and checks that it ended well.
     pub async fn stop(&mut self) {
         let mut server = self.server.take().unwrap();

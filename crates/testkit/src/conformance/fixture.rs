@@ -3,8 +3,9 @@
 use super::AnyStore;
 use crate::TestClock;
 use domain::{
-    Clock, Event, EventBody, MessageId, MessageType, NewMessage, NewUser, Role, Scope, SdkOptions, Session,
-    SessionId, SessionMode, SessionSpec, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus, User, UserId,
+    Clock, Event, EventBody, MessageId, MessageType, NewMessage, NewUser, Origin, Role, Scope, SdkOptions,
+    Session, SessionId, SessionMode, SessionSpec, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus, User,
+    UserId,
     ports::Turns,
     turn::{Begin, BegunTurn, NewTurn},
 };
@@ -24,7 +25,7 @@ impl<S: AnyStore> Fixture<S> {
     pub async fn new(store: S) -> Self {
         let clock = TestClock::default();
         let user = user("ada", clock.now());
-        store.create_user(&user).await.unwrap();
+        store.create_user(&user, &Origin::system()).await.unwrap();
         Self { store, user: user.user, clock }
     }
 
@@ -36,14 +37,14 @@ impl<S: AnyStore> Fixture<S> {
     /// Stores another user.
     pub async fn another_user(&self, name: &str) -> User {
         let new = user(name, self.tick());
-        self.store.create_user(&new).await.unwrap();
+        self.store.create_user(&new, &Origin::system()).await.unwrap();
         new.user
     }
 
     /// Stores a fresh session of the user.
     pub async fn session(&self) -> Session {
         let session = session(self.user.id, self.tick());
-        self.store.create(&session).await.unwrap();
+        self.store.create(&session, &Origin::system()).await.unwrap();
         session
     }
 

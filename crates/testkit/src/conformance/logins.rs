@@ -1,7 +1,7 @@
 //! Refresh tokens: rotation, reuse, revocation.
 
 use super::{AnyStore, Fixture, fixture};
-use domain::{FamilyId, RefreshToken, RefreshTokenId, UserId, account::Rotation};
+use domain::{FamilyId, Origin, RefreshToken, RefreshTokenId, Source, UserId, account::Rotation};
 use futures::future::join;
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,34 +10,46 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24);
 pub async fn a_refresh_token_works_once_and_passes_on_its_family<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let first = token(f.user.id, 1, f.tick());
-    f.store.begin_login(&first).await.unwrap();
+    f.store.begin_login(&first, &Source::default()).await.unwrap();
     let user = f.store.user(f.user.id).await.unwrap().unwrap();
     assert_eq!(user.last_login_at, Some(first.created_at));
 
     // The successor names another family and user; what counts is whose token it replaces.
     let stranger = f.another_user("eve").await;
     let at = f.tick();
-    let rotated = f.store.rotate([1; 32], &token(stranger.id, 2, at), at).await.unwrap();
+    let rotated = f.store.rotate([1; 32], &token(stranger.id, 2, at), at, &Source::default()).await.unwrap();
     assert_eq!(rotated, Rotation::Rotated { user: user.clone(), family_id: first.family_id });
     assert_eq!(f.store.login_user(first.family_id, at).await.unwrap(), Some(user.clone()));
-    let again = f.store.rotate([2; 32], &token(f.user.id, 3, at), at).await.unwrap();
+    let again = f.store.rotate([2; 32], &token(f.user.id, 3, at), at, &Source::default()).await.unwrap();
     assert_eq!(again, Rotation::Rotated { user, family_id: first.family_id });
-    assert_eq!(f.store.rotate([77; 32], &token(f.user.id, 4, at), at).await.unwrap(), Rotation::Refused);
+    assert_eq!(
+        f.store.rotate([77; 32], &token(f.user.id, 4, at), at, &Source::default()).await.unwrap(),
+        Rotation::Refused
+    );
 }
 
 pub async fn using_a_refresh_token_twice_revokes_its_family<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let at = f.tick();
     let (stolen, other) = (token(f.user.id, 1, at), token(f.user.id, 10, at));
-    f.store.begin_login(&stolen).await.unwrap();
-    f.store.begin_login(&other).await.unwrap();
-    let rotated = f.store.rotate([1; 32], &token(f.user.id, 2, at), at).await.unwrap();
+    f.store.begin_login(&stolen, &Source::default()).await.unwrap();
+    f.store.begin_login(&other, &Source::default()).await.unwrap();
+    let rotated = f.store.rotate([1; 32], &token(f.user.id, 2, at), at, &Source::default()).await.unwrap();
     assert!(matches!(rotated, Rotation::Rotated { .. }));
 
-    assert_eq!(f.store.rotate([1; 32], &token(f.user.id, 3, at), at).await.unwrap(), Rotation::Reused);
+    assert_eq!(
+        f.store.rotate([1; 32], &token(f.user.id, 3, at), at, &Source::default()).await.unwrap(),
+        Rotation::Reused
+    );
     assert_eq!(f.store.login_user(stolen.family_id, at).await.unwrap(), None);
-    assert_eq!(f.store.rotate([2; 32], &token(f.user.id, 4, at), at).await.unwrap(), Rotation::Refused);
-    assert_eq!(f.store.rotate([3; 32], &token(f.user.id, 5, at), at).await.unwrap(), Rotation::Refused);
+    assert_eq!(
+        f.store.rotate([2; 32], &token(f.user.id, 4, at), at, &Source::default()).await.unwrap(),
+        Rotation::Refused
+    );
+    assert_eq!(
+        f.store.rotate([3; 32], &token(f.user.id, 5, at), at, &Source::default()).await.unwrap(),
+        Rotation::Refused
+    );
     assert!(f.store.login_user(other.family_id, at).await.unwrap().is_some(), "another login suffered");
 }
 
@@ -45,9 +57,13 @@ pub async fn one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_aw
     let f = Fixture::new(store).await;
     let at = f.tick();
     let first = token(f.user.id, 1, at);
-    f.store.begin_login(&first).await.unwrap();
+    f.store.begin_login(&first, &Source::default()).await.unwrap();
     let (one, two) = (token(f.user.id, 2, at), token(f.user.id, 3, at));
-    let (a, b) = join(f.store.rotate([1; 32], &one, at), f.store.rotate([1; 32], &two, at)).await;
+    let (a, b) = join(
+        f.store.rotate([1; 32], &one, at, &Source::default()),
+        f.store.rotate([1; 32], &two, at, &Source::default()),
+    )
+    .await;
     let outcomes = [a.unwrap(), b.unwrap()];
     assert!(outcomes.contains(&Rotation::Reused), "{outcomes:?}");
     assert!(outcomes.iter().any(|outcome| matches!(outcome, Rotation::Rotated { .. })), "{outcomes:?}");
@@ -59,31 +75,34 @@ pub async fn a_login_ends_by_expiry_by_logout_and_with_its_user<S: AnyStore>(sto
     let at = f.tick();
     let logins: Vec<_> = (1..=3).map(|n| token(f.user.id, n, at)).collect();
     for login in &logins {
-        f.store.begin_login(login).await.unwrap();
+        f.store.begin_login(login, &Source::default()).await.unwrap();
     }
     let next = token(f.user.id, 50, at);
     let just_before = at + LIFE - SignedDuration::from_micros(1);
     assert!(f.store.login_user(logins[0].family_id, just_before).await.unwrap().is_some());
     assert_eq!(f.store.login_user(logins[0].family_id, at + LIFE).await.unwrap(), None);
-    assert_eq!(f.store.rotate([1; 32], &next, at + LIFE).await.unwrap(), Rotation::Refused);
+    assert_eq!(
+        f.store.rotate([1; 32], &next, at + LIFE, &Source::default()).await.unwrap(),
+        Rotation::Refused
+    );
 
-    f.store.revoke_login(logins[0].family_id, at).await.unwrap();
+    f.store.revoke_login(logins[0].family_id, at, &Origin::system()).await.unwrap();
     assert_eq!(f.store.login_user(logins[0].family_id, at).await.unwrap(), None);
-    assert_eq!(f.store.rotate([1; 32], &next, at).await.unwrap(), Rotation::Refused);
+    assert_eq!(f.store.rotate([1; 32], &next, at, &Source::default()).await.unwrap(), Rotation::Refused);
     assert!(f.store.login_user(logins[1].family_id, at).await.unwrap().is_some());
 
-    f.store.revoke_logins(f.user.id, at).await.unwrap();
+    f.store.revoke_logins(f.user.id, at, &Origin::system()).await.unwrap();
     for login in &logins {
         assert_eq!(f.store.login_user(login.family_id, at).await.unwrap(), None);
     }
 
     let mut disabled = fixture::user("mallory", at);
     disabled.user.is_active = false;
-    f.store.create_user(&disabled).await.unwrap();
+    f.store.create_user(&disabled, &Origin::system()).await.unwrap();
     let login = token(disabled.user.id, 60, at);
-    f.store.begin_login(&login).await.unwrap();
+    f.store.begin_login(&login, &Source::default()).await.unwrap();
     assert_eq!(f.store.login_user(login.family_id, at).await.unwrap(), None);
-    assert_eq!(f.store.rotate([60; 32], &next, at).await.unwrap(), Rotation::Refused);
+    assert_eq!(f.store.rotate([60; 32], &next, at, &Source::default()).await.unwrap(), Rotation::Refused);
 }
 
 fn token(user: UserId, n: u8, at: Timestamp) -> RefreshToken {

@@ -2,7 +2,8 @@
 
 use super::{AnyStore, Fixture, fixture};
 use domain::{
-    Counters, MicroUsd, PageRequest, Scope, Session, SessionId, SessionMode, SessionStatus, TokenUsage,
+    Counters, MicroUsd, Origin, PageRequest, Scope, Session, SessionId, SessionMode, SessionStatus,
+    TokenUsage,
     ports::{Moved, Sessions, StoreError},
     session::{AgentConversation, SessionFilter, SessionPatch, SessionSort},
 };
@@ -33,7 +34,7 @@ pub async fn a_session_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     session.error_message = Some("it broke".into());
     session.started_at = Some(f.tick());
     session.completed_at = Some(f.tick());
-    f.store.create(&session).await.unwrap();
+    f.store.create(&session, &Origin::system()).await.unwrap();
     assert_eq!(f.reload(session.id).await, session);
     assert_eq!(f.reload(parent.id).await, parent);
 }
@@ -42,7 +43,7 @@ pub async fn a_session_is_stored_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let again = Session { name: Some("another".into()), ..session.clone() };
-    assert!(matches!(f.store.create(&again).await, Err(StoreError::Conflict { .. })));
+    assert!(matches!(f.store.create(&again, &Origin::system()).await, Err(StoreError::Conflict { .. })));
     assert_eq!(f.reload(session.id).await, session);
 }
 
@@ -60,7 +61,10 @@ pub async fn a_strangers_session_is_not_there<S: AnyStore>(store: S) {
     assert_eq!(Sessions::get(&f.store, stranger, session.id).await.unwrap(), None);
     let list = Sessions::list(&f.store, stranger, &all, &page).await.unwrap();
     assert_eq!((list.items.len(), list.total), (0, 0));
-    assert_eq!(f.store.patch(stranger, session.id, &rename, f.tick()).await.unwrap(), None);
+    assert_eq!(
+        f.store.patch(stranger, session.id, &rename, f.tick(), &Origin::system()).await.unwrap(),
+        None
+    );
     assert_eq!(f.reload(session.id).await, session);
 }
 
@@ -69,7 +73,7 @@ pub async fn a_list_shows_what_passes_the_filter<S: AnyStore>(store: S) {
     let first = f.session().await;
     let mut fork = fixture::session(f.user.id, f.tick());
     (fork.mode, fork.parent_session_id) = (SessionMode::Forked, Some(first.id));
-    f.store.create(&fork).await.unwrap();
+    f.store.create(&fork, &Origin::system()).await.unwrap();
     let paused = f.session().await;
     f.store.move_to(paused.id, SessionStatus::Paused, f.tick()).await.unwrap();
 
@@ -103,7 +107,7 @@ pub async fn a_search_takes_wildcards_as_they_are_and_ignores_case<S: AnyStore>(
     ] {
         let mut session = fixture::session(f.user.id, f.tick());
         (session.name, session.description) = (Some(name.into()), description.map(str::to_owned));
-        f.store.create(&session).await.unwrap();
+        f.store.create(&session, &Origin::system()).await.unwrap();
     }
     let cases: [(&str, &[&str]); 8] = [
         ("0% D", &["100% done"]),
@@ -139,7 +143,7 @@ pub async fn pages_neither_skip_nor_repeat_while_sessions_are_created<S: AnyStor
         let mut there_from_the_start = BTreeSet::new();
         for n in 0..10 {
             let session = fixture::session(owner, if n < 6 { at } else { later });
-            f.store.create(&session).await.unwrap();
+            f.store.create(&session, &Origin::system()).await.unwrap();
             there_from_the_start.insert(session.id);
         }
         let filter = SessionFilter { sort, ..SessionFilter::default() };
@@ -153,7 +157,7 @@ pub async fn pages_neither_skip_nor_repeat_while_sessions_are_created<S: AnyStor
             page.cursor = Some(cursor);
             if seen.len() < 10 {
                 for between in [at, later] {
-                    f.store.create(&fixture::session(owner, between)).await.unwrap();
+                    f.store.create(&fixture::session(owner, between), &Origin::system()).await.unwrap();
                 }
             }
         }
@@ -214,7 +218,8 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     let session = f.session().await;
     let at = f.tick();
     let patch = SessionPatch { name: Some(None), ..SessionPatch::default() };
-    let patched = f.store.patch(Scope::All, session.id, &patch, at).await.unwrap().unwrap();
+    let patched =
+        f.store.patch(Scope::All, session.id, &patch, at, &Origin::system()).await.unwrap().unwrap();
     assert_eq!(patched, Session { name: None, updated_at: at, ..session.clone() });
     assert_eq!(f.reload(session.id).await, patched);
 
@@ -227,7 +232,12 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
         model: Some("claude-b".into()),
         allowed_tools: Some(vec![]),
     };
-    let patched = f.store.patch(Scope::Owner(f.user.id), session.id, &patch, at).await.unwrap().unwrap();
+    let patched = f
+        .store
+        .patch(Scope::Owner(f.user.id), session.id, &patch, at, &Origin::system())
+        .await
+        .unwrap()
+        .unwrap();
     let mut expected = session.clone();
     (expected.name, expected.description) = (Some("Neu".into()), Some("what it is for".into()));
     expected.metadata = json!({});
@@ -240,7 +250,10 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     let filter = SessionFilter { q: Some("for".into()), ..SessionFilter::default() };
     let list = Sessions::list(&f.store, Scope::All, &filter, &PageRequest::first(1)).await.unwrap();
     assert_eq!(list.items, [expected], "the search must know the new description");
-    assert_eq!(f.store.patch(Scope::All, SessionId::new(), &patch, at).await.unwrap(), None);
+    assert_eq!(
+        f.store.patch(Scope::All, SessionId::new(), &patch, at, &Origin::system()).await.unwrap(),
+        None
+    );
 }
 
 pub async fn a_session_moves_only_where_its_state_leads<S: AnyStore>(store: S) {

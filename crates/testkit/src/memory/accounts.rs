@@ -6,15 +6,16 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    ApiKey, ApiKeyId, FamilyId, NewUser, Page, PageRequest, RefreshToken, User, UserId,
+    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User, UserId,
     account::Rotation,
+    audit::events,
     ports::{Accounts, StoreError, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
 
 #[async_trait]
 impl Accounts for MemoryStore {
-    async fn create_user(&self, new: &NewUser) -> StoreResult<()> {
+    async fn create_user(&self, new: &NewUser, origin: &Origin) -> StoreResult<()> {
         let mut state = self.state();
         let mut new = new.clone();
         new.user.email = new.user.email.to_lowercase();
@@ -24,8 +25,9 @@ impl Accounts for MemoryStore {
         if state.users.iter().any(|known| known.user.username == new.user.username) {
             return Err(StoreError::Conflict { what: "a user of this name" });
         }
+        let event = events::user_registered(&new.user, origin);
         state.users.push(new);
-        Ok(())
+        state.audit(event)
     }
 
     async fn any_user(&self) -> StoreResult<bool> {
@@ -43,14 +45,14 @@ impl Accounts for MemoryStore {
         Ok(state.users.iter().map(|known| &known.user).find(|user| user.id == id).cloned())
     }
 
-    async fn begin_login(&self, token: &RefreshToken) -> StoreResult<()> {
+    async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
         let mut state = self.state();
         let user = state.users.iter_mut().find(|known| known.user.id == token.user_id);
         if let Some(known) = user {
             known.user.last_login_at = Some(token.created_at);
         }
         state.issue(token.clone());
-        Ok(())
+        state.audit(events::login_succeeded(token, source))
     }
 
     async fn rotate(
@@ -58,6 +60,7 @@ impl Accounts for MemoryStore {
         old_sha256: [u8; 32],
         next: &RefreshToken,
         at: Timestamp,
+        source: &Source,
     ) -> StoreResult<Rotation> {
         let mut state = self.state();
         let known = state.refresh_tokens.iter().position(|issued| issued.token.secret_sha256 == old_sha256);
@@ -65,7 +68,9 @@ impl Accounts for MemoryStore {
         let old = &state.refresh_tokens[index];
         let (family_id, user_id) = (old.token.family_id, old.token.user_id);
         if old.is_used {
-            state.revoke(|token| token.family_id == family_id);
+            if state.revoke(|token| token.family_id == family_id) {
+                state.audit(events::refresh_reused(user_id, family_id, source, at))?;
+            }
             return Ok(Rotation::Reused);
         }
         if old.is_revoked || old.token.expires_at <= at {
@@ -86,19 +91,22 @@ impl Accounts for MemoryStore {
         Ok(live.and_then(|issued| state.active_user(issued.token.user_id)))
     }
 
-    async fn revoke_login(&self, family: FamilyId, _at: Timestamp) -> StoreResult<()> {
-        self.state().revoke(|token| token.family_id == family);
-        Ok(())
+    async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
+        let mut state = self.state();
+        let ended = state.revoke(|token| token.family_id == family);
+        if ended { state.audit(events::logout(family, origin, at)) } else { Ok(()) }
     }
 
-    async fn revoke_logins(&self, user: UserId, _at: Timestamp) -> StoreResult<()> {
-        self.state().revoke(|token| token.user_id == user);
-        Ok(())
+    async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
+        let mut state = self.state();
+        let ended = state.revoke(|token| token.user_id == user);
+        if ended { state.audit(events::logout_all(user, origin, at)) } else { Ok(()) }
     }
 
-    async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()> {
-        self.state().api_keys.push(key.clone());
-        Ok(())
+    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
+        let mut state = self.state();
+        state.api_keys.push(key.clone());
+        state.audit(events::api_key_created(key, origin))
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
@@ -108,11 +116,21 @@ impl Accounts for MemoryStore {
         read_page("api-keys", keys, key, Direction::Descending, page)
     }
 
-    async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool> {
-        let keys = &mut self.state().api_keys;
-        let before = keys.len();
-        keys.retain(|key| key.id != id || key.user_id != user);
-        Ok(keys.len() < before)
+    async fn delete_api_key(
+        &self,
+        user: UserId,
+        id: ApiKeyId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let mut state = self.state();
+        let before = state.api_keys.len();
+        state.api_keys.retain(|key| key.id != id || key.user_id != user);
+        if state.api_keys.len() == before {
+            return Ok(false);
+        }
+        state.audit(events::api_key_deleted(id, origin, at))?;
+        Ok(true)
     }
 
     async fn use_api_key(
@@ -144,9 +162,13 @@ impl State {
         self.refresh_tokens.push(IssuedToken { token, is_used: false, is_revoked: false });
     }
 
-    fn revoke(&mut self, which: impl Fn(&RefreshToken) -> bool) {
+    /// Whether there was one to revoke.
+    fn revoke(&mut self, which: impl Fn(&RefreshToken) -> bool) -> bool {
+        let mut found = false;
         for issued in self.refresh_tokens.iter_mut().filter(|issued| which(&issued.token)) {
+            found |= !issued.is_revoked;
             issued.is_revoked = true;
         }
+        found
     }
 }

@@ -1,12 +1,13 @@
 //! Sessions by themselves.
 
 use super::{
-    MemoryStore, Place,
+    MemoryStore, Place, State,
     page::{Direction, instant_key, read_page},
 };
 use async_trait::async_trait;
 use domain::{
-    EventKind, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    audit::events,
     journal::data,
     ports::{Moved, Sessions, StoreError, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
@@ -15,13 +16,13 @@ use jiff::Timestamp;
 
 #[async_trait]
 impl Sessions for MemoryStore {
-    async fn create(&self, session: &Session) -> StoreResult<()> {
+    async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()> {
         let mut state = self.state();
         if state.sessions.contains_key(&session.id) {
             return Err(StoreError::Conflict { what: "a session of this id" });
         }
         state.sessions.insert(session.id, session.clone());
-        Ok(())
+        state.audit(events::session_created(session, origin))
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {
@@ -56,26 +57,42 @@ impl Sessions for MemoryStore {
         id: SessionId,
         patch: &SessionPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<Session>> {
         let mut state = self.state();
         let found = state.sessions.get_mut(&id).filter(|session| scope.covers(session.user_id));
-        Ok(found.map(|session| {
-            *session = patch.apply(session.clone(), at);
-            session.clone()
-        }))
+        let Some(session) = found else { return Ok(None) };
+        *session = patch.apply(session.clone(), at);
+        let patched = session.clone();
+        state.audit(events::session_changed(id, patch, origin, at))?;
+        Ok(Some(patched))
     }
 
     async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
+        self.state().move_to(id, to, at)
+    }
+
+    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let mut state = self.state();
-        let Some(session) = state.sessions.get_mut(&id) else { return Ok(Moved::NoSession) };
+        let moved = state.move_to(id, SessionStatus::Terminated, at)?;
+        if matches!(moved, Moved::Moved(..)) {
+            state.audit(events::session_terminated(id, origin, at))?;
+        }
+        Ok(moved)
+    }
+}
+
+impl State {
+    fn move_to(&mut self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(Moved::NoSession) };
         let from = session.status;
         if !from.successors().contains(&to) {
             return Ok(Moved::Refused(from));
         }
         enter(session, to, at);
         let place = Place { session: id, turn: None, at };
-        let event = state.journal_data(place, EventKind::StatusChange, data::status_change(from, to));
-        let moved = state.sessions.get(&id).cloned();
+        let event = self.journal_data(place, EventKind::StatusChange, data::status_change(from, to));
+        let moved = self.sessions.get(&id).cloned();
         Ok(moved.map_or(Moved::NoSession, |session| Moved::Moved(Box::new(session), event)))
     }
 }

@@ -1,0 +1,3 @@
+//! `/admin`: what only the people who answer for the server may see.
+
+pub mod audit_log;

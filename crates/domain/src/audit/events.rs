@@ -1,0 +1,178 @@
+//! What the audit log says about accounts, sessions and the server: the one place that words it.
+//!
+//! Every store writes its entries with these, so that the log says the same whatever is underneath.
+
+use super::{Actor, AuditEvent, Fact, Origin, Source};
+use crate::{
+    ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, session::SessionPatch,
+};
+use jiff::Timestamp;
+
+/// Why a login failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoginFailure {
+    /// There is no account of that address.
+    UnknownAccount,
+    WrongPassword,
+    AccountDisabled,
+}
+
+impl LoginFailure {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::WrongPassword => "wrong_password",
+            Self::AccountDisabled => "account_disabled",
+        }
+    }
+}
+
+/// An account was made.
+#[must_use]
+pub fn user_registered(user: &User, origin: &Origin) -> AuditEvent {
+    AuditEvent::new("user.registered", origin, user.created_at)
+        .about("user", user.id)
+        .with("role", user.role.as_str())
+}
+
+/// Somebody logged in with their password.
+#[must_use]
+pub fn login_succeeded(token: &RefreshToken, source: &Source) -> AuditEvent {
+    let actor = Actor::User { user_id: token.user_id };
+    let origin = Origin { actor, source: source.clone() };
+    AuditEvent::new("login.succeeded", &origin, token.created_at).about("login", token.family_id)
+}
+
+/// Somebody tried to log in. What they typed as address is not kept if it is nobody's: it may be a password.
+#[must_use]
+pub fn login_failed(
+    user: Option<UserId>,
+    reason: LoginFailure,
+    source: &Source,
+    at: Timestamp,
+) -> AuditEvent {
+    let event = AuditEvent::new("login.failed", &Origin::anonymous(source.clone()), at)
+        .with("reason", reason.as_str());
+    match user {
+        Some(user) => event.about("user", user),
+        None => event,
+    }
+}
+
+/// More attempts at one account, or at accounts that are not there, than are recorded one by one.
+#[must_use]
+pub fn logins_failed(user: Option<UserId>, attempts: u32, since: Timestamp, at: Timestamp) -> AuditEvent {
+    let event = AuditEvent::new("login.failed", &Origin::anonymous(Source::default()), at)
+        .with("reason", "repeated")
+        .with("attempts", Fact::Number(attempts))
+        .with("since", Fact::Text(since.to_string()));
+    match user {
+        Some(user) => event.about("user", user),
+        None => event,
+    }
+}
+
+/// A used refresh token was presented again, and its login ended for that.
+#[must_use]
+pub fn refresh_reused(user: UserId, family: FamilyId, source: &Source, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("login.refresh_reused", &Origin::anonymous(source.clone()), at)
+        .about("login", family)
+        .with("user_id", Fact::Text(user.to_string()))
+}
+
+/// One login was ended.
+#[must_use]
+pub fn logout(family: FamilyId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("logout", origin, at).about("login", family)
+}
+
+/// All logins of a user were ended.
+#[must_use]
+pub fn logout_all(user: UserId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("logout.all", origin, at).about("user", user)
+}
+
+/// An API key was made.
+#[must_use]
+pub fn api_key_created(key: &ApiKey, origin: &Origin) -> AuditEvent {
+    let event = AuditEvent::new("api_key.created", origin, key.created_at)
+        .about("api_key", key.id)
+        .with("name", key.name.as_str())
+        .with("access", key.access.as_str());
+    match key.expires_at {
+        Some(expires_at) => event.with("expires_at", Fact::Text(expires_at.to_string())),
+        None => event,
+    }
+}
+
+/// An API key was deleted.
+#[must_use]
+pub fn api_key_deleted(id: ApiKeyId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("api_key.deleted", origin, at).about("api_key", id)
+}
+
+/// A session was created.
+#[must_use]
+pub fn session_created(session: &Session, origin: &Origin) -> AuditEvent {
+    let spec = &session.spec;
+    let mut event = about_session("session.created", session.id, origin, session.created_at)
+        .with("mode", session.mode.as_str())
+        .with("permission_mode", spec.permission_mode.as_str());
+    for (name, words) in [("custom_policies", &spec.custom_policies), ("hooks_enabled", &spec.hooks_enabled)]
+    {
+        if !words.is_empty() {
+            event = event.with(name, Fact::List(words.clone()));
+        }
+    }
+    event
+}
+
+/// A session was changed.
+#[must_use]
+pub fn session_changed(id: SessionId, patch: &SessionPatch, origin: &Origin, at: Timestamp) -> AuditEvent {
+    let fields = [
+        ("name", patch.name.is_some()),
+        ("description", patch.description.is_some()),
+        ("metadata", patch.metadata.is_some()),
+        ("permission_mode", patch.permission_mode.is_some()),
+        ("model", patch.model.is_some()),
+        ("allowed_tools", patch.allowed_tools.is_some()),
+    ];
+    let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
+    let changed = changed.map(|(name, _)| name.to_owned()).collect();
+    let event = about_session("session.changed", id, origin, at).with("fields", Fact::List(changed));
+    match &patch.permission_mode {
+        Some(mode) => event.with("permission_mode", mode.as_str()),
+        None => event,
+    }
+}
+
+/// A session was ended for good.
+#[must_use]
+pub fn session_terminated(id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    about_session("session.terminated", id, origin, at)
+}
+
+/// A server began to take requests.
+#[must_use]
+pub fn server_started(version: &str, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("server.started", &Origin::system(), at).with("version", version)
+}
+
+/// A server ended as it was told to.
+#[must_use]
+pub fn server_stopped(at: Timestamp) -> AuditEvent {
+    AuditEvent::new("server.stopped", &Origin::system(), at)
+}
+
+/// Somebody took a copy of the log.
+#[must_use]
+pub fn audit_exported(after_seq: u64, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("audit.exported", origin, at).with("after_seq", Fact::Text(after_seq.to_string()))
+}
+
+fn about_session(action: &'static str, id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new(action, origin, at).about("session", id).in_session(id)
+}
