@@ -5,13 +5,16 @@
 //! of its tree, and matches without a wildcard: a kind of node it does not know would not compile.
 
 mod braces;
+mod code;
 mod inner;
 mod lexer;
 mod place;
 mod scan;
 mod simple;
+mod tools;
 mod walk;
 mod words;
+mod wrappers;
 
 use std::path::PathBuf;
 

@@ -19,6 +19,19 @@ pub(super) struct Expanded {
 }
 
 impl Expanded {
+    pub(super) fn known(text: &str) -> Self {
+        Self { word: Word::Known(text.to_owned()), template: text.to_owned(), is_pipe: false }
+    }
+
+    /// A part of this word; as little known as the whole.
+    pub(super) fn with_text(&self, text: &str) -> Self {
+        if text.contains(PLACEHOLDER) {
+            Self { template: text.to_owned(), ..Self::unknown(text, false) }
+        } else {
+            Self::known(text)
+        }
+    }
+
     /// A word of which nothing is known.
     pub(super) fn unknown(written: &str, splits: bool) -> Self {
         let unknown = UnknownWord {
