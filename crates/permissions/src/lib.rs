@@ -3,12 +3,16 @@
 pub mod call;
 mod excerpt;
 pub mod manager;
+pub mod network;
 pub mod paths;
 pub mod policy;
 pub mod shell;
+pub mod tools;
 
 pub use call::{Surroundings, ToolCall};
 pub use excerpt::INPUT_BYTES_MAX;
 pub use manager::PermissionManager;
+pub use network::{HostPattern, NetworkPolicy, NetworkSettings};
 pub use paths::{PathPolicy, PathSettings, RestrictedPath};
 pub use policy::{CannotJudge, Judgement, Policy, PolicyEngine};
+pub use tools::ToolPolicy;

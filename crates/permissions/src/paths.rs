@@ -14,6 +14,7 @@ mod territory;
 mod tools;
 
 pub use restricted::{NotAPath, RestrictedPath};
+pub(crate) use tools::command_line;
 
 use crate::{CannotJudge, Policy, Surroundings, ToolCall, shell};
 use access::Access;
