@@ -1,8 +1,10 @@
 //! What an agent may do: commands, paths, tools, hosts and custom policies, judged on every tool call.
 
 pub mod call;
+pub mod commands;
 pub mod policy;
 pub mod shell;
 
 pub use call::{Surroundings, ToolCall};
+pub use commands::{BadPattern, CommandPattern, CommandPolicy};
 pub use policy::{CannotJudge, Policy, PolicyEngine};
