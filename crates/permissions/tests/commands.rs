@@ -38,3 +38,43 @@ fn everyday_commands_raise_no_alarm() {
         .collect();
     assert!(alarms.is_empty(), "{} of {}:\n{}", alarms.len(), commands.len(), alarms.join("\n"));
 }
+
+struct Row {
+    verdict: Verdict,
+    rule: String,
+    line: String,
+}
+
+/// The rows of the table, each with its verdict, rule, line and reason.
+fn table() -> Vec<Row> {
+    include_str!("tables/commands.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("# "))
+        .map(|line| {
+            let fields: Vec<&str> = line.split('¦').collect();
+            let [verdict, rule, command, why] = fields[..] else { panic!("not four fields: {line}") };
+            assert!(!why.trim().is_empty(), "no reason: {line}");
+            Row {
+                verdict: Verdict::parse(verdict.trim()).unwrap_or_else(|| panic!("no verdict: {line}")),
+                rule: rule.trim().to_owned(),
+                line: command.trim_matches(' ').replace('⏎', "\n").replace('⇥', "\t"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn each_row_of_the_table_gets_its_verdict_by_its_rule() {
+    let rows = table();
+    assert!(rows.len() >= 200, "only {}", rows.len());
+    let policy = policy();
+    let wrong: Vec<_> = rows
+        .iter()
+        .map(|row| (row, policy.judge_line(&row.line)))
+        .filter(|(row, opinion)| opinion.verdict != row.verdict || opinion.rule != row.rule)
+        .map(|(row, opinion)| {
+            format!("{:?}\n    wants {:?} by {:?}, gets {opinion:?}", row.line, row.verdict, row.rule)
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
