@@ -1,6 +1,8 @@
 //! What an agent may do: commands, paths, tools, hosts and custom policies, judged on every tool call.
 
+pub mod built_in;
 pub mod call;
+pub mod commands;
 mod excerpt;
 pub mod manager;
 pub mod network;
@@ -9,7 +11,9 @@ pub mod policy;
 pub mod shell;
 pub mod tools;
 
+pub use built_in::PolicySettings;
 pub use call::{Surroundings, ToolCall};
+pub use commands::{BadPattern, CommandPattern, CommandPolicy};
 pub use excerpt::INPUT_BYTES_MAX;
 pub use manager::PermissionManager;
 pub use network::{HostPattern, NetworkPolicy, NetworkSettings};

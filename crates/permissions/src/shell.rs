@@ -129,6 +129,12 @@ pub fn analyse(line: &str) -> Result<Analysis, Unparsable> {
     walk::analyse(line)
 }
 
+/// Whether a program of that name runs the command in its arguments.
+#[must_use]
+pub fn runs_its_arguments(program: &str) -> bool {
+    wrappers::is_wrapper(program)
+}
+
 impl Word {
     /// The text, if it is known.
     #[must_use]

@@ -261,7 +261,8 @@ impl Reader<'_, '_> {
             return;
         }
         let is_number = matches!(inner, "?" | "#" | "$" | "!") || (inner.starts_with('#') && inner.len() > 1);
-        self.out.push_unknown(is_bare && !is_number);
+        let is_list = inner == "@" || inner.contains("[@]");
+        self.out.push_unknown(is_list || (is_bare && !is_number));
     }
 }
 
