@@ -3,7 +3,11 @@
 //! Everything here fails closed: a hook that errs, hangs or panics denies, and a decision that cannot be put on record is
 //! a no.
 
-use crate::{agent::Directories, feed::Feed, settings::{EngineSettings, GovernanceSettings}};
+use crate::{
+    agent::Directories,
+    feed::Feed,
+    settings::{EngineSettings, GovernanceSettings},
+};
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
@@ -69,7 +73,8 @@ impl Governed {
 
 fn policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
     let GovernanceSettings { policies, further_policies } = &settings.governance;
-    PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools).with(further_policies.clone())
+    PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
+        .with(further_policies.clone())
 }
 
 fn surroundings(session: &Session, directories: &Directories) -> Surroundings {

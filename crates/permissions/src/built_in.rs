@@ -1,8 +1,8 @@
 //! The policies that every session has, in the order in which they are asked.
 
 use crate::{
-    CommandPattern, CommandPolicy, NetworkPolicy, NetworkSettings, PathPolicy, PathSettings, Policy, PolicyEngine,
-    ToolPolicy,
+    CommandPattern, CommandPolicy, NetworkPolicy, NetworkSettings, PathPolicy, PathSettings, Policy,
+    PolicyEngine, ToolPolicy,
 };
 use std::sync::Arc;
 

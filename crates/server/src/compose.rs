@@ -11,8 +11,8 @@ use std::{
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -171,7 +171,7 @@ fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettin
 
 /// What agents see of this process's environment: enough to find programs, and no secret.
 fn agent_env() -> BTreeMap<String, String> {
-    let passed_on = ["PATH", "LANG", "LC_ALL", "TZ", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+    let passed_on = ["PATH", "LANG", "LC_ALL", "TZ", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR", "IS_SANDBOX"];
     let text = |value: OsString| value.into_string().ok();
     let mut env: BTreeMap<String, String> = passed_on
         .into_iter()

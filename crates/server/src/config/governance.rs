@@ -19,12 +19,13 @@ pub struct GovernanceConfig {
 
 impl GovernanceConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let commands = reader.value("DEFAULT_BLOCKED_COMMANDS", "rm -rf, sudo rm, format, mkfs, dd", |text| {
-            if text == NONE {
-                return Ok(Vec::new());
-            }
-            CommandPattern::list(text).map_err(|error| error.to_string())
-        });
+        let commands =
+            reader.value("DEFAULT_BLOCKED_COMMANDS", "rm -rf, sudo rm, format, mkfs, dd", |text| {
+                if text == NONE {
+                    return Ok(Vec::new());
+                }
+                CommandPattern::list(text).map_err(|error| error.to_string())
+            });
         let paths = reader.value(
             "DEFAULT_RESTRICTED_PATHS",
             "/etc/passwd, /etc/shadow, ~/.ssh, ~/.aws/credentials",
