@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// The most tokens between `[[` and `]]`.
 const MAX_TEST_TOKENS: usize = 256;
+/// The most brackets in a word that begins as the element of an array: the grammar tries such words in many ways.
+const MAX_BRACKETS: usize = 8;
 /// Longest first.
 const OPERATORS: [&str; 23] = [
     "&>>", ";;&", "<<<", "<<-", "&&", "&>", ";;", ";&", "||", "|&", "<<", "<&", "<>", ">>", ">&", ">|", "&",
@@ -323,6 +325,10 @@ impl<'a> Lexer<'a> {
     fn word(&mut self) -> Result<(), Unparsable> {
         let start = self.at;
         let word = self.read_word()?;
+        let is_element = word.as_bytes().get(scan::name_length(word.as_bytes())) == Some(&b'[');
+        if is_element && word.bytes().filter(|byte| b"([{".contains(byte)).count() > MAX_BRACKETS {
+            return Err(Unparsable::TooDeep);
+        }
         if !self.waiting.is_empty() && word.contains('\n') {
             return Err(Unparsable::Ambiguous("a line break in a word after `<<`"));
         }
