@@ -83,6 +83,8 @@ struct Lexer<'a> {
     /// Tokens since `[[`.
     test: Option<usize>,
     nesting: usize,
+    /// The token that ended the last `case`.
+    case_end: Option<usize>,
 }
 
 impl<'a> Lexer<'a> {
@@ -101,6 +103,7 @@ impl<'a> Lexer<'a> {
             names_function: false,
             test: None,
             nesting: 0,
+            case_end: None,
         }
     }
 
@@ -202,6 +205,10 @@ impl<'a> Lexer<'a> {
             Some(Group::Parenthesis) => {
                 self.groups.pop();
                 self.unnest();
+                if self.case_end.is_some_and(|token| token + 1 == self.tokens.len()) {
+                    // The grammar takes `esac )` for one more pattern.
+                    self.push_operator(";", self.at);
+                }
             }
             Some(Group::Array) => {
                 self.groups.pop();
@@ -428,6 +435,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn end_case(&mut self) {
+        self.case_end = Some(self.tokens.len());
         self.groups.pop();
         self.unnest();
         self.begin_command();
