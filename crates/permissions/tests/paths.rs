@@ -4,6 +4,7 @@
 
 use domain::{Opinion, SessionId, UserId, Verdict};
 use permissions::{PathPolicy, PathSettings, Policy, Surroundings, ToolCall};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -197,4 +198,36 @@ async fn everyday_commands_raise_no_alarm() {
         }
     }
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
+}
+
+proptest! {
+    /// A way to a restricted file is denied, whatever links and dots it takes; and what may be written is inside
+    /// according to the kernel.
+    #[test]
+    fn no_maze_leads_out(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "..", ".", "src", "lib", "link_ssh", "chain", "link_out", "link_in", "link_passwd", "hard", "other", "me",
+                "u", "workspaces", "data", "home", ".ssh", "id_rsa", "etc", "passwd", "proc", "self", "root", "cwd", "new",
+            ]),
+            1..12,
+        ),
+        absolute in any::<bool>(),
+    ) {
+        let world = World::new();
+        let here = &world.surroundings.working_directory;
+        let path = if absolute { format!("/{}", parts.join("/")) } else { parts.join("/") };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let judge = |tool| runtime.block_on(world.judge(tool, input(tool, &path))).verdict;
+        // The kernel would take these for this process's own.
+        let is_ours = path.contains("proc");
+        if let Ok(real) = here.join(&path).canonicalize() && !is_ours {
+            let restricted = [PathBuf::from("/etc/passwd"), world.root.join("home/.ssh"), here.join("hard")];
+            let is_restricted = restricted.iter().any(|path| real.starts_with(path));
+            prop_assert!(!is_restricted || judge("Read") == Verdict::Deny, "{path} is read");
+            let may = [here, &world.surroundings.add_dirs[0], &world.surroundings.temporary];
+            let is_inside = may.iter().any(|dir| real.starts_with(dir));
+            prop_assert!(is_inside || judge("Write") == Verdict::Deny, "{path} is written");
+        }
+    }
 }
