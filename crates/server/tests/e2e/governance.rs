@@ -71,7 +71,6 @@ async fn the_files_of_others_and_the_restricted_are_out_of_reach() {
         ("Read", json!({ "file_path": "/etc/passwd" }), "is restricted"),
         ("Read", json!({ "file_path": database }), "of the server"),
         ("Write", json!({ "file_path": outside, "content": "x" }), "outside the working directory"),
-        ("Grep", json!({ "pattern": "root", "path": "/etc" }), "is restricted"),
         ("Bash", json!({ "command": "ln -s /etc here && cat here/passwd" }), "is restricted"),
         ("Bash", json!({ "command": format!("echo x > {outside}") }), "outside the working directory"),
         ("Bash", json!({ "command": "curl -s http://169.254.169.254/" }), "credentials"),
