@@ -60,6 +60,7 @@ async fn the_tables_are_these() {
             "audit_log",
             "journal",
             "messages",
+            "permission_decisions",
             "refresh_tokens",
             "request_usage",
             "sessions",

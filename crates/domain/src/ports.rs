@@ -3,6 +3,8 @@
 mod audit;
 
 pub use audit::Audit;
+mod decisions;
+pub use decisions::Decisions;
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,

@@ -5,8 +5,8 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, LimitSettings, Registrant,
-    Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, GovernanceSettings,
+    LimitSettings, Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -87,6 +87,7 @@ impl World {
             journal: store.clone(),
             history: store.clone(),
             ledger: store.clone(),
+            decisions: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -197,6 +198,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
         },
+        governance: GovernanceSettings::default(),
     }
 }
 
