@@ -1,6 +1,6 @@
 //! Opening the database: its pragmas, its pools, and the schema's steps.
 
-use crate::Store;
+use crate::{Store, unit::Abandoned};
 use sea_orm::{
     DatabaseConnection, DbErr,
     sqlx::{
@@ -66,6 +66,7 @@ pub enum OpenError {
 pub struct Database {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    abandoned: Abandoned,
 }
 
 impl Database {
@@ -82,7 +83,9 @@ impl Database {
         }
         let connect = connect_options(options)?;
         let unreachable = |error: sqlx::Error| OpenError::Unreachable(Box::new(error));
+        let abandoned = Abandoned::default();
         let write = pool_options(options).min_connections(1).max_connections(1).idle_timeout(None);
+        let write = abandoned.watch(write);
         let write: DatabaseConnection =
             write.connect_with(connect.clone()).await.map_err(unreachable)?.into();
         migrate(&write).await.map_err(|error| OpenError::Migration(Box::new(error)))?;
@@ -91,13 +94,13 @@ impl Database {
         let readers = options.pool_size.saturating_sub(1).max(1);
         let read = pool_options(options).max_connections(readers).idle_timeout(READER_IDLE);
         let read = read.connect_with(connect).await.map_err(unreachable)?.into();
-        Ok(Self { read, write })
+        Ok(Self { read, write, abandoned })
     }
 
     /// The domain's ports on this database.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.read.clone(), self.write.clone())
+        Store { read: self.read.clone(), write: self.write.clone(), abandoned: self.abandoned.clone() }
     }
 
     /// Waits for running statements and closes every connection; the write-ahead log is folded into the file.

@@ -12,18 +12,18 @@ use crate::{
 use domain::{FamilyId, RefreshToken, User, UserId, account::Rotation, ports::StoreResult};
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    prelude::Uuid, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
+    sea_query::Expr,
 };
 
 pub(crate) async fn begin(store: &Store, token: &RefreshToken) -> StoreResult<()> {
-    let txn = store.begin_writing().await?;
-    insert(&txn, token.into()).await?;
+    let mut writes = store.batch();
+    writes.insert::<refresh_token::ActiveModel>(refresh_token::Model::from(token).into());
     let update = user::Entity::update_many()
         .col_expr(user::Column::LastLoginAt, Expr::value(micros(token.created_at)))
         .filter(user::Column::Id.eq(token.user_id.0));
-    update.exec(&txn).await.map_err(failure)?;
-    txn.commit().await.map_err(failure)
+    writes.run(update);
+    store.write_whole(writes).await.map(drop)
 }
 
 pub(crate) async fn rotate(
@@ -32,28 +32,32 @@ pub(crate) async fn rotate(
     next: &RefreshToken,
     at: Timestamp,
 ) -> StoreResult<Rotation> {
-    let txn = store.begin_writing().await?;
-    let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec())).lock_exclusive();
-    let Some(old) = old.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    let mut reads = store.batch();
+    let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec()));
+    let its = user::Column::Id.in_subquery(old.clone().select_only().column(C::UserId).into_query());
+    let old = reads.select(old.lock_exclusive());
+    let user = reads.select(user::Entity::find().filter(its).filter(user::Column::IsActive.eq(true)));
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(old) = read.first(old)? else { return Ok(Rotation::Refused) };
+    let mut writes = store.batch();
     // Asked first: whoever shows a used token, however old, has a copy that somebody else used.
     if old.used_at.is_some() {
-        revoke_family(&txn, old.family_id, at).await?;
-        txn.commit().await.map_err(failure)?;
+        writes.run(revoke(C::FamilyId.eq(old.family_id), at));
+        unit.commit(writes).await?;
         return Ok(Rotation::Reused);
     }
     if old.revoked_at.is_some() || old.expires_at <= micros(at) {
         return Ok(Rotation::Refused);
     }
-    let user = user::Entity::find_by_id(old.user_id).filter(user::Column::IsActive.eq(true));
-    let Some(user) = user.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    let Some(user) = read.first(user)? else { return Ok(Rotation::Refused) };
+    let user = User::try_from(user)?;
     let use_up = refresh_token::Entity::update_many()
         .col_expr(C::UsedAt, Expr::value(micros(at)))
         .filter(C::Id.eq(old.id));
-    use_up.exec(&txn).await.map_err(failure)?;
+    writes.run(use_up);
     let next = refresh_token::Model { family_id: old.family_id, user_id: old.user_id, ..next.into() };
-    insert(&txn, next).await?;
-    let user = User::try_from(user)?;
-    txn.commit().await.map_err(failure)?;
+    writes.insert::<refresh_token::ActiveModel>(next.into());
+    unit.commit(writes).await?;
     Ok(Rotation::Rotated { user, family_id: FamilyId(old.family_id) })
 }
 
@@ -87,9 +91,4 @@ fn revoke(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Enti
         .col_expr(C::RevokedAt, Expr::value(micros(at)))
         .filter(which)
         .filter(C::RevokedAt.is_null())
-}
-
-async fn insert(txn: &DatabaseTransaction, row: refresh_token::Model) -> StoreResult<()> {
-    let insert = refresh_token::Entity::insert::<refresh_token::ActiveModel>(row.into());
-    insert.exec_without_returning(txn).await.map_err(failure).map(drop)
 }

@@ -1,6 +1,6 @@
 //! The store: a pool to read from, a connection to write through.
 
-use crate::error::failure;
+use crate::{error::failure, unit::Abandoned};
 use async_trait::async_trait;
 use domain::ports::{Accounts, Ping, StoreResult};
 use sea_orm::{
@@ -11,16 +11,13 @@ use sea_orm::{
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) read: DatabaseConnection,
-    /// One statement by itself, or [`Store::begin_writing`].
+    /// One statement by itself, [`Store::open`] and [`Store::write_whole`], or [`Store::begin_writing`].
     pub(crate) write: DatabaseConnection,
+    pub(crate) abandoned: Abandoned,
 }
 
 impl Store {
-    pub(crate) fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
-        Self { read, write }
-    }
-
-    /// A transaction that is the writer from its first statement.
+    /// A transaction that is the writer from its first statement, each of which is a trip of its own.
     ///
     /// One that reads first and then wants to write would be refused by SQLite, without waiting, if another process
     /// wrote in between.
