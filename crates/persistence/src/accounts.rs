@@ -27,7 +27,7 @@ const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 impl Accounts for Store {
     async fn create_user(&self, user: &NewUser) -> StoreResult<()> {
         let insert = user::Entity::insert::<user::ActiveModel>(user::Model::from(user).into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        self.write_one(insert).await.map(drop)
     }
 
     async fn any_user(&self) -> StoreResult<bool> {
@@ -65,7 +65,7 @@ impl Accounts for Store {
     }
 
     async fn revoke_login(&self, family: FamilyId, at: Timestamp) -> StoreResult<()> {
-        logins::revoke_family(&self.write, family.0, at).await
+        logins::revoke_family(self, family, at).await
     }
 
     async fn revoke_logins(&self, user: UserId, at: Timestamp) -> StoreResult<()> {
@@ -74,7 +74,7 @@ impl Accounts for Store {
 
     async fn create_api_key(&self, key: &ApiKey) -> StoreResult<()> {
         let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        self.write_one(insert).await.map(drop)
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
@@ -91,7 +91,7 @@ impl Accounts for Store {
 
     async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> StoreResult<bool> {
         let delete = api_key::Entity::delete_many().filter(K::Id.eq(id.0)).filter(K::UserId.eq(user.0));
-        Ok(delete.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+        Ok(self.write_one(delete).await? > 0)
     }
 
     async fn use_api_key(
@@ -111,7 +111,7 @@ impl Accounts for Store {
             let update = api_key::Entity::update_many()
                 .col_expr(K::LastUsedAt, Expr::value(micros(at)))
                 .filter(K::Id.eq(key.id.0));
-            update.exec(&self.write).await.map_err(failure)?;
+            self.write_one(update).await?;
             key.last_used_at = Some(at);
         }
         Ok(Some((key, user.try_into()?)))

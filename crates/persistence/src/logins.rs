@@ -11,10 +11,7 @@ use crate::{
 };
 use domain::{FamilyId, RefreshToken, User, UserId, account::Rotation, ports::StoreResult};
 use jiff::Timestamp;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
-    sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
 
 pub(crate) async fn begin(store: &Store, token: &RefreshToken) -> StoreResult<()> {
     let mut writes = store.batch();
@@ -78,12 +75,12 @@ pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> Stor
     user.one(&store.read).await.map_err(failure)?.map(User::try_from).transpose()
 }
 
-pub(crate) async fn revoke_family(db: &impl ConnectionTrait, family: Uuid, at: Timestamp) -> StoreResult<()> {
-    revoke(C::FamilyId.eq(family), at).exec(db).await.map_err(failure).map(drop)
+pub(crate) async fn revoke_family(store: &Store, family: FamilyId, at: Timestamp) -> StoreResult<()> {
+    store.write_one(revoke(C::FamilyId.eq(family.0), at)).await.map(drop)
 }
 
 pub(crate) async fn revoke_all(store: &Store, user: UserId, at: Timestamp) -> StoreResult<()> {
-    revoke(C::UserId.eq(user.0), at).exec(&store.write).await.map_err(failure).map(drop)
+    store.write_one(revoke(C::UserId.eq(user.0), at)).await.map(drop)
 }
 
 fn revoke(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Entity> {

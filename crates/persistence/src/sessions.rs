@@ -28,7 +28,7 @@ impl Sessions for Store {
     async fn create(&self, session: &Session) -> StoreResult<()> {
         let row = session::Model::new(session)?;
         let insert = session::Entity::insert::<session::ActiveModel>(row.into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        self.write_one(insert).await.map(drop)
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {

@@ -1,6 +1,6 @@
-//! The store: a pool to read from, a connection to write through.
+//! The store: a pool to read from, a writer to write through.
 
-use crate::{error::failure, unit::Abandoned};
+use crate::{error::failure, unit::Writer};
 use async_trait::async_trait;
 use domain::ports::{Accounts, Ping, StoreResult};
 use sea_orm::{
@@ -11,9 +11,10 @@ use sea_orm::{
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) read: DatabaseConnection,
-    /// One statement by itself, [`Store::open`] and [`Store::write_whole`], or [`Store::begin_writing`].
+    /// [`Store::open`], [`Store::write_whole`] and [`Store::write_one`].
+    pub(crate) writer: Writer,
+    /// [`Store::begin_writing`]; SQLite makes it and the writer wait for each other.
     pub(crate) write: DatabaseConnection,
-    pub(crate) abandoned: Abandoned,
 }
 
 impl Store {

@@ -4,20 +4,20 @@
 //! travel together: [`Store::open`] begins the transaction and reads, [`Unit::commit`] writes and commits. A unit that
 //! nothing is read for is one trip, [`Store::write_whole`].
 //!
-//! A unit that is dropped before it is committed, or that fails, leaves nothing behind: its connection is rolled back
-//! before anybody else gets it.
+//! A unit that is dropped before it is committed, or that fails, leaves nothing behind.
 
 mod batch;
 mod joined;
 mod stepwise;
+mod writer;
 
 use crate::{Store, error::failure};
 use domain::ports::{StoreError, StoreResult};
 use joined::Joined;
-use sea_orm::{DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::{DatabaseTransaction, DbBackend, DbErr, QueryTrait};
 
 pub(crate) use batch::{Answers, Batch, Rows};
-pub(crate) use joined::Abandoned;
+pub(crate) use writer::Writer;
 
 /// A transaction that has begun and is the writer.
 #[derive(Debug)]
@@ -50,8 +50,7 @@ impl Store {
     }
 
     async fn open_joined(&self, reads: Batch) -> StoreResult<(Answers, Unit)> {
-        let pool = self.write.get_sqlite_connection_pool();
-        let mut open = Joined::acquire(pool, &self.abandoned).await?;
+        let mut open = Joined::take(&self.writer).await?;
         Ok((open.begin(reads).await?, Unit(Open::Joined(open))))
     }
 
@@ -65,12 +64,18 @@ impl Store {
         self.try_whole(writes).await.map_err(NotWritten::into_store_error)
     }
 
-    /// The same for callers who want to know what the database said.
+    /// One statement by itself; answers how many rows it changed.
+    pub(crate) async fn write_one(&self, statement: impl QueryTrait) -> StoreResult<u64> {
+        let mut writes = self.batch();
+        writes.run(statement);
+        Ok(self.write_whole(writes).await?.affected())
+    }
+
+    /// A whole unit, for callers who want to know what the database said.
     pub(crate) async fn try_whole(&self, writes: Batch) -> Result<Answers, NotWritten> {
         match self.write.get_database_backend() {
             DbBackend::Sqlite => {
-                let pool = self.write.get_sqlite_connection_pool();
-                let open = Joined::acquire(pool, &self.abandoned).await.map_err(NotWritten::Store)?;
+                let open = Joined::take(&self.writer).await.map_err(NotWritten::Store)?;
                 open.whole(writes).await.map_err(NotWritten::Database)
             }
             _ => {

@@ -34,7 +34,14 @@ pub(crate) struct Rows<T> {
 
 /// What the statements of a batch answered.
 #[derive(Debug)]
-pub(crate) struct Answers(pub(super) Vec<Vec<QueryResult>>);
+pub(crate) struct Answers(pub(super) Vec<Answer>);
+
+/// What one statement answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) rows: Vec<QueryResult>,
+    pub(super) affected: u64,
+}
 
 impl Batch {
     pub(super) fn new(backend: DbBackend) -> Self {
@@ -90,8 +97,13 @@ impl Batch {
 impl Answers {
     /// All rows of one statement.
     pub(crate) fn all<T: FromQueryResult>(&mut self, rows: Rows<T>) -> StoreResult<Vec<T>> {
-        let rows = self.0.get_mut(rows.at).map(std::mem::take).unwrap_or_default();
+        let rows = self.0.get_mut(rows.at).map(|answer| std::mem::take(&mut answer.rows)).unwrap_or_default();
         rows.iter().map(|row| T::from_query_result(row, "").map_err(failure)).collect()
+    }
+
+    /// How many rows the last statement changed.
+    pub(crate) fn affected(&self) -> u64 {
+        self.0.last().map_or(0, |answer| answer.affected)
     }
 
     /// The first row of one statement.

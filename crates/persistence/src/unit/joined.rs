@@ -1,122 +1,121 @@
 //! A batch as SQLite takes it: several statements in one command to the connection's thread.
+//!
+//! Whoever goes away in the middle is rolled back twice: at once, without waiting, so that the file's lock is free; and
+//! on the next one's first trip, because nobody has seen that the first went well.
 
-use super::{Answers, Batch};
+use super::{
+    Answers, Batch,
+    batch::Answer,
+    writer::{Place, Writer},
+};
 use crate::error::failure;
-use domain::ports::{StoreError, StoreResult};
-use futures::TryStreamExt;
+use domain::ports::StoreResult;
+use futures::{FutureExt, TryStreamExt};
 use sea_orm::{
-    DbErr, RuntimeErr, Statement, Values,
-    sqlx::{
-        self, AssertSqlSafe, Either, Executor, Sqlite, SqlitePool, pool::PoolConnection,
-        sqlite::SqlitePoolOptions,
-    },
+    DbErr, RuntimeErr, Values,
+    sqlx::{self, AssertSqlSafe, Either, Executor},
 };
 use sea_query_sqlx::SqlxValues;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const COMMIT: &str = "COMMIT";
 /// Ends a transaction if there is one, and is no error if there is none: `ROLLBACK` alone would be.
-const ROLL_BACK: &str = "SAVEPOINT abandoned; ROLLBACK";
+const CLEAR: [&str; 2] = ["SAVEPOINT abandoned", "ROLLBACK"];
+const BEGIN: [&str; 1] = ["BEGIN IMMEDIATE"];
+const COMMIT: [&str; 1] = ["COMMIT"];
+const ROLL_BACK: &str = "ROLLBACK";
 
 /// Longer ones are seldom met again, and the text would be kept beside the compiled statement.
 const KEPT_SQL_BYTES_MAX: usize = 16 * 1024;
 
-/// Whether the writing connection may have been left in the middle of a transaction.
-///
-/// There is one such connection, so one flag says it; the pool looks at it whenever the connection comes back.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Abandoned(Arc<AtomicBool>);
-
-impl Abandoned {
-    /// Lets the pool roll back what was left in the middle, before anybody else gets the connection. One that cannot
-    /// be rolled back is closed, which is the same to SQLite.
-    pub(crate) fn watch(&self, pool: SqlitePoolOptions) -> SqlitePoolOptions {
-        let flag = self.0.clone();
-        pool.after_release(move |connection, _| {
-            let is_abandoned = flag.swap(false, Ordering::AcqRel);
-            Box::pin(async move {
-                if is_abandoned {
-                    connection.execute(ROLL_BACK).await?;
-                }
-                Ok(true)
-            })
-        })
-    }
-}
-
-/// The writing connection, from before its transaction begins.
+/// The place of the writer.
 #[derive(Debug)]
-pub(super) struct Joined {
-    connection: PoolConnection<Sqlite>,
-    abandoned: Abandoned,
-}
+pub(super) struct Joined(OwnedMutexGuard<Place>);
 
 impl Joined {
-    pub(super) async fn acquire(pool: &SqlitePool, abandoned: &Abandoned) -> StoreResult<Self> {
-        let connection = pool.acquire().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        Ok(Self { connection, abandoned: abandoned.clone() })
+    pub(super) async fn take(writer: &Writer) -> StoreResult<Self> {
+        writer.take().await.map(Self)
     }
 
+    /// Begins a transaction; what follows on this place is inside it.
     pub(super) async fn begin(&mut self, reads: Batch) -> StoreResult<Answers> {
-        self.run(Some(BEGIN), reads, None).await.map_err(failure)
+        let before = self.cleared().chain(BEGIN).collect();
+        self.run(before, reads, &[]).await.map_err(failure)
     }
 
+    /// Ends the transaction that was begun.
     pub(super) async fn commit(mut self, writes: Batch) -> Result<Answers, DbErr> {
-        let answers = self.run(None, writes, Some(COMMIT)).await?;
-        self.abandoned.0.store(false, Ordering::Release);
+        let answers = self.run(Vec::new(), writes, &COMMIT).await?;
+        self.0.is_abandoned = false;
         Ok(answers)
     }
 
+    /// A transaction from its beginning to its end.
     pub(super) async fn whole(mut self, writes: Batch) -> Result<Answers, DbErr> {
-        let answers = self.run(Some(BEGIN), writes, Some(COMMIT)).await?;
-        self.abandoned.0.store(false, Ordering::Release);
+        // One statement is a transaction by itself.
+        let is_one = writes.statements.len() == 1;
+        let (begin, commit): (&[_], &[_]) = if is_one { (&[], &[]) } else { (&BEGIN, &COMMIT) };
+        let before = self.cleared().chain(begin.iter().copied()).collect();
+        let answers = self.run(before, writes, commit).await?;
+        self.0.is_abandoned = false;
         Ok(answers)
     }
 
-    /// One trip. The connection counts as abandoned from here on, until a COMMIT has come back.
-    async fn run(
-        &mut self,
-        before: Option<&'static str>,
-        batch: Batch,
-        after: Option<&'static str>,
-    ) -> Result<Answers, DbErr> {
-        self.abandoned.0.store(true, Ordering::Release);
-        let first = usize::from(before.is_some());
-        let count = batch.statements.len();
+    /// What makes the place clean.
+    fn cleared(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let is_abandoned = self.0.is_abandoned;
+        CLEAR.into_iter().filter(move |_| is_abandoned)
+    }
+
+    /// One trip. The place counts as abandoned from here on, until its transaction has ended.
+    async fn run(&mut self, before: Vec<&str>, batch: Batch, after: &[&str]) -> Result<Answers, DbErr> {
+        self.0.is_abandoned = true;
+        let (first, count) = (before.len(), batch.statements.len());
         let (sql, values) = join(before, batch, after);
         let is_kept = sql.len() <= KEPT_SQL_BYTES_MAX;
         let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(is_kept);
-        let mut steps = (&mut *self.connection).fetch_many(query);
-        let mut answers = vec![Vec::new()];
-        while let Some(step) = steps.try_next().await.map_err(of_sqlx)? {
-            match (step, answers.last_mut()) {
-                (Either::Right(row), Some(rows)) => rows.push(row.into()),
-                // The end of a statement.
-                _ => answers.push(Vec::new()),
+        let answered = async {
+            let mut steps = self.0.connection()?.fetch_many(query);
+            let (mut answers, mut rows) = (Vec::new(), Vec::new());
+            while let Some(step) = steps.try_next().await? {
+                match step {
+                    Either::Right(row) => rows.push(row.into()),
+                    Either::Left(end) => {
+                        answers
+                            .push(Answer { rows: std::mem::take(&mut rows), affected: end.rows_affected() });
+                    }
+                }
+            }
+            Ok(answers)
+        };
+        match answered.await {
+            Ok(answers) => Ok(Answers(answers.into_iter().skip(first).take(count).collect())),
+            Err(error) => {
+                self.0.give_up_if_broken(&error);
+                Err(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))
             }
         }
-        Ok(Answers(answers.into_iter().skip(first).take(count).collect()))
     }
 }
 
-fn join(before: Option<&str>, batch: Batch, after: Option<&str>) -> (String, Values) {
-    let mut sql = Vec::with_capacity(batch.statements.len() + 2);
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if self.0.is_abandoned
+            && let Ok(connection) = self.0.connection()
+        {
+            // Asking it once hands the command to the thread. If there is no transaction, that is refused to nobody.
+            let _ = connection.execute(ROLL_BACK).now_or_never();
+        }
+    }
+}
+
+fn join(before: Vec<&str>, batch: Batch, after: &[&str]) -> (String, Values) {
+    let mut sql: Vec<String> = before.into_iter().map(str::to_owned).collect();
     let mut values = Vec::new();
-    sql.extend(before.map(str::to_owned));
-    for Statement { sql: one, values: its, .. } in
-        batch.statements.into_iter().map(|planned| planned.statement)
-    {
-        sql.push(one);
-        values.extend(its.map(|values| values.0).unwrap_or_default());
+    for statement in batch.statements.into_iter().map(|planned| planned.statement) {
+        sql.push(statement.sql);
+        values.extend(statement.values.map(|values| values.0).unwrap_or_default());
     }
-    sql.extend(after.map(str::to_owned));
+    sql.extend(after.iter().map(|&statement| statement.to_owned()));
     (sql.join("; "), Values(values))
-}
-
-fn of_sqlx(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -1,6 +1,6 @@
 //! A batch where a database takes one statement at a time.
 
-use super::{Answers, Batch};
+use super::{Answers, Batch, batch::Answer};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 /// Runs the statements in their order.
@@ -8,10 +8,9 @@ pub(super) async fn run(txn: &DatabaseTransaction, batch: Batch) -> Result<Answe
     let mut answers = Vec::with_capacity(batch.statements.len());
     for planned in batch.statements {
         answers.push(if planned.has_rows {
-            txn.query_all_raw(planned.statement).await?
+            Answer { rows: txn.query_all_raw(planned.statement).await?, affected: 0 }
         } else {
-            txn.execute_raw(planned.statement).await?;
-            Vec::new()
+            Answer { rows: Vec::new(), affected: txn.execute_raw(planned.statement).await?.rows_affected() }
         });
     }
     Ok(Answers(answers))

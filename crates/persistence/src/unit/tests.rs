@@ -85,6 +85,8 @@ async fn a_unit_that_is_not_committed_leaves_nothing_behind() {
         let (_folder, store, _) = world().await;
         let (_, unit) = way.open(&store, renaming(&store, "Bob")).await.unwrap();
         drop(unit);
+        // Another connection finds the file free, though nobody has used this one again.
+        store.begin_writing().await.unwrap().commit().await.unwrap();
         let (_, unit) = way.open(&store, store.batch()).await.unwrap();
         unit.commit(store.batch()).await.unwrap();
         assert_eq!(names(&store).await, ["Ada"], "{way:?}");
@@ -100,7 +102,6 @@ async fn a_unit_that_fails_in_the_middle_leaves_nothing_behind() {
         writes.insert::<user::ActiveModel>(user::Model::from(&ada).into());
         let failed = unit.commit(writes).await;
         assert!(matches!(failed, Err(StoreError::Conflict { .. })), "{way:?}: {failed:?}");
-        // The old way of writing must find the connection clean as well.
         store.begin_writing().await.unwrap().commit().await.unwrap();
         assert_eq!(names(&store).await, ["Ada"], "{way:?}");
         store.write_whole(renaming(&store, "Cyd")).await.unwrap();
