@@ -1,7 +1,7 @@
 //! Users and API keys; logins are in their own file.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         api_key::{self, Column as K},
         user::{self, email_key},
@@ -27,11 +27,8 @@ const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 #[async_trait]
 impl Accounts for Store {
     async fn create_user(&self, user: &NewUser, origin: &Origin) -> StoreResult<()> {
-        let txn = self.begin_writing().await?;
         let insert = user::Entity::insert::<user::ActiveModel>(user::Model::from(user).into());
-        insert.exec_without_returning(&txn).await.map_err(failure)?;
-        self.append_audit(&txn, [events::user_registered(&user.user, origin)]).await?;
-        txn.commit().await.map_err(failure)
+        self.write_audited(|writes| writes.run(insert), events::user_registered(&user.user, origin)).await
     }
 
     async fn any_user(&self) -> StoreResult<bool> {
@@ -78,11 +75,8 @@ impl Accounts for Store {
     }
 
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
-        let txn = self.begin_writing().await?;
         let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
-        insert.exec_without_returning(&txn).await.map_err(failure)?;
-        self.append_audit(&txn, [events::api_key_created(key, origin)]).await?;
-        txn.commit().await.map_err(failure)
+        self.write_audited(|writes| writes.run(insert), events::api_key_created(key, origin)).await
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {
@@ -104,13 +98,18 @@ impl Accounts for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let txn = self.begin_writing().await?;
-        let delete = api_key::Entity::delete_many().filter(K::Id.eq(id.0)).filter(K::UserId.eq(user.0));
-        if delete.exec(&txn).await.map_err(failure)?.rows_affected == 0 {
+        let mut reads = self.batch();
+        let key = api_key::Entity::find_by_id(id.0).filter(K::UserId.eq(user.0)).lock_exclusive();
+        let (key, head) = (reads.select(key), audit::lock_head(&mut reads));
+        let (mut read, unit) = self.open(reads).await?;
+        if read.first(key)?.is_none() {
             return Ok(false);
         }
-        self.append_audit(&txn, [events::api_key_deleted(id, origin, at)]).await?;
-        txn.commit().await.map_err(failure)?;
+        let mut writes = self.batch();
+        writes.run(api_key::Entity::delete_many().filter(K::Id.eq(id.0)));
+        let head = audit::head(&mut read, head)?;
+        self.chain(&mut writes, head, [events::api_key_deleted(id, origin, at)])?;
+        unit.commit(writes).await?;
         Ok(true)
     }
 
@@ -131,7 +130,7 @@ impl Accounts for Store {
             let update = api_key::Entity::update_many()
                 .col_expr(K::LastUsedAt, Expr::value(micros(at)))
                 .filter(K::Id.eq(key.id.0));
-            update.exec(&self.write).await.map_err(failure)?;
+            self.write_one(update).await?;
             key.last_used_at = Some(at);
         }
         Ok(Some((key, user.try_into()?)))

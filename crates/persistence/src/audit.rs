@@ -1,4 +1,4 @@
-//! The audit log: appending to the chain inside whatever transaction did the thing, and reading it back.
+//! The audit log: appending to the chain inside whatever unit of work did the thing, and reading it back.
 
 use crate::{
     Store,
@@ -8,6 +8,7 @@ use crate::{
     },
     error::failure,
     sessions::starting_with,
+    unit::{Answers, Batch, Rows},
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -16,21 +17,28 @@ use domain::{
     ports::{Audit, StoreError, StoreResult},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
 };
 
+/// Locks the end of the chain, to which this unit of work will append. Nobody else appends until it is over.
+pub(crate) fn lock_head(reads: &mut Batch) -> Rows<audit_head::Model> {
+    reads.select(audit_head::Entity::find().lock_exclusive())
+}
+
+/// The end of the chain that was locked.
+pub(crate) fn head(answers: &mut Answers, head: Rows<audit_head::Model>) -> StoreResult<AuditHead> {
+    read(answers.first(head)?)
+}
+
 impl Store {
-    /// Chains the events to the log as part of this transaction: they are there if and only if it commits.
-    ///
-    /// It must be the last thing before the commit where several write, because nobody else appends in between.
-    pub(crate) async fn append_audit(
+    /// Chains the events to the log as part of this unit of work: they are there if and only if it is committed.
+    pub(crate) fn chain(
         &self,
-        txn: &DatabaseTransaction,
+        writes: &mut Batch,
+        mut head: AuditHead,
         events: impl IntoIterator<Item = AuditEvent>,
     ) -> StoreResult<AuditHead> {
-        // SQLite's transaction is the only writer anyway; where several write, the row's lock queues them.
-        let mut head = read_head(txn, audit_head::Entity::find().lock_exclusive()).await?;
         let mut rows = Vec::new();
         for event in events {
             let entry = AuditEntry::following(head, event, self.audit_key.as_ref())
@@ -38,20 +46,35 @@ impl Store {
             head = entry.head();
             rows.push(audit_entry::ActiveModel::from(audit_entry::Model::new(entry)?));
         }
-        if !rows.is_empty() {
-            let insert = audit_entry::Entity::insert_many(rows);
-            insert.exec_without_returning(txn).await.map_err(failure)?;
-        }
+        writes.insert_all(rows);
         Ok(head)
+    }
+
+    /// A unit of work of which the log tells one thing.
+    pub(crate) async fn write_audited(
+        &self,
+        write: impl FnOnce(&mut Batch),
+        event: AuditEvent,
+    ) -> StoreResult<()> {
+        let mut reads = self.batch();
+        let locked = lock_head(&mut reads);
+        let (mut read, unit) = self.open(reads).await?;
+        let mut writes = self.batch();
+        write(&mut writes);
+        self.chain(&mut writes, head(&mut read, locked)?, [event])?;
+        unit.commit(writes).await.map(drop)
     }
 }
 
 #[async_trait]
 impl Audit for Store {
     async fn append(&self, events: &[AuditEvent]) -> StoreResult<AuditHead> {
-        let txn = self.begin_writing().await?;
-        let head = self.append_audit(&txn, events.iter().cloned()).await?;
-        txn.commit().await.map_err(failure)?;
+        let mut reads = self.batch();
+        let locked = lock_head(&mut reads);
+        let (mut read, unit) = self.open(reads).await?;
+        let mut writes = self.batch();
+        let head = self.chain(&mut writes, head(&mut read, locked)?, events.iter().cloned())?;
+        unit.commit(writes).await?;
         Ok(head)
     }
 
@@ -90,16 +113,13 @@ impl Audit for Store {
     }
 
     async fn head(&self) -> StoreResult<AuditHead> {
-        read_head(&self.read, audit_head::Entity::find()).await
+        read(audit_head::Entity::find().one(&self.read).await.map_err(failure)?)
     }
 }
 
-async fn read_head(
-    db: &impl ConnectionTrait,
-    select: sea_orm::Select<audit_head::Entity>,
-) -> StoreResult<AuditHead> {
+fn read(row: Option<audit_head::Model>) -> StoreResult<AuditHead> {
     let reader = Reader("audit_head");
-    let row = select.one(db).await.map_err(failure)?.ok_or(reader.inconsistent("id"))?;
+    let row = row.ok_or(reader.inconsistent("id"))?;
     Ok(AuditHead {
         seq: reader.figure("last_seq", row.last_seq)?,
         hash: reader.sha256("last_hash", &row.last_hash)?,

@@ -1,6 +1,6 @@
 //! Opening the database: its pragmas, its pools, and the schema's steps.
 
-use crate::Store;
+use crate::{Store, unit::Writer};
 use domain::AuditKey;
 use sea_orm::{
     DatabaseConnection, DbErr,
@@ -16,8 +16,8 @@ const WAL_KEPT_BYTES: &str = "67108864";
 /// The page cache of one connection, in KiB as SQLite's negative notation wants it; it grows with use only.
 const CACHE_KIB: &str = "-4096";
 
-/// A reader that a rush of requests opened is closed after this; each costs a thread and its cache.
-const READER_IDLE: Duration = Duration::from_secs(60);
+/// A connection that nobody needs any more is closed after this; each costs a thread and its cache.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Where the database is and how much it may be used.
 #[derive(Debug, Clone)]
@@ -70,14 +70,12 @@ pub enum OpenError {
 pub struct Database {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    writer: Writer,
     audit_key: Option<AuditKey>,
 }
 
 impl Database {
     /// Opens the database and brings its schema up to date with `migrate` (`migration::up`).
-    ///
-    /// SQLite has one writer at a time in any case. One connection that everybody queues for makes that a fair queue
-    /// in memory; several would meet at the file's lock, where waiting means sleeping and trying again.
     pub async fn open(
         options: &DatabaseOptions,
         migrate: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), DbErr>,
@@ -86,17 +84,18 @@ impl Database {
             return Err(OpenError::UnknownKind);
         }
         let connect = connect_options(options)?;
-        let unreachable = |error: sqlx::Error| OpenError::Unreachable(Box::new(error));
-        let write = pool_options(options).min_connections(1).max_connections(1).idle_timeout(None);
+        let write = pool_options(options).max_connections(1).idle_timeout(IDLE);
         let write: DatabaseConnection =
             write.connect_with(connect.clone()).await.map_err(unreachable)?.into();
         migrate(&write).await.map_err(|error| OpenError::Migration(Box::new(error)))?;
 
-        let connect = connect.create_if_missing(false).pragma("query_only", "ON");
+        let connect = connect.create_if_missing(false);
+        let writer = Writer::new(connect.clone(), options.acquire_timeout);
+        let connect = connect.pragma("query_only", "ON");
         let readers = options.pool_size.saturating_sub(1).max(1);
-        let read = pool_options(options).max_connections(readers).idle_timeout(READER_IDLE);
+        let read = pool_options(options).max_connections(readers).idle_timeout(IDLE);
         let read = read.connect_with(connect).await.map_err(unreachable)?.into();
-        Ok(Self { read, write, audit_key: options.audit_key.clone() })
+        Ok(Self { read, write, writer, audit_key: options.audit_key.clone() })
     }
 
     /// Opens a database that is there already, to look at it while a server may be running on it. Its schema is taken
@@ -106,16 +105,22 @@ impl Database {
             return Err(OpenError::UnknownKind);
         }
         let connect = connect_options(options)?.create_if_missing(false).pragma("query_only", "ON");
+        let writer = Writer::new(connect.clone(), options.acquire_timeout);
         let pool = pool_options(options).max_connections(1);
         let read = pool.connect_with(connect).await;
         let read: DatabaseConnection = read.map_err(|error| OpenError::Unreachable(Box::new(error)))?.into();
-        Ok(Self { write: read.clone(), read, audit_key: options.audit_key.clone() })
+        Ok(Self { write: read.clone(), read, writer, audit_key: options.audit_key.clone() })
     }
 
     /// The domain's ports on this database.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.read.clone(), self.write.clone(), self.audit_key.clone())
+        Store {
+            read: self.read.clone(),
+            write: self.write.clone(),
+            writer: self.writer.clone(),
+            audit_key: self.audit_key.clone(),
+        }
     }
 
     /// Waits for running statements and closes every connection; the write-ahead log is folded into the file.
@@ -124,8 +129,13 @@ impl Database {
     pub async fn close(&self) -> Result<(), OpenError> {
         let closed = |error: DbErr| OpenError::Unreachable(Box::new(error));
         self.read.close_by_ref().await.map_err(closed)?;
+        self.writer.close().await?;
         self.write.close_by_ref().await.map_err(closed)
     }
+}
+
+pub(crate) fn unreachable(error: sqlx::Error) -> OpenError {
+    OpenError::Unreachable(Box::new(error))
 }
 
 fn connect_options(options: &DatabaseOptions) -> Result<SqliteConnectOptions, OpenError> {

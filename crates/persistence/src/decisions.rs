@@ -6,9 +6,8 @@ use crate::{
         permission_decision::{self, Column as C},
         session,
     },
-    error::failure,
     page::{List, ListName, read_page, try_map},
-    recording::{Recording, lock},
+    recording::{Recording, lock, locked},
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -23,19 +22,21 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryTrait, Select, 
 #[async_trait]
 impl Decisions for Store {
     async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
-        let row = permission_decision::Model::from(decision);
-        let txn = self.begin_writing().await?;
-        let Some(locked) = lock(&txn, decision.session_id).await? else {
+        let mut reads = self.batch();
+        let session = lock(&mut reads, decision.session_id);
+        let (mut read, unit) = self.open(reads).await?;
+        let Some(locked) = locked(&mut read, session)? else {
             return Err(StoreError::Inconsistent { table: "permission_decisions", column: "session_id" });
         };
-        let insert = permission_decision::Entity::insert::<permission_decision::ActiveModel>(row.into());
-        insert.exec_without_returning(&txn).await.map_err(failure)?;
+        let mut writes = self.batch();
+        let row = permission_decision::Model::from(decision);
+        writes.insert::<permission_decision::ActiveModel>(row.into());
         let mut recording = Recording::new(&locked, decision.turn_id, decision.decided_at)?;
         recording.data(EventKind::PermissionDecision, data::permission_decision(decision));
-        let (update, mut events) = recording.write(&txn, session::ActiveModel::default()).await?;
+        let (update, mut events) = recording.write(&mut writes, session::ActiveModel::default());
         let checks = session::Column::PermissionCheckCount;
-        update.col_expr(checks, checks.into_expr().add(1)).exec(&txn).await.map_err(failure)?;
-        txn.commit().await.map_err(failure)?;
+        writes.run(update.col_expr(checks, checks.into_expr().add(1)));
+        unit.commit(writes).await?;
         events.pop().ok_or(Reader("journal").inconsistent("seq"))
     }
 

@@ -7,7 +7,8 @@ use crate::{
         tool_call::{self, Column as C},
     },
     error::failure,
-    recording::{Recording, lock},
+    recording::{Recording, lock, locked},
+    unit::Batch,
     value::micros,
 };
 use async_trait::async_trait;
@@ -18,9 +19,7 @@ use domain::{
     ports::{Journal, StoreError, StoreResult},
 };
 use jiff::Timestamp;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 #[async_trait]
 impl Journal for Store {
@@ -31,18 +30,27 @@ impl Journal for Store {
         entries: Vec<Entry>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {
-        let txn = self.begin_writing().await?;
-        let Some(locked) = lock(&txn, session).await? else {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reads = self.batch();
+        let row = lock(&mut reads, session);
+        let open = open_calls(session, &entries).map(|calls| reads.select(calls));
+        let (mut read, unit) = self.open(reads).await?;
+        let Some(locked) = locked(&mut read, row)? else {
             return Err(StoreError::Inconsistent { table: "journal", column: "session_id" });
         };
+        let open = open.map(|open| read.all(open)).transpose()?.unwrap_or_default();
+        let mut open = open.into_iter().map(ToolCall::try_from).collect::<StoreResult<Vec<_>>>()?;
         let mut recording = Recording::new(&locked, turn, at)?;
+        let mut writes = self.batch();
         for entry in entries {
-            add(&txn, &mut recording, session, entry, at).await?;
+            add(&mut writes, &mut recording, &mut open, session, entry, at);
         }
-        let (update, events) = recording.write(&txn, session::ActiveModel::default()).await?;
+        let (update, events) = recording.write(&mut writes, session::ActiveModel::default());
         if !events.is_empty() {
-            update.exec(&txn).await.map_err(failure)?;
-            txn.commit().await.map_err(failure)?;
+            writes.run(update);
+            unit.commit(writes).await?;
         }
         Ok(events)
     }
@@ -61,13 +69,31 @@ impl Journal for Store {
     }
 }
 
-async fn add(
-    txn: &DatabaseTransaction,
+/// The open calls that these entries may complete, the youngest first: a retried turn may have left an older one of
+/// the same name.
+fn open_calls(session: SessionId, entries: &[Entry]) -> Option<Select<tool_call::Entity>> {
+    let completed = |entry: &Entry| match entry {
+        Entry::ToolCallCompleted(outcome) => Some(outcome.tool_use_id.clone()),
+        _ => None,
+    };
+    let completed: Vec<_> = entries.iter().filter_map(completed).collect();
+    let calls = tool_call::Entity::find()
+        .filter(C::SessionId.eq(session.0))
+        .filter(C::ToolUseId.is_in(completed.iter().map(String::as_str)))
+        .filter(C::Status.eq(ToolCallStatus::Running.as_str()))
+        .order_by_desc(C::CreatedAt)
+        .order_by_desc(C::Id);
+    (!completed.is_empty()).then_some(calls)
+}
+
+fn add(
+    writes: &mut Batch,
     recording: &mut Recording,
+    open: &mut Vec<ToolCall>,
     session_id: SessionId,
     entry: Entry,
     at: Timestamp,
-) -> StoreResult<()> {
+) {
     match entry {
         Entry::Message(message) => recording.message(*message),
         Entry::ToolCallStarted { id, tool_use_id, tool_name, tool_input } => {
@@ -85,14 +111,13 @@ async fn add(
                 created_at: at,
                 completed_at: None,
             };
-            let row = tool_call::Model::from(&call);
-            let insert = tool_call::Entity::insert::<tool_call::ActiveModel>(row.into());
-            insert.exec_without_returning(txn).await.map_err(failure)?;
+            writes.insert::<tool_call::ActiveModel>(tool_call::Model::from(&call).into());
             recording.tool_calls += 1;
             recording.data(EventKind::ToolCallStarted, data::tool_call_started(&call));
+            open.insert(0, call);
         }
         Entry::ToolCallCompleted(outcome) => {
-            if let Some(call) = complete(txn, session_id, *outcome, at).await? {
+            if let Some(call) = complete(writes, open, *outcome, at) {
                 recording.data(EventKind::ToolCallCompleted, data::tool_call_completed(&call));
             }
         }
@@ -106,38 +131,32 @@ async fn add(
         }
         Entry::Notice(notice) => recording.data(EventKind::Notice, notice),
     }
-    Ok(())
 }
 
-/// Completes the youngest open call of that `tool_use_id`: a retried turn may have left an older one of the same name.
-async fn complete(
-    txn: &DatabaseTransaction,
-    session: SessionId,
+/// Completes the youngest open call of that `tool_use_id`.
+fn complete(
+    writes: &mut Batch,
+    open: &mut Vec<ToolCall>,
     outcome: ToolOutcome,
     at: Timestamp,
-) -> StoreResult<Option<ToolCall>> {
-    let open = tool_call::Entity::find()
-        .filter(C::SessionId.eq(session.0))
-        .filter(C::ToolUseId.eq(outcome.tool_use_id.as_str()))
-        .filter(C::Status.eq(ToolCallStatus::Running.as_str()))
-        .order_by_desc(C::CreatedAt)
-        .order_by_desc(C::Id);
-    let Some(row) = open.one(txn).await.map_err(failure)? else { return Ok(None) };
+) -> Option<ToolCall> {
+    let youngest = open.iter().position(|call| call.tool_use_id == outcome.tool_use_id)?;
+    let call = ToolCall {
+        tool_output: Some(outcome.tool_output),
+        status: outcome.status,
+        permission_decision: outcome.permission_decision,
+        permission_reason: outcome.permission_reason,
+        completed_at: Some(at),
+        ..open.remove(youngest)
+    };
     let changes = tool_call::ActiveModel {
-        tool_output: Set(Some(outcome.tool_output.clone())),
-        status: Set(outcome.status.as_str().to_owned()),
-        permission_decision: Set(outcome.permission_decision.clone()),
-        permission_reason: Set(outcome.permission_reason.clone()),
+        tool_output: Set(call.tool_output.clone()),
+        status: Set(call.status.as_str().to_owned()),
+        permission_decision: Set(call.permission_decision.clone()),
+        permission_reason: Set(call.permission_reason.clone()),
         completed_at: Set(Some(micros(at))),
         ..Default::default()
     };
-    let update = tool_call::Entity::update_many().set(changes).filter(C::Id.eq(row.id));
-    update.exec(txn).await.map_err(failure)?;
-    let mut call = ToolCall::try_from(row)?;
-    call.tool_output = Some(outcome.tool_output);
-    call.status = outcome.status;
-    call.permission_decision = outcome.permission_decision;
-    call.permission_reason = outcome.permission_reason;
-    call.completed_at = Some(at);
-    Ok(Some(call))
+    writes.run(tool_call::Entity::update_many().set(changes).filter(C::Id.eq(call.id.0)));
+    Some(call)
 }

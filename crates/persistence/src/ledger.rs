@@ -6,35 +6,31 @@ use crate::{
         request_usage::{self, Column as C},
         session, turn,
     },
-    error::failure,
     page::{List, ListName, read_page, try_map},
+    unit::{Batch, NotWritten},
 };
 use async_trait::async_trait;
 use domain::{
     Page, PageRequest, RequestUsage, SessionId,
     ports::{Ledger, StoreResult},
 };
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, Order, QueryFilter,
-    sea_query::{ExprTrait, OnConflict},
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, SqlErr, sea_query::ExprTrait};
 
 #[async_trait]
 impl Ledger for Store {
     async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
         let row = request_usage::Model::from(usage);
-        let txn = self.begin_writing().await?;
-        let booked_already = OnConflict::column(C::Id).do_nothing().to_owned();
-        let insert = request_usage::Entity::insert::<request_usage::ActiveModel>(row.clone().into())
-            .on_conflict(booked_already)
-            .exec_without_returning(&txn);
-        if insert.await.map_err(failure)? == 0 {
-            return Ok(());
-        }
+        let mut writes = self.batch();
+        writes.insert::<request_usage::ActiveModel>(row.clone().into());
         // The turn first, as where a turn ends: writers that meet wait for each other instead of deadlocking.
-        add_to_turn(&txn, &row).await?;
-        add_to_session(&txn, &row).await?;
-        txn.commit().await.map_err(failure)
+        add_to_turn(&mut writes, &row);
+        add_to_session(&mut writes, &row);
+        match self.try_whole(writes).await {
+            Ok(_) => Ok(()),
+            // Booked already; the unit failed as a whole, so nothing was added again.
+            Err(NotWritten::Database(error)) if is_duplicate(&error) => Ok(()),
+            Err(error) => Err(error.into_store_error()),
+        }
     }
 
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>> {
@@ -50,7 +46,11 @@ impl Ledger for Store {
     }
 }
 
-async fn add_to_session(txn: &DatabaseTransaction, row: &request_usage::Model) -> StoreResult<()> {
+fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+fn add_to_session(writes: &mut Batch, row: &request_usage::Model) {
     use session::Column as S;
     let sum = |column: S, more: i64| column.into_expr().add(more);
     let update = session::Entity::update_many()
@@ -61,11 +61,11 @@ async fn add_to_session(txn: &DatabaseTransaction, row: &request_usage::Model) -
         .col_expr(S::CacheWrite1hTokens, sum(S::CacheWrite1hTokens, row.cache_write_1h_tokens))
         .col_expr(S::CacheReadTokens, sum(S::CacheReadTokens, row.cache_read_tokens))
         .filter(S::Id.eq(row.session_id));
-    update.exec(txn).await.map_err(failure).map(drop)
+    writes.run(update);
 }
 
-async fn add_to_turn(txn: &DatabaseTransaction, row: &request_usage::Model) -> StoreResult<()> {
-    let Some(turn) = row.turn_id else { return Ok(()) };
+fn add_to_turn(writes: &mut Batch, row: &request_usage::Model) {
+    let Some(turn) = row.turn_id else { return };
     use turn::Column as T;
     let sum = |column: T, more: i64| column.into_expr().add(more);
     let update = turn::Entity::update_many()
@@ -76,5 +76,5 @@ async fn add_to_turn(txn: &DatabaseTransaction, row: &request_usage::Model) -> S
         .col_expr(T::CacheWrite1hTokens, sum(T::CacheWrite1hTokens, row.cache_write_1h_tokens))
         .col_expr(T::CacheReadTokens, sum(T::CacheReadTokens, row.cache_read_tokens))
         .filter(T::Id.eq(turn));
-    update.exec(txn).await.map_err(failure).map(drop)
+    writes.run(update);
 }

@@ -18,6 +18,7 @@ mod recording;
 mod sessions;
 mod store;
 mod turns;
+mod unit;
 mod value;
 
 pub use database::{Database, DatabaseOptions, OpenError};

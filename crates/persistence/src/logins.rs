@@ -1,12 +1,13 @@
 //! Logins: families of refresh tokens, each of which is used once.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         refresh_token::{self, Column as C},
         user,
     },
     error::failure,
+    unit::Batch,
     value::micros,
 };
 use domain::{
@@ -15,19 +16,18 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
-    sea_query::Expr,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Select, prelude::Uuid, sea_query::Expr,
 };
 
 pub(crate) async fn begin(store: &Store, token: &RefreshToken, source: &Source) -> StoreResult<()> {
-    let txn = store.begin_writing().await?;
-    insert(&txn, token.into()).await?;
     let update = user::Entity::update_many()
         .col_expr(user::Column::LastLoginAt, Expr::value(micros(token.created_at)))
         .filter(user::Column::Id.eq(token.user_id.0));
-    update.exec(&txn).await.map_err(failure)?;
-    store.append_audit(&txn, [events::login_succeeded(token, source)]).await?;
-    txn.commit().await.map_err(failure)
+    let write = |writes: &mut Batch| {
+        writes.insert::<refresh_token::ActiveModel>(refresh_token::Model::from(token).into());
+        writes.run(update);
+    };
+    store.write_audited(write, events::login_succeeded(token, source)).await
 }
 
 pub(crate) async fn rotate(
@@ -37,33 +37,41 @@ pub(crate) async fn rotate(
     at: Timestamp,
     source: &Source,
 ) -> StoreResult<Rotation> {
-    let txn = store.begin_writing().await?;
-    let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec())).lock_exclusive();
-    let Some(old) = old.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    let mut reads = store.batch();
+    let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec()));
+    let its = user::Column::Id.in_subquery(old.clone().select_only().column(C::UserId).into_query());
+    let family = old.clone().select_only().column(C::FamilyId).into_query();
+    let old = reads.select(old.lock_exclusive());
+    let user = reads.select(user::Entity::find().filter(its).filter(user::Column::IsActive.eq(true)));
+    let alive = reads.select(alive(C::FamilyId.in_subquery(family)));
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(old) = read.first(old)? else { return Ok(Rotation::Refused) };
+    let mut writes = store.batch();
     // Asked first: whoever shows a used token, however old, has a copy that somebody else used.
     if old.used_at.is_some() {
-        let revoked = revoking(of_family(old.family_id), at).exec(&txn).await.map_err(failure)?;
         // Whoever shows it once more, to a login that has ended, changes nothing and must not fill the log.
-        if revoked.rows_affected > 0 {
+        if read.first(alive)?.is_some() {
+            writes.run(revoking(of_family(old.family_id), at));
             let (user, family) = (UserId(old.user_id), FamilyId(old.family_id));
-            store.append_audit(&txn, [events::refresh_reused(user, family, source, at)]).await?;
+            let head = audit::head(&mut read, head)?;
+            store.chain(&mut writes, head, [events::refresh_reused(user, family, source, at)])?;
+            unit.commit(writes).await?;
         }
-        txn.commit().await.map_err(failure)?;
         return Ok(Rotation::Reused);
     }
     if old.revoked_at.is_some() || old.expires_at <= micros(at) {
         return Ok(Rotation::Refused);
     }
-    let user = user::Entity::find_by_id(old.user_id).filter(user::Column::IsActive.eq(true));
-    let Some(user) = user.one(&txn).await.map_err(failure)? else { return Ok(Rotation::Refused) };
+    let Some(user) = read.first(user)? else { return Ok(Rotation::Refused) };
+    let user = User::try_from(user)?;
     let use_up = refresh_token::Entity::update_many()
         .col_expr(C::UsedAt, Expr::value(micros(at)))
         .filter(C::Id.eq(old.id));
-    use_up.exec(&txn).await.map_err(failure)?;
+    writes.run(use_up);
     let next = refresh_token::Model { family_id: old.family_id, user_id: old.user_id, ..next.into() };
-    insert(&txn, next).await?;
-    let user = User::try_from(user)?;
-    txn.commit().await.map_err(failure)?;
+    writes.insert::<refresh_token::ActiveModel>(next.into());
+    unit.commit(writes).await?;
     Ok(Rotation::Rotated { user, family_id: FamilyId(old.family_id) })
 }
 
@@ -94,11 +102,23 @@ pub(crate) fn of_user(user: UserId) -> Expr {
 
 /// Ends these logins; `event` says so in the audit log, if there were any to end.
 pub(crate) async fn revoke(store: &Store, which: Expr, at: Timestamp, event: AuditEvent) -> StoreResult<()> {
-    let txn = store.begin_writing().await?;
-    if revoking(which, at).exec(&txn).await.map_err(failure)?.rows_affected > 0 {
-        store.append_audit(&txn, [event]).await?;
+    let mut reads = store.batch();
+    let alive = reads.select(alive(which.clone()));
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    if read.first(alive)?.is_none() {
+        return Ok(());
     }
-    txn.commit().await.map_err(failure)
+    let mut writes = store.batch();
+    writes.run(revoking(which, at));
+    let head = audit::head(&mut read, head)?;
+    store.chain(&mut writes, head, [event])?;
+    unit.commit(writes).await.map(drop)
+}
+
+/// A token of these logins that was not revoked.
+fn alive(which: Expr) -> Select<refresh_token::Entity> {
+    refresh_token::Entity::find().filter(which).filter(C::RevokedAt.is_null()).limit(1)
 }
 
 fn revoking(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::Entity> {
@@ -106,9 +126,4 @@ fn revoking(which: Expr, at: Timestamp) -> sea_orm::UpdateMany<refresh_token::En
         .col_expr(C::RevokedAt, Expr::value(micros(at)))
         .filter(which)
         .filter(C::RevokedAt.is_null())
-}
-
-async fn insert(txn: &DatabaseTransaction, row: refresh_token::Model) -> StoreResult<()> {
-    let insert = refresh_token::Entity::insert::<refresh_token::ActiveModel>(row.into());
-    insert.exec_without_returning(txn).await.map_err(failure).map(drop)
 }

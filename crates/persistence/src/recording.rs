@@ -1,8 +1,8 @@
-//! Writing the journal inside a transaction: numbers without gaps, given out under the session's lock.
+//! Writing the journal inside a unit of work: numbers without gaps, given out under the session's lock.
 
 use crate::{
     entity::{journal, message, session},
-    error::failure,
+    unit::{Answers, Batch, Rows},
     value::{Reader, micros, stored},
 };
 use domain::{
@@ -10,14 +10,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, UpdateMany,
     prelude::Uuid,
     sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value;
-
-/// Rows of one INSERT; a row has at most 12 values, and SQLite takes 32766 of them.
-const ROWS_PER_STATEMENT: usize = 1000;
 
 /// A session whose row is locked until the transaction ends, so that nobody else numbers its journal meanwhile.
 #[derive(Debug)]
@@ -29,24 +26,49 @@ pub(crate) struct Locked {
     message_count: i64,
 }
 
+/// The locked columns of a session's row.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct LockedRow {
+    id: Uuid,
+    status: String,
+    current_turn_id: Option<Uuid>,
+    last_seq: i64,
+    message_count: i64,
+}
+
 /// Locks the session's row, if it is there.
 ///
 /// SQLite's transaction is the only writer anyway; where several write, the row's lock queues them.
-pub(crate) async fn lock(txn: &DatabaseTransaction, id: SessionId) -> StoreResult<Option<Locked>> {
+pub(crate) fn lock(reads: &mut Batch, id: SessionId) -> Rows<LockedRow> {
+    lock_one_of(reads, session::Entity::find_by_id(id.0))
+}
+
+/// Locks the one session that these rows are.
+pub(crate) fn lock_one_of(reads: &mut Batch, sessions: Select<session::Entity>) -> Rows<LockedRow> {
+    reads.select_as(locked_columns(sessions))
+}
+
+/// The session that was locked, if it was there.
+pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreResult<Option<Locked>> {
+    answers.first(session)?.map(LockedRow::read).transpose()
+}
+
+fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
     use session::Column as C;
-    let row = session::Entity::find_by_id(id.0)
-        .select_only()
-        .columns([C::Status, C::CurrentTurnId, C::LastSeq, C::MessageCount])
-        .lock_exclusive()
-        .into_tuple::<(String, Option<Uuid>, i64, i64)>()
-        .one(txn)
-        .await
-        .map_err(failure)?;
-    row.map(|(status, current_turn_id, last_seq, message_count)| {
-        let status = Reader("sessions").word("status", SessionStatus::parse, &status)?;
-        Ok(Locked { id, status, current_turn_id, last_seq, message_count })
-    })
-    .transpose()
+    let columns = [C::Id, C::Status, C::CurrentTurnId, C::LastSeq, C::MessageCount];
+    sessions.select_only().columns(columns).lock_exclusive()
+}
+
+impl LockedRow {
+    fn read(self) -> StoreResult<Locked> {
+        Ok(Locked {
+            id: SessionId(self.id),
+            status: Reader("sessions").word("status", SessionStatus::parse, &self.status)?,
+            current_turn_id: self.current_turn_id,
+            last_seq: self.last_seq,
+            message_count: self.message_count,
+        })
+    }
 }
 
 /// Journal entries of one unit of work, in order, with their numbers.
@@ -116,24 +138,34 @@ impl Recording {
         });
     }
 
-    /// Stores messages and journal rows, and answers with the events and the update of the session's row that must
-    /// follow in the same transaction; `changes` go into it.
-    pub(crate) async fn write(
+    /// Adds messages and journal rows to what is written, and answers with the events and the update of the session's
+    /// row that must follow in the same unit of work; `changes` go into it.
+    pub(crate) fn write(
         self,
-        txn: &DatabaseTransaction,
+        writes: &mut Batch,
         changes: session::ActiveModel,
-    ) -> StoreResult<(UpdateMany<session::Entity>, Vec<Event>)> {
+    ) -> (UpdateMany<session::Entity>, Vec<Event>) {
+        writes.insert_all(self.messages());
+        writes.insert_all(self.rows());
+        (self.update(changes), self.events)
+    }
+
+    fn messages(&self) -> Vec<message::ActiveModel> {
         let messages = self.events.iter().filter_map(|event| match &event.body {
             EventBody::Message(message) => Some(message::Model::from(message.as_ref()).into()),
             EventBody::Data(_) => None,
         });
-        insert_all::<message::ActiveModel>(txn, messages.collect()).await?;
-        let rows = self.events.iter().map(|event| journal::Model::from(event).into());
-        insert_all::<journal::ActiveModel>(txn, rows.collect()).await?;
+        messages.collect()
+    }
 
+    fn rows(&self) -> Vec<journal::ActiveModel> {
+        self.events.iter().map(|event| journal::Model::from(event).into()).collect()
+    }
+
+    fn update(&self, changes: session::ActiveModel) -> UpdateMany<session::Entity> {
         use session::Column as C;
         let added = |column: C, more: i64| column.into_expr().add(more);
-        let update = session::Entity::update_many()
+        session::Entity::update_many()
             .set(changes)
             .col_expr(C::LastSeq, Expr::value(stored(self.last_seq)))
             .col_expr(C::MessageCount, Expr::value(stored(self.message_count)))
@@ -141,20 +173,6 @@ impl Recording {
             .col_expr(C::ErrorCount, added(C::ErrorCount, self.errors))
             .col_expr(C::RetryCount, added(C::RetryCount, self.retries))
             .col_expr(C::UpdatedAt, Expr::value(micros(self.at)))
-            .filter(C::Id.eq(self.session.0));
-        Ok((update, self.events))
+            .filter(C::Id.eq(self.session.0))
     }
-}
-
-async fn insert_all<A>(txn: &DatabaseTransaction, mut rows: Vec<A>) -> StoreResult<()>
-where
-    A: ActiveModelTrait,
-{
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS_PER_STATEMENT));
-        let insert = A::Entity::insert_many(rows);
-        insert.exec_without_returning(txn).await.map_err(failure)?;
-        rows = rest;
-    }
-    Ok(())
 }

@@ -1,12 +1,13 @@
 //! Sessions by themselves.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::session::{self, Column as C, search_text},
     error::failure,
     page::{List, ListName, read_page, try_map},
-    recording::{Recording, lock},
-    value::{micros, to_json},
+    recording::{Recording, lock, locked},
+    unit::{Answers, Batch, Rows},
+    value::{Reader, micros, to_json},
 };
 use async_trait::async_trait;
 use domain::{
@@ -19,18 +20,16 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
-    UpdateMany, sea_query::LikeExpr,
+    sea_query::LikeExpr,
 };
 
 #[async_trait]
 impl Sessions for Store {
     async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()> {
         let row = session::Model::new(session)?;
-        let txn = self.begin_writing().await?;
         let insert = session::Entity::insert::<session::ActiveModel>(row.into());
-        insert.exec_without_returning(&txn).await.map_err(failure)?;
-        self.append_audit(&txn, [events::session_created(session, origin)]).await?;
-        txn.commit().await.map_err(failure)
+        let write = |writes: &mut Batch| writes.run(insert);
+        self.write_audited(write, events::session_created(session, origin)).await
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {
@@ -56,9 +55,11 @@ impl Sessions for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<Session>> {
-        let txn = self.begin_writing().await?;
-        let found = inside(scope, session::Entity::find_by_id(id.0)).lock_exclusive();
-        let Some(row) = found.one(&txn).await.map_err(failure)? else { return Ok(None) };
+        let mut reads = self.batch();
+        let row = reads.select(inside(scope, session::Entity::find_by_id(id.0)).lock_exclusive());
+        let head = audit::lock_head(&mut reads);
+        let (mut read, unit) = self.open(reads).await?;
+        let Some(row) = read.first(row)? else { return Ok(None) };
         let patched = patch.apply(row.try_into()?, at);
         let changes = session::ActiveModel {
             search_text: Set(search_text(patched.name.as_deref(), patched.description.as_deref())),
@@ -69,10 +70,11 @@ impl Sessions for Store {
             updated_at: Set(micros(at)),
             ..Default::default()
         };
-        let update = session::Entity::update_many().set(changes).filter(C::Id.eq(id.0));
-        update.exec(&txn).await.map_err(failure)?;
-        self.append_audit(&txn, [events::session_changed(id, patch, origin, at)]).await?;
-        txn.commit().await.map_err(failure)?;
+        let mut writes = self.batch();
+        writes.run(session::Entity::update_many().set(changes).filter(C::Id.eq(id.0)));
+        let head = audit::head(&mut read, head)?;
+        self.chain(&mut writes, head, [events::session_changed(id, patch, origin, at)])?;
+        unit.commit(writes).await?;
         Ok(Some(patched))
     }
 
@@ -93,19 +95,24 @@ async fn move_to(
     at: Timestamp,
     audited: Option<AuditEvent>,
 ) -> StoreResult<Moved> {
-    let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, id).await? else { return Ok(Moved::NoSession) };
+    let mut reads = store.batch();
+    let session = lock(&mut reads, id);
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
     if !locked.status.successors().contains(&to) {
         return Ok(Moved::Refused(locked.status));
     }
     let mut recording = Recording::new(&locked, None, at)?;
     recording.data(EventKind::StatusChange, data::status_change(locked.status, to));
-    let (update, mut events) = recording.write(&txn, entered(to, at)).await?;
-    let session = updated(update, &txn).await?;
+    let mut writes = store.batch();
+    let (update, mut events) = recording.write(&mut writes, entered(to, at));
+    let session = writes.update_returning(update);
     if let Some(event) = audited {
-        store.append_audit(&txn, [event]).await?;
+        let head = audit::head(&mut read, head)?;
+        store.chain(&mut writes, head, [event])?;
     }
-    txn.commit().await.map_err(failure)?;
+    let session = updated(unit.commit(writes).await?, session)?;
     match events.pop() {
         Some(event) => Ok(Moved::Moved(Box::new(session), event)),
         None => Ok(Moved::Refused(to)),
@@ -124,13 +131,9 @@ pub(crate) fn entered(status: SessionStatus, at: Timestamp) -> session::ActiveMo
     changes
 }
 
-/// Runs the update of one session's row and answers with the session as it is now.
-pub(crate) async fn updated(
-    update: UpdateMany<session::Entity>,
-    txn: &sea_orm::DatabaseTransaction,
-) -> StoreResult<Session> {
-    let mut rows = update.exec_with_returning(txn).await.map_err(failure)?;
-    rows.pop().ok_or(crate::value::Reader("sessions").inconsistent("id"))?.try_into()
+/// The session as an update of its row left it.
+pub(crate) fn updated(mut answers: Answers, session: Rows<session::Model>) -> StoreResult<Session> {
+    answers.first(session)?.ok_or(Reader("sessions").inconsistent("id"))?.try_into()
 }
 
 fn inside(scope: Scope, rows: Select<session::Entity>) -> Select<session::Entity> {

@@ -1,6 +1,6 @@
-//! The store: a pool to read from, a connection to write through.
+//! The store: a pool to read from, a writer to write through.
 
-use crate::error::failure;
+use crate::{error::failure, unit::Writer};
 use async_trait::async_trait;
 use domain::{
     AuditKey,
@@ -14,22 +14,16 @@ use sea_orm::{
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) read: DatabaseConnection,
-    /// One statement by itself, or [`Store::begin_writing`].
+    /// [`Store::open`], [`Store::write_whole`] and [`Store::write_one`].
+    pub(crate) writer: Writer,
+    /// [`Store::begin_writing`]; SQLite makes it and the writer wait for each other.
     pub(crate) write: DatabaseConnection,
     /// Signs the entries of the audit log.
     pub(crate) audit_key: Option<AuditKey>,
 }
 
 impl Store {
-    pub(crate) fn new(
-        read: DatabaseConnection,
-        write: DatabaseConnection,
-        audit_key: Option<AuditKey>,
-    ) -> Self {
-        Self { read, write, audit_key }
-    }
-
-    /// A transaction that is the writer from its first statement.
+    /// A transaction that is the writer from its first statement, each of which is a trip of its own.
     ///
     /// One that reads first and then wants to write would be refused by SQLite, without waiting, if another process
     /// wrote in between.

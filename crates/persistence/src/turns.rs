@@ -92,8 +92,13 @@ impl Turns for Store {
 
 /// The queued turns of a session, the next one first.
 fn queued(session: SessionId) -> Select<turn::Entity> {
+    oldest_first(waiting(session))
+}
+
+/// The queued turns of a session, in no order.
+fn waiting(session: SessionId) -> Select<turn::Entity> {
     let queued = C::Status.eq(TurnStatus::Queued.as_str());
-    oldest_first(turn::Entity::find().filter(C::SessionId.eq(session.0)).filter(queued))
+    turn::Entity::find().filter(C::SessionId.eq(session.0)).filter(queued)
 }
 
 fn oldest_first(rows: Select<turn::Entity>) -> Select<turn::Entity> {

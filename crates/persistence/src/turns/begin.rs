@@ -1,15 +1,15 @@
 //! How a turn begins, at once or after it waited.
 
-use super::queued;
+use super::{queued, waiting};
 use crate::{
     Store,
     entity::{
         session,
         turn::{self, Column as C},
     },
-    error::failure,
-    recording::{Locked, Recording, lock},
+    recording::{Locked, Recording, lock, locked},
     sessions::{entered, updated},
+    unit::{Batch, Unit},
     value::{Reader, micros},
 };
 use domain::{
@@ -19,24 +19,23 @@ use domain::{
     turn::{Begin, BegunTurn, NewTurn},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 pub(super) async fn begin(store: &Store, new: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
-    let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, new.session_id).await? else { return Ok(Begin::NoSession) };
+    let mut reads = store.batch();
+    let session = lock(&mut reads, new.session_id);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, session)? else { return Ok(Begin::NoSession) };
     if !is_ready(&locked) {
         return Ok(Begin::Refused(locked.status));
     }
     let prompt = MessageId::new();
-    let row = turn::Model::running(new, prompt);
-    let insert = turn::Entity::insert::<turn::ActiveModel>(row.into());
-    insert.exec_without_returning(&txn).await.map_err(failure)?;
+    let mut writes = store.batch();
+    writes.insert::<turn::ActiveModel>(turn::Model::running(new, prompt).into());
     let begun =
         Beginning { turn: new.id, prompt: new.prompt.clone(), message: prompt, first_status, at: new.at };
-    let begun = begun.write(&txn, &locked).await?;
-    txn.commit().await.map_err(failure)?;
-    Ok(Begin::Begun(Box::new(begun)))
+    Ok(Begin::Begun(Box::new(begun.commit(unit, writes, &locked).await?)))
 }
 
 pub(super) async fn begin_queued(
@@ -45,9 +44,12 @@ pub(super) async fn begin_queued(
     first_status: SessionStatus,
     at: Timestamp,
 ) -> StoreResult<Option<Begin>> {
-    let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, session).await? else { return Ok(None) };
-    let Some(next) = queued(session).one(&txn).await.map_err(failure)? else { return Ok(None) };
+    let mut reads = store.batch();
+    let session_row = lock(&mut reads, session);
+    let next = reads.select(queued(session).limit(1));
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, session_row)? else { return Ok(None) };
+    let Some(next) = read.first(next)? else { return Ok(None) };
     if !is_ready(&locked) {
         return Ok(Some(Begin::Refused(locked.status)));
     }
@@ -60,32 +62,39 @@ pub(super) async fn begin_queued(
         started_at: Set(Some(micros(at))),
         ..Default::default()
     };
-    let update = turn::Entity::update_many().set(changes).filter(C::Id.eq(next.id));
-    update.exec(&txn).await.map_err(failure)?;
+    let mut writes = store.batch();
+    writes.run(turn::Entity::update_many().set(changes).filter(C::Id.eq(next.id)));
     let begun = Beginning { turn: TurnId(next.id), prompt: content, message: prompt, first_status, at };
-    let begun = begun.write(&txn, &locked).await?;
-    txn.commit().await.map_err(failure)?;
-    Ok(Some(Begin::Begun(Box::new(begun))))
+    Ok(Some(Begin::Begun(Box::new(begun.commit(unit, writes, &locked).await?))))
 }
 
 pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-    let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, new.session_id).await? else {
+    let mut reads = store.batch();
+    let session = lock(&mut reads, new.session_id);
+    let waiting = waiting(new.session_id).select_only().column_as(C::Id.count(), "waiting");
+    let waiting = reads.select_as::<Length>(waiting);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, session)? else {
         return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
     };
-    let waiting = queued(new.session_id).count(&txn).await.map_err(failure)?;
+    let waiting = read.first(waiting)?.map_or(0, |length| length.waiting.unsigned_abs());
     if waiting >= u64::from(queue_max) {
         return Ok(None);
     }
-    let row = turn::Model::queued(new);
-    let insert = turn::Entity::insert::<turn::ActiveModel>(row.into());
-    insert.exec_without_returning(&txn).await.map_err(failure)?;
     let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
     recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
-    let (update, mut events) = recording.write(&txn, session::ActiveModel::default()).await?;
-    update.exec(&txn).await.map_err(failure)?;
-    txn.commit().await.map_err(failure)?;
+    let mut writes = store.batch();
+    writes.insert::<turn::ActiveModel>(turn::Model::queued(new).into());
+    let (update, mut events) = recording.write(&mut writes, session::ActiveModel::default());
+    writes.run(update);
+    unit.commit(writes).await?;
     Ok(events.pop())
+}
+
+/// The length of a queue.
+#[derive(Debug, FromQueryResult)]
+struct Length {
+    waiting: i64,
 }
 
 fn is_ready(session: &Locked) -> bool {
@@ -102,7 +111,7 @@ struct Beginning {
 }
 
 impl Beginning {
-    async fn write(self, txn: &DatabaseTransaction, session: &Locked) -> StoreResult<BegunTurn> {
+    async fn commit(self, unit: Unit, mut writes: Batch, session: &Locked) -> StoreResult<BegunTurn> {
         let mut recording = Recording::new(session, Some(self.turn), self.at)?;
         recording.data(EventKind::StatusChange, data::status_change(session.status, self.first_status));
         recording.message(NewMessage {
@@ -120,8 +129,9 @@ impl Beginning {
         if session.status == SessionStatus::Created {
             changes.started_at = Set(Some(micros(self.at)));
         }
-        let (update, events) = recording.write(txn, changes).await?;
-        let session = updated(update, txn).await?;
+        let (update, events) = recording.write(&mut writes, changes);
+        let session = writes.update_returning(update);
+        let session = updated(unit.commit(writes).await?, session)?;
         Ok(BegunTurn { turn_id: self.turn, session, prompt: self.prompt, events })
     }
 }

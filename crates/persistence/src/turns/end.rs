@@ -7,9 +7,9 @@ use crate::{
         session, tool_call,
         turn::{self, Column as C},
     },
-    error::failure,
-    recording::{Recording, lock},
+    recording::{Recording, lock, lock_one_of, locked},
     sessions::entered,
+    unit::Batch,
     value::micros,
 };
 use domain::{
@@ -17,16 +17,26 @@ use domain::{
     journal::data, ports::StoreResult, turn::EndedTurn,
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, UpdateMany};
 
 pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
-    let txn = store.begin_writing().await?;
-    let Some(turn) = end_row(&txn, id, end).await? else { return Ok(None) };
-    let Some(locked) = lock(&txn, turn.session_id).await? else { return Ok(None) };
-    if end.called_tools {
-        interrupt_tool_calls(&txn, id, end.at).await?;
-    }
+    let mut reads = store.batch();
+    // The turn first, as where a request is booked: writers that meet wait for each other instead of deadlocking.
+    let running = C::Status.eq(TurnStatus::Running.as_str());
+    let turn = turn::Entity::find_by_id(id.0).filter(running);
+    let row = reads.select(turn.clone().lock_exclusive());
+    let its = session::Column::Id.in_subquery(turn.select_only().column(C::SessionId).into_query());
+    let session = lock_one_of(&mut reads, session::Entity::find().filter(its));
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(row) = read.first(row)? else { return Ok(None) };
+    let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
+    let turn = ended(row.try_into()?, end);
 
+    let mut writes = store.batch();
+    writes.run(end_row(&turn));
+    if end.called_tools {
+        interrupt_tool_calls(&mut writes, id, end.at);
+    }
     let mut recording = Recording::new(&locked, Some(id), end.at)?;
     let changes = match locked.status.after_turn(end.session_status) {
         Some(next) => {
@@ -37,9 +47,9 @@ pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult
     };
     recording.data(EventKind::Result, data::result(&turn));
     recording.errors = i64::from(end.counts_as_error());
-    let (update, events) = recording.write(&txn, with_outcome(changes, end)).await?;
-    update.exec(&txn).await.map_err(failure)?;
-    txn.commit().await.map_err(failure)?;
+    let (update, events) = recording.write(&mut writes, with_outcome(changes, end));
+    writes.run(update);
+    unit.commit(writes).await?;
     Ok(Some(EndedTurn { turn, events }))
 }
 
@@ -48,9 +58,12 @@ pub(super) async fn cancel_queued(
     session: SessionId,
     at: Timestamp,
 ) -> StoreResult<Vec<Event>> {
-    let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, session).await? else { return Ok(Vec::new()) };
-    let waiting = queued(session).all(&txn).await.map_err(failure)?;
+    let mut reads = store.batch();
+    let session_row = lock(&mut reads, session);
+    let waiting = reads.select(queued(session));
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, session_row)? else { return Ok(Vec::new()) };
+    let waiting = read.all(waiting)?;
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
@@ -61,7 +74,8 @@ pub(super) async fn cancel_queued(
         ..Default::default()
     };
     let all = C::Id.is_in(waiting.iter().map(|row| row.id));
-    turn::Entity::update_many().set(changes).filter(all).exec(&txn).await.map_err(failure)?;
+    let mut writes = store.batch();
+    writes.run(turn::Entity::update_many().set(changes).filter(all));
 
     let mut recording = Recording::new(&locked, None, at)?;
     for row in waiting {
@@ -72,32 +86,43 @@ pub(super) async fn cancel_queued(
         recording.turn = Some(cancelled.id);
         recording.data(EventKind::Result, data::result(&cancelled));
     }
-    let (update, events) = recording.write(&txn, session::ActiveModel::default()).await?;
-    update.exec(&txn).await.map_err(failure)?;
-    txn.commit().await.map_err(failure)?;
+    let (update, events) = recording.write(&mut writes, session::ActiveModel::default());
+    writes.run(update);
+    unit.commit(writes).await?;
     Ok(events)
 }
 
-/// Ends the turn if it is running still, and answers with it as it is now.
-async fn end_row(txn: &DatabaseTransaction, id: TurnId, end: &TurnEnd) -> StoreResult<Option<Turn>> {
-    let changes = turn::ActiveModel {
-        status: Set(end.status.as_str().to_owned()),
-        answer: Set(end.answer.clone()),
-        answer_message_id: Set(end.answer_message_id.map(|id| id.0)),
-        failure: Set(end.failure.map(|failure| failure.as_str().to_owned())),
-        error_message: Set(end.error_message.clone()),
-        rounds: Set(i64::from(end.rounds)),
-        retries: Set(i64::from(end.retries)),
-        completed_at: Set(Some(micros(end.at))),
-        ..Default::default()
-    };
-    let running = C::Status.eq(TurnStatus::Running.as_str());
-    let update = turn::Entity::update_many().set(changes).filter(C::Id.eq(id.0)).filter(running);
-    let row = update.exec_with_returning(txn).await.map_err(failure)?.pop();
-    row.map(Turn::try_from).transpose()
+/// The turn as it is once it is over.
+fn ended(turn: Turn, end: &TurnEnd) -> Turn {
+    Turn {
+        status: end.status,
+        answer: end.answer.clone(),
+        answer_message_id: end.answer_message_id,
+        failure: end.failure,
+        error_message: end.error_message.clone(),
+        rounds: end.rounds,
+        retries: end.retries,
+        completed_at: Some(end.at),
+        ..turn
+    }
 }
 
-async fn interrupt_tool_calls(txn: &DatabaseTransaction, turn: TurnId, at: Timestamp) -> StoreResult<()> {
+fn end_row(turn: &Turn) -> UpdateMany<turn::Entity> {
+    let changes = turn::ActiveModel {
+        status: Set(turn.status.as_str().to_owned()),
+        answer: Set(turn.answer.clone()),
+        answer_message_id: Set(turn.answer_message_id.map(|id| id.0)),
+        failure: Set(turn.failure.map(|failure| failure.as_str().to_owned())),
+        error_message: Set(turn.error_message.clone()),
+        rounds: Set(i64::from(turn.rounds)),
+        retries: Set(i64::from(turn.retries)),
+        completed_at: Set(turn.completed_at.map(micros)),
+        ..Default::default()
+    };
+    turn::Entity::update_many().set(changes).filter(C::Id.eq(turn.id.0))
+}
+
+fn interrupt_tool_calls(writes: &mut Batch, turn: TurnId, at: Timestamp) {
     use tool_call::Column;
     let changes = tool_call::ActiveModel {
         status: Set(ToolCallStatus::Interrupted.as_str().to_owned()),
@@ -105,8 +130,7 @@ async fn interrupt_tool_calls(txn: &DatabaseTransaction, turn: TurnId, at: Times
         ..Default::default()
     };
     let open = Column::Status.eq(ToolCallStatus::Running.as_str());
-    let update = tool_call::Entity::update_many().set(changes).filter(Column::TurnId.eq(turn.0)).filter(open);
-    update.exec(txn).await.map_err(failure).map(drop)
+    writes.run(tool_call::Entity::update_many().set(changes).filter(Column::TurnId.eq(turn.0)).filter(open));
 }
 
 /// What the turn leaves behind on its session besides the state.

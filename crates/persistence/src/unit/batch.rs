@@ -1,0 +1,113 @@
+//! Statements that are run together, and what came of them.
+
+use crate::error::failure;
+use domain::ports::StoreResult;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
+    QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany, sea_query::Query,
+};
+use std::marker::PhantomData;
+
+/// Rows of one INSERT; a row has at most a few dozen values, and SQLite takes 32766 of them.
+const ROWS_PER_INSERT: usize = 1000;
+
+/// Statements in their order.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(super) backend: DbBackend,
+    pub(super) statements: Vec<Planned>,
+}
+
+/// A statement, and whether it answers with rows.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) statement: Statement,
+    pub(super) has_rows: bool,
+}
+
+/// Where in the answers the rows of a statement are, and what they are.
+#[derive(Debug)]
+pub(crate) struct Rows<T> {
+    at: usize,
+    row: PhantomData<fn() -> T>,
+}
+
+/// What the statements of a batch answered.
+#[derive(Debug)]
+pub(crate) struct Answers(pub(super) Vec<Answer>);
+
+/// What one statement answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) rows: Vec<QueryResult>,
+    pub(super) affected: u64,
+}
+
+impl Batch {
+    pub(super) fn new(backend: DbBackend) -> Self {
+        Self { backend, statements: Vec::new() }
+    }
+
+    /// Reads rows as they are stored.
+    pub(crate) fn select<E: EntityTrait>(&mut self, rows: Select<E>) -> Rows<E::Model> {
+        self.select_as(rows)
+    }
+
+    /// Reads some columns, or something else than a column.
+    pub(crate) fn select_as<T: FromQueryResult>(&mut self, rows: impl QueryTrait) -> Rows<T> {
+        let statement = rows.build(self.backend);
+        self.push(statement, true)
+    }
+
+    /// Changes rows.
+    pub(crate) fn run(&mut self, statement: impl QueryTrait) {
+        let statement = statement.build(self.backend);
+        self.push::<()>(statement, false);
+    }
+
+    /// Changes rows and reads them as they are now.
+    pub(crate) fn update_returning<E: EntityTrait>(&mut self, update: UpdateMany<E>) -> Rows<E::Model> {
+        let columns = E::Column::iter().map(|c| c.select_as(c.into_returning_expr(self.backend)));
+        let mut update = update.into_query();
+        update.returning(Query::returning().exprs(columns));
+        let statement = StatementBuilder::build(&update, &self.backend);
+        self.push(statement, true)
+    }
+
+    /// Adds a row.
+    pub(crate) fn insert<A: ActiveModelTrait>(&mut self, row: A) {
+        self.run(Insert::one(row));
+    }
+
+    /// Adds rows, in as many statements as it takes.
+    pub(crate) fn insert_all<A: ActiveModelTrait>(&mut self, mut rows: Vec<A>) {
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(ROWS_PER_INSERT));
+            self.run(InsertMany::many(rows));
+            rows = rest;
+        }
+    }
+
+    fn push<T>(&mut self, statement: Statement, has_rows: bool) -> Rows<T> {
+        self.statements.push(Planned { statement, has_rows });
+        Rows { at: self.statements.len() - 1, row: PhantomData }
+    }
+}
+
+impl Answers {
+    /// All rows of one statement.
+    pub(crate) fn all<T: FromQueryResult>(&mut self, rows: Rows<T>) -> StoreResult<Vec<T>> {
+        let rows = self.0.get_mut(rows.at).map(|answer| std::mem::take(&mut answer.rows)).unwrap_or_default();
+        rows.iter().map(|row| T::from_query_result(row, "").map_err(failure)).collect()
+    }
+
+    /// How many rows the last statement changed.
+    pub(crate) fn affected(&self) -> u64 {
+        self.0.last().map_or(0, |answer| answer.affected)
+    }
+
+    /// The first row of one statement.
+    pub(crate) fn first<T: FromQueryResult>(&mut self, rows: Rows<T>) -> StoreResult<Option<T>> {
+        Ok(self.all(rows)?.into_iter().next())
+    }
+}

@@ -1,0 +1,80 @@
+//! The one connection that writes to SQLite, and the queue for it.
+//!
+//! SQLite has one writer at a time in any case. One connection that everybody queues for makes that a fair queue in
+//! memory; several would meet at the file's lock, where waiting means sleeping and trying again. It is no pool of one:
+//! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
+
+use crate::database::{self, OpenError};
+use domain::ports::{StoreError, StoreResult};
+use sea_orm::sqlx::{self, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
+
+/// The writer; clones share the connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    options: SqliteConnectOptions,
+    /// How long a call waits for its place before the store counts as unavailable.
+    patience: Duration,
+    place: Arc<Mutex<Place>>,
+}
+
+/// Where whoever writes sits.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    connection: Option<SqliteConnection>,
+    /// The last one here did not come to an end: there may be a transaction of theirs.
+    pub(super) is_abandoned: bool,
+    is_closed: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
+        Self { options, patience, place: Arc::default() }
+    }
+
+    /// The place, as soon as it is free.
+    pub(super) async fn take(&self) -> StoreResult<OwnedMutexGuard<Place>> {
+        let taking = timeout(self.patience, self.place.clone().lock_owned());
+        let mut place = taking.await.map_err(|_| unavailable(sqlx::Error::PoolTimedOut))?;
+        if place.is_closed {
+            return Err(unavailable(sqlx::Error::PoolClosed));
+        }
+        if place.connection.is_none() {
+            place.connection = Some(self.options.connect().await.map_err(unavailable)?);
+            place.is_abandoned = false;
+        }
+        Ok(place)
+    }
+
+    /// Waits for whoever writes and closes the connection for good.
+    pub(crate) async fn close(&self) -> Result<(), OpenError> {
+        let mut place = self.place.lock().await;
+        place.is_closed = true;
+        match place.connection.take() {
+            Some(connection) => connection.close().await.map_err(database::unreachable),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Gives up a connection that failed at something else than a statement; the next one here opens another. What
+    /// was not committed goes with it.
+    pub(super) fn give_up_if_broken(&mut self, error: &sqlx::Error) {
+        if !matches!(error, sqlx::Error::Database(_)) {
+            self.connection = None;
+        }
+    }
+}
+
+fn unavailable(error: sqlx::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
