@@ -140,14 +140,57 @@ fn wrapped_echo() -> impl Strategy<Value = String> {
 fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
     // The stack of the server's threads, which is also that of the tests.
     let halves = [
-        ("(", ")"), ("( ", " )"), ("{ ", "; }"), ("$(", ")"), ("echo $(", ")"), ("\"$(", ")\""), ("`", "`"),
-        ("${x:-", "}"), ("$((", "))"), ("$((1+", "))"), ("((", "))"), ("if ", "; then a; fi"), ("case x in x) ", ";; esac"),
-        ("case x in x) ", "; esac"), ("while ", "; do a; done"), ("! ", ""), ("f() { ", "; }"), ("[[ ( ", " ) ]]"),
-        ("[[ ! ", " ]]"), ("coproc ", ""), ("time ", ""), ("eval ", ""), ("sudo ", ""), ("env ", ""), ("{a,", "}"),
-        ("cat <<E\n", "\nE\n"), ("<<E ", "\nE\n"), ("<(", ")"), ("x=(", ")"), ("a[", "]"), ("bash -c '", "'"),
-        ("$'", "'"), ("'", "'"), ("\"", "\""), ("\\", ""), ("a && ", ""), ("[[ a && ", ""), ("a | ", ""), ("{1..9}", ""),
-        ("{a,b}", ""), ("a=b ", ""), (">x ", ""), ("!(", ")"), ("#", ""), ("\n", ""), (";", ""), ("cd a; ", ""),
-        ("$(case x in x) ", ";; esac)"), ("f() { f; f; }; ", ""), ("${x/", "}"), ("for i in a; do cd b; ", "; done"),
+        ("(", ")"),
+        ("( ", " )"),
+        ("{ ", "; }"),
+        ("$(", ")"),
+        ("echo $(", ")"),
+        ("\"$(", ")\""),
+        ("`", "`"),
+        ("${x:-", "}"),
+        ("$((", "))"),
+        ("$((1+", "))"),
+        ("((", "))"),
+        ("if ", "; then a; fi"),
+        ("case x in x) ", ";; esac"),
+        ("case x in x) ", "; esac"),
+        ("while ", "; do a; done"),
+        ("! ", ""),
+        ("f() { ", "; }"),
+        ("[[ ( ", " ) ]]"),
+        ("[[ ! ", " ]]"),
+        ("coproc ", ""),
+        ("time ", ""),
+        ("eval ", ""),
+        ("sudo ", ""),
+        ("env ", ""),
+        ("{a,", "}"),
+        ("cat <<E\n", "\nE\n"),
+        ("<<E ", "\nE\n"),
+        ("<(", ")"),
+        ("x=(", ")"),
+        ("a[", "]"),
+        ("bash -c '", "'"),
+        ("$'", "'"),
+        ("'", "'"),
+        ("\"", "\""),
+        ("\\", ""),
+        ("a && ", ""),
+        ("[[ a && ", ""),
+        ("a | ", ""),
+        ("{1..9}", ""),
+        ("{a,b}", ""),
+        ("a=b ", ""),
+        (">x ", ""),
+        ("!(", ")"),
+        ("#", ""),
+        ("\n", ""),
+        (";", ""),
+        ("cd a; ", ""),
+        ("$(case x in x) ", ";; esac)"),
+        ("f() { f; f; }; ", ""),
+        ("${x/", "}"),
+        ("for i in a; do cd b; ", "; done"),
     ];
     for (open, close) in halves {
         for count in [10, 100, 100_000] {
@@ -163,7 +206,11 @@ fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
                 drop(analyse(&line));
                 // Generous: this is a debug build on a machine with other work. It guards against what grows with the
                 // square of the line or faster.
-                assert!(start.elapsed() < Duration::from_secs(20), "{open:?} {count} {closes}: {:?}", start.elapsed());
+                assert!(
+                    start.elapsed() < Duration::from_secs(20),
+                    "{open:?} {count} {closes}: {:?}",
+                    start.elapsed()
+                );
             }
         }
     }
@@ -181,6 +228,7 @@ fn each_limit_is_named() {
     assert!(analyse(&grouped(MAX_NESTING)).is_ok());
     assert_eq!(error(&grouped(MAX_NESTING + 1)), Unparsable::TooDeep);
     assert_eq!(error(&"a;".repeat(5000)), Unparsable::TooMany);
+    assert_eq!(error(&format!("{}{}", "eval ".repeat(10), "a ".repeat(30_000))), Unparsable::TooMuch);
 }
 
 #[test]

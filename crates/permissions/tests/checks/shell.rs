@@ -10,7 +10,8 @@ pub fn check(line: &str) {
         return;
     }
     let Ok(followed) = analyse(&format!("{line}\nrm -rf followed")) else { return };
-    let words = |commands: &[SimpleCommand]| commands.iter().map(|command| command.words.clone()).collect::<Vec<_>>();
+    let words =
+        |commands: &[SimpleCommand]| commands.iter().map(|command| command.words.clone()).collect::<Vec<_>>();
     let (mut alone, mut followed) = (words(&alone.commands), words(&followed.commands));
     let last = followed.pop().map(|words| format!("{words:?}")).unwrap_or_default();
     assert!(last.contains("followed"), "{line:?} hides what follows it: {last}");
