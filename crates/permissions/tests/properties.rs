@@ -1,4 +1,5 @@
 //! What holds for every line: blocked commands stay blocked however they are written, and nothing takes long.
+#![expect(clippy::unwrap_used, reason = "helpers of a test may panic too")]
 
 #[path = "checks/shell.rs"]
 mod checks;
