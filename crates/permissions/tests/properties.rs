@@ -160,6 +160,9 @@ fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
         ("f() { ", "; }"),
         ("[[ ( ", " ) ]]"),
         ("[[ ! ", " ]]"),
+        ("[[ a =~ ( ", " ) ]]"),
+        ("if a; then ", "; fi"),
+        ("( case x in x) ", "; esac )"),
         ("coproc ", ""),
         ("time ", ""),
         ("eval ", ""),
@@ -194,7 +197,7 @@ fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
         ("for i in a; do cd b; ", "; done"),
     ];
     for (open, close) in halves {
-        for count in [10, 100, 100_000] {
+        for count in [6, MAX_NESTING - 1, 100, 100_000] {
             for closes in [true, false] {
                 let mut line = open.repeat(count);
                 line.truncate(MAX_LINE_BYTES);

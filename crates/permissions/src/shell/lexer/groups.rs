@@ -4,6 +4,11 @@ use super::{Lexer, MAX_TEST_TOKENS, Unparsable, is_assignment};
 use crate::shell::MAX_NESTING;
 use brush_parser::Token;
 
+/// The deepest nesting of `case`: the grammar reads each twice before it gives up.
+const MAX_CASES: usize = 6;
+/// The most groups that are open inside `[[ … ]]`, for the same reason.
+const MAX_TEST_GROUPS: usize = 8;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     Parenthesis,
@@ -35,6 +40,9 @@ impl Lexer<'_> {
             return Ok(());
         }
         self.nest()?;
+        if self.test.is_some() && self.groups.len() >= MAX_TEST_GROUPS {
+            return Err(Unparsable::TooDeep);
+        }
         let is_array = matches!(self.tokens.last(), Some(Token::Word(word, span))
             if span.end.index == start && word.ends_with('='));
         // The grammar takes any two parentheses for arithmetic; a line break between them says that these are not.
@@ -121,6 +129,9 @@ impl Lexer<'_> {
         match word {
             "case" => {
                 self.nest()?;
+                if self.groups.iter().filter(|group| matches!(group, Group::Case(_))).count() >= MAX_CASES {
+                    return Err(Unparsable::TooDeep);
+                }
                 self.groups.push(Group::Case(Case::Subject));
                 self.end_reserved();
             }
