@@ -26,6 +26,8 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_NESTING: usize = 24;
 /// The most commands a line may hold, repetitions by brace expansion and by nesting included.
 pub const MAX_COMMANDS: usize = 4096;
+/// The most text that is read for one line, in bytes, with what is read again in substitutions and nested shells.
+pub const MAX_WORK_BYTES: usize = 4 * MAX_LINE_BYTES;
 
 /// A word of a command after quoting and expansion.
 ///
@@ -107,6 +109,10 @@ pub enum Unparsable {
     TooDeep,
     #[error("it holds more than {MAX_COMMANDS} commands; write a script and run that")]
     TooMany,
+    #[error(
+        "it holds more than {MAX_WORK_BYTES} bytes in substitutions and nested shells; write a script and run that"
+    )]
+    TooMuch,
     #[error("{0} is not closed")]
     Unclosed(&'static str),
     #[error("{0} can be read in more than one way; write it in a simpler form")]

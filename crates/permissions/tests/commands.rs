@@ -1,4 +1,5 @@
 //! Which lines the policy on commands denies, asks about and leaves alone.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test may panic too")]
 
 use domain::Verdict;
 use permissions::{CommandPattern, CommandPolicy};

@@ -1,4 +1,5 @@
 //! What holds for every line: blocked commands stay blocked however they are written, and nothing takes long.
+#![expect(clippy::unwrap_used, reason = "helpers of a test may panic too")]
 
 #[path = "checks/shell.rs"]
 mod checks;
@@ -159,6 +160,9 @@ fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
         ("f() { ", "; }"),
         ("[[ ( ", " ) ]]"),
         ("[[ ! ", " ]]"),
+        ("[[ a =~ ( ", " ) ]]"),
+        ("if a; then ", "; fi"),
+        ("( case x in x) ", "; esac )"),
         ("coproc ", ""),
         ("time ", ""),
         ("eval ", ""),
@@ -193,7 +197,7 @@ fn nothing_nested_deeply_overflows_the_stack_or_takes_long() {
         ("for i in a; do cd b; ", "; done"),
     ];
     for (open, close) in halves {
-        for count in [10, 100, 100_000] {
+        for count in [6, MAX_NESTING - 1, 100, 100_000] {
             for closes in [true, false] {
                 let mut line = open.repeat(count);
                 line.truncate(MAX_LINE_BYTES);
@@ -228,6 +232,7 @@ fn each_limit_is_named() {
     assert!(analyse(&grouped(MAX_NESTING)).is_ok());
     assert_eq!(error(&grouped(MAX_NESTING + 1)), Unparsable::TooDeep);
     assert_eq!(error(&"a;".repeat(5000)), Unparsable::TooMany);
+    assert_eq!(error(&format!("{}{}", "eval ".repeat(10), "a ".repeat(30_000))), Unparsable::TooMuch);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What a line runs is found wherever it stands.
+#![expect(clippy::panic, reason = "helpers of a test may panic too")]
 
 use permissions::shell::{Analysis, Place, SimpleCommand, Touch, Word, analyse};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! The commands of this repository, each doing its own set-up: `cargo xtask run`, `cargo xtask test`,
-//! `cargo xtask bench`.
+//! `cargo xtask bench`, `cargo xtask fuzz`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,6 +12,7 @@ mod bubblewrap;
 mod cargo;
 mod claude;
 mod demo;
+mod fuzz;
 mod http;
 mod process;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::Options),
     /// Measure the server beside its references and write docs/benchmarks.md.
     Bench(bench::Options),
+    /// Feed random input to what reads what agents write, and keep what fails.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&root, &options),
         Command::Test(options) => test::test(&root, &options),
         Command::Bench(options) => bench::bench(&root, &options),
+        Command::Fuzz(options) => fuzz::fuzz(&root, &options),
     });
     match outcome {
         Ok(code) => code,

@@ -70,7 +70,7 @@ impl Walk {
                     .first()
                     .is_some_and(|word| matches!(word.template.as_str(), "-v" | "-V" | "-pv")) => {}
             "su" => self.options_with_programs(arguments, 'c', "--command", &inner)?,
-            "at" | "batch" => self.from_stdin(&inner)?,
+            "at" | "batch" => self.standard_input(&inner)?,
             shell if SHELLS.contains(&shell) => self.shell(arguments, &inner)?,
             loose if wrappers::is_loose(loose) => {
                 for words in wrappers::loose(arguments) {
@@ -126,7 +126,7 @@ impl Walk {
         let mut reads_stdin = false;
         let mut words = arguments.iter().enumerate();
         while let Some((position, word)) = words.next() {
-            let Some(flags) = word.template.strip_prefix(['-', '+']).filter(|flags| *flags != "") else {
+            let Some(flags) = word.template.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
                 if runs_text {
                     self.text(&word.template, std::slice::from_ref(word), scope)?;
                 } else if word.is_pipe {
@@ -135,7 +135,7 @@ impl Walk {
                     word.template.as_str(),
                     "/dev/stdin" | "/proc/self/fd/0" | "/dev/fd/0" | "-"
                 ) {
-                    self.from_stdin(scope)?;
+                    self.standard_input(scope)?;
                 } else if word.word.known().is_none() {
                     // It may be `-c`.
                     for next in &arguments[position + 1..] {
@@ -160,11 +160,11 @@ impl Walk {
                 }
             }
         }
-        self.from_stdin(scope)
+        self.standard_input(scope)
     }
 
     /// A program that is read from the standard input.
-    pub(super) fn from_stdin(&mut self, scope: &Scope) -> Result<(), Unparsable> {
+    pub(super) fn standard_input(&mut self, scope: &Scope) -> Result<(), Unparsable> {
         match scope.stdin.clone() {
             Stdin::Inherited | Stdin::File => Ok(()),
             Stdin::Known(text) => self.subprogram(&text, &Scope { stdin: Stdin::Inherited, ..scope.clone() }),
@@ -181,7 +181,7 @@ impl Walk {
             self.unknown("what is piped into a shell cannot be known before it runs".to_owned());
             return Ok(());
         }
-        self.from_stdin(scope)
+        self.standard_input(scope)
     }
 
     fn trap(&mut self, arguments: &[Expanded], scope: &Scope) -> Result<(), Unparsable> {
@@ -249,7 +249,7 @@ impl Walk {
     pub(super) fn attempt(&mut self, text: &str, scope: &Scope) -> Result<(), Unparsable> {
         let (commands, unknowns) = (self.out.commands.len(), self.out.unknowns.len());
         match self.subprogram(text, scope) {
-            Err(Unparsable::TooMany) => Err(Unparsable::TooMany),
+            Err(error @ (Unparsable::TooMany | Unparsable::TooMuch)) => Err(error),
             Err(_) => {
                 self.out.commands.truncate(commands);
                 self.out.unknowns.truncate(unknowns);

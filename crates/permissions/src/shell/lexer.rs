@@ -1,10 +1,15 @@
 //! Splits a line into the tokens of Bash's grammar: words, operators and the bodies of here-documents.
 
+mod groups;
+mod here_documents;
+
 use super::{
-    MAX_NESTING, Unparsable,
+    Unparsable,
     scan::{self, Mode},
 };
 use brush_parser::{SourcePosition, SourceSpan, Token};
+use groups::{Case, Group};
+use here_documents::HereDocument;
 use std::sync::Arc;
 
 /// The most tokens between `[[` and `]]`.
@@ -35,31 +40,6 @@ pub(super) fn command_end(text: &str, at: usize, depth: usize) -> Result<usize, 
     let mut lexer = Lexer::new(text, at, depth);
     lexer.run(true)?;
     Ok(lexer.at)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Parenthesis,
-    Array,
-    Case(Case),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
-    Subject,
-    In,
-    PatternStart,
-    Pattern,
-    Body,
-}
-
-#[derive(Debug)]
-struct HereDocument {
-    /// The token that gets its text.
-    token: usize,
-    delimiter: String,
-    is_quoted: bool,
-    strips_tabs: bool,
 }
 
 #[derive(Debug)]
@@ -171,58 +151,6 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    fn begin_command(&mut self) {
-        self.reserved = true;
-        self.assigns = true;
-        self.redirects = false;
-        self.since_for = None;
-    }
-
-    fn open(&mut self, start: usize) -> Result<(), Unparsable> {
-        if self.groups.last() == Some(&Group::Case(Case::PatternStart)) {
-            self.set_case(Case::Pattern);
-            self.push_operator("(", start);
-            return Ok(());
-        }
-        self.nest()?;
-        let is_array = matches!(self.tokens.last(), Some(Token::Word(word, span))
-            if span.end.index == start && word.ends_with('='));
-        // The grammar takes any two parentheses for arithmetic; a line break between them says that these are not.
-        let follows_one = matches!(self.tokens.last(), Some(Token::Operator(last, _)) if last == "(");
-        if follows_one && self.test.is_none() {
-            self.push_operator("\n", start);
-        }
-        self.groups.push(if is_array { Group::Array } else { Group::Parenthesis });
-        self.push_operator("(", start);
-        self.begin_command();
-        self.reserved = !is_array;
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), Unparsable> {
-        match self.groups.last() {
-            Some(Group::Case(Case::Pattern | Case::PatternStart)) => self.set_case(Case::Body),
-            Some(Group::Parenthesis) => {
-                self.groups.pop();
-                self.unnest();
-                if self.case_end.is_some_and(|token| token + 1 == self.tokens.len()) {
-                    // The grammar takes `esac )` for one more pattern.
-                    self.push_operator(";", self.at);
-                }
-            }
-            Some(Group::Array) => {
-                self.groups.pop();
-                self.unnest();
-                self.begin_command();
-                self.reserved = false;
-                return Ok(());
-            }
-            _ => return Err(Unparsable::Syntax("a parenthesis is closed that was not opened".to_owned())),
-        }
-        self.begin_command();
-        Ok(())
-    }
-
     fn takes_arithmetic(&self) -> bool {
         self.test.is_none()
             && !self.redirects
@@ -262,71 +190,7 @@ impl<'a> Lexer<'a> {
         let is_array = self.groups.last() == Some(&Group::Array);
         self.begin_command();
         self.reserved = !is_array;
-        for document in std::mem::take(&mut self.waiting) {
-            let body = self.body(&document, is_nested)?;
-            if let Some(Token::Word(text, _)) = self.tokens.get_mut(document.token) {
-                *text = body;
-            }
-        }
-        Ok(())
-    }
-
-    fn here_document(&mut self, operator: &str, start: usize) -> Result<(), Unparsable> {
-        while let Some(b' ' | b'\t') = self.text.as_bytes().get(self.at) {
-            self.at += 1;
-        }
-        let from = self.at;
-        let tag = self.read_word()?;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:/+%@=~'\"\\".contains(c);
-        if tag.is_empty() || !tag.chars().all(is_plain) {
-            return Err(Unparsable::Ambiguous("the delimiter of a here-document"));
-        }
-        self.push_operator(operator, start);
-        self.push_word(tag.clone(), from);
-        self.waiting.push(HereDocument {
-            token: self.tokens.len(),
-            is_quoted: tag.contains(['\'', '"', '\\']),
-            delimiter: tag.replace(['\'', '"', '\\'], ""),
-            strips_tabs: operator == "<<-",
-        });
-        self.push_word(String::new(), self.at);
-        self.push_word(tag, self.at);
-        self.reserved = false;
-        Ok(())
-    }
-
-    /// The lines up to the delimiter. Where the text is expanded, a backslash joins lines before they are compared.
-    fn body(&mut self, document: &HereDocument, is_nested: bool) -> Result<String, Unparsable> {
-        let mut body = String::new();
-        while self.at < self.text.len() {
-            let mut line = String::new();
-            loop {
-                let rest = &self.text[self.at..];
-                let (part, length) =
-                    rest.split_once('\n').map_or((rest, rest.len()), |(part, _)| (part, part.len() + 1));
-                self.at += length;
-                let part = if document.strips_tabs && line.is_empty() {
-                    part.trim_start_matches('\t')
-                } else {
-                    part
-                };
-                let backslashes = part.len() - part.trim_end_matches('\\').len();
-                if document.is_quoted || backslashes % 2 == 0 || self.at >= self.text.len() {
-                    line.push_str(part);
-                    break;
-                }
-                line.push_str(&part[..part.len() - 1]);
-            }
-            if line == document.delimiter {
-                return Ok(body);
-            }
-            if is_nested && line.strip_prefix(&document.delimiter).is_some_and(|rest| rest.contains(')')) {
-                return Err(Unparsable::Ambiguous("the end of a here-document in a substitution"));
-            }
-            body.push_str(&line);
-            body.push('\n');
-        }
-        Err(Unparsable::Unclosed("a here-document"))
+        self.bodies(is_nested)
     }
 
     fn word(&mut self) -> Result<(), Unparsable> {
@@ -356,104 +220,6 @@ impl<'a> Lexer<'a> {
         self.classify(&word, start)?;
         self.push_word(word, start);
         Ok(())
-    }
-
-    /// What a word does to the state that says how the next ones are read.
-    fn classify(&mut self, word: &str, start: usize) -> Result<(), Unparsable> {
-        if let Some(tokens) = &mut self.test {
-            *tokens += 1;
-            if *tokens > MAX_TEST_TOKENS {
-                return Err(Unparsable::TooDeep);
-            }
-            if word == "]]" {
-                self.test = None;
-                self.reserved = true;
-            }
-            return Ok(());
-        }
-        if std::mem::take(&mut self.redirects) || self.groups.last() == Some(&Group::Array) {
-            return Ok(());
-        }
-        match self.groups.last() {
-            Some(Group::Case(Case::Subject)) => return Ok(self.set_case(Case::In)),
-            Some(Group::Case(Case::In)) if word == "in" => return Ok(self.set_case(Case::PatternStart)),
-            Some(Group::Case(Case::In)) => return Err(Unparsable::Syntax("`case` without `in`".to_owned())),
-            Some(Group::Case(Case::PatternStart)) if word == "esac" => return Ok(self.end_case()),
-            Some(Group::Case(Case::PatternStart | Case::Pattern)) => return Ok(self.set_case(Case::Pattern)),
-            Some(Group::Case(Case::Body)) if word == "esac" && self.reserved => {
-                self.push_operator(";;", start);
-                return Ok(self.end_case());
-            }
-            _ => {}
-        }
-        if let Some(words) = &mut self.since_for {
-            *words += 1;
-            self.reserved = *words == 2 && word == "do";
-            return Ok(());
-        }
-        if std::mem::take(&mut self.names_function) {
-            self.reserved = true;
-            return Ok(());
-        }
-        if !self.reserved {
-            self.assigns &= is_assignment(word);
-            return Ok(());
-        }
-        match word {
-            "case" => {
-                self.nest()?;
-                self.groups.push(Group::Case(Case::Subject));
-                self.end_reserved();
-            }
-            "for" | "select" => {
-                self.nest()?;
-                self.since_for = Some(0);
-                self.end_reserved();
-            }
-            "function" => {
-                self.names_function = true;
-                self.end_reserved();
-            }
-            "[[" => {
-                self.test = Some(0);
-                self.end_reserved();
-            }
-            "if" | "while" | "until" | "{" | "coproc" => self.nest()?,
-            "fi" | "done" | "}" => self.unnest(),
-            "then" | "else" | "elif" | "do" | "!" | "time" => {}
-            _ => {
-                self.reserved = false;
-                self.assigns = is_assignment(word);
-            }
-        }
-        Ok(())
-    }
-
-    fn end_reserved(&mut self) {
-        self.reserved = false;
-        self.assigns = false;
-    }
-
-    fn end_case(&mut self) {
-        self.case_end = Some(self.tokens.len());
-        self.groups.pop();
-        self.unnest();
-        self.begin_command();
-    }
-
-    fn set_case(&mut self, case: Case) {
-        if let Some(Group::Case(state)) = self.groups.last_mut() {
-            *state = case;
-        }
-    }
-
-    fn nest(&mut self) -> Result<(), Unparsable> {
-        self.nesting += 1;
-        if self.nesting > MAX_NESTING { Err(Unparsable::TooDeep) } else { Ok(()) }
-    }
-
-    fn unnest(&mut self) {
-        self.nesting = self.nesting.saturating_sub(1);
     }
 
     /// A word as it was written, without joined lines.
@@ -498,7 +264,8 @@ impl<'a> Lexer<'a> {
     fn check_subscript(&self, name: &str) -> Result<(), Unparsable> {
         let is_element = name.is_empty() && self.groups.last() == Some(&Group::Array);
         let is_name = !name.is_empty() && scan::name_length(name.as_bytes()) == name.len();
-        if !is_element && !(is_name && self.assigns) {
+        let is_subscript = is_element || (is_name && self.assigns);
+        if !is_subscript {
             return Ok(());
         }
         let Ok(end) = scan::matched(self.text, self.at + 1, b'[', b']', self.depth) else { return Ok(()) };

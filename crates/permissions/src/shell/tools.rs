@@ -144,7 +144,7 @@ impl Walk {
         for word in arguments.iter().filter(|word| !is_separator(word)) {
             self.attempt(&word.template, scope)?;
         }
-        self.from_stdin(scope)
+        self.standard_input(scope)
     }
 
     fn tar(&mut self, arguments: &[Expanded], scope: &Scope) -> Result<(), Unparsable> {

@@ -1,7 +1,7 @@
 //! Visits every node of a program's tree, and follows where its commands run.
 
 use super::{
-    Analysis, MAX_COMMANDS, MAX_DEPTH, Unparsable, lexer,
+    Analysis, MAX_COMMANDS, MAX_DEPTH, MAX_WORK_BYTES, Unparsable, lexer,
     place::{Ends, Places},
     scan::Mode,
     simple::Stdin,
@@ -30,6 +30,8 @@ impl Scope {
 pub(super) struct Walk {
     pub(super) out: Analysis,
     home_is_set: bool,
+    /// How many bytes have been read.
+    work: usize,
     /// Bodies of functions, which run wherever they are called.
     functions: HashMap<String, Function>,
 }
@@ -46,6 +48,7 @@ pub(super) fn analyse(line: &str) -> Result<Analysis, Unparsable> {
     let mut walk = Walk {
         out: Analysis::default(),
         home_is_set: mentions_home_otherwise(line),
+        work: 0,
         functions: HashMap::new(),
     };
     let scope = Scope { places: Places::start(), stdin: Stdin::Inherited, under: vec![], depth: 0 };
@@ -67,6 +70,10 @@ impl Walk {
     pub(super) fn program(&mut self, text: &str, scope: &Scope) -> Result<Places, Unparsable> {
         if scope.depth > MAX_DEPTH {
             return Err(Unparsable::TooDeep);
+        }
+        self.work += text.len();
+        if self.work > MAX_WORK_BYTES {
+            return Err(Unparsable::TooMuch);
         }
         let ast::Program { complete_commands } = parse(&lexer::lex(text, 0)?)?;
         let mut places = scope.places.clone();
