@@ -1,5 +1,11 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod decisions;
+mod policies;
+
+pub use decisions::Decisions;
+pub use policies::Policies;
+
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Page, PageRequest, RefreshToken,
     RequestUsage, Scope, Session, SessionId, SessionStatus, ToolCall, Turn, TurnEnd, TurnId, User, UserId,

@@ -2,8 +2,12 @@
 
 pub mod call;
 pub mod cedar;
+mod excerpt;
+pub mod manager;
 pub mod policy;
 pub mod shell;
 
 pub use call::{Surroundings, ToolCall};
-pub use policy::{CannotJudge, Policy, PolicyEngine};
+pub use excerpt::INPUT_BYTES_MAX;
+pub use manager::PermissionManager;
+pub use policy::{CannotJudge, Judgement, Policy, PolicyEngine};

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod database;
+mod decisions;
 mod entity;
 mod error;
 mod history;
@@ -12,6 +13,7 @@ mod journal;
 mod ledger;
 mod logins;
 mod page;
+mod policies;
 mod recording;
 mod sessions;
 mod store;

@@ -24,7 +24,11 @@ pub(crate) enum ListName {
     Messages = 20,
     ToolCalls = 21,
     Requests = 30,
+    Decisions = 31,
+    DecisionsSince = 32,
     ApiKeys = 40,
+    Policies = 50,
+    PolicyVersions = 51,
 }
 
 /// One kind of list and its order.

@@ -10,33 +10,47 @@
 )]
 
 mod accounts;
+mod decisions;
 mod fixture;
 mod journal;
 mod ledger;
 mod logins;
+mod policies;
 mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Decisions, History, Journal, Ledger, Ping, Policies, Sessions, Turns};
 
 pub use accounts::*;
+pub use decisions::*;
 pub use fixture::Fixture;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
+pub use policies::*;
 pub use queue::*;
 pub use sessions::*;
 pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Decisions + Policies + Accounts + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    S: Sessions
+        + Turns
+        + Journal
+        + History
+        + Ledger
+        + Decisions
+        + Policies
+        + Accounts
+        + Ping
+        + Clone
+        + 'static
 {
 }
 
@@ -89,6 +103,18 @@ macro_rules! store_conformance {
             a_request_is_booked_once_on_its_turn_and_session
             concurrent_bookings_add_up
             requests_are_listed_newest_first
+            a_decision_is_stored_counted_and_journalled_at_once
+            everybody_who_may_decide_comes_back_as_stored
+            decisions_are_listed_newest_first_and_by_what_they_are
+            recent_decisions_are_found_across_sessions
+            concurrent_decisions_are_all_counted
+            no_decision_is_recorded_for_a_session_that_is_not_there
+            a_policy_comes_back_as_it_was_stored
+            a_policy_changes_only_from_its_newest_version
+            of_many_changes_at_once_exactly_one_is_stored
+            a_deleted_policy_leaves_its_versions_and_its_numbers
+            policies_and_their_versions_are_listed_newest_first
+            policies_in_force_are_known_by_name_and_version
             the_store_answers_a_ping
         }
     };

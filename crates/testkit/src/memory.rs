@@ -1,16 +1,18 @@
 //! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
 
 mod accounts;
+mod decisions;
 mod journal;
 mod ledger;
 mod page;
+mod policies;
 mod sessions;
 mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, Event, EventBody, EventKind, Message, NewMessage, NewUser, RefreshToken, RequestUsage, Session,
-    SessionId, ToolCall, Turn, TurnId,
+    ApiKey, Event, EventBody, EventKind, Message, NewMessage, NewUser, PermissionDecision, RefreshToken,
+    RequestUsage, Session, SessionId, ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -34,6 +36,8 @@ struct State {
     journal: Vec<Event>,
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
+    decisions: Vec<PermissionDecision>,
+    policies: Vec<policies::StoredPolicy>,
 }
 
 #[derive(Debug)]
