@@ -63,4 +63,13 @@ pub struct LimitSettings {
 pub struct GovernanceSettings {
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
+    pub policy_choice: PolicyChoice,
+}
+
+/// Whether sessions may choose custom policies. Mandatory ones judge in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PolicyChoice {
+    #[default]
+    Open,
+    Closed,
 }

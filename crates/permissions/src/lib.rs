@@ -2,12 +2,14 @@
 
 pub mod call;
 pub mod cedar;
+pub mod custom;
 mod excerpt;
 pub mod manager;
 pub mod policy;
 pub mod shell;
 
 pub use call::{Surroundings, ToolCall};
+pub use custom::{CustomPolicies, PolicyBook};
 pub use excerpt::INPUT_BYTES_MAX;
 pub use manager::PermissionManager;
 pub use policy::{CannotJudge, Judgement, Policy, PolicyEngine};

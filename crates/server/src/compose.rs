@@ -149,6 +149,7 @@ fn sessions(
         history: store.clone(),
         ledger: store.clone(),
         decisions: store.clone(),
+        policies: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
 }

@@ -106,14 +106,16 @@ impl Asker<'_> {
     ) -> Result<Vec<Question>, CannotJudge> {
         let actions = &self.language.actions;
         let mut questions = vec![];
-        if let Some((Word::Known(program), arguments)) = command.words.split_first() {
-            let name = program_name(program);
-            let known: Vec<&str> = arguments.iter().filter_map(known).collect();
+        if let Some((program, arguments)) = command.words.split_first()
+            && let (Some(program), Some(name)) = (program.known(), command.program())
+        {
+            let known: Vec<&str> = arguments.iter().filter_map(Word::known).collect();
             let line = known.iter().fold(name.to_owned(), |line, argument| format!("{line} {argument}"));
             let attributes = HashMap::from([
                 ("program".to_owned(), text(program)),
                 ("arguments".to_owned(), Value::new_set(known.iter().map(text))),
                 ("line".to_owned(), text(line)),
+                ("under".to_owned(), Value::new_set(command.under.iter().map(text))),
             ]);
             let uid = entity(&self.language.types.command, name);
             let resource =
@@ -121,8 +123,9 @@ impl Asker<'_> {
             questions.push(self.ask(&actions.run_command, resource, format!("the command {name}"))?);
         }
         for (touch, target) in &command.redirects {
-            let (Word::Known(path), Place::Known(place)) = (target, &command.place) else { continue };
-            let path = settle(Path::new(path), &call.cwd.join(place), &surroundings.home);
+            let (Some(path), Place::Known(place)) = (target.known(), &command.place) else { continue };
+            let place = settle(place, &call.cwd, &surroundings.home);
+            let path = settle(Path::new(path), &place, &surroundings.home);
             let action = match touch {
                 Touch::Read => &actions.read_file,
                 Touch::Write => &actions.write_file,
@@ -192,8 +195,7 @@ fn context(
     has_unknown: bool,
     at: Timestamp,
 ) -> Result<Context, CannotJudge> {
-    let words = shell.commands.iter().filter_map(|command| command.words.first());
-    let programs: BTreeSet<&str> = words.filter_map(known).map(program_name).collect();
+    let programs: BTreeSet<&str> = shell.commands.iter().filter_map(SimpleCommand::program).collect();
     let weekday = match at.to_zoned(TimeZone::UTC).weekday() {
         Weekday::Monday => "monday",
         Weekday::Tuesday => "tuesday",
@@ -210,6 +212,7 @@ fn context(
         ("now", Value::new_datetime(at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())),
         ("weekday", text(weekday)),
         ("programs", Value::new_set(programs.into_iter().map(text))),
+        ("has_unknown_command", Value::new_bool(!shell.unknowns.is_empty())),
         ("has_unknown", Value::new_bool(has_unknown)),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)))
@@ -259,19 +262,8 @@ fn leaves(input: &Json, path: &mut String, found: &mut Vec<(String, Value)>) -> 
 
 /// Whether anything of the command is only known when it runs.
 fn is_unknown(command: &SimpleCommand) -> bool {
-    let words = command.words.iter().chain(command.redirects.iter().map(|(_, target)| target));
-    matches!(command.place, Place::Unknown) || words.into_iter().any(|word| known(word).is_none())
-}
-
-fn known(word: &Word) -> Option<&str> {
-    match word {
-        Word::Known(text) => Some(text),
-        Word::Unknown { .. } => None,
-    }
-}
-
-fn program_name(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+    let mut words = command.words.iter().chain(command.redirects.iter().map(|(_, target)| target));
+    matches!(command.place, Place::Unknown) || words.any(|word| word.known().is_none())
 }
 
 fn text(value: impl Display) -> Value {
