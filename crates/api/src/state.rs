@@ -1,7 +1,7 @@
 //! What the handlers work with, and the operator's decisions about HTTP.
 
 use domain::Clock;
-use engine::{AccountManager, SessionManager};
+use engine::{AccountManager, PolicyManager, SessionManager};
 use monitoring::HealthChecker;
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 pub struct ApiState {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
+    pub policies: PolicyManager,
     pub health: Arc<HealthChecker>,
     pub clock: Arc<dyn Clock>,
     pub settings: ApiSettings,

@@ -26,12 +26,11 @@ pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration,
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
-pub use policies::{
-    Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall,
-};
+pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice, SessionDefaults,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

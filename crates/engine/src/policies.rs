@@ -21,8 +21,8 @@ const POLICIES_MAX: u64 = 1000;
 const NAME_CHARS_MAX: usize = 64;
 /// Names that policies of Steward's own have in opinions, and words that stand in a policy's place in addresses.
 const RESERVED_NAMES: [&str; 12] = [
-    "built-in", "canary", "commands", "custom", "evaluate", "network", "none", "paths", "record", "sandbox", "schema",
-    "tools",
+    "built-in", "canary", "commands", "custom", "evaluate", "network", "none", "paths", "record", "sandbox",
+    "schema", "tools",
 ];
 
 /// Custom policies. Everybody may see, try and choose them; admins write them.
@@ -38,8 +38,19 @@ impl PolicyManager {
         Self { sessions }
     }
 
+    /// What policies can speak of, in the Cedar schema language.
+    #[must_use]
+    pub fn schema(&self) -> &'static str {
+        permissions::cedar::SCHEMA
+    }
+
     /// Stores a policy that was not there. It judges from the next tool call on, where it is mandatory or chosen.
-    pub async fn create(&self, caller: &Caller, name: String, content: PolicyContent) -> Result<CustomPolicy> {
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        name: String,
+        content: PolicyContent,
+    ) -> Result<CustomPolicy> {
         admits(caller)?;
         let mut faults = name_faults(&name);
         faults.extend(text_faults(&name, &content.text).await?);
@@ -174,8 +185,7 @@ async fn compile(name: &str, text: &str) -> Result<std::result::Result<Arc<Cedar
     // The worst of texts takes a second, which no other request should wait.
     let compiled = tokio::task::spawn_blocking(move || CedarPolicy::compile(name, None, &text)).await;
     let compiled = compiled.map_err(|_| Error::Internal("check the policy's text"))?;
-    let fault = |TextFault { line, column, code, message }| {
-        FieldError::new("/text", code, message).at(line, column)
-    };
+    let fault =
+        |TextFault { line, column, code, message }| FieldError::new("/text", code, message).at(line, column);
     Ok(compiled.map(Arc::new).map_err(|faults| faults.into_iter().map(fault).collect()))
 }

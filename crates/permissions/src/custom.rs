@@ -107,7 +107,10 @@ impl PolicyBook {
             return Ok(known);
         }
         let read = self.read().await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the custom policies could not be read");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the custom policies could not be read"
+            );
             CannotJudge("the custom policies could not be read".to_owned())
         })?;
         let read = Arc::new(read);
@@ -159,7 +162,11 @@ async fn compile(stored: CustomPolicy) -> Result<Arc<CedarPolicy>, String> {
         })
     });
     if let Err(why) = &compiled {
-        tracing::error!(policy = name, why, "a stored policy does not compile; sessions it judges are denied");
+        tracing::error!(
+            policy = name,
+            why,
+            "a stored policy does not compile; sessions it judges are denied"
+        );
     }
     compiled.map(Arc::new)
 }

@@ -11,8 +11,8 @@ use std::{
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice,
+    Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -140,7 +140,14 @@ fn sessions(
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
         },
-        governance: GovernanceSettings::default(),
+        governance: GovernanceSettings {
+            policy_choice: if config.sessions.custom_policies {
+                PolicyChoice::Open
+            } else {
+                PolicyChoice::Closed
+            },
+            ..GovernanceSettings::default()
+        },
     };
     let stores = Stores {
         sessions: store.clone(),

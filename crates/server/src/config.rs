@@ -138,6 +138,8 @@ pub struct SessionsConfig {
     pub queue_max: u32,
     /// Absolute directories in which users may place sessions, besides their own in the data directory.
     pub working_directory_roots: Vec<PathBuf>,
+    /// Whether they may choose custom policies; mandatory ones judge in any case.
+    pub custom_policies: bool,
 }
 
 impl Config {
@@ -301,12 +303,14 @@ impl SessionsConfig {
         let idle_minutes = reader.value("SESSION_IDLE_TIMEOUT_MINUTES", "30", decimal(0.01..=10_080.0));
         let queue_max = reader.value("SESSION_QUEUE_MAX", "16", number(0..=1000));
         let roots = reader.option("WORKING_DIRECTORY_ROOTS", |text| absolute_directories(&list(text)));
+        let custom_policies = reader.value("ENABLE_CUSTOM_POLICIES", "true", boolean);
         Some(Self {
             max_interactive: interactive?,
             max_background: background?,
             idle_timeout: Duration::from_secs_f64(idle_minutes? * 60.0),
             queue_max: queue_max?,
             working_directory_roots: roots?.unwrap_or_default(),
+            custom_policies: custom_policies?,
         })
     }
 }

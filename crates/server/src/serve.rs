@@ -76,6 +76,7 @@ fn http_server(
 ) -> anyhow::Result<Server> {
     let state = Data::new(ApiState {
         accounts: parts.accounts.clone(),
+        policies: engine::PolicyManager::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),
         health: parts.health.clone(),
         clock: Arc::new(SystemClock),

@@ -138,10 +138,17 @@ impl PolicyManager {
         let says_nothing_of_others =
             decision.opinion.policy == tried.name() || decision.decided_by == DecidedBy::Failure;
         let others = if says_nothing_of_others {
-            let judging = inner.governance.book.judging(&session.spec.custom_policies, Some(tried.name())).await;
-            let judging = judging.map_err(|_| Error::Internal("ask the other policies"))?;
+            let judging =
+                inner.governance.book.judging(&session.spec.custom_policies, Some(tried.name())).await;
             let built_in = built_in_policies(&inner.settings).judge(&call, &surroundings).await;
-            judging.iter().map(|policy| policy.judge(&in_words)).fold(built_in, Opinion::or)
+            match judging {
+                Ok(judging) => {
+                    judging.iter().map(|policy| policy.judge(&in_words)).fold(built_in, Opinion::or)
+                }
+                Err(error) => {
+                    built_in.or(Opinion::new(Verdict::Deny, "custom", "cannot_judge", error.to_string()))
+                }
+            }
         } else {
             decision.opinion
         };

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId, SessionStatus, Turn,
-    TurnEnd, TurnId,
+    CustomPolicy, DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId,
+    SessionStatus, Turn, TurnEnd, TurnId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
