@@ -3,7 +3,12 @@
 //! Everything here fails closed: a hook that errs, hangs or panics denies, and a decision that cannot be put on record is
 //! a no.
 
-use crate::{agent::Directories, feed::Feed, sessions::Stores, settings::EngineSettings};
+use crate::{
+    agent::Directories,
+    feed::Feed,
+    sessions::Stores,
+    settings::{EngineSettings, GovernanceSettings},
+};
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
@@ -49,7 +54,7 @@ impl Governance {
     ) -> Governed {
         let turn = CurrentTurn::default();
         let permissions = PermissionManager::new(
-            built_in_policies(settings).with([self.custom_policies(session)]),
+            built_in_policies(settings, session).with([self.custom_policies(session)]),
             surroundings(session, directories),
             turn.clone(),
             self.decisions.clone(),
@@ -75,8 +80,10 @@ impl Governed {
 }
 
 /// The policies of a session that are no custom ones.
-pub(crate) fn built_in_policies(settings: &EngineSettings) -> PolicyEngine {
-    PolicyEngine::new(settings.governance.further_policies.clone())
+pub(crate) fn built_in_policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
+    let GovernanceSettings { policies, further_policies, .. } = &settings.governance;
+    PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
+        .with(further_policies.clone())
 }
 
 /// Where and for whom an agent of the session works.

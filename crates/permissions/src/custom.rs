@@ -198,12 +198,12 @@ impl Policy for CustomPolicies {
         if judging.is_empty() {
             return Ok(Opinion::abstain(CUSTOM));
         }
-        let call = CedarCall::new(call, surroundings, self.clock.now());
-        Ok(greatest(judging.iter().map(|policy| policy.judge(&call))))
+        let (call, surroundings, now) = (call.clone(), surroundings.clone(), self.clock.now());
+        // A file system may be slow, or gone.
+        let judged = tokio::task::spawn_blocking(move || {
+            let call = CedarCall::new(&call, &surroundings, now);
+            judging.iter().map(|policy| policy.judge(&call)).fold(Opinion::abstain(CUSTOM), Opinion::or)
+        });
+        judged.await.map_err(|_| CannotJudge("the custom policies failed".to_owned()))
     }
-}
-
-/// The greatest of the opinions of custom policies.
-pub fn greatest(opinions: impl IntoIterator<Item = Opinion>) -> Opinion {
-    opinions.into_iter().fold(Opinion::abstain(CUSTOM), Opinion::or)
 }

@@ -4,6 +4,7 @@
 //! `docs/configuration.md` to it.
 
 mod error;
+mod governance;
 mod parse;
 mod reader;
 mod sources;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 pub use self::{
     error::{ConfigErrors, Mistake},
+    governance::GovernanceConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -43,6 +45,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub governance: GovernanceConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -138,8 +141,6 @@ pub struct SessionsConfig {
     pub queue_max: u32,
     /// Absolute directories in which users may place sessions, besides their own in the data directory.
     pub working_directory_roots: Vec<PathBuf>,
-    /// Whether they may choose custom policies; mandatory ones judge in any case.
-    pub custom_policies: bool,
 }
 
 impl Config {
@@ -177,6 +178,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let governance = GovernanceConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -188,6 +190,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            governance: governance?,
             shutdown_grace: shutdown_grace?,
         })
     }
@@ -303,14 +306,12 @@ impl SessionsConfig {
         let idle_minutes = reader.value("SESSION_IDLE_TIMEOUT_MINUTES", "30", decimal(0.01..=10_080.0));
         let queue_max = reader.value("SESSION_QUEUE_MAX", "16", number(0..=1000));
         let roots = reader.option("WORKING_DIRECTORY_ROOTS", |text| absolute_directories(&list(text)));
-        let custom_policies = reader.value("ENABLE_CUSTOM_POLICIES", "true", boolean);
         Some(Self {
             max_interactive: interactive?,
             max_background: background?,
             idle_timeout: Duration::from_secs_f64(idle_minutes? * 60.0),
             queue_max: queue_max?,
             working_directory_roots: roots?.unwrap_or_default(),
-            custom_policies: custom_policies?,
         })
     }
 }

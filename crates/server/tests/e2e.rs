@@ -11,6 +11,8 @@ mod client;
 
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
+#[path = "e2e/custom_policies.rs"]
+mod custom_policies;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]

@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod health;
 mod large;
+mod policies;
 mod problems;
 mod query;
 mod sessions;

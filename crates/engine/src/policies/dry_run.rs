@@ -140,7 +140,7 @@ impl PolicyManager {
         let others = if says_nothing_of_others {
             let judging =
                 inner.governance.book.judging(&session.spec.custom_policies, Some(tried.name())).await;
-            let built_in = built_in_policies(&inner.settings).judge(&call, &surroundings).await;
+            let built_in = built_in_policies(&inner.settings, session).judge(&call, &surroundings).await;
             match judging {
                 Ok(judging) => {
                     judging.iter().map(|policy| policy.judge(&in_words)).fold(built_in, Opinion::or)

@@ -84,7 +84,7 @@ impl PolicyManager {
             permission_mode: Some(tried.permission_mode.unwrap_or(session.spec.permission_mode.clone())),
         };
         let surroundings = surroundings(&session, &Directories::of(&inner.settings, &session));
-        let mut opinions = built_in_policies(&inner.settings).opinions(&call, &surroundings).await;
+        let mut opinions = built_in_policies(&inner.settings, &session).opinions(&call, &surroundings).await;
         let in_words = CedarCall::new(&call, &surroundings, inner.clock.now());
         match inner.governance.book.judging(&chosen, None).await {
             Ok(judging) => opinions.extend(judging.iter().map(|policy| policy.judge(&in_words))),

@@ -2,11 +2,12 @@
 
 use super::{
     language::{Actions, Language, Types, entity, language},
-    target::{Targets, settle},
+    target::Files,
 };
 use crate::{
     CannotJudge, Surroundings, ToolCall,
-    shell::{self, Analysis, Place, SimpleCommand, Touch, Word},
+    paths::{Use, command_line},
+    shell::{self, Analysis, Place, SimpleCommand, Word},
 };
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Value};
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
@@ -47,12 +48,13 @@ impl Questions {
         at: Timestamp,
     ) -> Result<Self, CannotJudge> {
         let language = language().map_err(cannot("read the schema of policies"))?;
-        let targets = Targets::of(call, surroundings);
-        let shell = match targets.shell {
+        let files = Files::of(call, surroundings)?;
+        let shell = match command_line(call) {
             Some(line) => shell::analyse(line).map_err(cannot("read the command"))?,
             None => Analysis::default(),
         };
-        let has_unknown = !shell.unknowns.is_empty() || shell.commands.iter().any(is_unknown);
+        let has_unknown =
+            files.has_unknown || !shell.unknowns.is_empty() || shell.commands.iter().any(is_unknown);
         let asker = Asker {
             language,
             principal: principal(&language.types, call, surroundings)?,
@@ -63,15 +65,23 @@ impl Questions {
             asker.ask(use_tool, tool(&language.types, call)?, format!("the tool {}", call.tool_name))?;
         let mut about_parts = vec![];
         for command in &shell.commands {
-            about_parts.extend(asker.about_command(command, call, surroundings)?);
+            about_parts.extend(asker.about_command(command)?);
         }
-        for (paths, action) in [(&targets.read, read_file), (&targets.written, write_file)] {
-            for path in paths {
+        for (what, path) in &files.used {
+            // What an unknown program does with a file that it is told may be either.
+            let actions: &[_] = match what {
+                Use::Read => &[read_file],
+                Use::Write => &[write_file],
+                Use::Mention => &[read_file, write_file],
+            };
+            for action in actions {
                 about_parts.push(asker.about_file(action, path)?);
             }
         }
-        if let Some(url) = &targets.url {
-            about_parts.push(asker.about_url(url)?);
+        if call.tool_name == "WebFetch" {
+            let url = call.input["url"].as_str().and_then(|url| Url::parse(url).ok());
+            let url = url.ok_or_else(|| CannotJudge("there is no address to judge".to_owned()))?;
+            about_parts.push(asker.about_url(&url)?);
         }
         let permits_count = !has_unknown && !ASKS_A_PERSON.contains(&call.tool_name.as_str());
         Ok(Self { about_tool, about_parts, permits_count })
@@ -97,42 +107,22 @@ impl Asker<'_> {
         Ok(Question { request, entities, subject })
     }
 
-    /// The command itself, and the files it is redirected from and to.
-    fn about_command(
-        &self,
-        command: &SimpleCommand,
-        call: &ToolCall,
-        surroundings: &Surroundings,
-    ) -> Result<Vec<Question>, CannotJudge> {
-        let actions = &self.language.actions;
-        let mut questions = vec![];
-        if let Some((program, arguments)) = command.words.split_first()
-            && let (Some(program), Some(name)) = (program.known(), command.program())
-        {
-            let known: Vec<&str> = arguments.iter().filter_map(Word::known).collect();
-            let line = known.iter().fold(name.to_owned(), |line, argument| format!("{line} {argument}"));
-            let attributes = HashMap::from([
-                ("program".to_owned(), text(program)),
-                ("arguments".to_owned(), Value::new_set(known.iter().map(text))),
-                ("line".to_owned(), text(line)),
-                ("under".to_owned(), Value::new_set(command.under.iter().map(text))),
-            ]);
-            let uid = entity(&self.language.types.command, name);
-            let resource =
-                Entity::new(uid, attributes, HashSet::new()).map_err(cannot("describe the command"))?;
-            questions.push(self.ask(&actions.run_command, resource, format!("the command {name}"))?);
-        }
-        for (touch, target) in &command.redirects {
-            let (Some(path), Place::Known(place)) = (target.known(), &command.place) else { continue };
-            let place = settle(place, &call.cwd, &surroundings.home);
-            let path = settle(Path::new(path), &place, &surroundings.home);
-            let action = match touch {
-                Touch::Read => &actions.read_file,
-                Touch::Write => &actions.write_file,
-            };
-            questions.push(self.about_file(action, &path)?);
-        }
-        Ok(questions)
+    /// `None` for a command of which not even the program is known, or that is nothing but redirections.
+    fn about_command(&self, command: &SimpleCommand) -> Result<Option<Question>, CannotJudge> {
+        let Some((program, arguments)) = command.words.split_first() else { return Ok(None) };
+        let (Some(program), Some(name)) = (program.known(), command.program()) else { return Ok(None) };
+        let known: Vec<&str> = arguments.iter().filter_map(Word::known).collect();
+        let line = known.iter().fold(name.to_owned(), |line, argument| format!("{line} {argument}"));
+        let attributes = HashMap::from([
+            ("program".to_owned(), text(program)),
+            ("arguments".to_owned(), Value::new_set(known.iter().map(text))),
+            ("line".to_owned(), text(line)),
+            ("under".to_owned(), Value::new_set(command.under.iter().map(text))),
+        ]);
+        let uid = entity(&self.language.types.command, name);
+        let resource =
+            Entity::new(uid, attributes, HashSet::new()).map_err(cannot("describe the command"))?;
+        self.ask(&self.language.actions.run_command, resource, format!("the command {name}")).map(Some)
     }
 
     fn about_file(&self, action: &EntityUid, path: &Path) -> Result<Question, CannotJudge> {

@@ -21,6 +21,7 @@ fn each_rule_concerns_what_it_names() {
         when { resource has ip && (resource.ip.isLoopback() || resource.ip.isInRange(ip("10.0.0.0/8"))) };"#;
     let input = r#"forbid(principal, action == Action::"use_tool", resource == Tool::"Task")
         when { resource.hasTag("options/depth") && resource.getTag("options/depth") == "3" };"#;
+    let sudo = r#"forbid(principal, action == Action::"run_command", resource) when { resource.under.contains("sudo") };"#;
     let url = |url: &str| call("WebFetch", json!({ "url": url }));
     let table = [
         (FORBID_RM, bash("rm -rf x"), Deny),
@@ -30,10 +31,16 @@ fn each_rule_concerns_what_it_names() {
         (FORBID_RM, call("Read", json!({ "file_path": "rm" })), Abstain),
         (force, bash("git push origin --force main"), Deny),
         (force, bash("git push origin main"), Abstain),
+        (sudo, bash("sudo -u www systemctl restart x"), Deny),
+        (sudo, bash("systemctl status x"), Abstain),
         (etc, call("Write", json!({ "file_path": "/etc/hosts", "content": "" })), Deny),
         (etc, call("Edit", json!({ "file_path": "../../etc/cron.d/x" })), Deny),
         (etc, call("NotebookEdit", json!({ "notebook_path": "/work/../etc/x.ipynb" })), Deny),
         (etc, bash("echo x >/etc/hosts"), Deny),
+        (etc, bash("cp x /etc/hosts"), Deny),
+        (etc, bash("cd / && touch etc/x"), Deny),
+        (etc, bash("some-tool /etc/hosts"), Deny),
+        (etc, bash("cat /etc/hosts"), Abstain),
         (etc, call("Read", json!({ "file_path": "/etc/hosts" })), Abstain),
         (etc, call("Write", json!({ "file_path": "/etcetera/x" })), Abstain),
         (env, call("Read", json!({ "file_path": ".env.local" })), Ask),
