@@ -66,8 +66,8 @@ impl CedarPolicy {
 
     /// What the policy says of the call.
     ///
-    /// A `forbid` that holds for any part decides for the whole. A `permit` counts if it holds for the tool, or if
-    /// every part has one: permitting one command of a line does not permit the others.
+    /// A `forbid` that holds for any part decides for the whole. A `permit` counts if it holds for the tool, or for
+    /// every part that needs one: permitting one command of a line does not permit the others.
     #[must_use]
     pub fn judge(&self, call: &CedarCall) -> Opinion {
         let questions = match &call.0 {
@@ -76,10 +76,10 @@ impl CedarPolicy {
         };
         let about_tool = self.ask(&questions.about_tool);
         let mut greatest: Option<Opinion> = None;
-        let mut all_permitted = !questions.about_parts.is_empty();
+        let mut all_permitted = questions.about_parts.iter().any(|question| question.needs_permit);
         for question in &questions.about_parts {
             let opinion = self.ask(question);
-            all_permitted &= opinion.verdict >= Verdict::Allow;
+            all_permitted &= !question.needs_permit || opinion.verdict >= Verdict::Allow;
             greatest = Some(match greatest {
                 Some(greatest) => greatest.or(opinion),
                 None => opinion,

@@ -36,6 +36,8 @@ pub(super) struct Question {
     pub(super) entities: Entities,
     /// What is asked about, for people.
     pub(super) subject: String,
+    /// Whether the call is permitted only if this is. To permit a command is to permit what it reads.
+    pub(super) needs_permit: bool,
 }
 
 /// Tools that are a question to a person: answering them by a rule would leave the person out.
@@ -69,13 +71,13 @@ impl Questions {
         }
         for (what, path) in &files.used {
             // What an unknown program does with a file that it is told may be either.
-            let actions: &[_] = match what {
-                Use::Read => &[read_file],
-                Use::Write => &[write_file],
-                Use::Mention => &[read_file, write_file],
+            let (actions, needs_permit): (&[_], _) = match what {
+                Use::Read => (&[read_file], command_line(call).is_none()),
+                Use::Write => (&[write_file], true),
+                Use::Mention => (&[read_file, write_file], false),
             };
             for action in actions {
-                about_parts.push(asker.about_file(action, path)?);
+                about_parts.push(Question { needs_permit, ..asker.about_file(action, path)? });
             }
         }
         if call.tool_name == "WebFetch" {
@@ -104,7 +106,7 @@ impl Asker<'_> {
                 .map_err(cannot(failed))?;
         let entities =
             Entities::from_entities([self.principal.clone(), resource], schema).map_err(cannot(failed))?;
-        Ok(Question { request, entities, subject })
+        Ok(Question { request, entities, subject, needs_permit: true })
     }
 
     /// `None` for a command of which not even the program is known, or that is nothing but redirections.

@@ -89,6 +89,8 @@ fn a_permit_counts_for_the_tool_or_when_every_part_has_one() {
     let tool = r#"permit(principal, action == Action::"use_tool", resource == Tool::"Bash");"#;
     let work = r#"permit(principal, action == Action::"write_file", resource in Directory::"/work");"#;
     let written = format!("{PERMIT_LS} {work}");
+    let cp = &PERMIT_LS.replace("ls", "cp");
+    let copied = format!("{cp} {work}");
     let table = [
         (PERMIT_LS, "ls", Allow),
         (PERMIT_LS, "ls && cat x", Abstain),
@@ -98,6 +100,9 @@ fn a_permit_counts_for_the_tool_or_when_every_part_has_one() {
         (&written, "ls >x", Allow),
         (&written, "ls >/etc/x", Abstain),
         (tool, "ls && id >x", Allow),
+        // What a permitted command reads is permitted with it, what it writes is not.
+        (cp, "cp a b", Abstain),
+        (&copied, "cp a b", Allow),
         // What is only known when it runs is permitted by nobody.
         (PERMIT_LS, "ls $X", Abstain),
         (tool, "$X", Abstain),
@@ -136,6 +141,9 @@ fn what_cannot_be_evaluated_denies_even_beside_a_permit() {
         assert_eq!((opinion.verdict, opinion.rule.as_str()), (Deny, "sum"));
         assert!(opinion.reason.contains("overflow"), "{}", opinion.reason);
     }
+    // A tool whose own field is not there.
+    let nowhere = call("Write", json!({ "content": "" }));
+    assert_eq!(judge(&compiled("permit(principal, action, resource);"), &nowhere).verdict, Deny);
     let many = call("X", json!(vec![0; permissions::cedar::INPUT_VALUES_MAX + 1]));
     let opinion = judge(&compiled("permit(principal, action, resource);"), &many);
     assert_eq!((opinion.verdict, opinion.rule.as_str()), (Deny, "cannot_judge"));
