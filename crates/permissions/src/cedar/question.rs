@@ -70,15 +70,13 @@ impl Questions {
             about_parts.extend(asker.about_command(command)?);
         }
         for (what, path) in &files.used {
-            // What an unknown program does with a file that it is told may be either.
-            let (actions, needs_permit): (&[_], _) = match what {
-                Use::Read => (&[read_file], command_line(call).is_none()),
-                Use::Write => (&[write_file], true),
-                Use::Mention => (&[read_file, write_file], false),
+            let (action, needs_permit) = match what {
+                Use::Write => (write_file, true),
+                Use::Read => (read_file, command_line(call).is_none()),
+                // Programs are told far more files to read than to write, and those that write are known.
+                Use::Mention => (read_file, false),
             };
-            for action in actions {
-                about_parts.push(Question { needs_permit, ..asker.about_file(action, path)? });
-            }
+            about_parts.push(Question { needs_permit, ..asker.about_file(action, path)? });
         }
         if call.tool_name == "WebFetch" {
             let url = call.input["url"].as_str().and_then(|url| Url::parse(url).ok());

@@ -10,6 +10,7 @@ const PERMIT_LS: &str = r#"permit(principal, action == Action::"run_command", re
 #[test]
 fn each_rule_concerns_what_it_names() {
     let etc = r#"forbid(principal, action == Action::"write_file", resource in Directory::"/etc");"#;
+    let shadow = r#"forbid(principal, action == Action::"read_file", resource == File::"/etc/shadow");"#;
     let env = r#"@decision("ask") forbid(principal, action in [Action::"read_file", Action::"write_file"], resource)
         when { resource.name like ".env*" || resource.extension == "pem" };"#;
     let force = r#"forbid(principal, action == Action::"run_command", resource == Command::"git")
@@ -39,7 +40,9 @@ fn each_rule_concerns_what_it_names() {
         (etc, bash("echo x >/etc/hosts"), Deny),
         (etc, bash("cp x /etc/hosts"), Deny),
         (etc, bash("cd / && touch etc/x"), Deny),
-        (etc, bash("some-tool /etc/hosts"), Deny),
+        (shadow, bash("cat /etc/shadow"), Deny),
+        (shadow, bash("some-tool --file=x /etc/../etc/shadow"), Deny),
+        (shadow, call("mcp__files__open", json!({ "at": { "path": "/etc/shadow" } })), Deny),
         (etc, bash("cat /etc/hosts"), Abstain),
         (etc, call("Read", json!({ "file_path": "/etc/hosts" })), Abstain),
         (etc, call("Write", json!({ "file_path": "/etcetera/x" })), Abstain),
