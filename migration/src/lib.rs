@@ -11,6 +11,7 @@ mod m0002_conversations;
 mod m0003_history;
 mod m0004_ledger;
 mod m0005_decisions;
+mod m0007_policies;
 mod m0009_audit;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_history::Migration),
             Box::new(m0004_ledger::Migration),
             Box::new(m0005_decisions::Migration),
+            Box::new(m0007_policies::Migration),
             Box::new(m0009_audit::Migration),
         ]
     }

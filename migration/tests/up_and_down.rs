@@ -61,6 +61,8 @@ async fn the_tables_are_these() {
             "journal",
             "messages",
             "permission_decisions",
+            "policies",
+            "policy_versions",
             "refresh_tokens",
             "request_usage",
             "sessions",

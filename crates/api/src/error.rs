@@ -9,7 +9,7 @@ use actix_web::{
 };
 use apidoc::{Problem, Violation};
 use domain::{SessionStatus, TurnFailure, TurnId, ports::StoreError};
-use engine::Error;
+use engine::{Error, FieldError};
 
 /// When to come back after the store or the agent was not there.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -39,9 +39,11 @@ fn translate(error: &Error) -> Problem {
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
         }
-        Error::Invalid(fields) => Problem::invalid(
-            fields.iter().map(|f| Violation::new(f.pointer.clone(), f.code, f.message.clone())).collect(),
-        ),
+        Error::PolicyChanged(current) => {
+            let detail = format!("version {current} of this policy is the newest; look at it first");
+            Problem::new(StatusCode::CONFLICT, "POLICY_CHANGED", detail).with_member("version", *current)
+        }
+        Error::Invalid(fields) => Problem::invalid(fields.iter().map(violation).collect()),
         Error::Unauthenticated => unauthenticated("CREDENTIALS_REFUSED", "the credentials are not valid"),
         Error::AccountDisabled => {
             Problem::new(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED", "this account is disabled")
@@ -60,6 +62,14 @@ fn translate(error: &Error) -> Problem {
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),
+    }
+}
+
+fn violation(field: &FieldError) -> Violation {
+    let violation = Violation::new(field.pointer.clone(), field.code, field.message.clone());
+    match field.place {
+        Some(place) => violation.at(place.line, place.column),
+        None => violation,
     }
 }
 

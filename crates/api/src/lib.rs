@@ -9,6 +9,7 @@ mod error;
 mod health;
 mod page;
 mod plain;
+mod policies;
 mod prompt;
 mod request;
 mod sessions;
@@ -28,7 +29,7 @@ use actix_web::{
 use admin::audit_log;
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
-use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, resource, scope};
+use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
 use serde_json::Value;
 use sessions::{
     audit_trail, control, create, events, files, list, messages, metrics, one, permissions, query,
@@ -103,6 +104,20 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/events").route(get().to(events::watch)))
         .service(at("/{id}/stream").route(get().to(websocket::stream)));
 
+    let policies = scope("/policies")
+        .service(at("").route(get().to(policies::list::list)).route(post().to(policies::write::create)))
+        .service(at("/schema").route(get().to(policies::schema::read)))
+        .service(at("/evaluate").route(post().to(policies::evaluate::evaluate)))
+        .service(
+            at("/{name}")
+                .route(get().to(policies::one::get))
+                .route(put().to(policies::write::replace))
+                .route(delete().to(policies::write::delete)),
+        )
+        .service(at("/{name}/versions").route(get().to(policies::list::versions)))
+        .service(at("/{name}/versions/{version}").route(get().to(policies::one::version)))
+        .service(at("/{name}/dry-run").route(post().to(policies::dry_run::run)));
+
     let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
 
     let admin = scope("/admin")
@@ -110,7 +125,14 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/audit-log/export").route(get().to(audit_log::export)));
 
     config
-        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring).service(admin))
+        .service(
+            scope("/api/v1")
+                .service(auth)
+                .service(sessions)
+                .service(policies)
+                .service(monitoring)
+                .service(admin),
+        )
         .service(at("/health/live").route(get().to(health::live)))
         .service(at("/health/ready").route(get().to(health::ready)));
 }
@@ -138,6 +160,7 @@ fn head() -> Head {
             ("Sessions", "Conversations with agents."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
+            ("Policies", "What agents may do, in rules of your own."),
             ("Health", "For probes and operators."),
             ("Admin", "For those who answer for the server."),
         ],

@@ -1,7 +1,7 @@
 //! What the handlers work with, and the operator's decisions about HTTP.
 
 use domain::Clock;
-use engine::{AccountManager, AuditLog, SessionManager};
+use engine::{AccountManager, AuditLog, PolicyManager, SessionManager};
 use monitoring::HealthChecker;
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
@@ -12,6 +12,7 @@ pub struct ApiState {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
     pub audit: Arc<AuditLog>,
+    pub policies: PolicyManager,
     pub health: Arc<HealthChecker>,
     pub clock: Arc<dyn Clock>,
     pub settings: ApiSettings,

@@ -14,12 +14,27 @@ pub struct Violation {
     pub code: String,
     /// The broken rule, for people.
     pub message: String,
+    /// Where in the text at `pointer`, when it is one that has lines; counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    pub line: Option<u32>,
+    /// In characters, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    pub column: Option<u32>,
 }
 
 impl Violation {
     /// The part at `pointer` breaks the rule `code`.
     pub fn new(pointer: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code: code.into(), message: message.into() }
+        let (pointer, code, message) = (pointer.into(), code.into(), message.into());
+        Self { pointer, code, message, line: None, column: None }
+    }
+
+    /// The same at a place in the text there.
+    #[must_use]
+    pub fn at(self, line: u32, column: u32) -> Self {
+        Self { line: Some(line), column: Some(column), ..self }
     }
 }
 

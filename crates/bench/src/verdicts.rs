@@ -6,8 +6,8 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use domain::{
-    Clock, Counters, CurrentTurn, NewUser, Role, SdkOptions, Session, SessionId, SessionMode, SessionSpec,
-    SessionStatus, SystemClock, User, UserId,
+    Clock, Counters, CurrentTurn, NewUser, Origin, Role, SdkOptions, Session, SessionId, SessionMode,
+    SessionSpec, SessionStatus, SystemClock, User, UserId,
     ports::{Accounts, Sessions},
 };
 use permissions::{
@@ -36,8 +36,8 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let database = Database::open(&DatabaseOptions::new(url), migration::up).await?;
     let store = Arc::new(database.store());
     let session = session(&surroundings);
-    store.create_user(&owner(&surroundings)).await?;
-    Sessions::create(store.as_ref(), &session).await?;
+    store.create_user(&owner(&surroundings), &Origin::system()).await?;
+    Sessions::create(store.as_ref(), &session, &Origin::system()).await?;
     let manager = |engine: &PolicyEngine| {
         let turn = CurrentTurn::default();
         PermissionManager::new(

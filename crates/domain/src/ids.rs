@@ -61,4 +61,6 @@ ids! {
     RequestUsageId;
     /// One decision about a tool call.
     PermissionDecisionId;
+    /// A custom policy, whatever its version.
+    PolicyId;
 }

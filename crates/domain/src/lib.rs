@@ -12,6 +12,7 @@ pub mod journal;
 pub mod model_access;
 pub mod money;
 pub mod page;
+pub mod policy;
 pub mod ports;
 pub mod session;
 pub mod spec;
@@ -27,13 +28,14 @@ pub use current_turn::CurrentTurn;
 pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
 pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
 pub use ids::{
-    ApiKeyId, FamilyId, MessageId, PermissionDecisionId, RefreshTokenId, RequestUsageId, SessionId,
+    ApiKeyId, FamilyId, MessageId, PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, SessionId,
     ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint};
 pub use money::{MicroUsd, MicroUsdPerMtok};
 pub use page::{Page, PageRequest};
+pub use policy::{CustomPolicy, PolicyContent};
 pub use session::{Counters, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};

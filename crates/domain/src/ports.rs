@@ -1,10 +1,12 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
 mod audit;
+mod decisions;
+mod policies;
 
 pub use audit::Audit;
-mod decisions;
 pub use decisions::Decisions;
+pub use policies::Policies;
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,

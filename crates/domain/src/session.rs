@@ -225,19 +225,22 @@ pub struct SessionPatch {
     pub permission_mode: Option<String>,
     pub model: Option<String>,
     pub allowed_tools: Option<Vec<String>>,
+    pub custom_policies: Option<Vec<String>>,
 }
 
 impl SessionPatch {
     /// The session as it is after this change.
     #[must_use]
     pub fn apply(&self, mut session: Session, at: Timestamp) -> Session {
-        let Self { name, description, metadata, permission_mode, model, allowed_tools } = self.clone();
+        let Self { name, description, metadata, permission_mode, model, allowed_tools, custom_policies } =
+            self.clone();
         session.name = name.unwrap_or(session.name);
         session.description = description.unwrap_or(session.description);
         session.metadata = metadata.unwrap_or(session.metadata);
         session.spec.permission_mode = permission_mode.unwrap_or(session.spec.permission_mode);
         session.spec.sdk_options.model = model.or(session.spec.sdk_options.model);
         session.spec.allowed_tools = allowed_tools.unwrap_or(session.spec.allowed_tools);
+        session.spec.custom_policies = custom_policies.unwrap_or(session.spec.custom_policies);
         session.updated_at = at;
         session
     }

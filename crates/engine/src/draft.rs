@@ -2,7 +2,11 @@
 
 pub(crate) mod start;
 
-use crate::{Error, FieldError, Result, settings::EngineSettings, workdir};
+use crate::{
+    Error, FieldError, Result,
+    settings::EngineSettings,
+    workdir::{self, WorkingDirectory},
+};
 use domain::{
     Counters, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
@@ -41,6 +45,7 @@ impl SessionDraft {
         settings: &EngineSettings,
         user_id: UserId,
         now: Timestamp,
+        further_faults: Vec<FieldError>,
     ) -> Result<(Session, Option<Value>)> {
         let id = SessionId::new();
         let mode = self.mode.unwrap_or(SessionMode::Interactive);
@@ -48,6 +53,7 @@ impl SessionDraft {
         let permission_mode =
             self.permission_mode.clone().unwrap_or_else(|| defaults.permission_mode.clone());
         let mut faults = self.faults(mode, &permission_mode);
+        faults.extend(further_faults);
         let home = workdir::home(settings, user_id);
         for (index, dir) in self.sdk_options.add_dirs.iter_mut().enumerate() {
             let pointer = format!("/sdk_options/add_dirs/{index}");
@@ -69,6 +75,21 @@ impl SessionDraft {
         }
         let directory =
             workdir::prepare(&settings.directories, user_id, id, self.working_directory.as_deref())?;
+        Ok(self.in_directory(settings, user_id, id, now, directory))
+    }
+
+    /// The session in this directory; what is left out gets its default.
+    pub(crate) fn in_directory(
+        self,
+        settings: &EngineSettings,
+        user_id: UserId,
+        id: SessionId,
+        now: Timestamp,
+        directory: WorkingDirectory,
+    ) -> (Session, Option<Value>) {
+        let defaults = &settings.defaults;
+        let mode = self.mode.unwrap_or(SessionMode::Interactive);
+        let permission_mode = self.permission_mode.unwrap_or_else(|| defaults.permission_mode.clone());
         let retry_delay_ms = self
             .retry_delay_ms
             .unwrap_or_else(|| u64::try_from(defaults.retry_delay.as_millis()).unwrap_or(u64::MAX));
@@ -106,7 +127,7 @@ impl SessionDraft {
             started_at: None,
             completed_at: None,
         };
-        Ok((session, self.initial_message))
+        (session, self.initial_message)
     }
 
     /// Everything that is wrong, at once. What this version does not enforce it refuses, because a rule that is
@@ -151,13 +172,6 @@ impl SessionDraft {
         }
         if let Some(name) = self.hooks_enabled.first() {
             fault("/hooks_enabled/0", "unknown", format!("there is no hook named {name:?} on this server"));
-        }
-        if let Some(name) = self.custom_policies.first() {
-            fault(
-                "/custom_policies/0",
-                "unknown",
-                format!("there is no policy named {name:?} on this server"),
-            );
         }
         faults.extend(self.start_faults());
         faults

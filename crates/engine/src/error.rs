@@ -10,12 +10,27 @@ pub struct FieldError {
     /// Stable word for the rule that was broken.
     pub code: &'static str,
     pub message: String,
+    /// Where in the text of the field, when it is one that has lines.
+    pub place: Option<Place>,
+}
+
+/// Line and column in a text, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub line: u32,
+    pub column: u32,
 }
 
 impl FieldError {
     /// A broken rule at `pointer`.
     pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code, message: message.into() }
+        Self { pointer: pointer.into(), code, message: message.into(), place: None }
+    }
+
+    /// The same at a place in the field's text.
+    #[must_use]
+    pub fn at(self, line: u32, column: u32) -> Self {
+        Self { place: Some(Place { line, column }), ..self }
     }
 }
 
@@ -31,6 +46,9 @@ pub enum Error {
     /// Something of that name exists already.
     #[error("create a second {0}")]
     Exists(&'static str),
+    /// Somebody changed the policy meanwhile; look at this version of it first.
+    #[error("change another version of the policy than {0}, the newest")]
+    PolicyChanged(u32),
     /// Correct these fields.
     #[error("accept {} field(s)", .0.len())]
     Invalid(Vec<FieldError>),

@@ -6,6 +6,7 @@
 use crate::{
     agent::Directories,
     feed::Feed,
+    sessions::Stores,
     settings::{EngineSettings, GovernanceSettings},
 };
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use domain::{
     ports::{Decisions, StoreResult},
 };
 use jiff::Timestamp;
-use permissions::{PermissionManager, PolicyEngine, Surroundings};
+use permissions::{CustomPolicies, PermissionManager, Policy, PolicyBook, PolicyEngine, Surroundings};
 use sdk_runtime::{AgentOptions, HookEvent, HookRegistration, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ const VERDICT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Governs the agents of one server.
 pub(crate) struct Governance {
     decisions: Arc<dyn Decisions>,
+    pub(crate) book: Arc<PolicyBook>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,9 +39,10 @@ pub(crate) struct Governed {
 
 impl Governance {
     /// Keeps its records in this store, and tells watchers of them.
-    pub(crate) fn new(decisions: Arc<dyn Decisions>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
-        let decisions = Arc::new(Watched { decisions, feed });
-        Self { decisions, clock }
+    pub(crate) fn new(stores: &Stores, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
+        let decisions = Arc::new(Watched { decisions: stores.decisions.clone(), feed });
+        let book = Arc::new(PolicyBook::new(stores.policies.clone(), clock.clone()));
+        Self { decisions, book, clock }
     }
 
     /// What governs an agent of this session.
@@ -51,13 +54,18 @@ impl Governance {
     ) -> Governed {
         let turn = CurrentTurn::default();
         let permissions = PermissionManager::new(
-            policies(settings, session),
+            built_in_policies(settings, session).with([self.custom_policies(session)]),
             surroundings(session, directories),
             turn.clone(),
             self.decisions.clone(),
             self.clock.clone(),
         );
         Governed { permissions: Arc::new(permissions), turn }
+    }
+
+    fn custom_policies(&self, session: &Session) -> Arc<dyn Policy> {
+        let chosen = session.spec.custom_policies.clone();
+        Arc::new(CustomPolicies::new(self.book.clone(), chosen, self.clock.clone()))
     }
 }
 
@@ -71,13 +79,15 @@ impl Governed {
     }
 }
 
-fn policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
-    let GovernanceSettings { policies, further_policies } = &settings.governance;
+/// The policies of a session that are no custom ones.
+pub(crate) fn built_in_policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
+    let GovernanceSettings { policies, further_policies, .. } = &settings.governance;
     PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
         .with(further_policies.clone())
 }
 
-fn surroundings(session: &Session, directories: &Directories) -> Surroundings {
+/// Where and for whom an agent of the session works.
+pub(crate) fn surroundings(session: &Session, directories: &Directories) -> Surroundings {
     let spec = &session.spec;
     Surroundings {
         session_id: session.id,

@@ -12,6 +12,7 @@ mod governance;
 mod housekeeping;
 mod live;
 mod passwords;
+mod policies;
 mod run;
 mod sessions;
 mod settings;
@@ -25,11 +26,13 @@ mod workdir;
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
 pub use audit::AuditLog;
 pub use draft::SessionDraft;
-pub use error::{Error, FieldError, Result};
+pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
+pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SessionDefaults,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

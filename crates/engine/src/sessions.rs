@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::{
     Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    ports::{Decisions, History, Journal, Ledger, Moved, Sessions, Turns},
+    ports::{Decisions, History, Journal, Ledger, Moved, Policies, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -32,6 +32,7 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     pub ledger: Arc<dyn Ledger>,
     pub decisions: Arc<dyn Decisions>,
+    pub policies: Arc<dyn Policies>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -83,7 +84,7 @@ impl SessionManager {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
-        let governance = Governance::new(stores.decisions.clone(), feed.clone(), clock.clone());
+        let governance = Governance::new(&stores, feed.clone(), clock.clone());
         let inner = Inner {
             stores,
             clock,
@@ -109,7 +110,8 @@ impl SessionManager {
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
         let create = async move {
             let inner = &this.inner;
-            let created = draft.into_session(&inner.settings, user_id, inner.clock.now())?;
+            let faults = this.policy_faults(&draft.custom_policies).await?;
+            let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
             inner.stores.sessions.create(&created.0, &origin).await?;
             Ok(created)
         };
@@ -148,6 +150,7 @@ impl SessionManager {
             let message = format!("must be one of {}", PERMISSION_MODES.join(", "));
             faults.push(FieldError::new("/permission_mode", "enum", message));
         }
+        faults.extend(self.policy_faults(patch.custom_policies.as_deref().unwrap_or_default()).await?);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults));
         }
@@ -159,8 +162,10 @@ impl SessionManager {
             .patch(caller.scope(), id, &patch, now, &caller.origin())
             .await?
             .ok_or(Error::NotFound("session"))?;
-        let concerns_agent =
-            patch.permission_mode.is_some() || patch.model.is_some() || patch.allowed_tools.is_some();
+        let concerns_agent = patch.permission_mode.is_some()
+            || patch.model.is_some()
+            || patch.allowed_tools.is_some()
+            || patch.custom_policies.is_some();
         if concerns_agent && let Some(agent) = self.inner.live.replace(id) {
             self.close_later(agent);
         }

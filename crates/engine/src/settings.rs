@@ -64,4 +64,13 @@ pub struct GovernanceSettings {
     pub policies: PolicySettings,
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
+    pub policy_choice: PolicyChoice,
+}
+
+/// Whether sessions may choose custom policies. Mandatory ones judge in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PolicyChoice {
+    #[default]
+    Open,
+    Closed,
 }

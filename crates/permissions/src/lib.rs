@@ -2,7 +2,9 @@
 
 pub mod built_in;
 pub mod call;
+pub mod cedar;
 pub mod commands;
+pub mod custom;
 mod excerpt;
 pub mod manager;
 pub mod network;
@@ -14,6 +16,7 @@ pub mod tools;
 pub use built_in::PolicySettings;
 pub use call::{Surroundings, ToolCall};
 pub use commands::{BadPattern, CommandPattern, CommandPolicy};
+pub use custom::{CustomPolicies, PolicyBook};
 pub use excerpt::INPUT_BYTES_MAX;
 pub use manager::PermissionManager;
 pub use network::{HostPattern, NetworkPolicy, NetworkSettings};

@@ -13,7 +13,10 @@ mod spelling;
 mod territory;
 mod tools;
 
+pub(crate) use access::Use;
+pub(crate) use real::{Astray, Real, Resolver};
 pub use restricted::{NotAPath, RestrictedPath};
+pub(crate) use spelling::expand_home;
 pub(crate) use tools::command_line;
 
 use crate::{CannotJudge, Policy, Surroundings, ToolCall, shell};
@@ -69,7 +72,7 @@ impl Policy for PathPolicy {
 }
 
 /// The files a call names, in the order in which they are used.
-fn accesses(call: &ToolCall, surroundings: &Surroundings) -> Result<Vec<Access>, CannotJudge> {
+pub(crate) fn accesses(call: &ToolCall, surroundings: &Surroundings) -> Result<Vec<Access>, CannotJudge> {
     match tools::command_line(call) {
         Some(line) => {
             let analysis = shell::analyse(line)

@@ -60,6 +60,17 @@ impl PolicyEngine {
         self
     }
 
+    /// The opinion of each policy, in order; none is spared because another said no.
+    pub async fn opinions(&self, call: &ToolCall, surroundings: &Surroundings) -> Vec<Opinion> {
+        let mut opinions = Vec::with_capacity(self.policies.len());
+        for policy in &self.policies {
+            opinions.push(policy.judge(call, surroundings).await.unwrap_or_else(|error| {
+                Opinion::new(Verdict::Deny, policy.name(), "cannot_judge", error.to_string())
+            }));
+        }
+        opinions
+    }
+
     /// The greatest opinion of all policies. One that cannot judge is a no.
     pub async fn judge(&self, call: &ToolCall, surroundings: &Surroundings) -> Opinion {
         self.consider(call, surroundings).await.opinion

@@ -11,6 +11,8 @@ pub(crate) mod audit_head;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod permission_decision;
+pub(crate) mod policy;
+pub(crate) mod policy_version;
 pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod session;

@@ -14,6 +14,7 @@ mod journal;
 mod ledger;
 mod logins;
 mod page;
+mod policies;
 mod recording;
 mod sessions;
 mod store;

@@ -27,6 +27,8 @@ pub(crate) enum ListName {
     Decisions = 31,
     DecisionsSince = 32,
     ApiKeys = 40,
+    Policies = 50,
+    PolicyVersions = 51,
 }
 
 /// One kind of list and its order.

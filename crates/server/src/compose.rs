@@ -12,7 +12,7 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::Ping};
 use engine::{
     AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, GovernanceSettings,
-    LimitSettings, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    LimitSettings, PolicyChoice, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -177,6 +177,7 @@ fn sessions(
         history: store.clone(),
         ledger: store.clone(),
         decisions: store.clone(),
+        policies: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
 }
@@ -192,7 +193,8 @@ fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettin
     };
     let network = NetworkSettings { allowed: lists.allowed_hosts, blocked: lists.blocked_hosts };
     let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
-    GovernanceSettings { policies, further_policies: Vec::new() }
+    let policy_choice = if lists.custom_policies { PolicyChoice::Open } else { PolicyChoice::Closed };
+    GovernanceSettings { policies, further_policies: Vec::new(), policy_choice }
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

@@ -82,6 +82,7 @@ fn http_server(
 ) -> anyhow::Result<Server> {
     let state = Data::new(ApiState {
         accounts: parts.accounts.clone(),
+        policies: engine::PolicyManager::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),
         audit: parts.audit.clone(),
         health: parts.health.clone(),

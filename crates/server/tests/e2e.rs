@@ -13,6 +13,8 @@ mod client;
 mod audit;
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
+#[path = "e2e/custom_policies.rs"]
+mod custom_policies;
 #[path = "e2e/governance.rs"]
 mod governance;
 #[path = "e2e/large.rs"]

@@ -16,11 +16,12 @@ mod fixture;
 mod journal;
 mod ledger;
 mod logins;
+mod policies;
 mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, Audit, Decisions, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Audit, Decisions, History, Journal, Ledger, Ping, Policies, Sessions, Turns};
 
 pub use accounts::*;
 pub use audit::*;
@@ -29,18 +30,41 @@ pub use fixture::Fixture;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
+pub use policies::*;
 pub use queue::*;
 pub use sessions::*;
 pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Audit + Ping + Decisions + Clone + 'static
+    Sessions
+    + Turns
+    + Journal
+    + History
+    + Ledger
+    + Accounts
+    + Audit
+    + Ping
+    + Decisions
+    + Policies
+    + Clone
+    + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Audit + Ping + Decisions + Clone + 'static
+    S: Sessions
+        + Turns
+        + Journal
+        + History
+        + Ledger
+        + Accounts
+        + Audit
+        + Ping
+        + Decisions
+        + Policies
+        + Clone
+        + 'static
 {
 }
 
@@ -99,6 +123,12 @@ macro_rules! store_conformance {
             recent_decisions_are_found_across_sessions
             concurrent_decisions_are_all_counted
             no_decision_is_recorded_for_a_session_that_is_not_there
+            a_policy_comes_back_as_it_was_stored
+            a_policy_changes_only_from_its_newest_version
+            of_many_changes_at_once_exactly_one_is_stored
+            a_deleted_policy_leaves_its_versions_and_its_numbers
+            policies_and_their_versions_are_listed_newest_first
+            policies_in_force_are_known_by_name_and_version
             the_store_answers_a_ping
             an_audit_entry_comes_back_as_it_was_chained
             concurrent_appends_make_one_chain

@@ -6,6 +6,7 @@ mod decisions;
 mod journal;
 mod ledger;
 mod page;
+mod policies;
 mod sessions;
 mod turns;
 
@@ -38,6 +39,7 @@ struct State {
     requests: Vec<RequestUsage>,
     audit: Vec<AuditEntry>,
     decisions: Vec<PermissionDecision>,
+    policies: Vec<policies::StoredPolicy>,
 }
 
 #[derive(Debug)]

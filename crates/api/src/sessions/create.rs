@@ -66,6 +66,7 @@ pub struct SessionCreateRequest {
     #[validate(length(max = 100))]
     hooks_enabled: Vec<String>,
     permission_mode: Option<PermissionMode>,
+    /// Policies that judge its tool calls beside the mandatory ones, by name.
     #[serde(default)]
     #[validate(length(max = 100))]
     custom_policies: Vec<String>,

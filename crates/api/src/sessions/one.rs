@@ -38,6 +38,9 @@ pub struct SessionPatchRequest {
     model: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
     allowed_tools: Option<Vec<String>>,
+    /// Replaces all that the session chose. Its next agent is judged by them.
+    #[validate(length(max = 100))]
+    custom_policies: Option<Vec<String>>,
 }
 
 /// Tells null from left out.
@@ -54,6 +57,7 @@ impl From<SessionPatchRequest> for SessionPatch {
             permission_mode: request.permission_mode.map(|mode| mode.as_str().to_owned()),
             model: request.model,
             allowed_tools: request.allowed_tools,
+            custom_policies: request.custom_policies,
         }
     }
 }

@@ -85,6 +85,10 @@ impl Client {
         self.send(request).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Received {
+        self.send(self.request(Method::PUT, path).json(&body)).await
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Received {
         self.send(self.request(Method::PATCH, path).json(&body)).await
     }

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod health;
 mod large;
+mod policies;
 mod problems;
 mod query;
 mod sessions;

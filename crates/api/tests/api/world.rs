@@ -6,7 +6,7 @@ use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
     AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, GovernanceSettings,
-    LimitSettings, Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    LimitSettings, PolicyManager, Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -28,6 +28,7 @@ pub struct Plan {
     pub cli: Result<std::path::PathBuf, String>,
     pub interactive_agents_max: usize,
     pub queue_max: u32,
+    pub governance: GovernanceSettings,
 }
 
 impl Default for Plan {
@@ -44,6 +45,7 @@ impl Default for Plan {
             cli: Ok("claude".into()),
             interactive_agents_max: 8,
             queue_max: 2,
+            governance: GovernanceSettings::default(),
         }
     }
 }
@@ -88,6 +90,7 @@ impl World {
             history: store.clone(),
             ledger: store.clone(),
             decisions: store.clone(),
+            policies: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -98,6 +101,7 @@ impl World {
         );
         let state = Data::new(ApiState {
             accounts,
+            policies: PolicyManager::new(sessions.clone()),
             sessions,
             audit,
             health: Arc::new(HealthChecker::new(plan.checks)),
@@ -198,7 +202,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
         },
-        governance: GovernanceSettings::default(),
+        governance: plan.governance.clone(),
     }
 }
 

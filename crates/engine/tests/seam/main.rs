@@ -3,6 +3,7 @@
 
 mod accounts;
 mod agents;
+mod custom_policies;
 mod drafts;
 mod endings;
 mod failures;

@@ -88,6 +88,7 @@ impl World {
             history: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             decisions: Arc::new(faults.clone()),
+            policies: Arc::new(faults.clone()),
         };
         let manager = SessionManager::new(
             stores,

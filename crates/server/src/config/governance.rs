@@ -2,7 +2,10 @@
 
 use permissions::{CommandPattern, HostPattern, RestrictedPath};
 
-use super::{parse::list, reader::Reader};
+use super::{
+    parse::{boolean, list},
+    reader::Reader,
+};
 
 /// Switches a list off: an empty value would mean its default.
 const NONE: &str = "none";
@@ -15,6 +18,8 @@ pub struct GovernanceConfig {
     /// If there are any, agents talk to no others.
     pub allowed_hosts: Vec<HostPattern>,
     pub blocked_hosts: Vec<HostPattern>,
+    /// Whether sessions may choose custom policies; mandatory ones judge in any case.
+    pub custom_policies: bool,
 }
 
 impl GovernanceConfig {
@@ -33,11 +38,13 @@ impl GovernanceConfig {
         );
         let allowed = reader.option("ALLOWED_HOSTS", each);
         let blocked = reader.option("BLOCKED_HOSTS", each);
+        let custom_policies = reader.value("ENABLE_CUSTOM_POLICIES", "true", boolean);
         Some(Self {
             blocked_commands: commands?,
             restricted_paths: paths?,
             allowed_hosts: allowed?.unwrap_or_default(),
             blocked_hosts: blocked?.unwrap_or_default(),
+            custom_policies: custom_policies?,
         })
     }
 }

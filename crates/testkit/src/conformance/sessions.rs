@@ -231,6 +231,7 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
         permission_mode: Some("plan".into()),
         model: Some("claude-b".into()),
         allowed_tools: Some(vec![]),
+        custom_policies: Some(vec!["house".into()]),
     };
     let patched = f
         .store
@@ -244,6 +245,7 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     expected.spec.permission_mode = "plan".into();
     expected.spec.sdk_options.model = Some("claude-b".into());
     expected.spec.allowed_tools.clear();
+    expected.spec.custom_policies = vec!["house".into()];
     expected.updated_at = at;
     assert_eq!(patched, expected);
     assert_eq!(f.reload(session.id).await, expected);

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use domain::{
-    DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId, SessionStatus, Turn,
-    TurnEnd, TurnId,
-    ports::{Decisions, Journal, StoreError, StoreResult, Turns},
+    CustomPolicy, DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId,
+    SessionStatus, Turn, TurnEnd, TurnId,
+    policy::{NewPolicyVersion, PolicyInForce, Revision},
+    ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub struct Faults {
     pub ends: Arc<AtomicU32>,
     /// So many calls of `record_decision` fail from now on.
     pub decisions: Arc<AtomicU32>,
+    /// So many readings of the policies in force fail from now on.
+    pub policies: Arc<AtomicU32>,
     /// While false, `begin` has done its work and does not answer.
     pub answers_begin: watch::Sender<bool>,
 }
@@ -32,7 +35,8 @@ pub struct Faults {
 impl Faults {
     pub fn around(store: MemoryStore) -> Self {
         let (records, ends, decisions) = (Arc::default(), Arc::default(), Arc::default());
-        Self { store, records, ends, decisions, answers_begin: watch::Sender::new(true) }
+        let policies = Arc::default();
+        Self { store, records, ends, decisions, policies, answers_begin: watch::Sender::new(true) }
     }
 }
 
@@ -133,5 +137,41 @@ impl Decisions for Faults {
         page: &PageRequest,
     ) -> StoreResult<Page<PermissionDecision>> {
         self.store.decisions_since(since, page).await
+    }
+}
+
+#[async_trait]
+impl Policies for Faults {
+    async fn create_policy(&self, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {
+        self.store.create_policy(new).await
+    }
+
+    async fn revise_policy(&self, next: &NewPolicyVersion, expected: u32) -> StoreResult<Revision> {
+        self.store.revise_policy(next, expected).await
+    }
+
+    async fn policy(&self, name: &str) -> StoreResult<Option<CustomPolicy>> {
+        self.store.policy(name).await
+    }
+
+    async fn policy_version(&self, name: &str, version: u32) -> StoreResult<Option<CustomPolicy>> {
+        self.store.policy_version(name, version).await
+    }
+
+    async fn policies(&self, page: &PageRequest) -> StoreResult<Page<CustomPolicy>> {
+        self.store.policies(page).await
+    }
+
+    async fn policy_versions(&self, name: &str, page: &PageRequest) -> StoreResult<Page<CustomPolicy>> {
+        self.store.policy_versions(name, page).await
+    }
+
+    async fn policies_in_force(&self) -> StoreResult<Vec<PolicyInForce>> {
+        fail_if_told(&self.policies)?;
+        self.store.policies_in_force().await
+    }
+
+    async fn delete_policy(&self, name: &str, at: Timestamp) -> StoreResult<bool> {
+        self.store.delete_policy(name, at).await
     }
 }

@@ -1,0 +1,30 @@
+//! `GET /policies/{name}` and `/policies/{name}/versions/{version}`.
+
+use super::response::PolicyResponse;
+use crate::{ApiState, caller::Caller, error::problem};
+use actix_web::web::Data;
+use apidoc::{Fail, Fetched, NotFound, PathParams, Unavailable};
+use paperclip::actix::api_v2_operation;
+
+/// Read a policy
+#[api_v2_operation(tags(Policies), operation_id = "getPolicy")]
+pub async fn get(
+    state: Data<ApiState>,
+    _caller: Caller,
+    name: PathParams<String>,
+) -> Result<Fetched<PolicyResponse>, Fail<(NotFound, Unavailable)>> {
+    Ok(Fetched::new(state.policies.get(&name.0).await.map_err(problem)?.into()))
+}
+
+/// Read one version of a policy
+///
+/// Also after the policy was deleted: decisions name it.
+#[api_v2_operation(tags(Policies), operation_id = "getPolicyVersion")]
+pub async fn version(
+    state: Data<ApiState>,
+    _caller: Caller,
+    path: PathParams<(String, u32)>,
+) -> Result<Fetched<PolicyResponse>, Fail<(NotFound, Unavailable)>> {
+    let (name, version) = path.0;
+    Ok(Fetched::new(state.policies.version(&name, version).await.map_err(problem)?.into()))
+}

@@ -1,0 +1,63 @@
+//! Custom policies with the real CLI: what they forbid does not run, and the model reads why.
+
+use crate::world::World;
+use serde_json::json;
+
+/// One rule denies, one asks; both concern what no built-in policy minds.
+const HOUSE: &str = r#"
+@id("no-tags") @reason("releases are made by the release team")
+forbid(principal, action == Action::"run_command", resource == Command::"git")
+when { resource.line like "git tag*" };
+
+@id("notes") @decision("ask") @reason("notes are shared")
+forbid(principal, action == Action::"write_file", resource)
+when { resource.name == "NOTES.md" };
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_policy_judges_in_the_session_that_chose_it_and_in_no_other() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let made = admin.post("/policies", json!({ "name": "house", "text": HOUSE })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+
+    // The CLI itself would ask nobody.
+    let tools = json!(["Bash", "Write"]);
+    let governed = admin.session(json!({ "allowed_tools": tools, "custom_policies": ["house"] })).await;
+    let free = admin.session(json!({ "allowed_tools": tools })).await;
+    let tag = r#"[[tool:Bash {"command":"git tag v1 2>&1 || echo ran"}]][[next]][[text:over]]"#;
+    for (session, is_denied) in [(&governed, true), (&free, false)] {
+        assert_eq!(admin.ask(session, tag).await, "over");
+        let calls = admin.get(&format!("{session}/tool-calls")).await.ok();
+        let output = calls[0]["tool_output"].to_string();
+        assert_eq!(output.contains("releases are made by the release team"), is_denied, "{output}");
+        assert_eq!(output.contains("ran"), !is_denied, "{output}");
+    }
+
+    let note = r#"[[tool:Write {"file_path":"NOTES.md","content":"x"}]][[next]][[text:over]]"#;
+    admin.ask(&free, note).await;
+    assert_eq!(admin.get(&format!("{free}/files/content?path=NOTES.md")).await.status, 200);
+
+    // What would the policy have changed in the session that did not choose it?
+    let dry = admin.post("/policies/house/dry-run", json!({ "days": 1 })).await.ok();
+    let changes: Vec<_> = dry["changes"].as_array().unwrap().iter().collect();
+    let free_id = free.rsplit('/').next().unwrap();
+    assert!(changes.iter().all(|change| change["session_id"] == free_id), "{dry}");
+    let after: Vec<_> =
+        changes.iter().map(|change| (&change["after"]["rule"], &change["after"]["verdict"])).collect();
+    assert_eq!(after, [(&json!("notes"), &json!("ask")), (&json!("no-tags"), &json!("deny"))], "{dry}");
+    assert_eq!(dry["considered"], 3);
+
+    // A change judges in the agent that runs already.
+    let text = HOUSE.replace("git tag*", "git push*");
+    let changed = admin
+        .request(reqwest::Method::PUT, "/policies/house")
+        .json(&json!({ "version": 1, "text": text }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(changed.status(), 200);
+    admin.ask(&governed, tag).await;
+    let calls = admin.get(&format!("{governed}/tool-calls")).await.ok();
+    assert!(calls[1]["tool_output"].to_string().contains("ran"), "{calls}");
+}
