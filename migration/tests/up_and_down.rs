@@ -58,6 +58,7 @@ async fn the_tables_are_these() {
             "api_keys",
             "journal",
             "messages",
+            "permission_decisions",
             "refresh_tokens",
             "request_usage",
             "sessions",
