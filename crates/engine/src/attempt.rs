@@ -3,6 +3,7 @@
 use crate::{
     SessionManager, agent,
     agent::{NotPrepared, TakeUp},
+    disk::overgrown,
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
     run::stopped,
@@ -13,9 +14,11 @@ use domain::{
     turn::BegunTurn,
 };
 use futures::{FutureExt, future::join_all};
-use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
+use sdk_runtime::{
+    Agent, DropReason, Event, Exceeded, Frame, Outcome, PromptContent, Queued, Said, TurnResult,
+};
 use serde_json::Value;
-use std::{io::ErrorKind, panic::AssertUnwindSafe, time::Duration};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout_at},
@@ -161,6 +164,8 @@ impl Attempt<'_> {
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> (Ended, Afterwards) {
         let prompt_id = Uuid::new_v4();
+        live.agent.restart_cpu_time();
+        let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session));
         let mut seen = Transcript::default();
         let sent = tokio::select! {
             biased;
@@ -199,6 +204,11 @@ impl Attempt<'_> {
                         return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
                     }
                 },
+                overgrown = &mut overgrown => {
+                    live.agent.kill().await;
+                    let ended = Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {overgrown}"));
+                    return (ended.in_conversation(before), Afterwards::Close);
+                }
                 event = live.events.next() => event,
             };
             match event {
@@ -341,6 +351,9 @@ fn content(prompt: &Value) -> PromptContent {
 }
 
 fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
+    if let Some(exceeded) = said.and_then(|said| said.exit.exceeded) {
+        return limit_exceeded(exceeded);
+    }
     let words = said.map_or_else(|| "it said nothing".to_owned(), Said::words);
     let ended = Ended::failed(
         TurnFailure::AgentFailed,
@@ -349,10 +362,16 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
     if seen.called_tools { ended } else { ended.retryable() }
 }
 
+fn limit_exceeded(exceeded: Exceeded) -> Ended {
+    Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {exceeded}"))
+}
+
 fn not_prepared(error: NotPrepared) -> Ended {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     let failure = match error {
-        NotPrepared::DirectoryRefused(_) | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
+        NotPrepared::DirectoryRefused(_) | NotPrepared::NotContained(_) | NotPrepared::Failed(_) => {
+            TurnFailure::AgentUnavailable
+        }
         NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
     };
     Ended::failed(failure, format!("could not {error}{source}"))
@@ -379,6 +398,11 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::CliTooOld { .. }
         | E::HooksFailOpen { .. }
         | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
+        E::Startup { said } | E::Exited { said, .. } | E::HandshakeTimeout { said, .. }
+            if let Some(exceeded) = said.exit.exceeded =>
+        {
+            limit_exceeded(exceeded)
+        }
         // It said why it will not start, and would say it again.
         E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
         // What the agent was to be given contradicts itself, or it did not take what must hold.

@@ -3,6 +3,8 @@
 mod accounts;
 mod agent;
 mod attempt;
+pub mod containment;
+mod disk;
 mod draft;
 mod error;
 mod feed;
@@ -22,6 +24,7 @@ mod watch;
 mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
+pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Result};
 pub use feed::Delta;

@@ -1,5 +1,6 @@
 //! What the operator decided about sessions and agents.
 
+use crate::containment::ContainmentSettings;
 use permissions::Policy;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ pub struct EngineSettings {
     pub defaults: SessionDefaults,
     pub limits: LimitSettings,
     pub governance: GovernanceSettings,
+    pub containment: ContainmentSettings,
 }
 
 /// How agents are started.

@@ -1,18 +1,12 @@
 //! Puts the parts together: the only place that knows them all.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, ContainmentSettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -21,10 +15,14 @@ use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
 use secrecy::ExposeSecret;
 
-use crate::{cli::SearchPlaces, config::Config, data_dir::DataDir, secret_key};
-
-/// How long a version read from the CLI is believed; reading it starts a process.
-const CLI_PROBE_MAX_AGE: Duration = Duration::from_secs(60);
+use crate::{
+    cli::SearchPlaces,
+    config::Config,
+    data_dir::DataDir,
+    remembered::remembered,
+    sandbox::{self, Decided},
+    secret_key,
+};
 
 /// Every part of a running server, apart from its listener.
 #[derive(Debug)]
@@ -53,7 +51,9 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let accounts = accounts(config, &data_dir, &store, &clock);
     let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
     let gateway = Gateway::start(&options, store.clone(), clock.clone());
-    let (accounts, gateway) = tokio::join!(accounts, gateway);
+    let sandbox = sandbox::decide(&config.containment, &data_dir.path);
+    let (accounts, gateway, sandbox) = tokio::join!(accounts, gateway, sandbox);
+    let sandbox = sandbox?;
     let (accounts, new_admin_password) = accounts?;
     let gateway = Arc::new(gateway.context("could not start the gateway")?);
 
@@ -62,8 +62,9 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let sessions =
-        sessions(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &store, clock, &gateway)?;
+    let settings =
+        engine_settings(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &sandbox)?;
+    let sessions = sessions(settings, &store, clock, &gateway);
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
@@ -73,6 +74,7 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
             let store = store.clone();
             async move { store.ping().await.map(|()| None).map_err(|error| chain(&error)) }
         }),
+        sandbox.check(),
         Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
     ]);
     Ok(Parts {
@@ -116,15 +118,14 @@ async fn accounts(
     Ok((accounts, generated))
 }
 
-fn sessions(
+fn engine_settings(
     config: &Config,
     data_dir: &DataDir,
     cli: Result<PathBuf, String>,
-    store: &Arc<persistence::Store>,
-    clock: Arc<dyn Clock>,
-    gateway: &Arc<Gateway>,
-) -> anyhow::Result<SessionManager> {
-    let settings = EngineSettings {
+    sandbox: &Decided,
+) -> anyhow::Result<EngineSettings> {
+    let containment = &config.containment;
+    Ok(EngineSettings {
         agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
         directories: data_dir.directories(config.sessions.working_directory_roots.clone())?,
         defaults: SessionDefaults {
@@ -141,7 +142,22 @@ fn sessions(
             queue_max: config.sessions.queue_max,
         },
         governance: GovernanceSettings::default(),
-    };
+        containment: ContainmentSettings {
+            sandbox: sandbox.settings(),
+            memory_bytes_max: containment.memory_bytes_max,
+            processes_max: containment.processes_max,
+            turn_cpu_time_max: containment.turn_cpu_time_max,
+            disk_bytes_max: containment.disk_bytes_max,
+        },
+    })
+}
+
+fn sessions(
+    settings: EngineSettings,
+    store: &Arc<persistence::Store>,
+    clock: Arc<dyn Clock>,
+    gateway: &Arc<Gateway>,
+) -> SessionManager {
     let stores = Stores {
         sessions: store.clone(),
         turns: store.clone(),
@@ -150,7 +166,7 @@ fn sessions(
         ledger: store.clone(),
         decisions: store.clone(),
     };
-    Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
+    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.
@@ -170,22 +186,14 @@ fn agent_env() -> BTreeMap<String, String> {
 fn cli_check(
     cli: Result<PathBuf, String>,
 ) -> impl Fn() -> futures::future::BoxFuture<'static, monitoring::Outcome> + Send + Sync {
-    let known: Arc<Mutex<Option<(Instant, String)>>> = Arc::default();
-    move || {
-        let (cli, known) = (cli.clone(), Arc::clone(&known));
-        Box::pin(async move {
-            let cli = cli?;
-            let fresh = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some((_, version)) = fresh.filter(|(at, _)| at.elapsed() < CLI_PROBE_MAX_AGE) {
-                return Ok(Some(version));
-            }
+    remembered(move || {
+        let cli = cli.clone();
+        async move {
             let version =
-                sdk_runtime::probe(&cli).await.map_err(|error| format!("could not {}", chain(&error)))?;
-            let version = version.to_string();
-            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), version.clone()));
-            Ok(Some(version))
-        })
-    }
+                sdk_runtime::probe(&cli?).await.map_err(|error| format!("could not {}", chain(&error)))?;
+            Ok(version.to_string())
+        }
+    })
 }
 
 /// An error and what led to it, in one line.

@@ -3,6 +3,7 @@
 //! `Config::read` is the list of settings: what it asks for is what exists, and the tests hold `.env.example` and
 //! `docs/configuration.md` to it.
 
+mod containment;
 mod error;
 mod parse;
 mod reader;
@@ -14,6 +15,7 @@ use monitoring::{LogFilter, LogFormat};
 use secrecy::SecretString;
 
 pub use self::{
+    containment::{ContainmentConfig, Sandbox},
     error::{ConfigErrors, Mistake},
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
@@ -43,6 +45,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub containment: ContainmentConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -175,6 +178,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let containment = ContainmentConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -186,6 +190,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            containment: containment?,
             shutdown_grace: shutdown_grace?,
         })
     }

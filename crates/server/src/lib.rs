@@ -4,5 +4,7 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod data_dir;
+mod remembered;
+mod sandbox;
 pub mod secret_key;
 pub mod serve;

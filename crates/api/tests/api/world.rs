@@ -5,8 +5,9 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
-    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
-    Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings,
+    GovernanceSettings, LimitSettings, Registrant, Registration, SessionDefaults, SessionManager, Stores,
+    Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -196,6 +197,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             queue_max: plan.queue_max,
         },
         governance: GovernanceSettings::default(),
+        containment: ContainmentSettings::default(),
     }
 }
 

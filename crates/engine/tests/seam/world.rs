@@ -10,8 +10,8 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, Result,
-    SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
+    AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Result, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -244,5 +244,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             queue_max: 3,
         },
         governance: GovernanceSettings::default(),
+        containment: ContainmentSettings::default(),
     }
 }
