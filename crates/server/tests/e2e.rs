@@ -11,10 +11,14 @@ mod client;
 
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
+#[path = "e2e/bounds.rs"]
+mod bounds;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/sandbox.rs"]
+mod sandbox;
 #[path = "e2e/tour.rs"]
 mod tour;
 #[path = "e2e/watching.rs"]
