@@ -3,10 +3,12 @@
 pub mod call;
 mod excerpt;
 pub mod manager;
+pub mod paths;
 pub mod policy;
 pub mod shell;
 
 pub use call::{Surroundings, ToolCall};
 pub use excerpt::INPUT_BYTES_MAX;
 pub use manager::PermissionManager;
+pub use paths::{PathPolicy, PathSettings, RestrictedPath};
 pub use policy::{CannotJudge, Judgement, Policy, PolicyEngine};

@@ -87,7 +87,7 @@ impl World {
             journal: Arc::new(faults.clone()),
             history: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
-            decisions: Arc::new(store.clone()),
+            decisions: Arc::new(faults.clone()),
         };
         let manager = SessionManager::new(
             stores,
