@@ -1,8 +1,9 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
 use crate::{
-    SessionManager, agent,
+    SelfTestSetting, SessionManager, agent,
     agent::{NotPrepared, TakeUp},
+    canary::{self, NotGoverned},
     disk::overgrown,
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
@@ -130,9 +131,17 @@ impl Attempt<'_> {
             inner.live.closed(session.id).await;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
+            canary::ask(&launch.options).await.map_err(|error| not_governed(&error))?;
             tokio::select! {
-                started = Agent::start(inner.launcher.as_ref(), launch.options) => {
+                // Together, because each takes as long as the CLI takes to start.
+                (started, tested) = async {
+                    tokio::join!(Agent::start(inner.launcher.as_ref(), launch.options), self.self_test())
+                } => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
+                    if let Err(ended) = tested {
+                        agent.kill().await;
+                        return Err(ended);
+                    }
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
                     Ok((LiveAgent { agent, events, token, subject, governed }, launch.conversation))
@@ -153,6 +162,16 @@ impl Attempt<'_> {
             Err(ended) => {
                 inner.model_access.revoke(&endpoint.token).await;
                 Err(ended)
+            }
+        }
+    }
+
+    async fn self_test(&self) -> Result<(), Ended> {
+        let inner = &self.manager.inner;
+        match inner.settings.governance.self_test {
+            SelfTestSetting::Skip => Ok(()),
+            SelfTestSetting::Run => {
+                inner.self_test.passes(self.manager).await.map_err(|error| not_governed(&error))
             }
         }
     }
@@ -360,6 +379,10 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
         format!("the agent ended in the middle of the turn: {words}"),
     );
     if seen.called_tools { ended } else { ended.retryable() }
+}
+
+fn not_governed(error: &NotGoverned) -> Ended {
+    Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}"))
 }
 
 fn limit_exceeded(exceeded: Exceeded) -> Ended {

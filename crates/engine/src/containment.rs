@@ -7,6 +7,9 @@ use std::{path::PathBuf, time::Duration};
 /// Size of the private `/tmp` in a sandbox. It is memory of the machine.
 const TMP_BYTES_MAX: u64 = 512 << 20;
 
+/// The CLI does not start with less: it maps more than it uses.
+const PROCESS_MEMORY_BYTES_MIN: u64 = 2 << 30;
+
 /// Bounds of agents and the sandbox they run in.
 #[derive(Debug, Clone, Default)]
 pub struct ContainmentSettings {
@@ -67,7 +70,7 @@ impl ContainmentSettings {
         ProcessLimits::default()
             .with_memory_bytes_max(self.memory_bytes_max)
             // One process that grows faster than anybody looks is bounded by the kernel.
-            .with_process_memory_bytes_max(self.memory_bytes_max)
+            .with_process_memory_bytes_max(self.memory_bytes_max.map(|max| max.max(PROCESS_MEMORY_BYTES_MIN)))
             .with_processes_max(self.processes_max)
             .with_cpu_time_max(self.turn_cpu_time_max)
             .with_file_bytes_max(self.disk_bytes_max)
@@ -139,7 +142,10 @@ mod tests {
         let containment = settings.of(&endpoint("http://gateway")).unwrap();
         assert!(containment.jail.is_none());
         let limits = containment.limits;
-        assert_eq!((limits.memory_bytes_max, limits.process_memory_bytes_max), (Some(1), Some(1)));
+        assert_eq!(
+            (limits.memory_bytes_max, limits.process_memory_bytes_max),
+            (Some(1), Some(PROCESS_MEMORY_BYTES_MIN))
+        );
         assert_eq!((limits.processes_max, limits.file_bytes_max), (Some(2), Some(4)));
         assert_eq!(limits.cpu_time_max, Some(Duration::from_secs(3)));
     }

@@ -10,7 +10,7 @@ use domain::{
     ports::{Decisions, StoreResult},
 };
 use jiff::Timestamp;
-use permissions::{PermissionManager, PolicyEngine, Surroundings};
+use permissions::{PermissionManager, PolicyEngine, Surroundings, canary::CanaryPolicy};
 use sdk_runtime::{AgentOptions, HookEvent, HookRegistration, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -68,7 +68,7 @@ impl Governed {
 }
 
 fn policies(settings: &EngineSettings) -> PolicyEngine {
-    PolicyEngine::new(settings.governance.further_policies.clone())
+    PolicyEngine::new(vec![Arc::new(CanaryPolicy)]).with(settings.governance.further_policies.iter().cloned())
 }
 
 fn surroundings(session: &Session, directories: &Directories) -> Surroundings {

@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod attempt;
+mod canary;
 pub mod containment;
 mod disk;
 mod draft;
@@ -30,7 +31,8 @@ pub use error::{Error, FieldError, Result};
 pub use feed::Delta;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SessionDefaults,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SelfTestSetting,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

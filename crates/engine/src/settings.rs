@@ -65,4 +65,15 @@ pub struct LimitSettings {
 pub struct GovernanceSettings {
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
+    pub self_test: SelfTestSetting,
+}
+
+/// Whether the CLI is tried before it is trusted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SelfTestSetting {
+    /// Once for each CLI, before the first agent is handed a prompt.
+    #[default]
+    Run,
+    /// For agents that are no CLI, such as those of tests.
+    Skip,
 }

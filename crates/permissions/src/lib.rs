@@ -1,6 +1,7 @@
 //! What an agent may do: commands, paths, tools, hosts and custom policies, judged on every tool call.
 
 pub mod call;
+pub mod canary;
 mod excerpt;
 pub mod manager;
 pub mod paths;

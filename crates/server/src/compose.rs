@@ -75,6 +75,10 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
             async move { store.ping().await.map(|()| None).map_err(|error| chain(&error)) }
         }),
         sandbox.check(),
+        Check::required("canary", {
+            let sessions = sessions.clone();
+            move || std::future::ready(sessions.self_test())
+        }),
         Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
     ]);
     Ok(Parts {

@@ -13,6 +13,8 @@ mod client;
 mod bad_luck;
 #[path = "e2e/bounds.rs"]
 mod bounds;
+#[path = "e2e/canary.rs"]
+mod canary;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]

@@ -3,11 +3,11 @@
 use crate::client::Client;
 use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
-use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
+use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use engine::{
     AccountManager, AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, LimitSettings, Registrant, Registration, SessionDefaults, SessionManager, Stores,
-    Tokens,
+    GovernanceSettings, LimitSettings, Registrant, Registration, SelfTestSetting, SessionDefaults,
+    SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -196,7 +196,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
         },
-        governance: GovernanceSettings::default(),
+        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
     }
 }
@@ -231,6 +231,10 @@ impl ModelAccess for NoGateway {
     }
 
     fn attribute(&self, _: &str, _: Option<TurnId>) {}
+
+    fn rehearse(&self, _: RehearsedCall) -> ModelEndpoint {
+        unreachable!("agents of these tests are no CLI")
+    }
 
     async fn revoke(&self, _: &str) {}
 }

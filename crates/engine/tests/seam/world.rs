@@ -11,7 +11,7 @@ use domain::{
 };
 use engine::{
     AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
-    Result, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
+    Result, SelfTestSetting, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -243,7 +243,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             idle_timeout: Duration::from_secs(300),
             queue_max: 3,
         },
-        governance: GovernanceSettings::default(),
+        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
     }
 }

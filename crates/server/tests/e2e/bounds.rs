@@ -72,10 +72,13 @@ async fn a_full_session_can_be_cleaned_up_and_one_file_is_bounded_by_itself() {
     let world = World::with(&[("MAX_WORKING_DIR_SIZE_MB", "40")]).await;
     let user = world.admin().await;
     let session = user.session(with_bash()).await;
-    let over = turn(&user, &session, "head -c 100m /dev/zero > big; stat -c %s big").await;
-    assert_eq!(over["status"], "completed", "{over}");
-    let calls = user.get(&format!("{session}/tool-calls")).await.ok();
-    assert!(calls[0].to_string().contains(&(40 << 20).to_string()), "{calls}");
+    let fill = "head -c 100m /dev/zero > big; echo $? > exit-code; tail -f /dev/null";
+    let over = turn(&user, &session, fill).await;
+    assert_eq!(over["error_code"], "AGENT_LIMIT_EXCEEDED", "{over}");
+    let files = user.get(&format!("{session}/files")).await.ok();
+    let files = files["items"].as_array().unwrap();
+    let big = files.iter().find(|file| file["path"] == "big").unwrap();
+    assert_eq!(big["size_bytes"], 40 << 20, "the kernel stopped it: {files:?}");
     let over = turn(&user, &session, "head -c 30m /dev/zero > more; tail -f /dev/null").await;
     assert_eq!(over["error_code"], "AGENT_LIMIT_EXCEEDED", "{over}");
     let over = turn(&user, &session, "rm big more; echo clean").await;
