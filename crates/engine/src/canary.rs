@@ -106,6 +106,15 @@ impl SelfTest {
         tried.await.unwrap_or_else(|_| Err("the trial broke off".to_owned())).map_err(NotGoverned)
     }
 
+    /// Tries again what failed, because a server that is not ready may not be asked for a turn that would.
+    pub(crate) async fn retry(&self, manager: &SessionManager) {
+        let has_failed =
+            matches!(*self.latest.lock().unwrap_or_else(PoisonError::into_inner), Latest::Failed(_));
+        if has_failed && self.passes(manager).await.is_ok() {
+            tracing::info!("the self-test that had failed was passed: sessions start again");
+        }
+    }
+
     /// For the health check: what is known, or why no session starts.
     pub(crate) fn report(&self) -> Result<Option<String>, String> {
         match self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone() {
