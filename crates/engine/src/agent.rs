@@ -70,7 +70,7 @@ pub fn prepare(
     let mut options = AgentOptions::default()
         .with_cli(settings.agent.cli.clone().unwrap_or_default())
         .with_cwd(PathBuf::from(&spec.working_directory))
-        .with_containment(settings.containment.of(endpoint)?)
+        .with_containment(settings.containment.of(endpoint, &directories.temporary)?)
         .with_host_marker(Some(settings.agent.host_marker.clone()))
         .with_session(start)
         .with_env(environment(settings, session, endpoint, &directories))

@@ -2,7 +2,10 @@
 
 use domain::ModelEndpoint;
 use sdk_runtime::{Containment, Jail, Network, Outside, ProcessLimits};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Size of the private `/tmp` in a sandbox. It is memory of the machine.
 const TMP_BYTES_MAX: u64 = 512 << 20;
@@ -54,13 +57,15 @@ pub enum SandboxNetwork {
 pub struct NoPort(String);
 
 impl ContainmentSettings {
-    /// How an agent with this endpoint is contained.
-    pub(crate) fn of(&self, endpoint: &ModelEndpoint) -> Result<Containment, NoPort> {
+    /// How an agent with this endpoint and this folder for temporary files is contained. The folder is the same inside
+    /// and outside, so that what is judged by path is judged alike.
+    pub(crate) fn of(&self, endpoint: &ModelEndpoint, temporary: &Path) -> Result<Containment, NoPort> {
         let jail = match &self.sandbox {
             None => None,
             Some(sandbox) => {
                 let port = endpoint.base_url.rsplit(':').next().and_then(|port| port.parse().ok());
-                Some(sandbox.jail(port.ok_or_else(|| NoPort(endpoint.base_url.clone()))?))
+                let port = port.ok_or_else(|| NoPort(endpoint.base_url.clone()))?;
+                Some(sandbox.jail(port).with_writable(vec![temporary.to_owned()]))
             }
         };
         Ok(Containment::default().with_limits(self.limits()).with_jail(jail))
@@ -124,10 +129,14 @@ mod tests {
             masked: vec!["/var/lib/steward".into()],
         };
         let settings = ContainmentSettings { sandbox: Some(sandbox), ..ContainmentSettings::default() };
-        let jail = settings.of(&endpoint("http://127.0.0.1:4711")).unwrap().jail.unwrap();
+        let jail = settings.of(&endpoint("http://127.0.0.1:4711"), Path::new("/t")).unwrap().jail.unwrap();
         assert_eq!(jail.outside, Outside::Hidden);
         assert_eq!(jail.network, Network::Gateway { host_port: 4711 });
-        assert!(settings.of(&endpoint("http://gateway")).is_err(), "it is not started less contained");
+        assert_eq!(jail.writable, [Path::new("/t")]);
+        assert!(
+            settings.of(&endpoint("http://gateway"), Path::new("/t")).is_err(),
+            "it is not started less contained"
+        );
     }
 
     #[test]
@@ -139,7 +148,7 @@ mod tests {
             disk_bytes_max: Some(4),
             ..ContainmentSettings::default()
         };
-        let containment = settings.of(&endpoint("http://gateway")).unwrap();
+        let containment = settings.of(&endpoint("http://gateway"), Path::new("/t")).unwrap();
         assert!(containment.jail.is_none());
         let limits = containment.limits;
         assert_eq!(

@@ -125,7 +125,7 @@ pub enum Exceeded {
 ///
 /// Writable are the working directory, `add_dirs`, the configuration directory (`CLAUDE_CONFIG_DIR`, else
 /// `$HOME/.claude`, which is then made the `CLAUDE_CONFIG_DIR`) and `writable`. `TMPDIR` becomes the
-/// private `/tmp`; files the agent names there do not exist for the host. The pid the agent gives for
+/// private `/tmp`, unless it lies in one of `writable`; files the agent names there do not exist for the host. The pid the agent gives for
 /// itself is that of its namespace; `Agent::pid` is the sandbox's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]

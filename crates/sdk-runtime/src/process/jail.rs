@@ -79,7 +79,9 @@ pub(super) fn wrap(
     }
     args.bind("--bind", &cwd);
     args.seal(jail, masks);
-    args.set("TMPDIR", "/tmp".as_ref());
+    if !has_own_tmp(jail, invocation) {
+        args.set("TMPDIR", "/tmp".as_ref());
+    }
     args.one("--chdir", &cwd);
     args.0.push("--".into());
     args.0.push(invocation.program.clone().into_os_string());
@@ -185,6 +187,12 @@ fn real(path: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(path).map_err(|error| Error::NotContained {
         why: format!("{} cannot be shown to it: {error}", path.display()),
     })
+}
+
+/// Whether `TMPDIR` is a place of the host's that is there inside as well.
+fn has_own_tmp(jail: &Jail, invocation: &Invocation) -> bool {
+    let named = invocation.env.get("TMPDIR").map(Path::new);
+    named.is_some_and(|named| jail.writable.iter().any(|dir| named.starts_with(dir)))
 }
 
 /// The CLI's own file, when it is given as a path. A name is looked up inside.
