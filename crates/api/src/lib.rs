@@ -29,8 +29,8 @@ use auth::{api_keys, login, logout, user};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, resource, scope};
 use serde_json::Value;
 use sessions::{
-    audit_trail, control, create, events, files, list, messages, metrics, one, query, stream as websocket,
-    tool_calls, turns,
+    audit_trail, control, create, events, files, list, messages, metrics, one, permissions, query,
+    stream as websocket, tool_calls, turns,
 };
 use std::sync::OnceLock;
 
@@ -92,6 +92,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/interrupt").route(post().to(control::interrupt)))
         .service(at("/{id}/messages").route(get().to(messages::list)))
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
+        .service(at("/{id}/permissions").route(get().to(permissions::list)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
         .service(at("/{id}/files").route(get().to(files::list)))

@@ -9,6 +9,7 @@ pub mod list;
 pub mod messages;
 pub mod metrics;
 pub mod one;
+pub mod permissions;
 pub mod query;
 pub mod response;
 pub mod sdk_options;

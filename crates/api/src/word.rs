@@ -2,6 +2,7 @@
 
 use domain::{
     EventKind, MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus,
+    Verdict,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -52,4 +53,5 @@ vocabularies! {
     ToolCallStatus: Self::ALL;
     TurnFailure: Self::ALL;
     TurnStatus: Self::ALL;
+    Verdict: Self::ALL;
 }

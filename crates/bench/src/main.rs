@@ -19,6 +19,7 @@ mod start;
 mod steward;
 mod tools;
 mod turns;
+mod verdicts;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -49,6 +50,7 @@ enum Group {
     Warm,
     Cold,
     Gateway,
+    Verdicts,
     Sdk(Topic),
 }
 
@@ -93,6 +95,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Create => create::measure(tools, &scale).await,
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
+            Group::Verdicts => verdicts::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
@@ -108,12 +111,13 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 10] = [
+const GROUPS: [(&str, Group); 11] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
+    ("verdicts", Group::Verdicts),
     ("sdk-answers", Group::Sdk(Topic::Answers)),
     ("sdk-partials", Group::Sdk(Topic::Partials)),
     ("sdk-crowd", Group::Sdk(Topic::Crowd)),

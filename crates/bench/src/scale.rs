@@ -27,6 +27,8 @@ pub(crate) struct Scale {
     pub(crate) partial_rounds: usize,
     /// Rounds in which many sessions are opened at once.
     pub(crate) crowd_rounds: usize,
+    /// Verdicts on tool calls each way.
+    pub(crate) verdicts: usize,
     /// Rounds of a claim and a cold start.
     pub(crate) claims: usize,
 }
@@ -47,6 +49,7 @@ impl Scale {
                 answer_rounds: 1,
                 partial_rounds: 2,
                 crowd_rounds: 1,
+                verdicts: 1_000,
                 claims: 3,
             }
         } else {
@@ -63,6 +66,7 @@ impl Scale {
                 answer_rounds: 4,
                 partial_rounds: 5,
                 crowd_rounds: 2,
+                verdicts: 10_000,
                 claims: 9,
             }
         }

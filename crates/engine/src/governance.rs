@@ -3,14 +3,18 @@
 //! Everything here fails closed: a hook that errs, hangs or panics denies, and a decision that cannot be put on record is
 //! a no.
 
-use crate::{agent::Directories, feed::Feed, settings::EngineSettings};
+use crate::{
+    agent::Directories,
+    feed::Feed,
+    settings::{EngineSettings, GovernanceSettings},
+};
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
     ports::{Decisions, StoreResult},
 };
 use jiff::Timestamp;
-use permissions::{PermissionManager, PolicyEngine, Surroundings, canary::CanaryPolicy};
+use permissions::{PermissionManager, PolicyEngine, Surroundings};
 use sdk_runtime::{AgentOptions, HookEvent, HookRegistration, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -47,7 +51,7 @@ impl Governance {
     ) -> Governed {
         let turn = CurrentTurn::default();
         let permissions = PermissionManager::new(
-            policies(settings),
+            policies(settings, session),
             surroundings(session, directories),
             turn.clone(),
             self.decisions.clone(),
@@ -67,8 +71,10 @@ impl Governed {
     }
 }
 
-fn policies(settings: &EngineSettings) -> PolicyEngine {
-    PolicyEngine::new(vec![Arc::new(CanaryPolicy)]).with(settings.governance.further_policies.iter().cloned())
+fn policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
+    let GovernanceSettings { policies, further_policies, .. } = &settings.governance;
+    PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
+        .with(further_policies.clone())
 }
 
 fn surroundings(session: &Session, directories: &Directories) -> Surroundings {

@@ -1,7 +1,7 @@
 //! What the operator decided about sessions and agents.
 
 use crate::containment::ContainmentSettings;
-use permissions::Policy;
+use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Settings of the engine, already checked.
@@ -63,6 +63,7 @@ pub struct LimitSettings {
 /// What agents may do.
 #[derive(Debug, Clone, Default)]
 pub struct GovernanceSettings {
+    pub policies: PolicySettings,
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
     pub self_test: SelfTestSetting,

@@ -14,6 +14,7 @@ mod territory;
 mod tools;
 
 pub use restricted::{NotAPath, RestrictedPath};
+pub(crate) use tools::command_line;
 
 use crate::{CannotJudge, Policy, Surroundings, ToolCall, shell};
 use access::Access;
@@ -30,6 +31,8 @@ pub struct PathSettings {
     pub restricted: Vec<RestrictedPath>,
     /// The home of the user the server runs as: `~` in restricted paths is this and the agent's own home.
     pub user_home: Option<PathBuf>,
+    /// Where any agent may write besides its own directories.
+    pub writable: Vec<PathBuf>,
     /// The server's own folders. An agent sees of them what belongs to its session.
     pub hidden: Vec<PathBuf>,
 }
@@ -53,7 +56,7 @@ impl Policy for PathPolicy {
     }
 
     async fn judge(&self, call: &ToolCall, surroundings: &Surroundings) -> Result<Opinion, CannotJudge> {
-        let accesses = accesses(call)?;
+        let accesses = accesses(call, surroundings)?;
         if accesses.is_empty() {
             return Ok(Opinion::abstain(NAME));
         }
@@ -66,12 +69,12 @@ impl Policy for PathPolicy {
 }
 
 /// The files a call names, in the order in which they are used.
-fn accesses(call: &ToolCall) -> Result<Vec<Access>, CannotJudge> {
+fn accesses(call: &ToolCall, surroundings: &Surroundings) -> Result<Vec<Access>, CannotJudge> {
     match tools::command_line(call) {
         Some(line) => {
             let analysis = shell::analyse(line)
                 .map_err(|error| CannotJudge(format!("the command line cannot be judged: {error}")))?;
-            Ok(commands::accesses(&analysis))
+            Ok(commands::accesses(&analysis, &surroundings.temporary))
         }
         None => tools::accesses(call),
     }

@@ -5,13 +5,16 @@
 //! of its tree, and matches without a wildcard: a kind of node it does not know would not compile.
 
 mod braces;
+mod code;
 mod inner;
 mod lexer;
 mod place;
 mod scan;
 mod simple;
+mod tools;
 mod walk;
 mod words;
+mod wrappers;
 
 use std::path::PathBuf;
 
@@ -124,6 +127,12 @@ pub fn analyse(line: &str) -> Result<Analysis, Unparsable> {
         return Err(Unparsable::Nul);
     }
     walk::analyse(line)
+}
+
+/// Whether a program of that name runs the command in its arguments.
+#[must_use]
+pub fn runs_its_arguments(program: &str) -> bool {
+    wrappers::is_wrapper(program)
 }
 
 impl Word {

@@ -33,6 +33,7 @@ fn every_command_is_found_wherever_it_stands() {
         ("for i in $(ls); do rm $i; done", vec!["ls", "rm ?$i"]),
         ("case x in a) rm q;; esac", vec!["rm q"]),
         ("case x in (a) rm q; esac", vec!["rm q"]),
+        ("(case x in x) rm q;; esac)", vec!["rm q"]),
         ("x=$(case y in a) rm z;; esac)", vec!["rm z", ""]),
         ("(cd /tmp && rm y)", vec!["cd /tmp", "rm y"]),
         ("[[ -f $(rm a) ]]", vec!["rm a"]),

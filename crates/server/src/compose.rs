@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, ContainmentSettings, EngineSettings, GovernanceSettings, LimitSettings,
-    Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings,
+    GovernanceSettings, LimitSettings, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
+use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
 use secrecy::ExposeSecret;
@@ -129,9 +130,9 @@ fn engine_settings(
     sandbox: &Decided,
 ) -> anyhow::Result<EngineSettings> {
     let containment = &config.containment;
+    let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
     Ok(EngineSettings {
         agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
-        directories: data_dir.directories(config.sessions.working_directory_roots.clone())?,
         defaults: SessionDefaults {
             model: config.agent.default_model.clone(),
             permission_mode: config.agent.default_permission_mode.clone(),
@@ -145,7 +146,8 @@ fn engine_settings(
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
         },
-        governance: GovernanceSettings::default(),
+        governance: governance(config, data_dir, &directories),
+        directories,
         containment: ContainmentSettings {
             sandbox: sandbox.settings(),
             memory_bytes_max: containment.memory_bytes_max,
@@ -171,6 +173,20 @@ fn sessions(
         decisions: store.clone(),
     };
     SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
+}
+
+/// What agents may do.
+fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettings) -> GovernanceSettings {
+    let lists = config.governance.clone();
+    let paths = PathSettings {
+        restricted: lists.restricted_paths,
+        user_home: std::env::home_dir(),
+        writable: Vec::new(),
+        hidden: vec![data_dir.path.clone(), directories.temporary.clone()],
+    };
+    let network = NetworkSettings { allowed: lists.allowed_hosts, blocked: lists.blocked_hosts };
+    let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
+    GovernanceSettings { policies, ..GovernanceSettings::default() }
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

@@ -5,6 +5,7 @@
 
 mod containment;
 mod error;
+mod governance;
 mod parse;
 mod reader;
 mod sources;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 pub use self::{
     containment::{ContainmentConfig, Sandbox},
     error::{ConfigErrors, Mistake},
+    governance::GovernanceConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -45,6 +47,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub governance: GovernanceConfig,
     pub containment: ContainmentConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
@@ -178,6 +181,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let governance = GovernanceConfig::read(reader);
         let containment = ContainmentConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
@@ -190,6 +194,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            governance: governance?,
             containment: containment?,
             shutdown_grace: shutdown_grace?,
         })

@@ -51,7 +51,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // For tests and development only: nothing above may need these to run.
     ("testkit", &["domain", "sdk-runtime"], &[]),
     ("xtask", &[], &[]),
-    ("bench", &["sdk-runtime"], &[]),
+    ("bench", &["domain", "migration", "permissions", "persistence", "sdk-runtime"], &[]),
 ];
 
 /// Tools for people who work on the repository: they start processes and speak every language.

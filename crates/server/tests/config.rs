@@ -66,6 +66,9 @@ fn values_become_types() {
         ("SANDBOX_READABLE", "/opt/go,/nix"),
         ("SANDBOX_MEMORY_MB", "0"),
         ("MAX_WORKING_DIR_SIZE_MB", "2"),
+        ("DEFAULT_BLOCKED_COMMANDS", "none"),
+        ("DEFAULT_RESTRICTED_PATHS", "~/.ssh, **/*.pem"),
+        ("ALLOWED_HOSTS", "example.com, *.example.org, 10.0.0.0/8"),
         ("ALLOW_REGISTRATION", "True"),
         ("ADMIN_EMAIL", ""),
     ]);
@@ -82,6 +85,9 @@ fn values_become_types() {
     assert_eq!(config.containment.readable, [Path::new("/opt/go"), Path::new("/nix")]);
     assert_eq!((config.containment.memory_bytes_max, config.containment.processes_max), (None, Some(512)));
     assert_eq!(config.containment.disk_bytes_max, Some(2 << 20));
+    let lists = &config.governance;
+    let lengths = (lists.blocked_commands.len(), lists.restricted_paths.len(), lists.allowed_hosts.len());
+    assert_eq!(lengths, (0, 2, 3));
     assert!(config.auth.allow_registration);
     assert_eq!(config.auth.admin_email, "admin@localhost");
 }
@@ -115,6 +121,11 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("SANDBOX_READABLE", "/opt,tools", "absolute paths"),
         ("SANDBOX_MEMORY_MB", "-1", "from 0 to"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/../etc", "absolute directories"),
+        ("DEFAULT_RESTRICTED_PATHS", "/etc/passwd, etc/shadow", "absolute paths"),
+        ("DEFAULT_RESTRICTED_PATHS", "/etc/../x", "without .."),
+        ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "a command"),
+        ("ALLOWED_HOSTS", "https://example.com", "host names"),
+        ("BLOCKED_HOSTS", "10.0.0.0/40", "networks"),
     ] {
         let text = mistake(name, value);
         assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");

@@ -15,6 +15,8 @@ mod bad_luck;
 mod bounds;
 #[path = "e2e/canary.rs"]
 mod canary;
+#[path = "e2e/governance.rs"]
+mod governance;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]

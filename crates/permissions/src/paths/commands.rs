@@ -9,12 +9,13 @@ mod variables;
 use super::access::{Access, Use};
 use crate::shell::{Analysis, SimpleCommand, Touch, Word};
 use options::{Argument, arguments};
+use std::path::Path;
 use table::{NOTHING, Operands, Program, program};
 use variables::Variables;
 
 /// Everything a line names, in order.
-pub(crate) fn accesses(analysis: &Analysis) -> Vec<Access> {
-    let mut variables = Variables::default();
+pub(crate) fn accesses(analysis: &Analysis, temporary: &Path) -> Vec<Access> {
+    let mut variables = Variables::new(temporary);
     let mut accesses = vec![];
     for command in &analysis.commands {
         let command = variables.fill(command);
@@ -93,7 +94,9 @@ fn by_table(program: &Program, words: &[Word], accesses: &mut Vec<Access>) -> Ve
         // Without a file they look through everything from here on.
         accesses.push(Access::new(Use::Read, Word::Known(".".to_owned())).whole(true));
     }
-    skipped.iter().map(|(index, _)| *index).collect()
+    // A link that is removed is not followed, as it would be by whoever mentions it.
+    let settled = if kind == Operands::Remove { &all } else { skipped };
+    settled.iter().map(|(index, _)| *index).collect()
 }
 
 fn of_operands(
@@ -162,7 +165,8 @@ fn link(source: &Word, place: &Word, is_symbolic: bool, accesses: &mut Vec<Acces
         return accesses.push(Access::new(Use::Write, place.clone()).keeping_link());
     };
     let is_relative = is_symbolic && !to.starts_with(['/', '~']);
-    for at in [Some(place.clone()), inside(place, source)].into_iter().flatten() {
+    // The directory first: it must not be looked for behind the link itself.
+    for at in [inside(place, source), Some(place.clone())].into_iter().flatten() {
         if let Some(at) = at.known().filter(|_| is_relative)
             && let Some((dir, _)) = at.rsplit_once('/')
         {

@@ -102,7 +102,7 @@ impl Eyes<'_> {
             Err(Astray::TooLong) if access.what == Use::Mention => Opinion::abstain(NAME),
             Err(astray) => deny("astray", format!("{text:?} cannot be used: {astray}")),
         };
-        opinion.or(self.taken_for(base, text))
+        opinion.or(self.taken_for(base, text, access.tree))
     }
 
     /// What is to be said of a real place.
@@ -135,7 +135,7 @@ impl Eyes<'_> {
     }
 
     /// The restricted is denied under each reading of its name.
-    fn taken_for(&self, base: &Path, text: &str) -> Opinion {
+    fn taken_for(&self, base: &Path, text: &str, tree: bool) -> Opinion {
         let others = other_readings(text);
         let of_user = text.starts_with('~').then_some(text);
         for reading in others.iter().map(String::as_str).chain(of_user) {
@@ -145,7 +145,7 @@ impl Eyes<'_> {
                 else {
                     continue;
                 };
-                if let Reach::Entry(entry) = self.restricted.reach(&real, false) {
+                if let Reach::Entry(entry) = self.restricted.reach(&real, tree) {
                     return deny(
                         entry.clone(),
                         format!("{text:?} may be taken for a restricted path ({entry})"),
@@ -191,7 +191,8 @@ impl Eyes<'_> {
         let is_write = access.what == Use::Write;
         let begun = self.home_expanded(&unknown.known_prefix);
         if begun.is_empty() {
-            return match is_write {
+            // Removing what a loop found is everyday; there the agent's own rules and the sandbox decide.
+            return match is_write && access.last == LastLink::Follow {
                 true => {
                     ask("unknown name", format!("where {written} is written cannot be known before it runs"))
                 }
@@ -273,7 +274,9 @@ fn links(dir: &Path, pattern: &[String], left: &mut usize) -> Option<Vec<PathBuf
         let is_deep = part.contains("**");
         let has_names =
             || kind.is_file() && fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.nlink() > 1);
-        if kind.is_symlink() || rest.is_empty() && has_names() {
+        // `**` goes through no link.
+        let is_followed = kind.is_symlink() && !(is_deep && !rest.is_empty());
+        if is_followed || rest.is_empty() && has_names() {
             // The rest is looked for below the link's own place.
             found.push(rest.iter().fold(path, |path, part| path.join(part)));
         } else if kind.is_dir() && (!rest.is_empty() || is_deep) {

@@ -29,7 +29,7 @@ impl Territory {
         };
         let home = real(&surroundings.home);
         let mut writable = vec![real(&surroundings.working_directory), real(&surroundings.temporary)];
-        writable.extend(surroundings.add_dirs.iter().map(real));
+        writable.extend(surroundings.add_dirs.iter().chain(&settings.writable).map(real));
         let mut own = writable.clone();
         own.push(home.clone());
         Self { writable, own, hidden: settings.hidden.iter().map(real).collect(), home }

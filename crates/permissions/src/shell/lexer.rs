@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// The most tokens between `[[` and `]]`.
 const MAX_TEST_TOKENS: usize = 256;
+/// The most brackets in a word that begins as the element of an array: the grammar tries such words in many ways.
+const MAX_BRACKETS: usize = 8;
 /// Longest first.
 const OPERATORS: [&str; 23] = [
     "&>>", ";;&", "<<<", "<<-", "&&", "&>", ";;", ";&", "||", "|&", "<<", "<&", "<>", ">>", ">&", ">|", "&",
@@ -81,6 +83,8 @@ struct Lexer<'a> {
     /// Tokens since `[[`.
     test: Option<usize>,
     nesting: usize,
+    /// The token that ended the last `case`.
+    case_end: Option<usize>,
 }
 
 impl<'a> Lexer<'a> {
@@ -99,6 +103,7 @@ impl<'a> Lexer<'a> {
             names_function: false,
             test: None,
             nesting: 0,
+            case_end: None,
         }
     }
 
@@ -200,6 +205,10 @@ impl<'a> Lexer<'a> {
             Some(Group::Parenthesis) => {
                 self.groups.pop();
                 self.unnest();
+                if self.case_end.is_some_and(|token| token + 1 == self.tokens.len()) {
+                    // The grammar takes `esac )` for one more pattern.
+                    self.push_operator(";", self.at);
+                }
             }
             Some(Group::Array) => {
                 self.groups.pop();
@@ -323,6 +332,10 @@ impl<'a> Lexer<'a> {
     fn word(&mut self) -> Result<(), Unparsable> {
         let start = self.at;
         let word = self.read_word()?;
+        let is_element = word.as_bytes().get(scan::name_length(word.as_bytes())) == Some(&b'[');
+        if is_element && word.bytes().filter(|byte| b"([{".contains(byte)).count() > MAX_BRACKETS {
+            return Err(Unparsable::TooDeep);
+        }
         if !self.waiting.is_empty() && word.contains('\n') {
             return Err(Unparsable::Ambiguous("a line break in a word after `<<`"));
         }
@@ -422,6 +435,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn end_case(&mut self) {
+        self.case_end = Some(self.tokens.len());
         self.groups.pop();
         self.unnest();
         self.begin_command();

@@ -45,7 +45,7 @@ pub(super) fn dollar(
         Some(b'(') if bytes.get(after + 1) == Some(&b'(') => {
             let end = matched(text, after + 1, b'(', b')', depth + 1)?;
             let inner = &text[after + 1..end - 1];
-            (arithmetic(inner)?.map_or(Dollar::Command(inner), Dollar::Arithmetic), end)
+            (arithmetic(inner, depth + 1)?.map_or(Dollar::Command(inner), Dollar::Arithmetic), end)
         }
         Some(b'(') => {
             let end = lexer::command_end(text, after + 1, depth + 1)?;
@@ -190,21 +190,32 @@ fn parameter(text: &str, mut at: usize, mode: Mode, depth: usize) -> Result<usiz
 }
 
 /// The expression, if `$(…)` around this text is arithmetic and not a subshell in a substitution.
-fn arithmetic(inner: &str) -> Result<Option<&str>, Unparsable> {
+fn arithmetic(inner: &str, depth: usize) -> Result<Option<&str>, Unparsable> {
     let Some(expression) = inner.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else {
         return Ok(None);
     };
-    if expression.contains(['\'', '"', '\\']) && expression.contains(['(', ')']) {
-        return Err(Unparsable::Ambiguous("quotes and parentheses in `$((…))`"));
-    }
+    let has_parenthesis = |text: &str| text.contains(['(', ')']);
     let mut open = 0_usize;
-    for byte in expression.bytes() {
+    let mut at = 0;
+    while let Some(byte) = expression.as_bytes().get(at) {
+        let end = match byte {
+            b'\\' => at + 2,
+            b'\'' => single(expression, at + 1)?,
+            b'"' => double(expression, at + 1, depth)?,
+            b'`' => backquote(expression, at + 1)?,
+            b'$' => dollar(expression, at, Mode::Double, depth)?.1,
+            _ => at + 1,
+        };
         match byte {
             b'(' => open += 1,
             b')' if open == 0 => return Ok(None),
             b')' => open -= 1,
+            b'\\' | b'\'' | b'"' | b'`' if has_parenthesis(expression.get(at..end).unwrap_or("(")) => {
+                return Err(Unparsable::Ambiguous("quotes and parentheses in `$((…))`"));
+            }
             _ => {}
         }
+        at = end;
     }
     Ok((open == 0).then_some(expression))
 }

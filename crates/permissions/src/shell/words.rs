@@ -19,6 +19,19 @@ pub(super) struct Expanded {
 }
 
 impl Expanded {
+    pub(super) fn known(text: &str) -> Self {
+        Self { word: Word::Known(text.to_owned()), template: text.to_owned(), is_pipe: false }
+    }
+
+    /// A part of this word; as little known as the whole.
+    pub(super) fn with_text(&self, text: &str) -> Self {
+        if text.contains(PLACEHOLDER) {
+            Self { template: text.to_owned(), ..Self::unknown(text, false) }
+        } else {
+            Self::known(text)
+        }
+    }
+
     /// A word of which nothing is known.
     pub(super) fn unknown(written: &str, splits: bool) -> Self {
         let unknown = UnknownWord {
@@ -248,7 +261,8 @@ impl Reader<'_, '_> {
             return;
         }
         let is_number = matches!(inner, "?" | "#" | "$" | "!") || (inner.starts_with('#') && inner.len() > 1);
-        self.out.push_unknown(is_bare && !is_number);
+        let is_list = inner == "@" || inner.contains("[@]");
+        self.out.push_unknown(is_list || (is_bare && !is_number));
     }
 }
 

@@ -1,19 +1,30 @@
 //! Variables that the line itself sets, so that `D=/etc; cat $D/passwd` is no way around.
 
 use crate::shell::{SimpleCommand, UnknownWord, Word};
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 /// What is known of variables so far.
-#[derive(Debug, Default)]
-pub(super) struct Variables(HashMap<String, String>);
+#[derive(Debug)]
+pub(super) struct Variables {
+    known: HashMap<String, String>,
+    /// `$TMPDIR`, where `mktemp` makes its files.
+    temporary: String,
+}
 
 impl Variables {
+    pub(super) fn new(temporary: &Path) -> Self {
+        Self { known: HashMap::new(), temporary: temporary.display().to_string() }
+    }
+
     /// Notes what a command sets.
     pub(super) fn note(&mut self, command: &SimpleCommand) {
         for (name, value) in &command.assignments {
             match value {
-                Word::Known(value) => self.0.insert(name.clone(), value.clone()),
-                Word::Pattern(_) | Word::Unknown(_) => self.0.remove(name),
+                Word::Known(value) => self.known.insert(name.clone(), value.clone()),
+                Word::Unknown(value) if is_made_by_mktemp(&value.written) => {
+                    self.known.insert(name.clone(), format!("{}/a-temporary-file", self.temporary))
+                }
+                Word::Pattern(_) | Word::Unknown(_) => self.known.remove(name),
             };
         }
     }
@@ -60,7 +71,15 @@ impl Variables {
     fn value(&self, name: &str) -> Option<&str> {
         match name {
             "PWD" => Some("."),
-            name => self.0.get(name).map(String::as_str),
+            "TMPDIR" if !self.known.contains_key(name) => Some(&self.temporary),
+            name => self.known.get(name).map(String::as_str),
         }
     }
+}
+
+/// `$(mktemp)` and `$(mktemp -d)`, which make something in the temporary folder.
+fn is_made_by_mktemp(written: &str) -> bool {
+    let inner = written.trim_matches('"').strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'));
+    let words: Vec<&str> = inner.unwrap_or_default().split_whitespace().collect();
+    matches!(words[..], ["mktemp"] | ["mktemp", "-d" | "-q"])
 }
