@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 /// With a sandbox and without.
 const EACH: [(&str, &str); 2] = [("SANDBOX", "off"), ("SANDBOX", "bwrap")];
 
-async fn turn(user: &Client, session: &str, command: &str) -> Value {
-    let input = json!({ "command": command, "timeout": 60_000 });
+/// From a file, so that no policy judges it.
+async fn turn(world: &World, user: &Client, session: &str, script: &str) -> Value {
+    let input = json!({ "command": world.script(session, script), "timeout": 60_000 });
     let turn = user.query_async(session, &format!("go [[tool:Bash {input}]][[next]][[text:done]]")).await;
     user.turn_over(&turn).await
 }
@@ -22,7 +23,7 @@ async fn is_ended(bound: (&str, &str), command: &str, said: &str) {
         let world = World::with(&[sandbox, bound]).await;
         let user = world.admin().await;
         let session = user.session(with_bash()).await;
-        let over = turn(&user, &session, command).await;
+        let over = turn(&world, &user, &session, command).await;
         assert_eq!(over["error_code"], "AGENT_LIMIT_EXCEEDED", "{sandbox:?}: {over}");
         assert!(over["error_message"].as_str().unwrap().contains(said), "{over}");
         eventually("nothing is left", async || world.agent_processes().is_empty().then_some(())).await;
@@ -62,7 +63,7 @@ async fn cpu_time_is_counted_by_the_turn() {
     // Four seconds of work each; all together is more than one turn may have.
     let work = "end=$(($(cut -d. -f1 /proc/uptime)+4)); while [ $(($(cut -d. -f1 /proc/uptime))) -lt $end ]; do :; done";
     for _ in 0..3 {
-        let over = turn(&user, &session, work).await;
+        let over = turn(&world, &user, &session, work).await;
         assert_eq!(over["status"], "completed", "{over}");
     }
 }
@@ -73,14 +74,14 @@ async fn a_full_session_can_be_cleaned_up_and_one_file_is_bounded_by_itself() {
     let user = world.admin().await;
     let session = user.session(with_bash()).await;
     let fill = "head -c 100m /dev/zero > big; echo $? > exit-code; tail -f /dev/null";
-    let over = turn(&user, &session, fill).await;
+    let over = turn(&world, &user, &session, fill).await;
     assert_eq!(over["error_code"], "AGENT_LIMIT_EXCEEDED", "{over}");
     let files = user.get(&format!("{session}/files")).await.ok();
     let files = files["items"].as_array().unwrap();
     let big = files.iter().find(|file| file["path"] == "big").unwrap();
     assert_eq!(big["size_bytes"], 40 << 20, "the kernel stopped it: {files:?}");
-    let over = turn(&user, &session, "head -c 30m /dev/zero > more; tail -f /dev/null").await;
+    let over = turn(&world, &user, &session, "head -c 30m /dev/zero > more; tail -f /dev/null").await;
     assert_eq!(over["error_code"], "AGENT_LIMIT_EXCEEDED", "{over}");
-    let over = turn(&user, &session, "rm big more; echo clean").await;
+    let over = turn(&world, &user, &session, "rm big more; echo clean").await;
     assert_eq!(over["status"], "completed", "{over}");
 }

@@ -20,9 +20,9 @@ async fn the_real_cli_is_tried_before_the_first_prompt_and_nobody_pays_for_it() 
         assert_eq!(check["detail"], "a call that had to be denied was denied", "{check}");
         assert_eq!(world.model.requests().iter().filter(|one| one.path == "/v1/messages").count(), 1);
         let sessions = user.get("/sessions").await.ok();
-        assert_eq!(sessions.as_array().unwrap().len(), 1, "the trial is no session: {sessions}");
-        let decisions = world.data_dir().join("workspaces");
-        assert_eq!(fs::read_dir(decisions).unwrap().count(), 1, "its folder is gone");
+        assert_eq!(sessions["items"].as_array().unwrap().len(), 1, "the trial is no session: {sessions}");
+        let workspaces = world.data_dir().join("workspaces");
+        assert_eq!(fs::read_dir(workspaces).unwrap().count(), 1, "its folder is gone");
     }
 }
 

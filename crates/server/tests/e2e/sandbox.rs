@@ -9,15 +9,15 @@ use std::{fs, net::TcpListener, path::Path};
 
 const SANDBOXED: (&str, &str) = ("SANDBOX", "bwrap");
 
-/// Has a session's agent run this and gives what the tool said.
-pub async fn run(user: &Client, session: &str, command: &str) -> String {
-    let before = user.get(&format!("{session}/tool-calls")).await.ok().as_array().unwrap().len();
-    let input = json!({ "command": command, "timeout": 60_000 });
+/// Has a session's agent run this, from a file, so that no policy judges it and the sandbox alone has to hold. Gives what
+/// the tool said.
+async fn run(world: &World, user: &Client, session: &str, script: &str) -> String {
+    let input = json!({ "command": world.script(session, script), "timeout": 60_000 });
     let answer = user.query(session, &format!("go [[tool:Bash {input}]][[next]][[text:done]]")).await;
     let calls = user.get(&format!("{session}/tool-calls")).await.ok();
-    assert_eq!(calls.as_array().unwrap().len(), before + 1, "{answer:?}");
-    // Newest first.
-    calls[0]["tool_output"].to_string()
+    let calls = calls.as_array().or_else(|| calls["items"].as_array()).unwrap().clone();
+    let call = calls.iter().find(|call| call["tool_input"]["command"] == input["command"]);
+    call.unwrap_or_else(|| panic!("{answer:?}: {calls:?}"))["tool_output"].to_string()
 }
 
 pub fn with_bash() -> serde_json::Value {
@@ -37,7 +37,7 @@ async fn an_agent_sees_its_own_and_no_secret_of_anybody_else() {
 async fn assert_cannot_see(world: &World) {
     let user = world.admin().await;
     let (own, other) = (user.session(with_bash()).await, user.session(with_bash()).await);
-    run(&user, &other, "echo plum > secret.txt").await;
+    run(world, &user, &other, "echo plum > secret.txt").await;
     let data = world.data_dir();
     let secrets = [
         data.join("steward.db"),
@@ -60,13 +60,13 @@ async fn assert_cannot_see(world: &World) {
          touch /usr/x /etc/x /x ~root/x 2>&1 | grep -c touch",
         listed.join(" "),
     );
-    let told = run(&user, &own, &command).await;
+    let told = run(world, &user, &own, &command).await;
     assert!(!told.contains("SEEN"), "{told}");
     assert!(told.contains("mine") && told.contains("HOME-IS-THERE"), "what is its own is there: {told}");
     let counts: Vec<&str> = told.trim_matches('"').split("\\n").collect();
     assert_eq!((counts[0], counts[1]), ("0", "0"), "neither the key nor the server: {told}");
     let password_and_key = [PASSWORD, REAL_KEY];
-    let env = run(&user, &own, "env; cat /proc/*/environ").await;
+    let env = run(world, &user, &own, "env; cat /proc/*/environ").await;
     assert!(!password_and_key.iter().any(|secret| env.contains(secret)), "{env}");
     assert!(user.get(&format!("{own}/files/content?path=own.txt")).await.ok().to_string().contains("mine"));
 }
@@ -87,7 +87,7 @@ async fn only_the_network_that_was_named_is_reached() {
         let world = World::with(&[SANDBOXED, ("SANDBOX_NETWORK", network)]).await;
         let user = world.admin().await;
         let session = user.session(with_bash()).await;
-        let told = run(&user, &session, &knock).await;
+        let told = run(&world, &user, &session, &knock).await;
         assert_eq!(told.contains("REACHED"), reached, "{network}: {told}");
         let health = user.get("/monitoring/health").await.ok();
         assert_eq!(
@@ -109,16 +109,18 @@ async fn an_agent_sees_no_other_process_and_leaves_none_behind() {
     let user = world.admin().await;
     let (one, two) = (user.session(with_bash()).await, user.session(with_bash()).await);
     // Leaves its session, its parent and its environment behind.
-    let detach = "(setsid env -i sh -c 'exec tail -f own.log' >/dev/null 2>&1 &); touch own.log; ls /proc | grep -c '^[0-9]'";
-    run(&user, &one, detach).await;
+    let detach = "touch own.log; (setsid env -i sh -c 'exec tail -f own.log' >/dev/null 2>&1 &); true";
+    run(&world, &user, &one, detach).await;
     let tails = || processes_with("own.log");
     eventually("it runs", async || (tails() == 1).then_some(())).await;
-    let told = run(&user, &two, "cat /proc/*/cmdline | tr '\\0' ' '; kill -9 -1 2>&1; echo still here").await;
+    let told =
+        run(&world, &user, &two, "cat /proc/*/cmdline | tr '\\0' ' '; kill -9 -1 2>&1; echo still here")
+            .await;
     assert!(!told.contains("own.log"), "{told}");
     assert_eq!(tails(), 1, "another session's process is out of reach");
     user.delete(&one).await;
     eventually("it is gone with its session", async || (tails() == 0).then_some(())).await;
-    run(&user, &two, detach).await;
+    run(&world, &user, &two, detach).await;
     eventually("it runs", async || (tails() == 1).then_some(())).await;
     world.stop().await;
     assert_eq!(tails(), 0, "nothing is left when the server has ended");

@@ -169,6 +169,17 @@ impl World {
         self.folder.path().join("data")
     }
 
+    /// Puts a script into a session's working directory, and gives the command that runs it.
+    pub fn script(&self, session: &str, text: &str) -> String {
+        let id = session.rsplit('/').next().unwrap();
+        let mut users = fs::read_dir(self.data_dir().join("workspaces")).unwrap().flatten();
+        let folder =
+            users.find_map(|user| Some(user.path().join(id)).filter(|folder| folder.is_dir())).unwrap();
+        let name = format!("script-{}.sh", fs::read_dir(&folder).unwrap().count());
+        fs::write(folder.join(&name), text).unwrap();
+        format!("bash ./{name}")
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
