@@ -5,7 +5,7 @@
 //! lenient permission mode, and the gateway plays a model that makes the call.
 
 use crate::{
-    SessionDraft, SessionManager,
+    SandboxNetwork, SessionDraft, SessionManager,
     agent::{self, Directories, Launch, TakeUp},
 };
 use domain::{RehearsedCall, Session, UserId};
@@ -232,7 +232,12 @@ async fn play(manager: &SessionManager, session: &Session) -> Result<Option<Valu
         input: json!({ "command": format!("echo ran > {MARKER}; {PROGRAM}"), "description": "canary" }),
     };
     let endpoint = inner.model_access.rehearse(call);
-    let launched = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, TakeUp::Continue);
+    let mut settings = inner.settings.clone();
+    if let Some(sandbox) = &mut settings.containment.sandbox {
+        // The played model has to be reached also where sessions may reach none.
+        sandbox.network = SandboxNetwork::Gateway;
+    }
+    let launched = agent::prepare(&settings, &inner.governance, session, &endpoint, TakeUp::Continue);
     let played = match launched {
         Ok(Launch { options, .. }) => play_with(manager, options).await,
         Err(error) => Err(Unplayed::Failed(format!("could not {error}"))),

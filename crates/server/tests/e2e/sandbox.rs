@@ -152,18 +152,19 @@ async fn a_conversation_goes_on_in_the_next_sandbox() {
 async fn programs_of_an_mcp_server_are_in_the_sandbox_too() {
     let world = World::with(&[SANDBOXED]).await;
     let user = world.admin().await;
-    let found = world.folder.path().join("found");
-    let script = format!("ls {} > found 2>&1; ls /root >> found 2>&1; exec cat", world.data_dir().display());
+    let script = format!(
+        "{{ ls {0}; cd {0}; cat steward.db secret_key; echo LOOKED; }} > found 2>&1; exec cat",
+        world.data_dir().display()
+    );
     let server = json!({ "probe": { "type": "stdio", "command": "/bin/sh", "args": ["-c", script] } });
     let session = user.session(json!({ "sdk_options": { "mcp_servers": server } })).await;
     user.query(&session, "hello [[text:hi]]").await;
     let told = eventually("it has looked", async || {
         let answer = user.get(&format!("{session}/files/content?path=found")).await;
-        (answer.status == 200).then(|| answer.body.to_string()).filter(|told| told.contains("/root"))
+        (answer.status == 200).then(|| answer.body.to_string()).filter(|told| told.contains("LOOKED"))
     })
     .await;
-    assert!(!told.contains("steward.db") && !told.contains("secret_key"), "{told}");
-    assert!(!found.exists());
+    assert!(told.contains("steward.db: No such file") && told.contains("secret_key: No such file"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
