@@ -123,7 +123,7 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("WORKING_DIRECTORY_ROOTS", "/srv/../etc", "absolute directories"),
         ("DEFAULT_RESTRICTED_PATHS", "/etc/passwd, etc/shadow", "absolute paths"),
         ("DEFAULT_RESTRICTED_PATHS", "/etc/../x", "without .."),
-        ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "a command"),
+        ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "one simple command"),
         ("ALLOWED_HOSTS", "https://example.com", "host names"),
         ("BLOCKED_HOSTS", "10.0.0.0/40", "networks"),
     ] {
@@ -251,7 +251,8 @@ fn the_example_file_shows_every_setting_with_its_default() {
             continue;
         }
         assert!(lines[index - 1].starts_with("# "), "{name} has no line of meaning");
-        shown.push((name, default));
+        // A value with spaces in it has to be quoted there.
+        shown.push((name, default.trim_matches('"')));
     }
     let wanted: Vec<(&str, &str)> =
         Config::settings().iter().map(|setting| (setting.name, setting.default.unwrap_or(""))).collect();

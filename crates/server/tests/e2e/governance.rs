@@ -65,11 +65,11 @@ async fn the_files_of_others_and_the_restricted_are_out_of_reach() {
     let world = World::with(&[("IS_SANDBOX", "1")]).await;
     let user = world.admin().await;
     let session = user.session(json!({ "permission_mode": "bypassPermissions" })).await;
-    let database = world.data_dir().join("steward.db").display().to_string();
+    let key = world.data_dir().join("secret_key").display().to_string();
     let outside = world.folder.path().join("outside").display().to_string();
     for (tool, input, reason) in [
         ("Read", json!({ "file_path": "/etc/passwd" }), "is restricted"),
-        ("Read", json!({ "file_path": database }), "of the server"),
+        ("Read", json!({ "file_path": key }), "of the server"),
         ("Write", json!({ "file_path": outside, "content": "x" }), "outside the working directory"),
         ("Bash", json!({ "command": "ln -s /etc here && cat here/passwd" }), "is restricted"),
         ("Bash", json!({ "command": format!("echo x > {outside}") }), "outside the working directory"),
