@@ -94,7 +94,9 @@ fn wrong_state(status: SessionStatus) -> Problem {
 
 fn turn_failed(turn_id: TurnId, failure: TurnFailure, message: &str) -> Problem {
     let status = match failure {
-        TurnFailure::AgentFailed | TurnFailure::ModelFailed => StatusCode::BAD_GATEWAY,
+        TurnFailure::AgentFailed | TurnFailure::AgentLimitExceeded | TurnFailure::ModelFailed => {
+            StatusCode::BAD_GATEWAY
+        }
         TurnFailure::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
         TurnFailure::AgentUnavailable | TurnFailure::ServerStopped | TurnFailure::NotRecorded => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -32,7 +32,7 @@ pub use ids::{
     ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
-pub use model_access::{AgentScope, ModelAccess, ModelEndpoint};
+pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};
 pub use money::{MicroUsd, MicroUsdPerMtok};
 pub use page::{Page, PageRequest};
 pub use policy::{CustomPolicy, PolicyContent};

@@ -1,6 +1,7 @@
 //! How an agent reaches the model without ever holding the real key.
 
 use crate::{SessionId, TurnId, UserId};
+use serde_json::Value;
 
 /// On whose account an agent's requests are booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,14 @@ impl std::fmt::Debug for ModelEndpoint {
     }
 }
 
+/// The one tool call of a model that is played.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RehearsedCall {
+    pub tool_use_id: String,
+    pub tool_name: String,
+    pub input: Value,
+}
+
 /// The gateway, as the engine sees it.
 #[async_trait::async_trait]
 pub trait ModelAccess: Send + Sync {
@@ -30,6 +39,10 @@ pub trait ModelAccess: Send + Sync {
 
     /// Books the requests that begin from now on to this turn, or to none.
     fn attribute(&self, token: &str, turn: Option<TurnId>);
+
+    /// Opens access to a model that is played: it makes this call, and is done once that was answered. Nothing is
+    /// asked of a real model and nothing is booked.
+    fn rehearse(&self, call: RehearsedCall) -> ModelEndpoint;
 
     /// Ends access and waits until every request of this token is booked, for a bounded time.
     async fn revoke(&self, token: &str);

@@ -59,6 +59,8 @@ pub enum TurnFailure {
     AgentUnavailable,
     /// The agent died or answered nonsense.
     AgentFailed,
+    /// It used more memory, processes, CPU time or disk than an agent may.
+    AgentLimitExceeded,
     /// The turn took longer than `timeout_seconds`.
     AgentTimeout,
     /// The model's service refused or failed.
@@ -75,9 +77,10 @@ pub enum TurnFailure {
 
 impl TurnFailure {
     /// Every failure.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AgentUnavailable,
         Self::AgentFailed,
+        Self::AgentLimitExceeded,
         Self::AgentTimeout,
         Self::ModelFailed,
         Self::MaxTurnsReached,
@@ -92,6 +95,7 @@ impl TurnFailure {
         match self {
             Self::AgentUnavailable => "AGENT_UNAVAILABLE",
             Self::AgentFailed => "AGENT_FAILED",
+            Self::AgentLimitExceeded => "AGENT_LIMIT_EXCEEDED",
             Self::AgentTimeout => "AGENT_TIMEOUT",
             Self::ModelFailed => "MODEL_FAILED",
             Self::MaxTurnsReached => "MAX_TURNS_REACHED",

@@ -2,13 +2,17 @@
 
 use crate::{
     Error,
+    containment::NoPort,
     governance::{Governance, Governed},
     settings::EngineSettings,
     transcript, workdir,
 };
 use domain::{ModelEndpoint, Session, session::AgentConversation};
 use sdk_runtime::{AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
 
 /// How a turn's attempt takes the conversation up.
@@ -37,6 +41,8 @@ pub enum NotPrepared {
     #[error("continue the conversation: its transcript is lost, and a new session is needed")]
     TranscriptLost,
     #[error(transparent)]
+    NotContained(#[from] NoPort),
+    #[error(transparent)]
     Failed(#[from] Error),
 }
 
@@ -52,6 +58,10 @@ pub fn prepare(
     check_directories(settings, session)?;
     let directories = Directories::of(settings, session);
     directories.make()?;
+    // A sandbox shows what is there and cannot be added to later.
+    for dir in &session.spec.sdk_options.add_dirs {
+        make(dir.as_ref())?;
+    }
     let (conversation, start) = conversation(session, take_up, &directories)?;
     let spec = &session.spec;
     let sdk = &spec.sdk_options;
@@ -60,6 +70,7 @@ pub fn prepare(
     let mut options = AgentOptions::default()
         .with_cli(settings.agent.cli.clone().unwrap_or_default())
         .with_cwd(PathBuf::from(&spec.working_directory))
+        .with_containment(settings.containment.of(endpoint, &directories.temporary)?)
         .with_host_marker(Some(settings.agent.host_marker.clone()))
         .with_session(start)
         .with_env(environment(settings, session, endpoint, &directories))
@@ -129,12 +140,8 @@ impl Directories {
     }
 
     fn make(&self) -> Result<(), Error> {
-        [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
-            |path| {
-                std::fs::create_dir_all(path)
-                    .map_err(|source| Error::Files { action: "create the agent's directories", source })
-            },
-        )
+        let all = [Some(&self.config), Some(&self.temporary), self.own.as_ref()];
+        all.into_iter().flatten().try_for_each(|path| make(path))
     }
 
     /// Removes everything the session has on disk, except a working directory that was there before it.
@@ -147,6 +154,11 @@ impl Directories {
             },
         )
     }
+}
+
+fn make(directory: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| Error::Files { action: "create the agent's directories", source })
 }
 
 /// The random end of a UUIDv7, which is enough to tell sessions apart in a path that must be short.
@@ -181,6 +193,9 @@ fn environment(
     directories: &Directories,
 ) -> std::collections::BTreeMap<String, String> {
     let path = |path: &PathBuf| path.display().to_string();
+    // Without it the CLI would not bypass permissions for root, who owns nothing but the sandbox there.
+    let is_sandbox =
+        settings.containment.sandbox.is_some().then(|| ("IS_SANDBOX".to_owned(), "1".to_owned()));
     let mut env = settings.agent.env.clone();
     env.extend(session.spec.sdk_options.env.clone());
     env.extend(
@@ -201,5 +216,6 @@ fn environment(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    env.extend(is_sandbox);
     env
 }

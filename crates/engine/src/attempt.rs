@@ -1,8 +1,10 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
 use crate::{
-    SessionManager, agent,
+    SelfTestSetting, SessionManager, agent,
     agent::{NotPrepared, TakeUp},
+    canary::{self, NotGoverned},
+    disk::overgrown,
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
     run::stopped,
@@ -13,9 +15,11 @@ use domain::{
     turn::BegunTurn,
 };
 use futures::{FutureExt, future::join_all};
-use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
+use sdk_runtime::{
+    Agent, DropReason, Event, Exceeded, Frame, Outcome, PromptContent, Queued, Said, TurnResult,
+};
 use serde_json::Value;
-use std::{io::ErrorKind, panic::AssertUnwindSafe, time::Duration};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout_at},
@@ -127,9 +131,17 @@ impl Attempt<'_> {
             inner.live.closed(session.id).await;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
+            canary::ask(&launch.options).await.map_err(|error| not_governed(&error))?;
             tokio::select! {
-                started = Agent::start(inner.launcher.as_ref(), launch.options) => {
+                // Together, because each takes as long as the CLI takes to start.
+                (started, tested) = async {
+                    tokio::join!(Agent::start(inner.launcher.as_ref(), launch.options), self.self_test())
+                } => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
+                    if let Err(ended) = tested {
+                        agent.kill().await;
+                        return Err(ended);
+                    }
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
                     Ok((LiveAgent { agent, events, token, subject, governed }, launch.conversation))
@@ -154,6 +166,16 @@ impl Attempt<'_> {
         }
     }
 
+    async fn self_test(&self) -> Result<(), Ended> {
+        let inner = &self.manager.inner;
+        match inner.settings.governance.self_test {
+            SelfTestSetting::Skip => Ok(()),
+            SelfTestSetting::Run => {
+                inner.self_test.passes(self.manager).await.map_err(|error| not_governed(&error))
+            }
+        }
+    }
+
     async fn converse(
         &self,
         live: &mut LiveAgent,
@@ -161,6 +183,8 @@ impl Attempt<'_> {
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> (Ended, Afterwards) {
         let prompt_id = Uuid::new_v4();
+        live.agent.restart_cpu_time();
+        let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session));
         let mut seen = Transcript::default();
         let sent = tokio::select! {
             biased;
@@ -199,6 +223,11 @@ impl Attempt<'_> {
                         return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
                     }
                 },
+                overgrown = &mut overgrown => {
+                    live.agent.kill().await;
+                    let ended = Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {overgrown}"));
+                    return (ended.in_conversation(before), Afterwards::Close);
+                }
                 event = live.events.next() => event,
             };
             match event {
@@ -341,6 +370,9 @@ fn content(prompt: &Value) -> PromptContent {
 }
 
 fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
+    if let Some(exceeded) = said.and_then(|said| said.exit.exceeded) {
+        return limit_exceeded(exceeded);
+    }
     let words = said.map_or_else(|| "it said nothing".to_owned(), Said::words);
     let ended = Ended::failed(
         TurnFailure::AgentFailed,
@@ -349,10 +381,20 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
     if seen.called_tools { ended } else { ended.retryable() }
 }
 
+fn not_governed(error: &NotGoverned) -> Ended {
+    Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}"))
+}
+
+fn limit_exceeded(exceeded: Exceeded) -> Ended {
+    Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {exceeded}"))
+}
+
 fn not_prepared(error: NotPrepared) -> Ended {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     let failure = match error {
-        NotPrepared::DirectoryRefused(_) | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
+        NotPrepared::DirectoryRefused(_) | NotPrepared::NotContained(_) | NotPrepared::Failed(_) => {
+            TurnFailure::AgentUnavailable
+        }
         NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
     };
     Ended::failed(failure, format!("could not {error}{source}"))
@@ -379,6 +421,11 @@ fn not_started(error: &sdk_runtime::Error) -> Ended {
         | E::CliTooOld { .. }
         | E::HooksFailOpen { .. }
         | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
+        E::Startup { said } | E::Exited { said, .. } | E::HandshakeTimeout { said, .. }
+            if let Some(exceeded) = said.exit.exceeded =>
+        {
+            limit_exceeded(exceeded)
+        }
         // It said why it will not start, and would say it again.
         E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
         // What the agent was to be given contradicts itself, or it did not take what must hold.

@@ -35,6 +35,7 @@ impl SessionManager {
             for agent in self.inner.live.dismiss_idle(self.inner.settings.limits.idle_timeout) {
                 self.close_later(agent);
             }
+            self.inner.self_test.retry(self).await;
             if let Err(error) = self.round().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -4,6 +4,9 @@ mod accounts;
 mod agent;
 mod attempt;
 pub mod audit;
+mod canary;
+pub mod containment;
+mod disk;
 mod draft;
 mod error;
 mod feed;
@@ -25,6 +28,7 @@ mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
 pub use audit::AuditLog;
+pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
@@ -32,7 +36,7 @@ pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, Runs
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice,
-    SessionDefaults,
+    SelfTestSetting, SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

@@ -3,6 +3,7 @@
 use crate::{
     Error, FieldError, Result,
     agent::Directories,
+    canary::SelfTest,
     draft::{SessionDraft, start},
     feed::Feed,
     governance::Governance,
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub model_access: Arc<dyn ModelAccess>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
+    pub self_test: SelfTest,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
@@ -93,6 +95,7 @@ impl SessionManager {
             model_access,
             feed,
             governance,
+            self_test: SelfTest::default(),
             live,
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -218,6 +221,11 @@ impl SessionManager {
         tokio::task::spawn_blocking(move || directories.remove())
             .await
             .map_err(|_| Error::Internal("remove the session's directories"))?
+    }
+
+    /// Whether what is denied does not run, as far as that was tried: what was found, or why no session starts.
+    pub fn self_test(&self) -> std::result::Result<Option<String>, String> {
+        self.inner.self_test.report()
     }
 
     /// Whether the server is ending and takes no new work.

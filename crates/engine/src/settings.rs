@@ -1,5 +1,6 @@
 //! What the operator decided about sessions and agents.
 
+use crate::containment::ContainmentSettings;
 use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ pub struct EngineSettings {
     pub defaults: SessionDefaults,
     pub limits: LimitSettings,
     pub governance: GovernanceSettings,
+    pub containment: ContainmentSettings,
 }
 
 /// How agents are started.
@@ -65,6 +67,7 @@ pub struct GovernanceSettings {
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
     pub policy_choice: PolicyChoice,
+    pub self_test: SelfTestSetting,
 }
 
 /// Whether sessions may choose custom policies. Mandatory ones judge in any case.
@@ -73,4 +76,14 @@ pub enum PolicyChoice {
     #[default]
     Open,
     Closed,
+}
+
+/// Whether the CLI is tried before it is trusted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SelfTestSetting {
+    /// Once for each CLI, before the first agent is handed a prompt.
+    #[default]
+    Run,
+    /// For agents that are no CLI, such as those of tests.
+    Skip,
 }

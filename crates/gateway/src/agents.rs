@@ -85,7 +85,7 @@ impl Agents {
     }
 }
 
-fn new_token() -> String {
+pub(crate) fn new_token() -> String {
     let mut token = String::with_capacity(2 * TOKEN_BYTES);
     for byte in rand::random::<[u8; TOKEN_BYTES]>() {
         // Writing to a string cannot fail.
@@ -94,7 +94,7 @@ fn new_token() -> String {
     token
 }
 
-fn hash(token: &str) -> [u8; 32] {
+pub(crate) fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use domain::{AgentScope, Clock, ModelAccess, ModelEndpoint, TurnId, ports::Ledger};
+use domain::{AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, ports::Ledger};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use secrecy::SecretString;
@@ -22,6 +22,7 @@ use crate::{
     },
     prices::{PriceTable, PriceTableError},
     proxy::Proxy,
+    rehearsal::Rehearsals,
     upstream::Upstream,
 };
 
@@ -80,8 +81,12 @@ impl Gateway {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GatewayError> {
         let books = Books::new(ledger, clock, PriceTable::embedded()?);
-        let proxy =
-            Proxy { agents: Agents::default(), upstream: Upstream::new(options)?, books: Arc::new(books) };
+        let proxy = Proxy {
+            agents: Agents::default(),
+            rehearsals: Rehearsals::default(),
+            upstream: Upstream::new(options)?,
+            books: Arc::new(books),
+        };
         let proxy = Arc::new(proxy);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(GatewayError::Listen)?;
         let port = listener.local_addr().map_err(GatewayError::Listen)?.port();
@@ -136,7 +141,12 @@ impl ModelAccess for Gateway {
         }
     }
 
+    fn rehearse(&self, call: RehearsedCall) -> ModelEndpoint {
+        ModelEndpoint { base_url: self.base_url.clone(), token: self.proxy.rehearsals.admit(call) }
+    }
+
     async fn revoke(&self, token: &str) {
+        self.proxy.rehearsals.remove(token);
         let Some(agent) = self.proxy.agents.remove(token) else { return };
         drain(&agent, DRAIN_TIMEOUT).await;
     }

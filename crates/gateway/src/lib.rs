@@ -11,6 +11,7 @@ pub mod prices;
 mod proxy;
 mod reading;
 mod refusal;
+mod rehearsal;
 mod relay;
 mod scanner;
 mod upstream;

@@ -15,6 +15,7 @@ use crate::{
     meter::Meter,
     reading::Reading,
     refusal::{Refusal, Reply, whole},
+    rehearsal::{self, Rehearsals},
     relay,
     upstream::Upstream,
 };
@@ -25,6 +26,7 @@ mod asked_model;
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) agents: Agents,
+    pub(crate) rehearsals: Rehearsals,
     pub(crate) upstream: Upstream,
     pub(crate) books: Arc<Books>,
 }
@@ -64,9 +66,11 @@ impl Proxy {
         if request.method() == Method::HEAD && request.uri().path() == "/" {
             return Ok(Response::new(whole(Bytes::new())));
         }
-        let agent = headers::token(request.headers())
-            .and_then(|token| self.agents.find(token))
-            .ok_or(Refusal::UnknownToken)?;
+        let token = headers::token(request.headers()).ok_or(Refusal::UnknownToken)?;
+        if let Some(call) = self.rehearsals.find(token) {
+            return rehearsal::answer(&call, request).await;
+        }
+        let agent = self.agents.find(token).ok_or(Refusal::UnknownToken)?;
         let endpoint = Endpoint::of(request.method(), request.uri().path()).ok_or(Refusal::NoSuchEndpoint)?;
         let slot = agent.slots.clone().try_acquire_owned().map_err(|_| Refusal::TooManyRequests)?;
         let (head, body) = request.into_parts();
@@ -130,7 +134,7 @@ fn whole_reading(status: StatusCode, body: &[u8]) -> Reading {
     })
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > REQUEST_BODY_BYTES_MAX as u64 {
         return Err(Refusal::BodyTooLarge);
     }

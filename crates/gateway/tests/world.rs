@@ -14,6 +14,8 @@ mod ledger;
 mod passing;
 #[path = "world/refusals.rs"]
 mod refusals;
+#[path = "world/rehearsals.rs"]
+mod rehearsals;
 
 use std::{sync::Arc, time::Duration};
 

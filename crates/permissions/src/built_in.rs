@@ -2,7 +2,7 @@
 
 use crate::{
     CommandPattern, CommandPolicy, NetworkPolicy, NetworkSettings, PathPolicy, PathSettings, Policy,
-    PolicyEngine, ToolPolicy,
+    PolicyEngine, ToolPolicy, canary::CanaryPolicy,
 };
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ impl PolicyEngine {
     #[must_use]
     pub fn built_in(settings: &PolicySettings, disallowed_tools: &[String]) -> Self {
         let policies: Vec<Arc<dyn Policy>> = vec![
+            Arc::new(CanaryPolicy),
             Arc::new(ToolPolicy::denying(disallowed_tools)),
             Arc::new(CommandPolicy::new(settings.blocked_commands.clone())),
             Arc::new(NetworkPolicy::new(settings.network.clone())),

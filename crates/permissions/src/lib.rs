@@ -2,6 +2,7 @@
 
 pub mod built_in;
 pub mod call;
+pub mod canary;
 pub mod cedar;
 pub mod commands;
 pub mod custom;

@@ -192,6 +192,12 @@ impl Agent {
         self.link.life.pid()
     }
 
+    /// Counts `cpu_time_max` of the agent's [`ProcessLimits`](crate::ProcessLimits) from the next look on, so
+    /// that a bound can be one of each turn.
+    pub fn restart_cpu_time(&self) {
+        self.link.life.restart_cpu_time();
+    }
+
     /// Sends a prompt, under a new id unless it has one. Done when the line is written; the answer comes as
     /// events. When this is dropped, the prompt was sent or not; its id tells in the events.
     pub async fn prompt(&self, prompt: impl Into<Prompt>) -> Result<Uuid, Error> {

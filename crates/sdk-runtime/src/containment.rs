@@ -71,8 +71,10 @@ pub struct ProcessLimits {
     /// Memory of the whole tree in bytes, looked at every `look_interval`. The CLI alone takes about
     /// 160 MiB of it.
     pub memory_bytes_max: Option<u64>,
-    /// CPU time of the whole tree, looked at every `look_interval`. Of a process that nobody waited for,
-    /// the time is lost to the count once it is gone, unless there is a jail.
+    /// CPU time of the whole tree since it was started or since the last
+    /// [`Agent::restart_cpu_time`](crate::Agent::restart_cpu_time), looked at every `look_interval`. Of a
+    /// process that nobody waited for, the time is lost to the count once it is gone, unless there is a
+    /// jail.
     pub cpu_time_max: Option<Duration>,
     /// Processes of the whole tree, looked at every `look_interval`.
     pub processes_max: Option<u32>,
@@ -123,7 +125,7 @@ pub enum Exceeded {
 ///
 /// Writable are the working directory, `add_dirs`, the configuration directory (`CLAUDE_CONFIG_DIR`, else
 /// `$HOME/.claude`, which is then made the `CLAUDE_CONFIG_DIR`) and `writable`. `TMPDIR` becomes the
-/// private `/tmp`; files the agent names there do not exist for the host. The pid the agent gives for
+/// private `/tmp`, unless it lies in one of `writable`; files the agent names there do not exist for the host. The pid the agent gives for
 /// itself is that of its namespace; `Agent::pid` is the sandbox's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -138,6 +140,9 @@ pub struct Jail {
     pub writable: Vec<PathBuf>,
     /// Further places that can be read when the rest is hidden. They must exist.
     pub readable: Vec<PathBuf>,
+    /// Places that are empty inside, although they lie in one that can be read. What is writable shows
+    /// through all the same. One that does not exist is no mistake.
+    pub masked: Vec<PathBuf>,
     /// Size of the private `/tmp`, in bytes; `None` for half of the machine's memory.
     pub tmp_bytes_max: Option<u64>,
 }
@@ -149,7 +154,8 @@ pub enum Outside {
     /// All the user can read, except `/tmp` and `/run`. Secrets in home directories included.
     #[default]
     ReadOnly,
-    /// `/usr`, `/bin`, `/sbin`, `/lib*`, `/etc` and the CLI; the rest does not exist.
+    /// `/usr`, `/bin`, `/sbin`, `/lib*`, `/etc` and the CLI; the rest does not exist. Of `/etc` and
+    /// `/usr/local/etc`, what not everybody may read is empty: keys, hashes, other services' settings.
     Hidden,
 }
 
@@ -204,6 +210,7 @@ impl Default for Jail {
             network: Network::default(),
             writable: Vec::new(),
             readable: Vec::new(),
+            masked: Vec::new(),
             tmp_bytes_max: Some(TMP_BYTES_MAX_DEFAULT),
         }
     }
@@ -255,5 +262,6 @@ setters! { Jail, into:
     with_network, network: Network;
     with_writable, writable: Vec<PathBuf>;
     with_readable, readable: Vec<PathBuf>;
+    with_masked, masked: Vec<PathBuf>;
     with_tmp_bytes_max, tmp_bytes_max: Option<u64>;
 }

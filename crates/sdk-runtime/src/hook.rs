@@ -260,6 +260,13 @@ impl HookInput {
     }
 }
 
+/// What the agent says, for whoever asks a hook in its place.
+impl From<Value> for HookInput {
+    fn from(raw: Value) -> Self {
+        Self::read(raw, None)
+    }
+}
+
 impl HookOutput {
     /// No opinion: things go on as they would.
     pub fn proceed() -> Self {

@@ -69,6 +69,10 @@ pub trait Life: Send + Sync {
     /// Begins to end it, and returns at once. A later `Now` hastens an `AfterGrace`.
     fn end(&self, haste: Haste);
 
+    /// Counts the CPU time of [`ProcessLimits`](crate::ProcessLimits) from now on. A life without such a
+    /// bound has nothing to do.
+    fn restart_cpu_time(&self) {}
+
     /// Waits until it has ended and nothing it started is left.
     async fn ended(&self) -> Exit;
 }

@@ -71,7 +71,7 @@
 //!
 //! Nothing an agent starts survives it: not a close, not a crash, not the host's own end. [`containment`] adds
 //! bounds on memory, time and processes, and a jail with a PID namespace. [`sweep_host`] at the start of a host
-//! ends what a power cut left.
+//! ends what a power cut left; [`try_jail`] tells whether a jail can be had here.
 //!
 //! # Retry
 //!
@@ -206,7 +206,7 @@ pub use self::{
         QuestionPreview, SYSTEM_PROMPT_DYNAMIC_BOUNDARY, SessionStart, SettingSource, SettingSources,
         Settings, Skills, SystemPrompt, Thinking, ThinkingDisplay,
     },
-    process::{ProcessLauncher, StderrCallback, cli_places, find_cli, sweep_host},
+    process::{ProcessLauncher, StderrCallback, cli_places, find_cli, sweep_host, try_jail},
     prompt::{Priority, Prompt, PromptContent},
     query::{Query, query, query_with},
     spares::{Claimed, ColdReason, Origin, SparePool, SpareSettings, SpareStats},

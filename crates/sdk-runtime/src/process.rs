@@ -9,6 +9,7 @@ mod contained;
 mod contained;
 mod discovery;
 mod jail;
+mod masks;
 mod paced_pipe;
 mod rlimits;
 mod root;
@@ -70,7 +71,9 @@ impl Launcher for ProcessLauncher {
             }
             Some(jail) => {
                 let inside = Inside::prepare(jail)?;
-                let Wrapped { program, args } = jail::wrap(jail, invocation, inside.gateway().as_deref())?;
+                let masks = masks::of(jail).await?;
+                let gateway = inside.gateway();
+                let Wrapped { program, args } = jail::wrap(jail, &masks, invocation, gateway.as_deref())?;
                 let mut command = command(&program, limits);
                 command.args(args);
                 (command, inside)
@@ -96,9 +99,10 @@ pub fn sweep_host(marker: &str) -> io::Result<usize> {
     sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)
 }
 
-/// Tries whether this jail can be had here, without an agent. Bounded; nothing is left running.
-pub(crate) async fn try_jail(jail: &Jail) -> Result<(), Error> {
-    let Wrapped { program, args } = jail::wrap_nothing(jail)?;
+/// Tries whether this jail can be had here, without an agent. Bounded; nothing is left running. When this
+/// is dropped, what was started is ended.
+pub async fn try_jail(jail: &Jail) -> Result<(), Error> {
+    let Wrapped { program, args } = jail::wrap_nothing(jail, &masks::of(jail).await?)?;
     let mut command = command(&program, &ProcessLimits::default());
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let refused = |why: String| Error::NotContained { why };

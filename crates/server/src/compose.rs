@@ -1,18 +1,13 @@
 //! Puts the parts together: the only place that knows them all.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, GovernanceSettings,
-    LimitSettings, PolicyChoice, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
+    GovernanceSettings, LimitSettings, PolicyChoice, Registration, SessionDefaults, SessionManager, Stores,
+    Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -22,10 +17,14 @@ use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{cli::SearchPlaces, config::Config, data_dir::DataDir, secret_key};
-
-/// How long a version read from the CLI is believed; reading it starts a process.
-const CLI_PROBE_MAX_AGE: Duration = Duration::from_secs(60);
+use crate::{
+    cli::SearchPlaces,
+    config::Config,
+    data_dir::DataDir,
+    remembered::remembered,
+    sandbox::{self, Decided},
+    secret_key,
+};
 
 /// Every part of a running server, apart from its listener.
 #[derive(Debug)]
@@ -58,7 +57,9 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let accounts = accounts(config, &secret, &store, &clock, &audit);
     let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
     let gateway = Gateway::start(&options, store.clone(), clock.clone());
-    let (accounts, gateway) = tokio::join!(accounts, gateway);
+    let sandbox = sandbox::decide(&config.containment, &data_dir.path);
+    let (accounts, gateway, sandbox) = tokio::join!(accounts, gateway, sandbox);
+    let sandbox = sandbox?;
     let (accounts, new_admin_password) = accounts?;
     let gateway = Arc::new(gateway.context("could not start the gateway")?);
 
@@ -67,8 +68,9 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let sessions =
-        sessions(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &store, clock, &gateway)?;
+    let settings =
+        engine_settings(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &sandbox)?;
+    let sessions = sessions(settings, &store, clock, &gateway);
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
@@ -85,6 +87,11 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
                 // Shown so that whoever watches the server's health keeps an anchor of the chain outside of it.
                 async move { audit.head().await.map(|head| Some(head.to_string())).map_err(|error| chain(&error)) }
             }
+        }),
+        sandbox.check(),
+        Check::required("canary", {
+            let sessions = sessions.clone();
+            move || std::future::ready(sessions.self_test())
         }),
         Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
     ]);
@@ -143,16 +150,15 @@ async fn accounts(
     Ok((accounts, generated))
 }
 
-fn sessions(
+fn engine_settings(
     config: &Config,
     data_dir: &DataDir,
     cli: Result<PathBuf, String>,
-    store: &Arc<persistence::Store>,
-    clock: Arc<dyn Clock>,
-    gateway: &Arc<Gateway>,
-) -> anyhow::Result<SessionManager> {
+    sandbox: &Decided,
+) -> anyhow::Result<EngineSettings> {
+    let containment = &config.containment;
     let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
-    let settings = EngineSettings {
+    Ok(EngineSettings {
         agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
         defaults: SessionDefaults {
             model: config.agent.default_model.clone(),
@@ -169,7 +175,22 @@ fn sessions(
         },
         governance: governance(config, data_dir, &directories),
         directories,
-    };
+        containment: ContainmentSettings {
+            sandbox: sandbox.settings(),
+            memory_bytes_max: containment.memory_bytes_max,
+            processes_max: containment.processes_max,
+            turn_cpu_time_max: containment.turn_cpu_time_max,
+            disk_bytes_max: containment.disk_bytes_max,
+        },
+    })
+}
+
+fn sessions(
+    settings: EngineSettings,
+    store: &Arc<persistence::Store>,
+    clock: Arc<dyn Clock>,
+    gateway: &Arc<Gateway>,
+) -> SessionManager {
     let stores = Stores {
         sessions: store.clone(),
         turns: store.clone(),
@@ -179,7 +200,7 @@ fn sessions(
         decisions: store.clone(),
         policies: store.clone(),
     };
-    Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
+    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }
 
 /// What agents may do.
@@ -194,12 +215,12 @@ fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettin
     let network = NetworkSettings { allowed: lists.allowed_hosts, blocked: lists.blocked_hosts };
     let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
     let policy_choice = if lists.custom_policies { PolicyChoice::Open } else { PolicyChoice::Closed };
-    GovernanceSettings { policies, further_policies: Vec::new(), policy_choice }
+    GovernanceSettings { policies, policy_choice, ..GovernanceSettings::default() }
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.
 fn agent_env() -> BTreeMap<String, String> {
-    let passed_on = ["PATH", "LANG", "LC_ALL", "TZ", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR", "IS_SANDBOX"];
+    let passed_on = ["PATH", "LANG", "LC_ALL", "TZ", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR"];
     let text = |value: OsString| value.into_string().ok();
     let mut env: BTreeMap<String, String> = passed_on
         .into_iter()
@@ -214,22 +235,14 @@ fn agent_env() -> BTreeMap<String, String> {
 fn cli_check(
     cli: Result<PathBuf, String>,
 ) -> impl Fn() -> futures::future::BoxFuture<'static, monitoring::Outcome> + Send + Sync {
-    let known: Arc<Mutex<Option<(Instant, String)>>> = Arc::default();
-    move || {
-        let (cli, known) = (cli.clone(), Arc::clone(&known));
-        Box::pin(async move {
-            let cli = cli?;
-            let fresh = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some((_, version)) = fresh.filter(|(at, _)| at.elapsed() < CLI_PROBE_MAX_AGE) {
-                return Ok(Some(version));
-            }
+    remembered(move || {
+        let cli = cli.clone();
+        async move {
             let version =
-                sdk_runtime::probe(&cli).await.map_err(|error| format!("could not {}", chain(&error)))?;
-            let version = version.to_string();
-            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), version.clone()));
-            Ok(Some(version))
-        })
-    }
+                sdk_runtime::probe(&cli?).await.map_err(|error| format!("could not {}", chain(&error)))?;
+            Ok(version.to_string())
+        }
+    })
 }
 
 /// An error and what led to it, in one line.

@@ -3,6 +3,7 @@
 //! `Config::read` is the list of settings: what it asks for is what exists, and the tests hold `.env.example` and
 //! `docs/configuration.md` to it.
 
+mod containment;
 mod error;
 mod governance;
 mod parse;
@@ -15,6 +16,7 @@ use monitoring::{LogFilter, LogFormat};
 use secrecy::SecretString;
 
 pub use self::{
+    containment::{ContainmentConfig, Sandbox},
     error::{ConfigErrors, Mistake},
     governance::GovernanceConfig,
     parse::MIN_SECRET_KEY_BYTES,
@@ -46,6 +48,7 @@ pub struct Config {
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
     pub governance: GovernanceConfig,
+    pub containment: ContainmentConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -179,6 +182,7 @@ impl Config {
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
         let governance = GovernanceConfig::read(reader);
+        let containment = ContainmentConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -191,6 +195,7 @@ impl Config {
             agent: agent?,
             sessions: sessions?,
             governance: governance?,
+            containment: containment?,
             shutdown_grace: shutdown_grace?,
         })
     }

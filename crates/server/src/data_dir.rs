@@ -31,6 +31,9 @@ pub enum DataDirError {
     /// Somebody else made the folder for temporary files first.
     #[error("use the folder {} for temporary files: it belongs to somebody else", .0.display())]
     NotOurs(PathBuf),
+    /// Agents write in shared directories, and the data folder holds what they must not even read.
+    #[error("share {} with agents: it contains the data folder or lies in it", .0.display())]
+    Shared(PathBuf),
 }
 
 /// A data folder that is ours until this value is dropped.
@@ -67,6 +70,13 @@ impl DataDir {
 
     /// Where sessions keep their files.
     pub fn directories(&self, shared_roots: Vec<PathBuf>) -> Result<DirectorySettings, DataDirError> {
+        for root in &shared_roots {
+            // One that is not there yet contains nothing.
+            let real = root.canonicalize().unwrap_or_else(|_| root.clone());
+            if real.starts_with(&self.path) || self.path.starts_with(&real) {
+                return Err(DataDirError::Shared(root.clone()));
+            }
+        }
         let directories = DirectorySettings {
             workspaces: self.path.join("workspaces"),
             shared_roots,
@@ -113,6 +123,19 @@ mod tests {
         let marker = first.host_marker.clone();
         drop(first);
         assert_eq!(DataDir::open(dir.path()).unwrap().host_marker, marker);
+    }
+
+    #[test]
+    fn the_data_folder_is_not_shared_with_agents_by_whatever_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&dir.path().join("data")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).unwrap();
+        std::fs::create_dir(dir.path().join("beside")).unwrap();
+        for wrong in ["", "data", "data/workspaces", "link", "link/data"] {
+            let refused = data.directories(vec![dir.path().join(wrong)]);
+            assert!(matches!(refused, Err(DataDirError::Shared(_))), "{wrong}");
+        }
+        assert!(data.directories(vec![dir.path().join("beside")]).is_ok());
     }
 
     #[test]

@@ -6,5 +6,7 @@ pub mod command;
 pub mod compose;
 pub mod config;
 pub mod data_dir;
+mod remembered;
+mod sandbox;
 pub mod secret_key;
 pub mod serve;

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use secrecy::ExposeSecret;
-use server::config::{Config, ConfigErrors, ConfigFile, CorsOrigins, Environment, Setting, Sources};
+use server::config::{Config, ConfigErrors, ConfigFile, CorsOrigins, Environment, Sandbox, Setting, Sources};
 
 const EXAMPLE: &str = include_str!("../../../.env.example");
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
@@ -62,6 +62,10 @@ fn values_become_types() {
         ("ANTHROPIC_UPSTREAM_URL", "http://127.0.0.1:9/base/"),
         ("SESSION_IDLE_TIMEOUT_MINUTES", "0.05"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/a, /srv/b"),
+        ("SANDBOX", "bwrap"),
+        ("SANDBOX_READABLE", "/opt/go,/nix"),
+        ("SANDBOX_MEMORY_MB", "0"),
+        ("MAX_WORKING_DIR_SIZE_MB", "2"),
         ("DEFAULT_BLOCKED_COMMANDS", "none"),
         ("DEFAULT_RESTRICTED_PATHS", "~/.ssh, **/*.pem"),
         ("ALLOWED_HOSTS", "example.com, *.example.org, 10.0.0.0/8"),
@@ -77,6 +81,10 @@ fn values_become_types() {
     assert_eq!(config.upstream.url, "http://127.0.0.1:9/base");
     assert_eq!(config.sessions.idle_timeout, Duration::from_secs(3));
     assert_eq!(config.sessions.working_directory_roots.len(), 2);
+    assert_eq!(config.containment.sandbox, Some(Sandbox::Bubblewrap));
+    assert_eq!(config.containment.readable, [Path::new("/opt/go"), Path::new("/nix")]);
+    assert_eq!((config.containment.memory_bytes_max, config.containment.processes_max), (None, Some(512)));
+    assert_eq!(config.containment.disk_bytes_max, Some(2 << 20));
     let lists = &config.governance;
     let lengths = (lists.blocked_commands.len(), lists.restricted_paths.len(), lists.allowed_hosts.len());
     assert_eq!(lengths, (0, 2, 3));
@@ -108,6 +116,10 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("SESSION_IDLE_TIMEOUT_MINUTES", "0", "from 0.01 to"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/a,b", "absolute directories"),
         ("WORKING_DIRECTORY_ROOTS", "/", "absolute directories"),
+        ("SANDBOX", "on", "bwrap or off"),
+        ("SANDBOX_NETWORK", "none", "open, gateway or off"),
+        ("SANDBOX_READABLE", "/opt,tools", "absolute paths"),
+        ("SANDBOX_MEMORY_MB", "-1", "from 0 to"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/../etc", "absolute directories"),
         ("DEFAULT_RESTRICTED_PATHS", "/etc/passwd, etc/shadow", "absolute paths"),
         ("DEFAULT_RESTRICTED_PATHS", "/etc/../x", "without .."),

@@ -13,6 +13,10 @@ mod client;
 mod audit;
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
+#[path = "e2e/bounds.rs"]
+mod bounds;
+#[path = "e2e/canary.rs"]
+mod canary;
 #[path = "e2e/custom_policies.rs"]
 mod custom_policies;
 #[path = "e2e/governance.rs"]
@@ -21,6 +25,8 @@ mod governance;
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/sandbox.rs"]
+mod sandbox;
 #[path = "e2e/tour.rs"]
 mod tour;
 #[path = "e2e/watching.rs"]

@@ -1,4 +1,4 @@
-//! `bwrap`, in which the tests of contained agents run: found on `PATH`, or unpacked into the cache folder.
+//! `bwrap`, in which agents are contained: found on `PATH`, or unpacked into the cache folder.
 
 use std::{
     env,
@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{claude::cache_folder, process, settings::Settings};
 
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
-const ADVICE: &str = "install bubblewrap with the package manager of this system; without it the tests of contained \
-                      agents cannot run";
+const ADVICE: &str =
+    "install bubblewrap with the package manager of this system; without it agents cannot be contained";
 
 /// A `PATH` on which `bwrap` is. Nothing is installed into the system, and no rights are needed.
 pub(crate) fn path_with_bwrap(settings: &Settings) -> Result<OsString> {

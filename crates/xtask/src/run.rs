@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use crate::{
+    bubblewrap,
     cargo::{self, Profile},
     claude,
     demo::Demo,
@@ -70,6 +71,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let interrupts = Interrupts::catch()?;
     let mut command = Command::new(program("steward")?);
     command.current_dir(root).env("CLAUDE_CLI_PATH", &claude);
+    match bubblewrap::path_with_bwrap(&settings) {
+        Ok(path) => {
+            command.env("PATH", path);
+        }
+        // The server says what that means, or refuses to start if the settings ask for a sandbox.
+        Err(error) => println!("no bubblewrap, so agents run without a sandbox: {error:#}"),
+    }
     let _offline_model = match model {
         Model::Api => None,
         Model::Offline => {

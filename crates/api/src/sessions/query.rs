@@ -177,6 +177,7 @@ fn outcome(FinishedTurn { turn, tool_calls }: FinishedTurn) -> Result<QueryRespo
         Some(
             failure @ (TurnFailure::AgentUnavailable
             | TurnFailure::AgentFailed
+            | TurnFailure::AgentLimitExceeded
             | TurnFailure::AgentTimeout
             | TurnFailure::ModelFailed
             | TurnFailure::ServerStopped

@@ -3,10 +3,11 @@
 use crate::client::Client;
 use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
-use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
+use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, DirectorySettings, EngineSettings, GovernanceSettings,
-    LimitSettings, PolicyManager, Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
+    GovernanceSettings, LimitSettings, PolicyManager, Registrant, Registration, SelfTestSetting,
+    SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -203,6 +204,8 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             queue_max: plan.queue_max,
         },
         governance: plan.governance.clone(),
+        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
+        containment: ContainmentSettings::default(),
     }
 }
 
@@ -236,6 +239,10 @@ impl ModelAccess for NoGateway {
     }
 
     fn attribute(&self, _: &str, _: Option<TurnId>) {}
+
+    fn rehearse(&self, _: RehearsedCall) -> ModelEndpoint {
+        unreachable!("agents of these tests are no CLI")
+    }
 
     async fn revoke(&self, _: &str) {}
 }

@@ -10,8 +10,8 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, Result,
-    SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
+    AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Result, SelfTestSetting, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -245,6 +245,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             idle_timeout: Duration::from_secs(300),
             queue_max: 3,
         },
-        governance: GovernanceSettings::default(),
+        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
+        containment: ContainmentSettings::default(),
     }
 }

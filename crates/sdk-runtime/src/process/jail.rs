@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::masks::{Kind, Mask};
 use crate::{
     containment::{Jail, Network, Outside},
     error::Error,
@@ -14,7 +15,8 @@ use crate::{
 };
 
 /// What is read-only in the jail when the rest is hidden: programs, libraries and their settings.
-const SYSTEM_DIRS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
+pub(super) const SYSTEM_DIRS: [&str; 8] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
 /// Where a name server's address may hide behind a link of `/etc/resolv.conf`.
 const RESOLVER_DIRS: [&str; 2] = ["/run/systemd/resolve", "/run/resolvconf"];
 /// The CLI's folder for configuration, credentials and transcripts.
@@ -45,32 +47,17 @@ pub(super) fn find_bwrap(jail: &Jail) -> Result<PathBuf, Error> {
 
 /// Puts the jail around an invocation, with this socket of the host's to reach the model over. Makes the
 /// configuration directory when it is missing.
-pub(super) fn wrap(jail: &Jail, invocation: &Invocation, gateway: Option<&Path>) -> Result<Wrapped, Error> {
+pub(super) fn wrap(
+    jail: &Jail,
+    masks: &[Mask],
+    invocation: &Invocation,
+    gateway: Option<&Path>,
+) -> Result<Wrapped, Error> {
     let program = find_bwrap(jail)?;
     let mut args = Args(Vec::new());
     let cwd = real(&invocation.cwd)?;
     let (home, config) = config_dir(invocation)?;
-    args.namespaces(jail);
-    match jail.outside {
-        Outside::ReadOnly => args.pair("--ro-bind", "/".as_ref(), "/".as_ref()),
-        Outside::Hidden => {
-            for dir in SYSTEM_DIRS {
-                args.pair("--ro-bind-try", dir.as_ref(), dir.as_ref());
-            }
-        }
-    }
-    args.one("--dev", "/dev");
-    args.one("--proc", "/proc");
-    if let Some(bytes) = jail.tmp_bytes_max {
-        args.one("--size", bytes.to_string());
-    }
-    args.one("--tmpfs", "/tmp");
-    args.one("--tmpfs", "/run");
-    if jail.network.is_open() {
-        for dir in RESOLVER_DIRS {
-            args.pair("--ro-bind-try", dir.as_ref(), dir.as_ref());
-        }
-    }
+    args.outside(jail, masks)?;
     if let Some(gateway) = gateway {
         args.pair("--bind", gateway, GATEWAY_PATH.as_ref());
         args.set(GATEWAY_KEY, GATEWAY_PATH.as_ref());
@@ -78,9 +65,6 @@ pub(super) fn wrap(jail: &Jail, invocation: &Invocation, gateway: Option<&Path>)
     // A home that is hidden still has to be a place.
     if let (Outside::Hidden, Some(home)) = (jail.outside, home) {
         args.one("--dir", home);
-    }
-    for path in &jail.readable {
-        args.bind("--ro-bind", &real(path)?);
     }
     if let Some(cli) = cli_file(&invocation.program) {
         args.bind("--ro-bind", &cli);
@@ -94,10 +78,10 @@ pub(super) fn wrap(jail: &Jail, invocation: &Invocation, gateway: Option<&Path>)
         args.set(CONFIG_DIR_KEY, &config);
     }
     args.bind("--bind", &cwd);
-    if jail.outside == Outside::Hidden {
-        args.one("--remount-ro", "/");
+    args.seal(jail, masks);
+    if !has_own_tmp(jail, invocation) {
+        args.set("TMPDIR", "/tmp".as_ref());
     }
-    args.set("TMPDIR", "/tmp".as_ref());
     args.one("--chdir", &cwd);
     args.0.push("--".into());
     args.0.push(invocation.program.clone().into_os_string());
@@ -105,15 +89,12 @@ pub(super) fn wrap(jail: &Jail, invocation: &Invocation, gateway: Option<&Path>)
     Ok(Wrapped { program, args: args.0 })
 }
 
-/// A jail around `true`, to learn whether one can be had here.
-pub(super) fn wrap_nothing(jail: &Jail) -> Result<Wrapped, Error> {
+/// The jail around `true`, to learn whether it can be had here.
+pub(super) fn wrap_nothing(jail: &Jail, masks: &[Mask]) -> Result<Wrapped, Error> {
     let program = find_bwrap(jail)?;
     let mut args = Args(Vec::new());
-    args.namespaces(jail);
-    args.pair("--ro-bind", "/".as_ref(), "/".as_ref());
-    args.one("--dev", "/dev");
-    args.one("--proc", "/proc");
-    args.one("--tmpfs", "/tmp");
+    args.outside(jail, masks)?;
+    args.seal(jail, masks);
     args.0.extend(["--".into(), "true".into()]);
     Ok(Wrapped { program, args: args.0 })
 }
@@ -121,6 +102,52 @@ pub(super) fn wrap_nothing(jail: &Jail) -> Result<Wrapped, Error> {
 struct Args(Vec<OsString>);
 
 impl Args {
+    /// Everything that does not depend on what runs inside.
+    fn outside(&mut self, jail: &Jail, masks: &[Mask]) -> Result<(), Error> {
+        self.namespaces(jail);
+        match jail.outside {
+            Outside::ReadOnly => self.pair("--ro-bind", "/".as_ref(), "/".as_ref()),
+            Outside::Hidden => {
+                for dir in SYSTEM_DIRS {
+                    self.pair("--ro-bind-try", dir.as_ref(), dir.as_ref());
+                }
+            }
+        }
+        self.one("--dev", "/dev");
+        self.one("--proc", "/proc");
+        if let Some(bytes) = jail.tmp_bytes_max {
+            self.one("--size", bytes.to_string());
+        }
+        self.one("--tmpfs", "/tmp");
+        self.one("--tmpfs", "/run");
+        if jail.network.is_open() {
+            for dir in RESOLVER_DIRS {
+                self.pair("--ro-bind-try", dir.as_ref(), dir.as_ref());
+            }
+        }
+        for path in &jail.readable {
+            self.bind("--ro-bind", &real(path)?);
+        }
+        // After what can be read and before what can be written, which shows through.
+        for mask in masks {
+            match mask.kind {
+                Kind::Directory => self.one("--tmpfs", &mask.path),
+                Kind::File => self.pair("--ro-bind", "/dev/null".as_ref(), &mask.path),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back the right to write that was needed to put things in their places.
+    fn seal(&mut self, jail: &Jail, masks: &[Mask]) {
+        for mask in masks.iter().filter(|mask| mask.kind == Kind::Directory) {
+            self.one("--remount-ro", &mask.path);
+        }
+        if jail.outside == Outside::Hidden {
+            self.one("--remount-ro", "/");
+        }
+    }
+
     fn namespaces(&mut self, jail: &Jail) {
         let flags = ["--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-uts"];
         self.0.extend(flags.map(OsString::from));
@@ -160,6 +187,12 @@ fn real(path: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(path).map_err(|error| Error::NotContained {
         why: format!("{} cannot be shown to it: {error}", path.display()),
     })
+}
+
+/// Whether `TMPDIR` is a place of the host's that is there inside as well.
+fn has_own_tmp(jail: &Jail, invocation: &Invocation) -> bool {
+    let named = invocation.env.get("TMPDIR").map(Path::new);
+    named.is_some_and(|named| jail.writable.iter().any(|dir| named.starts_with(dir)))
 }
 
 /// The CLI's own file, when it is given as a path. A name is looked up inside.

@@ -1,6 +1,13 @@
 //! The supervisor of one agent's process: ends it step by step, and sees to it that nothing survives.
 
-use std::{process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    process::ExitStatus,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use nix::{
@@ -20,7 +27,7 @@ use super::{
     paced_pipe::PacedPipe,
     stderr::Tail,
     sweep::{self, Known, Mark},
-    tally,
+    tally::{self, Tree},
 };
 use crate::{
     containment::{Exceeded, ProcessLimits},
@@ -39,6 +46,7 @@ const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 struct Process {
     pid: Option<u32>,
     haste: watch::Sender<Option<Haste>>,
+    is_cpu_time_restarted: Arc<AtomicBool>,
     ended: watch::Receiver<Option<Exit>>,
 }
 
@@ -49,6 +57,7 @@ struct Supervisor {
     known: Known,
     limits: Limits,
     sums: ProcessLimits,
+    is_cpu_time_restarted: Arc<AtomicBool>,
     /// What there is of a jail: whom to signal, and the bridge into it.
     inside: Inside,
     exceeded: Option<Exceeded>,
@@ -76,6 +85,7 @@ pub(super) async fn supervise(
     let mark = Mark::new(AGENT_MARKER, &invocation.agent_marker.to_string());
     let (haste, wanted) = watch::channel(None);
     let (ended, exit) = watch::channel(None);
+    let is_cpu_time_restarted = Arc::<AtomicBool>::default();
     // From here on, whatever goes wrong and whoever gives up, its drop cleans up.
     let mut supervisor = Supervisor {
         child,
@@ -83,6 +93,7 @@ pub(super) async fn supervise(
         known: Known::default(),
         limits: invocation.limits.clone(),
         sums: invocation.containment.limits.clone(),
+        is_cpu_time_restarted: Arc::clone(&is_cpu_time_restarted),
         inside: Inside::default(),
         exceeded: None,
         is_done: false,
@@ -98,7 +109,7 @@ pub(super) async fn supervise(
     Ok(Transport {
         stdin: Box::new(stdin),
         stdout: Box::new(stdout),
-        life: Box::new(Process { pid, haste, ended: exit }),
+        life: Box::new(Process { pid, haste, is_cpu_time_restarted, ended: exit }),
     })
 }
 
@@ -116,6 +127,10 @@ impl Life for Process {
             }
             is_hastier
         });
+    }
+
+    fn restart_cpu_time(&self) {
+        self.is_cpu_time_restarted.store(true, Ordering::Relaxed);
     }
 
     async fn ended(&self) -> Exit {
@@ -157,14 +172,15 @@ impl Supervisor {
 
     /// Waits for the end, helping along once it is wanted.
     async fn ladder(&mut self, mut wanted: watch::Receiver<Option<Haste>>) -> Option<ExitStatus> {
-        let (pid, mut known) = (self.child.id(), std::mem::take(&mut self.known));
+        let mut known = std::mem::take(&mut self.known);
+        let tree = Tree { mark: &self.mark, pid: self.child.id() };
         let haste = tokio::select! {
             status = self.child.wait() => {
                 self.known = known;
                 return status.ok();
             }
             haste = wait_for(&mut wanted, Haste::AfterGrace) => haste,
-            exceeded = tally::exceeded(&self.sums, &self.mark, pid, &mut known) => {
+            exceeded = tally::exceeded(&self.sums, tree, &self.is_cpu_time_restarted, &mut known) => {
                 tracing::warn!(%exceeded, "an agent is killed for what it uses");
                 self.exceeded = Some(exceeded);
                 Haste::Now

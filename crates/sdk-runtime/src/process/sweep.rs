@@ -6,8 +6,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::OsString,
-    io, thread,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,12 +22,12 @@ use procfs::process::{ProcState, Process, Stat};
 /// Between two looks at processes that are dying.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// An entry of the environment.
+/// How old a table may be that was read for another tree. Many agents look often; one look does for all.
+const TABLE_MAX_AGE: Duration = Duration::from_millis(50);
+
+/// An entry of the environment, `KEY=value`.
 #[derive(Debug, Clone)]
-pub(super) struct Mark {
-    key: OsString,
-    value: OsString,
-}
+pub(super) struct Mark(Vec<u8>);
 
 /// Processes known to belong to the agent, with those seen earlier.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ struct Row {
     identity: Identity,
     parent: i32,
     session: i32,
-    is_marked: bool,
+    environment: Vec<u8>,
     cpu_ticks: u64,
 }
 
@@ -57,20 +58,26 @@ pub(super) struct Usage {
     pub(super) memory_bytes: u64,
 }
 
+impl Row {
+    fn carries(&self, mark: &Mark) -> bool {
+        self.environment.split(|byte| *byte == 0).any(|entry| entry == mark.0)
+    }
+}
+
 impl Mark {
     pub(super) fn new(key: &str, value: &str) -> Self {
-        Self { key: key.into(), value: value.into() }
+        Self(format!("{key}={value}").into_bytes())
     }
 }
 
 /// Adds to `known` what belongs to the agent now.
 pub(super) fn remember(mark: &Mark, agent_pid: u32, known: &mut Known) -> io::Result<()> {
-    let table = read_table(mark)?;
+    let table = read_table()?;
     let agent = i32::try_from(agent_pid).ok();
     if let Some(row) = table.iter().find(|row| Some(row.identity.pid) == agent) {
         known.0.insert(row.identity);
     }
-    spread(&table, known);
+    spread(&table, mark, known);
     Ok(())
 }
 
@@ -82,10 +89,10 @@ pub(super) fn usage(
     known: &mut Known,
     is_memory_wanted: bool,
 ) -> io::Result<Usage> {
-    let table = read_table(mark)?;
+    let table = recent_table()?;
     let agent = i32::try_from(agent_pid).ok();
     known.0.extend(table.iter().filter(|row| Some(row.identity.pid) == agent).map(|row| row.identity));
-    spread(&table, known);
+    spread(&table, mark, known);
     let mut usage = Usage::default();
     let mut ticks = 0_u64;
     for row in table.iter().filter(|row| known.0.contains(&row.identity)) {
@@ -122,8 +129,8 @@ pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Resu
     let deadline = Instant::now().checked_add(bound);
     let mut killed: HashSet<Identity> = HashSet::new();
     loop {
-        let table = read_table(mark)?;
-        spread(&table, known);
+        let table = read_table()?;
+        spread(&table, mark, known);
         let left: Vec<Identity> =
             table.iter().map(|row| row.identity).filter(|identity| known.0.contains(identity)).collect();
         if left.is_empty() {
@@ -143,11 +150,11 @@ pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Resu
 }
 
 /// Marks, descent and sessions, followed until nobody is added.
-fn spread(table: &[Row], known: &mut Known) {
+fn spread(table: &[Row], mark: &Mark, known: &mut Known) {
     let spared = spared(table);
     let mut belongs: HashSet<i32> = table
         .iter()
-        .filter(|row| row.is_marked || known.0.contains(&row.identity))
+        .filter(|row| row.carries(mark) || known.0.contains(&row.identity))
         .map(|row| row.identity.pid)
         .collect();
     loop {
@@ -178,24 +185,38 @@ fn spared(table: &[Row]) -> HashSet<i32> {
     spared
 }
 
-fn read_table(mark: &Mark) -> io::Result<Vec<Row>> {
+/// The table as it is or was a moment ago.
+fn recent_table() -> io::Result<Arc<[Row]>> {
+    type Dated = (Instant, Arc<[Row]>);
+    static RECENT: Mutex<Option<Dated>> = Mutex::new(None);
+    // Whoever comes while it is being read waits for it, instead of reading it as well.
+    let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, table)) = recent.as_ref().filter(|(read_at, _)| read_at.elapsed() < TABLE_MAX_AGE) {
+        return Ok(Arc::clone(table));
+    }
+    let table: Arc<[Row]> = read_table()?.into();
+    *recent = Some((Instant::now(), Arc::clone(&table)));
+    Ok(table)
+}
+
+fn read_table() -> io::Result<Vec<Row>> {
     let processes = procfs::process::all_processes().map_err(io::Error::other)?;
-    Ok(processes.filter_map(|process| read_row(&process.ok()?, mark)).collect())
+    Ok(processes.filter_map(|process| read_row(&process.ok()?)).collect())
 }
 
 /// `None` for a process that is gone or waits to be reaped.
-fn read_row(process: &Process, mark: &Mark) -> Option<Row> {
+fn read_row(process: &Process) -> Option<Row> {
     let stat = process.stat().ok()?;
     if matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead)) {
         return None;
     }
     // The environment of other users' processes is closed to us; those are not ours.
-    let is_marked = process.environ().is_ok_and(|environ| environ.get(&mark.key) == Some(&mark.value));
+    let environment = std::fs::read(format!("/proc/{}/environ", stat.pid)).unwrap_or_default();
     Some(Row {
         identity: Identity { pid: stat.pid, start_ticks: stat.starttime },
         parent: stat.ppid,
         session: stat.session,
-        is_marked,
+        environment,
         cpu_ticks: cpu_ticks(&stat),
     })
 }

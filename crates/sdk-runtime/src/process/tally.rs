@@ -1,33 +1,51 @@
 //! The tally: adds up what an agent's tree uses, and says when it is too much.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::sweep::{self, Known, Mark, Usage};
 use crate::containment::{Exceeded, ProcessLimits};
 
-/// Waits until a sum is over its bound; for ever when there is none. `known` has, afterwards and when this
-/// is dropped, at least what it had.
+/// Whose tree is added up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tree<'a> {
+    pub(super) mark: &'a Mark,
+    pub(super) pid: Option<u32>,
+}
+
+/// Waits until a sum is over its bound; for ever when there is none. CPU time counts from the first look after
+/// `is_restarted` was set, which takes it back. `known` has, afterwards and when this is dropped, at least
+/// what it had.
 pub(super) async fn exceeded(
     limits: &ProcessLimits,
-    mark: &Mark,
-    pid: Option<u32>,
+    tree: Tree<'_>,
+    is_restarted: &AtomicBool,
     known: &mut Known,
 ) -> Exceeded {
-    let Some(pid) = pid.filter(|_| limits.has_sums()) else {
+    let Some(pid) = tree.pid.filter(|_| limits.has_sums()) else {
         return std::future::pending().await;
     };
-    let mut looks = interval(limits.look_interval.max(std::time::Duration::from_millis(1)));
+    let mut looks = interval(limits.look_interval.max(Duration::from_millis(1)));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut not_counted = Duration::ZERO;
     loop {
         looks.tick().await;
-        let (mark, mut seen) = (mark.clone(), known.clone());
+        let (mark, mut seen) = (tree.mark.clone(), known.clone());
         let is_memory_wanted = limits.memory_bytes_max.is_some();
         let looked = tokio::task::spawn_blocking(move || {
             sweep::usage(&mark, pid, &mut seen, is_memory_wanted).map(|usage| (usage, seen))
         });
         match looked.await {
-            Ok(Ok((usage, seen))) => {
+            Ok(Ok((mut usage, seen))) => {
                 *known = seen;
+                if is_restarted.swap(false, Ordering::Relaxed) {
+                    not_counted = usage.cpu_time;
+                }
+                usage.cpu_time = usage.cpu_time.saturating_sub(not_counted);
                 if let Some(exceeded) = over(limits, &usage) {
                     return exceeded;
                 }

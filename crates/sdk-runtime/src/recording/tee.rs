@@ -151,6 +151,10 @@ impl Life for TeeLife {
         self.inner.end(haste);
     }
 
+    fn restart_cpu_time(&self) {
+        self.inner.restart_cpu_time();
+    }
+
     async fn ended(&self) -> Exit {
         let exit = self.inner.ended().await;
         let scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -162,6 +162,32 @@ async fn a_gateway_is_reached_over_a_socket_file_and_no_port_is() {
 }
 
 #[tokio::test]
+async fn what_is_masked_is_empty_although_its_folder_is_shown() {
+    let bench = Bench::new().await;
+    let (shown, masked) = (bench.path("shown"), bench.path("shown/masked"));
+    fs::create_dir_all(&masked).unwrap();
+    for (file, text) in [("tool", "hammer"), ("masked/key", "plum"), ("token", "pear")] {
+        fs::write(shown.join(file), text).unwrap();
+    }
+    let jail = Jail::default()
+        .with_outside(Outside::Hidden)
+        .with_readable(vec![shown.clone()])
+        .with_masked(vec![masked.clone(), shown.join("token"), bench.path("nowhere")]);
+    let (agent, mut events) = bench.start(jailed(bench.options(), jail)).await;
+    // What everybody may read of /etc is there, what root alone may read is empty also for root.
+    let command = format!(
+        "cat {0}/tool; cat {0}/masked/key {0}/token 2>&1; touch {0}/masked/x 2>&1; wc -l < /etc/passwd; \
+         cat /etc/shadow /etc/gshadow 2>/dev/null | wc -c",
+        shown.display(),
+    );
+    let told = run(&agent, &mut events, &command).await;
+    assert!(told.contains("hammer") && !told.contains("plum") && !told.contains("pear"), "{told}");
+    assert!(told.contains("Read-only file system") && told.trim_end().ends_with('0'), "{told}");
+    agent.close().await;
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
 async fn without_network_not_even_the_model_is_reached() {
     let bench = Bench::new().await;
     let options = jailed(bench.options(), Jail::default().with_network(Network::Off));

@@ -71,6 +71,12 @@ pub(super) fn absolute_directories(parts: &[&str]) -> Parsed<Vec<PathBuf>> {
     directories.ok_or_else(|| "absolute directories without .., other than /, with commas between".to_owned())
 }
 
+pub(super) fn absolute_paths(parts: &[&str]) -> Parsed<Vec<PathBuf>> {
+    let paths: Option<Vec<_>> =
+        parts.iter().map(|part| Path::new(part).is_absolute().then(|| PathBuf::from(part))).collect();
+    paths.ok_or_else(|| "absolute paths with commas between".to_owned())
+}
+
 pub(super) fn secret_key(text: &str) -> Parsed<()> {
     if text.len() >= MIN_SECRET_KEY_BYTES && is_varied(text) {
         return Ok(());

@@ -138,6 +138,8 @@ async fn a_turn_can_be_interrupted_and_its_agent_goes_on() {
 async fn a_turn_that_takes_too_long_is_a_504() {
     let world = World::start().await;
     let user = world.admin().await;
+    // The CLI is tried before the first turn of all, which would be part of its time.
+    user.ask(&user.session(json!({})).await, "[[text:warm]]").await;
     let session = user.session(json!({ "timeout_seconds": 3 })).await;
     user.query(&session, "[[endless]]").await.problem(504, "AGENT_TIMEOUT");
     assert_eq!(user.ask(&session, "[[text:again]]").await, "again");

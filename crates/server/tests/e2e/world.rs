@@ -3,6 +3,7 @@
 use crate::client::Client;
 use std::{
     fs,
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -23,6 +24,8 @@ pub struct World {
     pub model: offline_model::Server,
     pub folder: TempDir,
     settings: Vec<(String, String)>,
+    /// Whose processes the server's are; `None`: ours.
+    user: Option<u32>,
     server: Option<Child>,
     url: String,
 }
@@ -34,27 +37,71 @@ impl World {
 
     /// With settings beside the usual ones.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let mut world = Self::prepared(settings).await;
+        world.launch().await;
+        world
+    }
+
+    /// As another user, or the reason why that is not possible here.
+    pub async fn as_user(user: u32, settings: &[(&str, &str)]) -> Result<Self, String> {
+        let mut world = Self::prepared(settings).await;
+        let (folder, bin) = (world.folder.path(), world.bin());
+        chown(folder, Some(user), Some(user)).map_err(|error| error.to_string())?;
+        fs::create_dir(&bin).unwrap();
+        // The originals may lie where that user cannot go.
+        for (from, name) in [
+            (cli(), "claude"),
+            (env!("CARGO_BIN_EXE_steward").into(), "steward"),
+            (on_path("bwrap")?, "bwrap"),
+        ] {
+            let to = bin.join(name);
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+        }
+        #[expect(clippy::disallowed_methods, reason = "it is tried whether that user can have a sandbox")]
+        let tried = Command::new(bin.join("bwrap"))
+            .args(["--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "true"])
+            .uid(user)
+            .gid(user)
+            .output()
+            .await
+            .map_err(|error| error.to_string())?;
+        if !tried.status.success() {
+            return Err(String::from_utf8_lossy(&tried.stderr).into_owned());
+        }
+        world.user = Some(user);
+        world.launch().await;
+        Ok(world)
+    }
+
+    async fn prepared(settings: &[(&str, &str)]) -> Self {
         let model = offline_model::Server::start(offline_model::Options::default()).await.unwrap();
         // A short path: Unix sockets are made below it.
         let folder = tempfile::Builder::new().prefix("stw").tempdir_in("/tmp").unwrap();
-        let mut world = Self {
+        Self {
             settings: settings
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             model,
             folder,
+            user: None,
             server: None,
             url: String::new(),
-        };
-        world.launch().await;
-        world
+        }
+    }
+
+    /// Programs for another user.
+    fn bin(&self) -> PathBuf {
+        self.folder.path().join("bin")
     }
 
     /// Starts the server on the data folder and waits until it listens.
     pub async fn launch(&mut self) {
         #[expect(clippy::disallowed_methods, reason = "the server under test is a process of its own")]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        let mut command = match self.user {
+            Some(_) => Command::new(self.bin().join("steward")),
+            None => Command::new(env!("CARGO_BIN_EXE_steward")),
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -72,6 +119,14 @@ impl World {
             .stdout(Stdio::piped())
             .stderr(fs::File::options().create(true).append(true).open(self.log_path()).unwrap())
             .kill_on_drop(true);
+        if let Some(user) = self.user {
+            let bin = self.bin();
+            command
+                .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
+                .env("CLAUDE_CLI_PATH", bin.join("claude"))
+                .uid(user)
+                .gid(user);
+        }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = async {
@@ -123,6 +178,17 @@ impl World {
         self.folder.path().join("data")
     }
 
+    /// Puts a script into a session's working directory, and gives the command that runs it.
+    pub fn script(&self, session: &str, text: &str) -> String {
+        let id = session.rsplit('/').next().unwrap();
+        let mut users = fs::read_dir(self.data_dir().join("workspaces")).unwrap().flatten();
+        let folder =
+            users.find_map(|user| Some(user.path().join(id)).filter(|folder| folder.is_dir())).unwrap();
+        let name = format!("script-{}.sh", fs::read_dir(&folder).unwrap().count());
+        fs::write(folder.join(&name), text).unwrap();
+        format!("bash ./{name}")
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -159,6 +225,12 @@ pub fn cli() -> PathBuf {
         return path.into();
     }
     server::cli::SearchPlaces::of_process().find(None).unwrap_or_else(|error| panic!("could not {error}"))
+}
+
+fn on_path(program: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.ok_or_else(|| format!("there is no {program} on PATH"))
 }
 
 pub fn signal(pid: u32, name: &str) {

@@ -1,6 +1,6 @@
 //! The gateway's door, which writes down who came and went.
 
-use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
+use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use std::sync::Mutex;
 
 /// What was asked of the gateway, in order.
@@ -43,6 +43,10 @@ impl ModelAccess for RecordedAccess {
 
     fn attribute(&self, token: &str, turn: Option<TurnId>) {
         self.0.lock().unwrap().attributed.push((token.to_owned(), turn));
+    }
+
+    fn rehearse(&self, _: RehearsedCall) -> ModelEndpoint {
+        unreachable!("agents of these tests are no CLI")
     }
 
     async fn revoke(&self, token: &str) {
