@@ -56,6 +56,9 @@ async fn the_tables_are_these() {
         names,
         [
             "api_keys",
+            "hook_deliveries",
+            "hook_endpoints",
+            "hook_runs",
             "journal",
             "messages",
             "refresh_tokens",

@@ -61,4 +61,10 @@ ids! {
     RequestUsageId;
     /// One decision about a tool call.
     PermissionDecisionId;
+    /// One hook, called once.
+    HookRunId;
+    /// An HTTP endpoint that is a hook.
+    HookEndpointId;
+    /// One message to such an endpoint.
+    HookDeliveryId;
 }

@@ -25,11 +25,13 @@ pub enum EventKind {
     Error,
     /// Worth knowing, needs nothing: a retry, a compaction, a prompt put in the queue.
     Notice,
+    /// A custom hook ran, or another blocked, changed something or failed.
+    HookExecuted,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -38,6 +40,7 @@ impl EventKind {
         Self::Result,
         Self::Error,
         Self::Notice,
+        Self::HookExecuted,
     ];
 
     /// The word for this kind on the wire and in the database.
@@ -52,6 +55,7 @@ impl EventKind {
             Self::Result => "result",
             Self::Error => "error",
             Self::Notice => "notice",
+            Self::HookExecuted => "hook_executed",
         }
     }
 

@@ -6,6 +6,9 @@
 )]
 
 pub(crate) mod api_key;
+pub(crate) mod hook_delivery;
+pub(crate) mod hook_endpoint;
+pub(crate) mod hook_run;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod refresh_token;

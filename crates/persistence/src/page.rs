@@ -25,6 +25,9 @@ pub(crate) enum ListName {
     ToolCalls = 21,
     Requests = 30,
     ApiKeys = 40,
+    HookRuns = 80,
+    HookEndpoints = 81,
+    HookDeliveries = 82,
 }
 
 /// One kind of list and its order.

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-/// Rows of one INSERT; a row has at most 12 values, and SQLite takes 32766 of them.
+/// Rows of one INSERT; a row has at most 15 values, and SQLite takes 32766 of them.
 const ROWS_PER_STATEMENT: usize = 1000;
 
 /// A session whose row is locked until the transaction ends, so that nobody else numbers its journal meanwhile.
@@ -146,7 +146,8 @@ impl Recording {
     }
 }
 
-async fn insert_all<A>(txn: &DatabaseTransaction, mut rows: Vec<A>) -> StoreResult<()>
+/// Stores many rows in few statements.
+pub(crate) async fn insert_all<A>(txn: &DatabaseTransaction, mut rows: Vec<A>) -> StoreResult<()>
 where
     A: ActiveModelTrait,
 {

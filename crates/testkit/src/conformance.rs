@@ -11,6 +11,7 @@
 
 mod accounts;
 mod fixture;
+mod hooks;
 mod journal;
 mod ledger;
 mod logins;
@@ -18,10 +19,11 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, History, HookStore, Journal, Ledger, Ping, Sessions, Turns};
 
 pub use accounts::*;
 pub use fixture::Fixture;
+pub use hooks::*;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
@@ -31,12 +33,12 @@ pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Accounts + HookStore + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    S: Sessions + Turns + Journal + History + Ledger + Accounts + HookStore + Ping + Clone + 'static
 {
 }
 
@@ -90,6 +92,11 @@ macro_rules! store_conformance {
             concurrent_bookings_add_up
             requests_are_listed_newest_first
             the_store_answers_a_ping
+            hook_runs_are_counted_and_the_notable_ones_journalled
+            a_hook_endpoint_is_its_owners
+            a_rotated_secret_keeps_the_one_before
+            a_delivery_is_taken_by_one_until_it_is_settled
+            a_delivery_can_be_sent_again_and_goes_with_its_endpoint
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(
