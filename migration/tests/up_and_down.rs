@@ -61,6 +61,7 @@ async fn the_tables_are_these() {
             "hook_runs",
             "journal",
             "messages",
+            "permission_decisions",
             "refresh_tokens",
             "request_usage",
             "sessions",

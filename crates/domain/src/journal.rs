@@ -25,13 +25,15 @@ pub enum EventKind {
     Error,
     /// Worth knowing, needs nothing: a retry, a compaction, a prompt put in the queue.
     Notice,
+    /// It was decided whether a tool call runs.
+    PermissionDecision,
     /// A custom hook ran, or another blocked, changed something or failed.
     HookExecuted,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -40,6 +42,7 @@ impl EventKind {
         Self::Result,
         Self::Error,
         Self::Notice,
+        Self::PermissionDecision,
         Self::HookExecuted,
     ];
 
@@ -55,6 +58,7 @@ impl EventKind {
             Self::Result => "result",
             Self::Error => "error",
             Self::Notice => "notice",
+            Self::PermissionDecision => "permission_decision",
             Self::HookExecuted => "hook_executed",
         }
     }

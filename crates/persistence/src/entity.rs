@@ -11,6 +11,7 @@ pub(crate) mod hook_endpoint;
 pub(crate) mod hook_run;
 pub(crate) mod journal;
 pub(crate) mod message;
+pub(crate) mod permission_decision;
 pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod session;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod database;
+mod decisions;
 mod entity;
 mod error;
 mod history;

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod decisions;
 mod fixture;
 mod hooks;
 mod journal;
@@ -19,9 +20,10 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, History, HookStore, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Decisions, History, HookStore, Journal, Ledger, Ping, Sessions, Turns};
 
 pub use accounts::*;
+pub use decisions::*;
 pub use fixture::Fixture;
 pub use hooks::*;
 pub use journal::*;
@@ -33,12 +35,22 @@ pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + HookStore + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Decisions + Accounts + HookStore + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + HookStore + Ping + Clone + 'static
+    S: Sessions
+        + Turns
+        + Journal
+        + History
+        + Ledger
+        + Decisions
+        + Accounts
+        + HookStore
+        + Ping
+        + Clone
+        + 'static
 {
 }
 
@@ -91,6 +103,12 @@ macro_rules! store_conformance {
             a_request_is_booked_once_on_its_turn_and_session
             concurrent_bookings_add_up
             requests_are_listed_newest_first
+            a_decision_is_stored_counted_and_journalled_at_once
+            everybody_who_may_decide_comes_back_as_stored
+            decisions_are_listed_newest_first_and_by_what_they_are
+            recent_decisions_are_found_across_sessions
+            concurrent_decisions_are_all_counted
+            no_decision_is_recorded_for_a_session_that_is_not_there
             the_store_answers_a_ping
             hook_runs_are_counted_and_the_notable_ones_journalled
             a_hook_endpoint_is_its_owners

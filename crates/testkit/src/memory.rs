@@ -1,6 +1,7 @@
 //! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
 
 mod accounts;
+mod decisions;
 mod hooks;
 mod journal;
 mod ledger;
@@ -11,7 +12,7 @@ mod turns;
 use async_trait::async_trait;
 use domain::{
     ApiKey, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message, NewMessage, NewUser,
-    RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn, TurnId,
+    PermissionDecision, RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ struct State {
     journal: Vec<Event>,
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
+    decisions: Vec<PermissionDecision>,
     hook_runs: Vec<HookRun>,
     endpoints: Vec<HookEndpoint>,
     deliveries: Vec<HookDelivery>,
