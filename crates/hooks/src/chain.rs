@@ -57,7 +57,8 @@ impl Hook for Chain {
             }
         }
         let deliveries = self.observe(&input, &mut runs, &joined, fatal.as_deref());
-        self.recorder.record(runs, deliveries).await?;
+        let recorded = self.recorder.record(runs, deliveries).await;
+        recorded.map_err(|error| format!("could not {error}"))?;
         match fatal {
             None => Ok(joined.into_output()),
             // An event that cannot say no: the agent is told that the hook failed, and makes of it what it can.

@@ -64,7 +64,6 @@ pub struct Hooks {
     audit: Arc<dyn AuditSink>,
     durations: Arc<Durations>,
     client: Client,
-    sealer: Arc<SecretSealer>,
     recorder: Recorder,
     sender: Sender,
 }
@@ -79,7 +78,6 @@ impl Hooks {
         own: Vec<SessionHook>,
         audit: Arc<dyn AuditSink>,
         client: Client,
-        sealer: Arc<SecretSealer>,
         publish: Publish,
         runtime: &Handle,
     ) -> Self {
@@ -89,7 +87,7 @@ impl Hooks {
             Recorder::start(store.clone(), clock.clone(), publish, news.clone(), keeps_runs, runtime);
         let sender = Sender { store: store.clone(), clock: clock.clone(), client: client.clone(), news };
         let durations = Arc::default();
-        Self { store, clock, switches, own: own.into(), audit, durations, client, sealer, recorder, sender }
+        Self { store, clock, switches, own: own.into(), audit, durations, client, recorder, sender }
     }
 
     /// The hooks of a session's agent: the operator's, those it names, everybody's, and `more`, such as the policy's.
@@ -100,7 +98,7 @@ impl Hooks {
         more: Vec<SessionHook>,
     ) -> Result<HookManager, HooksError> {
         let scope = HookScope { session_id: session.id, user_id: session.user_id, turn: turn.clone() };
-        let mut hooks = more;
+        let mut hooks = vec![];
         let named: BTreeSet<&str> = session.spec.hooks_enabled.iter().map(String::as_str).collect();
         if !self.switches.custom
             && let Some(name) = named.first()
@@ -135,6 +133,8 @@ impl Hooks {
                 }
             }
         }
+        // After all others, so that nobody of the same order gets behind the policy's and changes what it has judged.
+        hooks.extend(more);
         let observers = self.observers(told);
         Ok(HookManager::new(&scope, hooks, &observers, &self.recorder, &self.clock)?)
     }
@@ -187,7 +187,7 @@ impl Hooks {
 
     #[must_use]
     pub fn sealer(&self) -> &SecretSealer {
-        &self.sealer
+        self.client.sealer()
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! One answer out of the answers of several hooks: deny beats ask beats allow, and the first reason counts.
 
 use sdk_runtime::{HookEvent, HookInput, HookOutput};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The answers of an event's hooks so far.
 #[derive(Debug)]
@@ -206,6 +206,7 @@ pub fn is_no(event: &HookEvent, output: &HookOutput) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn joined(event: HookEvent, outputs: &[Value]) -> Value {
         let mut joined = Joined::new(event);

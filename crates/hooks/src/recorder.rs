@@ -176,8 +176,7 @@ impl Writer {
                     return;
                 }
                 Err(error @ StoreError::Unavailable(_)) if attempts_at_end < RECORD_ATTEMPTS_MAX_AT_END => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, runs = runs.len(), "what hooks did waits for the store");
+                    warn_of_delay(&error, runs.len());
                     attempts_at_end += u32::from(self.ending.is_cancelled());
                     tokio::time::sleep(RECORD_RETRY_DELAY).await;
                 }
@@ -190,6 +189,10 @@ impl Writer {
             }
         }
     }
+}
+
+fn warn_of_delay(error: &StoreError, runs: usize) {
+    tracing::warn!(error = error as &dyn std::error::Error, runs, "what hooks did waits for the store");
 }
 
 impl fmt::Debug for Recorder {

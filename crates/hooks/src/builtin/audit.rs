@@ -4,7 +4,7 @@ use crate::{Observation, Observed, Observer};
 use domain::{HookRunStatus, SessionId, TurnId, UserId};
 use jiff::Timestamp;
 use sdk_runtime::HookEvent;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Something security-relevant, without any input of tools or words of people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,12 @@ impl AuditSink for LogSink {
 
 /// Hands what is security-relevant to the sink.
 pub struct AuditHook(pub Arc<dyn AuditSink>);
+
+impl fmt::Debug for AuditHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditHook")
+    }
+}
 
 /// Events that are security-relevant whatever hooks say.
 const RELEVANT: [HookEvent; 3] =

@@ -6,6 +6,7 @@ use sdk_runtime::HookEvent;
 use serde_json::json;
 
 /// The endpoints of one session that are told and not asked.
+#[derive(Debug)]
 pub struct NotificationHook(pub Vec<(Matcher, HookEndpoint)>);
 
 impl Observer for NotificationHook {

@@ -63,6 +63,12 @@ impl Client {
         Ok(Self { http: builder.build()?, sealer, allows_private })
     }
 
+    /// What seals the secrets this client signs with.
+    #[must_use]
+    pub fn sealer(&self) -> &SecretSealer {
+        &self.sealer
+    }
+
     /// Whether an endpoint may have this URL, and the URL as it is kept.
     pub fn check_url(&self, text: &str) -> Result<String, UrlRefused> {
         if text.len() > URL_BYTES_MAX {
@@ -83,7 +89,7 @@ impl Client {
         Ok(url.into())
     }
 
-    /// Sends a message and reads the answer.
+    /// Sends a message and reads the answer, within the endpoint's time-out.
     pub async fn call(
         &self,
         endpoint: &HookEndpoint,
@@ -96,7 +102,8 @@ impl Client {
         called.map_err(|_| CallFailed::TimedOut(limit))?
     }
 
-    async fn post(
+    /// The same, however long it takes.
+    pub(super) async fn post(
         &self,
         endpoint: &HookEndpoint,
         id: HookDeliveryId,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::{Clock, HookDeliveryId, HookEndpoint};
 use sdk_runtime::{Hook, HookInput, HookOutput, hook::SeamError};
 use serde_json::json;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Asks one endpoint on behalf of one session. It is asked once: a question that is repeated may be answered twice.
 pub struct DecisionHook {
@@ -14,6 +14,12 @@ pub struct DecisionHook {
     pub scope: HookScope,
     pub client: Client,
     pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for DecisionHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecisionHook").field("name", &self.endpoint.name).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -28,7 +34,8 @@ impl Hook for DecisionHook {
             "input": input.raw,
         });
         let question = message(input.event.as_str(), now, &data);
-        let answer = self.client.call(&self.endpoint, HookDeliveryId::new(), now, &question).await?;
+        // How long it may take is the chain's to watch, as of any hook.
+        let answer = self.client.post(&self.endpoint, HookDeliveryId::new(), now, &question).await?;
         if answer.body.is_empty() {
             return Ok(HookOutput::proceed());
         }

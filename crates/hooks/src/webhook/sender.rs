@@ -53,11 +53,22 @@ impl Sender {
         }
     }
 
-    /// Tries once, and notes what came of it.
-    pub async fn attempt(&self, delivery: &HookDelivery, endpoint: &HookEndpoint) -> DeliveryAttempt {
+    /// Tries a message that is not tried again if it fails.
+    pub async fn attempt_once(&self, delivery: &HookDelivery, endpoint: &HookEndpoint) -> DeliveryAttempt {
+        let attempt = DeliveryAttempt { retry_at: None, ..self.call(delivery, endpoint).await };
+        self.settle(delivery, &attempt).await;
+        attempt
+    }
+
+    async fn attempt(&self, delivery: &HookDelivery, endpoint: &HookEndpoint) {
+        let attempt = self.call(delivery, endpoint).await;
+        self.settle(delivery, &attempt).await;
+    }
+
+    async fn call(&self, delivery: &HookDelivery, endpoint: &HookEndpoint) -> DeliveryAttempt {
         let at = self.clock.now();
         let called = self.client.call(endpoint, delivery.id, at, &delivery.payload).await;
-        let attempt = match called {
+        match called {
             Ok(answer) => {
                 DeliveryAttempt { at, response_status: Some(answer.status), error: None, retry_at: None }
             }
@@ -70,13 +81,15 @@ impl Sender {
                 let error = format!("the endpoint {error}");
                 DeliveryAttempt { at, response_status, error: Some(error), retry_at }
             }
-        };
-        if let Err(error) = self.store.settle_delivery(delivery.id, &attempt).await {
+        }
+    }
+
+    async fn settle(&self, delivery: &HookDelivery, attempt: &DeliveryAttempt) {
+        if let Err(error) = self.store.settle_delivery(delivery.id, attempt).await {
             // It is due again when the lease is over.
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, delivery_id = %delivery.id, "what came of a message to a hook is not on record");
         }
-        attempt
     }
 
     async fn take(
