@@ -6,6 +6,7 @@ mod cors;
 mod docs;
 mod error;
 mod health;
+mod hooks;
 mod page;
 mod plain;
 mod prompt;
@@ -26,6 +27,7 @@ use actix_web::{
 };
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
+use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, resource, scope};
 use serde_json::Value;
 use sessions::{
@@ -92,6 +94,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/interrupt").route(post().to(control::interrupt)))
         .service(at("/{id}/messages").route(get().to(messages::list)))
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
+        .service(at("/{id}/hooks").route(get().to(sessions::hooks::list)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
         .service(at("/{id}/files").route(get().to(files::list)))
@@ -100,10 +103,23 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/events").route(get().to(events::watch)))
         .service(at("/{id}/stream").route(get().to(websocket::stream)));
 
+    let hooks = scope("/hooks")
+        .service(at("").route(get().to(hook_list::list)).route(post().to(new_hook::create)))
+        .service(
+            at("/{id}")
+                .route(get().to(one_hook::get))
+                .route(patch().to(one_hook::patch))
+                .route(delete().to(one_hook::delete)),
+        )
+        .service(at("/{id}/rotate-secret").route(post().to(secret::rotate)))
+        .service(at("/{id}/test").route(post().to(deliveries::test)))
+        .service(at("/{id}/deliveries").route(get().to(deliveries::list)))
+        .service(at("/{id}/deliveries/{delivery_id}/redeliver").route(post().to(deliveries::redeliver)));
+
     let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
 
     config
-        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring))
+        .service(scope("/api/v1").service(auth).service(sessions).service(hooks).service(monitoring))
         .service(at("/health/live").route(get().to(health::live)))
         .service(at("/health/ready").route(get().to(health::ready)));
 }
@@ -131,6 +147,7 @@ fn head() -> Head {
             ("Sessions", "Conversations with agents."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
+            ("Hooks", "Endpoints that are asked or told when something happens in a session."),
             ("Health", "For probes and operators."),
         ],
     }

@@ -127,8 +127,11 @@ impl Attempt<'_> {
             inner.live.closed(session.id).await;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
+            let hooks = launch.governed.hooks(&inner.hooks, session).await;
+            let mut options = launch.options;
+            options.hooks.extend(hooks.map_err(|error| not_prepared(error.into()))?);
             tokio::select! {
-                started = Agent::start(inner.launcher.as_ref(), launch.options) => {
+                started = Agent::start(inner.launcher.as_ref(), options) => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
@@ -352,7 +355,9 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
 fn not_prepared(error: NotPrepared) -> Ended {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     let failure = match error {
-        NotPrepared::DirectoryRefused(_) | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
+        NotPrepared::DirectoryRefused(_) | NotPrepared::Hooks(_) | NotPrepared::Failed(_) => {
+            TurnFailure::AgentUnavailable
+        }
         NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
     };
     Ended::failed(failure, format!("could not {error}{source}"))

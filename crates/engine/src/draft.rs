@@ -35,12 +35,14 @@ pub struct SessionDraft {
 }
 
 impl SessionDraft {
-    /// The session, and the message it starts on. Makes its working directory.
+    /// The session, and the message it starts on. Makes its working directory. `unknown` are names in the draft that
+    /// lead nowhere.
     pub(crate) fn into_session(
         mut self,
         settings: &EngineSettings,
         user_id: UserId,
         now: Timestamp,
+        unknown: Vec<FieldError>,
     ) -> Result<(Session, Option<Value>)> {
         let id = SessionId::new();
         let mode = self.mode.unwrap_or(SessionMode::Interactive);
@@ -48,6 +50,7 @@ impl SessionDraft {
         let permission_mode =
             self.permission_mode.clone().unwrap_or_else(|| defaults.permission_mode.clone());
         let mut faults = self.faults(mode, &permission_mode);
+        faults.extend(unknown);
         let home = workdir::home(settings, user_id);
         for (index, dir) in self.sdk_options.add_dirs.iter_mut().enumerate() {
             let pointer = format!("/sdk_options/add_dirs/{index}");
@@ -148,9 +151,6 @@ impl SessionDraft {
         }
         for name in self.sdk_options.env.keys().filter(|name| !may_set_env(name)) {
             fault(&format!("/sdk_options/env/{name}"), "forbidden", "may not be set for an agent".to_owned());
-        }
-        if let Some(name) = self.hooks_enabled.first() {
-            fault("/hooks_enabled/0", "unknown", format!("there is no hook named {name:?} on this server"));
         }
         if let Some(name) = self.custom_policies.first() {
             fault(

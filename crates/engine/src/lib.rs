@@ -8,6 +8,7 @@ mod error;
 mod feed;
 pub mod files;
 mod governance;
+mod hook_endpoints;
 mod housekeeping;
 mod live;
 mod passwords;
@@ -25,9 +26,11 @@ pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration,
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Result};
 pub use feed::Delta;
+pub use hook_endpoints::HookDraft;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SessionDefaults,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

@@ -11,10 +11,11 @@ use crate::{
 };
 use domain::{
     Caller, Clock, ModelAccess, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    ports::{Decisions, History, Journal, Ledger, Moved, Sessions, Turns},
+    ports::{Decisions, History, HookStore, Journal, Ledger, Moved, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
+use hooks::{Hooks, builtin::LogSink};
 use sdk_runtime::Launcher;
 use std::{
     collections::HashSet,
@@ -32,6 +33,7 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     pub ledger: Arc<dyn Ledger>,
     pub decisions: Arc<dyn Decisions>,
+    pub hooks: Arc<dyn HookStore>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -48,6 +50,7 @@ pub(crate) struct Inner {
     pub model_access: Arc<dyn ModelAccess>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
+    pub hooks: Hooks,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
@@ -84,6 +87,19 @@ impl SessionManager {
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
         let governance = Governance::new(stores.decisions.clone(), feed.clone(), clock.clone());
+        let hooks = Hooks::start(
+            stores.hooks.clone(),
+            clock.clone(),
+            settings.hooks.switches,
+            settings.hooks.own.clone(),
+            Arc::new(LogSink),
+            settings.hooks.client.clone(),
+            Arc::new({
+                let feed = feed.clone();
+                move |events| feed.publish(events)
+            }),
+            &Handle::current(),
+        );
         let inner = Inner {
             stores,
             clock,
@@ -92,6 +108,7 @@ impl SessionManager {
             model_access,
             feed,
             governance,
+            hooks,
             live,
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -109,7 +126,12 @@ impl SessionManager {
         let (this, user_id) = (self.clone(), caller.user_id);
         let create = async move {
             let inner = &this.inner;
-            let created = draft.into_session(&inner.settings, user_id, inner.clock.now())?;
+            let unknown = inner.hooks.unknown(user_id, &draft.hooks_enabled).await?;
+            let unknown = unknown.into_iter().map(|name| {
+                FieldError::new(format!("/hooks_enabled/{}", name.index), "unknown", name.message)
+            });
+            let created =
+                draft.into_session(&inner.settings, user_id, inner.clock.now(), unknown.collect())?;
             inner.stores.sessions.create(&created.0).await?;
             Ok(created)
         };

@@ -11,17 +11,22 @@ use std::{
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings,
+    Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{cli::SearchPlaces, config::Config, data_dir::DataDir, secret_key};
+use crate::{
+    cli::SearchPlaces,
+    config::{Config, HooksConfig},
+    data_dir::DataDir,
+    secret_key,
+};
 
 /// How long a version read from the CLI is believed; reading it starts a process.
 const CLI_PROBE_MAX_AGE: Duration = Duration::from_secs(60);
@@ -50,7 +55,11 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = open_database(config).await?;
     let store = Arc::new(database.store());
-    let accounts = accounts(config, &data_dir, &store, &clock);
+    let key = match &config.auth.secret_key {
+        Some(key) => key.clone(),
+        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key")?,
+    };
+    let accounts = accounts(config, &key, &store, &clock);
     let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
     let gateway = Gateway::start(&options, store.clone(), clock.clone());
     let (accounts, gateway) = tokio::join!(accounts, gateway);
@@ -62,8 +71,15 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let sessions =
-        sessions(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &store, clock, &gateway)?;
+    let sessions = sessions(
+        config,
+        &data_dir,
+        &key,
+        cli.clone().map_err(|error| error.to_string()),
+        &store,
+        clock,
+        &gateway,
+    )?;
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
@@ -96,15 +112,11 @@ async fn open_database(config: &Config) -> anyhow::Result<Database> {
 
 async fn accounts(
     config: &Config,
-    data_dir: &DataDir,
+    key: &SecretString,
     store: &Arc<persistence::Store>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(AccountManager, Option<String>)> {
     let auth = &config.auth;
-    let key = match &auth.secret_key {
-        Some(key) => key.clone(),
-        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key")?,
-    };
     let tokens =
         Tokens::new(key.expose_secret().as_bytes(), SignedDuration::try_from(auth.access_token_lifetime)?);
     let registration = if auth.allow_registration { Registration::Open } else { Registration::Closed };
@@ -119,6 +131,7 @@ async fn accounts(
 fn sessions(
     config: &Config,
     data_dir: &DataDir,
+    key: &SecretString,
     cli: Result<PathBuf, String>,
     store: &Arc<persistence::Store>,
     clock: Arc<dyn Clock>,
@@ -141,6 +154,7 @@ fn sessions(
             queue_max: config.sessions.queue_max,
         },
         governance: GovernanceSettings::default(),
+        hooks: hooks(config, key)?,
     };
     let stores = Stores {
         sessions: store.clone(),
@@ -149,8 +163,16 @@ fn sessions(
         history: store.clone(),
         ledger: store.clone(),
         decisions: store.clone(),
+        hooks: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
+}
+
+fn hooks(config: &Config, key: &SecretString) -> anyhow::Result<HookSettings> {
+    let HooksConfig { switches, allow_private_addresses } = config.hooks;
+    let settings = HookSettings::new(key.expose_secret().as_bytes(), allow_private_addresses);
+    let settings = settings.map_err(anyhow::Error::from_boxed).context("could not set up hooks")?;
+    Ok(HookSettings { switches, ..settings })
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

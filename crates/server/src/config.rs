@@ -4,6 +4,7 @@
 //! `docs/configuration.md` to it.
 
 mod error;
+mod hooks;
 mod parse;
 mod reader;
 mod sources;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 pub use self::{
     error::{ConfigErrors, Mistake},
+    hooks::HooksConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -43,6 +45,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub hooks: HooksConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -175,6 +178,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let hooks = HooksConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -186,6 +190,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            hooks: hooks?,
             shutdown_grace: shutdown_grace?,
         })
     }

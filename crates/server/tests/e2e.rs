@@ -9,8 +9,13 @@ mod world;
 #[path = "e2e/client.rs"]
 mod client;
 
+#[path = "../../hooks/tests/hooks/receiver.rs"]
+mod receiver;
+
 #[path = "e2e/bad_luck.rs"]
 mod bad_luck;
+#[path = "e2e/hooks.rs"]
+mod hooks;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]

@@ -22,8 +22,9 @@ pub enum StreamEvent {
 /// Beside these fields an event has those of its type. `message_sent`: `message_id`. `message`: `message`.
 /// `tool_call_started`: `tool_call_id`, `tool_use_id`, `tool_name`, `tool_input`. `tool_call_completed`:
 /// `tool_call_id`, `tool_use_id`, `tool_name`, `status`, `duration_ms`. `status_change`: `from`, `to`. `result`:
-/// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`. `error` and
-/// `notice` say what happened in fields of their own.
+/// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`.
+/// `hook_executed`: `hook_run_id`, `hook_type`, `hook_name`, `tool_use_id`, `tool_name`, `status`,
+/// `continue_execution`, `error_message`, `duration_ms`. `error` and `notice` say what happened in fields of their own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct JournalEvent {
     r#type: Word<EventKind>,

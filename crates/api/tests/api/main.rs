@@ -10,6 +10,7 @@ mod document;
 mod events;
 mod files;
 mod health;
+mod hooks;
 mod large;
 mod problems;
 mod query;

@@ -5,8 +5,8 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
-    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
-    Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings,
+    LimitSettings, Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -86,6 +86,7 @@ impl World {
             history: store.clone(),
             ledger: store.clone(),
             decisions: store.clone(),
+            hooks: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -196,6 +197,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             queue_max: plan.queue_max,
         },
         governance: GovernanceSettings::default(),
+        hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }
 

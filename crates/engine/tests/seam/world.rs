@@ -10,8 +10,8 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, Result,
-    SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings,
+    Result, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -88,6 +88,7 @@ impl World {
             history: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             decisions: Arc::new(faults.clone()),
+            hooks: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -244,5 +245,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             queue_max: 3,
         },
         governance: GovernanceSettings::default(),
+        hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }
