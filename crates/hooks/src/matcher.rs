@@ -29,6 +29,8 @@ impl Matcher {
             return Ok(Self::Names(text.split('|').map(str::to_owned).collect()));
         }
         let bad = |source| BadMatcher { matcher: text.to_owned(), source: Box::new(source) };
+        // By itself first: what is only balanced inside our brackets would match less, or more, than it says.
+        Regex::new(text).map_err(bad)?;
         Regex::new(&format!("^(?:{text})$")).map(Self::Pattern).map_err(bad)
     }
 
