@@ -12,6 +12,7 @@ mod m0003_history;
 mod m0004_ledger;
 mod m0005_decisions;
 mod m0007_policies;
+mod m0008_hooks;
 mod m0009_audit;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_ledger::Migration),
             Box::new(m0005_decisions::Migration),
             Box::new(m0007_policies::Migration),
+            Box::new(m0008_hooks::Migration),
             Box::new(m0009_audit::Migration),
         ]
     }

@@ -7,6 +7,7 @@ mod cors;
 mod docs;
 mod error;
 mod health;
+mod hooks;
 mod page;
 mod plain;
 mod policies;
@@ -29,6 +30,7 @@ use actix_web::{
 use admin::audit_log;
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
+use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
 use serde_json::Value;
 use sessions::{
@@ -96,6 +98,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/messages").route(get().to(messages::list)))
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
         .service(at("/{id}/permissions").route(get().to(permissions::list)))
+        .service(at("/{id}/hooks").route(get().to(sessions::hooks::list)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
         .service(at("/{id}/files").route(get().to(files::list)))
@@ -117,6 +120,18 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{name}/versions").route(get().to(policies::list::versions)))
         .service(at("/{name}/versions/{version}").route(get().to(policies::one::version)))
         .service(at("/{name}/dry-run").route(post().to(policies::dry_run::run)));
+    let hooks = scope("/hooks")
+        .service(at("").route(get().to(hook_list::list)).route(post().to(new_hook::create)))
+        .service(
+            at("/{id}")
+                .route(get().to(one_hook::get))
+                .route(patch().to(one_hook::patch))
+                .route(delete().to(one_hook::delete)),
+        )
+        .service(at("/{id}/rotate-secret").route(post().to(secret::rotate)))
+        .service(at("/{id}/test").route(post().to(deliveries::test)))
+        .service(at("/{id}/deliveries").route(get().to(deliveries::list)))
+        .service(at("/{id}/deliveries/{delivery_id}/redeliver").route(post().to(deliveries::redeliver)));
 
     let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
 
@@ -130,6 +145,7 @@ fn routes(config: &mut ServiceConfig) {
                 .service(auth)
                 .service(sessions)
                 .service(policies)
+                .service(hooks)
                 .service(monitoring)
                 .service(admin),
         )
@@ -161,6 +177,7 @@ fn head() -> Head {
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
             ("Policies", "What agents may do, in rules of your own."),
+            ("Hooks", "Endpoints that are asked or told when something happens in a session."),
             ("Health", "For probes and operators."),
             ("Admin", "For those who answer for the server."),
         ],

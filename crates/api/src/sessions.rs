@@ -5,6 +5,7 @@ pub mod control;
 pub mod create;
 pub mod events;
 pub mod files;
+pub mod hooks;
 pub mod list;
 pub mod messages;
 pub mod metrics;
@@ -38,7 +39,7 @@ fn limit_default() -> u32 {
 }
 
 impl HistoryQuery {
-    fn request(self) -> domain::PageRequest {
+    pub fn request(self) -> domain::PageRequest {
         domain::PageRequest { limit: self.limit, cursor: self.cursor, skip: 0 }
     }
 }

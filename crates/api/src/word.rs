@@ -1,8 +1,8 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    EventKind, MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus,
-    Verdict,
+    EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Role, SessionMode,
+    SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ macro_rules! vocabularies {
 
 vocabularies! {
     EventKind: Self::ALL;
+    FailMode: Self::ALL.iter().copied();
+    HookDeliveryStatus: Self::ALL.iter().copied();
+    HookEndpointKind: Self::ALL.iter().copied();
+    HookRunStatus: Self::ALL.iter().copied();
     MessageType: Self::ALL;
     Role: [Self::Admin, Self::Member];
     SessionMode: Self::ALL;

@@ -63,4 +63,10 @@ ids! {
     PermissionDecisionId;
     /// A custom policy, whatever its version.
     PolicyId;
+    /// One hook, called once.
+    HookRunId;
+    /// An HTTP endpoint that is a hook.
+    HookEndpointId;
+    /// One message to such an endpoint.
+    HookDeliveryId;
 }

@@ -27,11 +27,13 @@ pub enum EventKind {
     Notice,
     /// It was decided whether a tool call runs.
     PermissionDecision,
+    /// A custom hook ran, or another blocked, changed something or failed.
+    HookExecuted,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -41,6 +43,7 @@ impl EventKind {
         Self::Error,
         Self::Notice,
         Self::PermissionDecision,
+        Self::HookExecuted,
     ];
 
     /// The word for this kind on the wire and in the database.
@@ -56,6 +59,7 @@ impl EventKind {
             Self::Error => "error",
             Self::Notice => "notice",
             Self::PermissionDecision => "permission_decision",
+            Self::HookExecuted => "hook_executed",
         }
     }
 

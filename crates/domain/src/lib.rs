@@ -7,6 +7,7 @@ pub mod clock;
 pub mod current_turn;
 pub mod decision;
 pub mod history;
+pub mod hook;
 pub mod ids;
 pub mod journal;
 pub mod model_access;
@@ -27,9 +28,12 @@ pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;
 pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
 pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
+pub use hook::{
+    FailMode, HookDelivery, HookDeliveryStatus, HookEndpoint, HookEndpointKind, HookRun, HookRunStatus,
+};
 pub use ids::{
-    ApiKeyId, FamilyId, MessageId, PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, SessionId,
-    ToolCallId, TurnId, UserId,
+    ApiKeyId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId, PermissionDecisionId, PolicyId,
+    RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};

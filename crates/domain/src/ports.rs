@@ -19,6 +19,10 @@ use crate::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+mod hooks;
+
+pub use hooks::{HookDeliveries, HookEndpoints, HookRuns, HookStore};
+
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -40,6 +40,9 @@ pub enum NotPrepared {
     /// The conversation cannot be continued.
     #[error("continue the conversation: its transcript is lost, and a new session is needed")]
     TranscriptLost,
+    /// A hook the session relies on is not to be had.
+    #[error(transparent)]
+    Hooks(#[from] hooks::HooksError),
     #[error(transparent)]
     NotContained(#[from] NoPort),
     #[error(transparent)]
@@ -98,7 +101,7 @@ pub fn prepare(
         .map(|name| name.trim().to_owned())
         .collect();
     let governed = governance.of(settings, session, &directories);
-    Ok(Launch { conversation, options: governed.install(options), governed })
+    Ok(Launch { conversation, options, governed })
 }
 
 fn check_directories(settings: &EngineSettings, session: &Session) -> Result<(), NotPrepared> {

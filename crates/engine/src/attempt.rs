@@ -131,11 +131,14 @@ impl Attempt<'_> {
             inner.live.closed(session.id).await;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
-            canary::ask(&launch.options).await.map_err(|error| not_governed(&error))?;
+            let mut options = launch.options;
+            let hooks = launch.governed.hooks(&inner.hooks, session).await;
+            options.hooks.extend(hooks.map_err(|error| not_prepared(error.into()))?);
+            canary::ask(&options).await.map_err(|error| not_governed(&error))?;
             tokio::select! {
                 // Together, because each takes as long as the CLI takes to start.
                 (started, tested) = async {
-                    tokio::join!(Agent::start(inner.launcher.as_ref(), launch.options), self.self_test())
+                    tokio::join!(Agent::start(inner.launcher.as_ref(), options), self.self_test())
                 } => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
                     if let Err(ended) = tested {
@@ -392,9 +395,10 @@ fn limit_exceeded(exceeded: Exceeded) -> Ended {
 fn not_prepared(error: NotPrepared) -> Ended {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     let failure = match error {
-        NotPrepared::DirectoryRefused(_) | NotPrepared::NotContained(_) | NotPrepared::Failed(_) => {
-            TurnFailure::AgentUnavailable
-        }
+        NotPrepared::DirectoryRefused(_)
+        | NotPrepared::NotContained(_)
+        | NotPrepared::Hooks(_)
+        | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
         NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
     };
     Ended::failed(failure, format!("could not {error}{source}"))

@@ -14,9 +14,10 @@ use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
     ports::{Decisions, StoreResult},
 };
+use hooks::{Always, Hooks, HooksError, Origin, SessionHook};
 use jiff::Timestamp;
 use permissions::{CustomPolicies, PermissionManager, Policy, PolicyBook, PolicyEngine, Surroundings};
-use sdk_runtime::{AgentOptions, HookEvent, HookRegistration, OnFailure};
+use sdk_runtime::{HookEvent, HookRegistration, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long the agent waits for a verdict. Policies answer in far less; the store may be busy for a while.
@@ -70,12 +71,36 @@ impl Governance {
 }
 
 impl Governed {
-    /// Puts the hooks into what an agent is started with.
-    pub(crate) fn install(&self, options: AgentOptions) -> AgentOptions {
-        let verdict = HookRegistration::new(HookEvent::PreToolUse, self.permissions.clone())
-            .with_timeout(VERDICT_TIMEOUT)
-            .with_on_failure(OnFailure::Block);
-        options.with_hook(verdict)
+    /// The hooks to start the agent with. The verdict is the last of its event: it judges what would run.
+    pub(crate) async fn hooks(
+        &self,
+        hooks: &Hooks,
+        session: &Session,
+    ) -> Result<Vec<HookRegistration>, HooksError> {
+        Ok(hooks.for_session(session, &self.turn, vec![self.verdict()]).await?.into_registrations())
+    }
+
+    /// The hooks of an agent that nobody has and that is for trials alone.
+    pub(crate) fn trial_hooks(
+        &self,
+        hooks: &Hooks,
+        session: &Session,
+    ) -> Result<Vec<HookRegistration>, HooksError> {
+        Ok(hooks.for_trial(session, &self.turn, self.verdict())?.into_registrations())
+    }
+
+    fn verdict(&self) -> SessionHook {
+        SessionHook {
+            name: "permissions".to_owned(),
+            event: HookEvent::PreToolUse,
+            matcher: None,
+            order: i32::MAX,
+            timeout: VERDICT_TIMEOUT,
+            on_failure: OnFailure::Block,
+            always: Always::Yes,
+            origin: Origin::BuiltIn,
+            hook: self.permissions.clone(),
+        }
     }
 }
 

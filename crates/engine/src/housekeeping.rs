@@ -27,8 +27,12 @@ impl SessionManager {
         Ok(turns.len())
     }
 
-    /// Keeps house until cancelled.
+    /// Keeps house until cancelled, and sends what is due to people's endpoints.
     pub async fn keep_house(&self, cancelled: CancellationToken) {
+        tokio::join!(self.make_rounds(cancelled.clone()), self.inner.hooks.send(cancelled));
+    }
+
+    async fn make_rounds(&self, cancelled: CancellationToken) {
         let mut ticks = tokio::time::interval(ROUND_INTERVAL.min(self.inner.settings.limits.idle_timeout));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while cancelled.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -62,6 +66,7 @@ impl SessionManager {
         for agent in self.inner.live.dismiss_idle(idle) {
             self.close(agent).await;
         }
+        self.inner.hooks.shut_down().await;
         self.inner.feed.close();
     }
 

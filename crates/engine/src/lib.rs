@@ -12,6 +12,7 @@ mod error;
 mod feed;
 pub mod files;
 mod governance;
+mod hook_endpoints;
 mod housekeeping;
 mod live;
 mod passwords;
@@ -32,11 +33,12 @@ pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
+pub use hook_endpoints::HookDraft;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, PolicyChoice,
-    SelfTestSetting, SessionDefaults,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings,
+    PolicyChoice, SelfTestSetting, SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

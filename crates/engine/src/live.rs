@@ -213,6 +213,23 @@ impl LiveAgents {
         remove_idle(&mut seats, session)
     }
 
+    /// As [`LiveAgents::replace`], for every session of a user, or of everybody.
+    pub fn replace_all(&self, user: Option<UserId>) -> Vec<LiveAgent> {
+        let mut seats = self.seats();
+        let mut theirs = vec![];
+        for (session, seat) in seats.iter_mut() {
+            match &seat.state {
+                // Whose it is nobody knows here; to start a new agent for the next turn hurts nobody.
+                SeatState::Taken(_) => seat.is_outdated = true,
+                SeatState::Idle { agent, .. } if user.is_none_or(|user| agent.subject.user_id == user) => {
+                    theirs.push(*session);
+                }
+                SeatState::Idle { .. } => {}
+            }
+        }
+        theirs.into_iter().filter_map(|session| remove_idle(&mut seats, session)).collect()
+    }
+
     /// Takes away every agent that has been idle for `timeout`, to be closed.
     pub fn dismiss_idle(&self, timeout: Duration) -> Vec<LiveAgent> {
         let idle: Vec<SessionId> = self

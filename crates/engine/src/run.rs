@@ -35,6 +35,8 @@ impl SessionManager {
             self.close_later(agent);
         }
         drop(hold);
+        // Whoever learns of the end finds what hooks did on record before it.
+        self.inner.hooks.flush().await;
         for attempt in 1..=END_ATTEMPTS_MAX {
             match self.inner.stores.turns.end(begun.turn_id, &end).await {
                 Ok(Some(ended)) => return self.inner.feed.publish_end(ended, end.called_tools),

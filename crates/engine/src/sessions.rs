@@ -12,10 +12,12 @@ use crate::{
 };
 use domain::{
     Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    ports::{Decisions, History, Journal, Ledger, Moved, Policies, Sessions, Turns},
+    UserId,
+    ports::{Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
+use hooks::{Hooks, builtin::LogSink};
 use sdk_runtime::Launcher;
 use std::{
     collections::HashSet,
@@ -34,6 +36,7 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     pub decisions: Arc<dyn Decisions>,
     pub policies: Arc<dyn Policies>,
+    pub hooks: Arc<dyn HookStore>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -50,6 +53,7 @@ pub(crate) struct Inner {
     pub model_access: Arc<dyn ModelAccess>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
+    pub hooks: Hooks,
     pub self_test: SelfTest,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
@@ -87,6 +91,20 @@ impl SessionManager {
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
         let governance = Governance::new(&stores, feed.clone(), clock.clone());
+        let hooks = Hooks::start(
+            stores.hooks.clone(),
+            clock.clone(),
+            settings.hooks.switches,
+            settings.hooks.own.clone(),
+            Arc::new(LogSink),
+            settings.hooks.client.clone(),
+            Arc::new({
+                let feed = feed.clone();
+                move |events| feed.publish(events)
+            }),
+            permissions::canary::is_trial,
+            &Handle::current(),
+        );
         let inner = Inner {
             stores,
             clock,
@@ -96,6 +114,7 @@ impl SessionManager {
             feed,
             governance,
             self_test: SelfTest::default(),
+            hooks,
             live,
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -113,7 +132,8 @@ impl SessionManager {
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
         let create = async move {
             let inner = &this.inner;
-            let faults = this.policy_faults(&draft.custom_policies).await?;
+            let mut faults = this.policy_faults(&draft.custom_policies).await?;
+            faults.extend(this.hook_faults(user_id, &draft.hooks_enabled).await?);
             let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
             inner.stores.sessions.create(&created.0, &origin).await?;
             Ok(created)
@@ -226,6 +246,15 @@ impl SessionManager {
     /// Whether what is denied does not run, as far as that was tried: what was found, or why no session starts.
     pub fn self_test(&self) -> std::result::Result<Option<String>, String> {
         self.inner.self_test.report()
+    }
+
+    /// What is wrong with the names of hooks that a session is to have.
+    async fn hook_faults(&self, user: UserId, names: &[String]) -> Result<Vec<FieldError>> {
+        let unknown = self.inner.hooks.unknown(user, names).await?.into_iter();
+        let fault = |name: hooks::Unknown| {
+            FieldError::new(format!("/hooks_enabled/{}", name.index), "unknown", name.message)
+        };
+        Ok(unknown.map(fault).collect())
     }
 
     /// Whether the server is ending and takes no new work.

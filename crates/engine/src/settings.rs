@@ -1,6 +1,10 @@
 //! What the operator decided about sessions and agents.
 
 use crate::containment::ContainmentSettings;
+use hooks::{
+    SessionHook, Switches,
+    webhook::{Client, SecretSealer},
+};
 use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,6 +17,7 @@ pub struct EngineSettings {
     pub limits: LimitSettings,
     pub governance: GovernanceSettings,
     pub containment: ContainmentSettings,
+    pub hooks: HookSettings,
 }
 
 /// How agents are started.
@@ -86,4 +91,27 @@ pub enum SelfTestSetting {
     Run,
     /// For agents that are no CLI, such as those of tests.
     Skip,
+}
+
+/// Which hooks there are, and how endpoints are called.
+#[derive(Debug, Clone)]
+pub struct HookSettings {
+    pub switches: Switches,
+    /// Hooks of whoever embeds the engine. Sessions name in `hooks_enabled` those that are not for all of them.
+    pub own: Vec<SessionHook>,
+    /// Calls endpoints, and signs for them.
+    pub client: Client,
+}
+
+impl HookSettings {
+    /// All built-in hooks; the secrets of endpoints are sealed with the server's key. Endpoints must be public, unless
+    /// private addresses are allowed.
+    pub fn new(
+        server_key: &[u8],
+        allows_private_addresses: bool,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let sealer = Arc::new(SecretSealer::new(server_key)?);
+        let client = Client::new(sealer, allows_private_addresses)?;
+        Ok(Self { switches: Switches::default(), own: vec![], client })
+    }
 }

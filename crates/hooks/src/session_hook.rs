@@ -12,6 +12,15 @@ pub enum Always {
     IfEnabled,
 }
 
+/// Whose hook it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Part of Steward: watchers are told when it blocked, changed something or failed.
+    BuiltIn,
+    /// Somebody's own: watchers are told of every run.
+    Custom,
+}
+
 /// A hook and when it is called. Embedders bring their own as [`sdk_runtime::Hook`].
 #[derive(Clone)]
 pub struct SessionHook {
@@ -25,6 +34,7 @@ pub struct SessionHook {
     pub timeout: Duration,
     pub on_failure: OnFailure,
     pub always: Always,
+    pub origin: Origin,
     pub hook: Arc<dyn Hook>,
 }
 

@@ -5,6 +5,7 @@
 use crate::{CannotJudge, Policy, Surroundings, ToolCall};
 use async_trait::async_trait;
 use domain::{Opinion, Verdict};
+use sdk_runtime::HookInput;
 
 /// The reserved program.
 pub const PROGRAM: &str = "steward-canary";
@@ -38,6 +39,15 @@ impl Policy for CanaryPolicy {
 pub fn is_passed_trial(call: &ToolCall, opinion: &Opinion) -> bool {
     let is_trial = call.tool_use_id.as_deref() == Some(CALL_ID) && names_canary(call);
     is_trial && opinion.verdict == Verdict::Deny
+}
+
+/// Whether hooks are asked about the canary to see that it is denied.
+#[must_use]
+pub fn is_trial(input: &HookInput) -> bool {
+    let names_canary = || input.tool_input["command"].as_str().is_some_and(|line| line.contains(PROGRAM));
+    input.tool_use_id.as_deref() == Some(CALL_ID)
+        && input.tool_name.as_deref() == Some(TOOL)
+        && names_canary()
 }
 
 fn names_canary(call: &ToolCall) -> bool {

@@ -8,6 +8,9 @@
 pub(crate) mod api_key;
 pub(crate) mod audit_entry;
 pub(crate) mod audit_head;
+pub(crate) mod hook_delivery;
+pub(crate) mod hook_endpoint;
+pub(crate) mod hook_run;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod permission_decision;

@@ -8,12 +8,13 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 const SQLITE_PASSING: [u32; 5] = [5, 6, 10, 13, 14];
 
 /// The columns that must be unique, as SQLite names them, and what to call a value that is there already.
-const UNIQUE: [(&str, &str); 5] = [
+const UNIQUE: [(&str, &str); 6] = [
     ("users.email", "a user with this e-mail address"),
     ("users.username", "a user of this name"),
     ("sessions.id", "a session of this id"),
     ("turns.session_id", "a running turn"),
     ("policies.name", POLICY_EXISTS),
+    ("hook_endpoints.user_id", "a hook of this name"),
 ];
 
 /// What a second policy of a name meets.

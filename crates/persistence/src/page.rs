@@ -29,6 +29,9 @@ pub(crate) enum ListName {
     ApiKeys = 40,
     Policies = 50,
     PolicyVersions = 51,
+    HookRuns = 80,
+    HookEndpoints = 81,
+    HookDeliveries = 82,
 }
 
 /// One kind of list and its order.

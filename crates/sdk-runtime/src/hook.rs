@@ -241,6 +241,11 @@ where
 }
 
 impl HookInput {
+    /// What the agent would tell a hook with this `input` of a `hook_callback`.
+    pub fn from_raw(raw: Value) -> Self {
+        Self::read(raw, None)
+    }
+
     /// The same as the type of its event.
     pub fn details(&self) -> AnyHookDetails {
         AnyHookDetails::read(&self.event, &self.raw)
@@ -291,6 +296,16 @@ impl HookOutput {
     /// Other events: what was about to happen does not, for `reason`.
     pub fn block(reason: impl Into<String>) -> Self {
         Self(json!({ "decision": "block", "reason": reason.into() }))
+    }
+
+    /// The no of an event that can say no, in its own form, for `reason`; `None` where it has none.
+    pub fn refuse(event: &HookEvent, reason: &str) -> Option<Self> {
+        no(event, reason).map(Self)
+    }
+
+    /// What is wrong with this as an answer to `event`, in words that complete "the hook …".
+    pub fn fault(&self, event: &HookEvent) -> Option<String> {
+        fault(event, self)
     }
 
     fn decide_tool(decision: &str, reason: Option<String>) -> Self {

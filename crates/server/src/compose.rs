@@ -6,8 +6,8 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::Ping};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, LimitSettings, PolicyChoice, Registration, SessionDefaults, SessionManager, Stores,
-    Tokens,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, SessionDefaults,
+    SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     cli::SearchPlaces,
-    config::Config,
+    config::{Config, HooksConfig},
     data_dir::DataDir,
     remembered::remembered,
     sandbox::{self, Decided},
@@ -68,8 +68,13 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let settings =
-        engine_settings(config, &data_dir, cli.clone().map_err(|error| error.to_string()), &sandbox)?;
+    let settings = engine_settings(
+        config,
+        &data_dir,
+        &secret,
+        cli.clone().map_err(|error| error.to_string()),
+        &sandbox,
+    )?;
     let sessions = sessions(settings, &store, clock, &gateway);
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
@@ -127,6 +132,7 @@ async fn open_database(config: &Config, secret: &SecretString) -> anyhow::Result
 async fn accounts(
     config: &Config,
     secret: &SecretString,
+    key: &SecretString,
     store: &Arc<persistence::Store>,
     clock: &Arc<dyn Clock>,
     audit: &Arc<AuditLog>,
@@ -153,6 +159,7 @@ async fn accounts(
 fn engine_settings(
     config: &Config,
     data_dir: &DataDir,
+    key: &SecretString,
     cli: Result<PathBuf, String>,
     sandbox: &Decided,
 ) -> anyhow::Result<EngineSettings> {
@@ -174,6 +181,7 @@ fn engine_settings(
             queue_max: config.sessions.queue_max,
         },
         governance: governance(config, data_dir, &directories),
+        hooks: hooks(config, key)?,
         directories,
         containment: ContainmentSettings {
             sandbox: sandbox.settings(),
@@ -199,6 +207,7 @@ fn sessions(
         ledger: store.clone(),
         decisions: store.clone(),
         policies: store.clone(),
+        hooks: store.clone(),
     };
     SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }
@@ -216,6 +225,13 @@ fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettin
     let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
     let policy_choice = if lists.custom_policies { PolicyChoice::Open } else { PolicyChoice::Closed };
     GovernanceSettings { policies, policy_choice, ..GovernanceSettings::default() }
+}
+
+fn hooks(config: &Config, key: &SecretString) -> anyhow::Result<HookSettings> {
+    let HooksConfig { switches, allow_private_addresses } = config.hooks;
+    let settings = HookSettings::new(key.expose_secret().as_bytes(), allow_private_addresses);
+    let settings = settings.map_err(anyhow::Error::from_boxed).context("could not set up hooks")?;
+    Ok(HookSettings { switches, ..settings })
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

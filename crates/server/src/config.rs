@@ -6,6 +6,7 @@
 mod containment;
 mod error;
 mod governance;
+mod hooks;
 mod parse;
 mod reader;
 mod sources;
@@ -19,6 +20,7 @@ pub use self::{
     containment::{ContainmentConfig, Sandbox},
     error::{ConfigErrors, Mistake},
     governance::GovernanceConfig,
+    hooks::HooksConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -47,8 +49,9 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
-    pub governance: GovernanceConfig,
     pub containment: ContainmentConfig,
+    pub governance: GovernanceConfig,
+    pub hooks: HooksConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -183,6 +186,7 @@ impl Config {
         let sessions = SessionsConfig::read(reader);
         let governance = GovernanceConfig::read(reader);
         let containment = ContainmentConfig::read(reader);
+        let hooks = HooksConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -196,6 +200,7 @@ impl Config {
             sessions: sessions?,
             governance: governance?,
             containment: containment?,
+            hooks: hooks?,
             shutdown_grace: shutdown_grace?,
         })
     }

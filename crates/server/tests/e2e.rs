@@ -21,6 +21,11 @@ mod canary;
 mod custom_policies;
 #[path = "e2e/governance.rs"]
 mod governance;
+#[path = "../../hooks/tests/hooks/receiver.rs"]
+mod receiver;
+
+#[path = "e2e/hooks.rs"]
+mod hooks;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]

@@ -13,6 +13,7 @@ mod accounts;
 mod audit;
 mod decisions;
 mod fixture;
+mod hooks;
 mod journal;
 mod ledger;
 mod logins;
@@ -21,12 +22,15 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, Audit, Decisions, History, Journal, Ledger, Ping, Policies, Sessions, Turns};
+use domain::ports::{
+    Accounts, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions, Turns,
+};
 
 pub use accounts::*;
 pub use audit::*;
 pub use decisions::*;
 pub use fixture::Fixture;
+pub use hooks::*;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
@@ -44,9 +48,10 @@ pub trait AnyStore:
     + Ledger
     + Accounts
     + Audit
-    + Ping
     + Decisions
     + Policies
+    + HookStore
+    + Ping
     + Clone
     + 'static
 {
@@ -60,9 +65,10 @@ impl<S> AnyStore for S where
         + Ledger
         + Accounts
         + Audit
-        + Ping
         + Decisions
         + Policies
+        + HookStore
+        + Ping
         + Clone
         + 'static
 {
@@ -136,6 +142,11 @@ macro_rules! store_conformance {
             coming_and_going_is_in_the_audit_log
             what_did_not_happen_is_not_in_the_audit_log
             the_life_of_a_session_is_in_the_audit_log
+            hook_runs_are_counted_and_the_notable_ones_journalled
+            a_hook_endpoint_is_its_owners
+            a_rotated_secret_keeps_the_one_before
+            a_delivery_is_taken_by_one_until_it_is_settled
+            a_delivery_can_be_sent_again_and_goes_with_its_endpoint
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod decisions;
+mod hooks;
 mod journal;
 mod ledger;
 mod page;
@@ -12,8 +13,9 @@ mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, AuditEntry, Event, EventBody, EventKind, Message, NewMessage, NewUser, PermissionDecision,
-    RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn, TurnId,
+    ApiKey, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
+    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn,
+    TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -40,6 +42,9 @@ struct State {
     audit: Vec<AuditEntry>,
     decisions: Vec<PermissionDecision>,
     policies: Vec<policies::StoredPolicy>,
+    hook_runs: Vec<HookRun>,
+    endpoints: Vec<HookEndpoint>,
+    deliveries: Vec<HookDelivery>,
 }
 
 #[derive(Debug)]

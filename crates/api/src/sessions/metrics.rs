@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A session's figures at one instant.
@@ -27,12 +28,12 @@ pub struct MetricsSnapshot {
     total_cache_read_tokens: u64,
     /// From the first turn until the session's end, or until now. Null before the first turn.
     duration_ms: Option<i64>,
-    /// Not measured in this version.
+    /// Since the server's start; null if no tool has ended since.
     avg_tool_duration_ms: Option<f64>,
 }
 
 impl MetricsSnapshot {
-    fn of(session: &Session, now: Timestamp) -> Self {
+    fn of(session: &Session, now: Timestamp, tool: Option<Duration>) -> Self {
         let counters = session.counters;
         let until = session.completed_at.unwrap_or(now);
         Self {
@@ -51,7 +52,7 @@ impl MetricsSnapshot {
             duration_ms: session
                 .started_at
                 .map(|start| (until.as_millisecond() - start.as_millisecond()).max(0)),
-            avg_tool_duration_ms: None,
+            avg_tool_duration_ms: tool.map(|mean| mean.as_secs_f64() * 1000.0),
         }
     }
 }
@@ -64,5 +65,6 @@ pub async fn current(
     id: PathParams<Uuid>,
 ) -> Result<Fetched<MetricsSnapshot>, Fail<(NotFound, Unavailable)>> {
     let session = state.sessions.get(&caller.0, SessionId(id.0)).await.map_err(problem)?;
-    Ok(Fetched::new(MetricsSnapshot::of(&session, state.clock.now())))
+    let tool = state.sessions.average_tool_duration(session.id);
+    Ok(Fetched::new(MetricsSnapshot::of(&session, state.clock.now(), tool)))
 }

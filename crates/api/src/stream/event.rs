@@ -25,6 +25,8 @@ pub enum StreamEvent {
 /// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`.
 /// `permission_decision`: `decision_id`, `tool_use_id`, `tool_name`, `decision`, `policy`, `policy_version`, `rule`,
 /// `reason`, `decided_by`. `error` and `notice` say what happened in fields of their own.
+/// `hook_executed`: `hook_run_id`, `hook_type`, `hook_name`, `tool_use_id`, `tool_name`, `status`,
+/// `continue_execution`, `error_message`, `duration_ms`. `error` and `notice` say what happened in fields of their own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct JournalEvent {
     r#type: Word<EventKind>,

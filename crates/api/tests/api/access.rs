@@ -40,8 +40,13 @@ impl Operation {
     }
 
     fn request(&self, client: &Client, things: &Things, query: &str) -> reqwest::RequestBuilder {
-        let id = if self.path.contains("/api-keys/") { &things.key } else { &things.session };
+        let id = match &self.path {
+            path if path.contains("/api-keys/") => &things.key,
+            path if path.contains("/v1/hooks/") => &things.hook,
+            _ => &things.session,
+        };
         let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
+        let path = path.replace("{delivery_id}", &things.delivery);
         let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
         let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
         match self.body() {
@@ -54,7 +59,8 @@ impl Operation {
         match self.id.as_str() {
             "querySession" => Some(json!({"message": "hello"})),
             "createApiKey" => Some(json!({"name": "key"})),
-            "createSession" | "updateSession" => Some(json!({})),
+            "createSession" | "updateSession" | "updateHook" => Some(json!({})),
+            "createHook" => Some(crate::hooks::hook("another")),
             _ => None,
         }
     }
@@ -65,6 +71,9 @@ struct Things {
     session: String,
     turn: String,
     key: String,
+    hook: String,
+    /// Of alice's hook, to nowhere.
+    delivery: String,
 }
 
 async fn things(world: &World) -> Things {
@@ -74,7 +83,11 @@ async fn things(world: &World) -> Things {
     let turn = asked.json()["turn_id"].as_str().unwrap().to_owned();
     let key = world.alice.post("/api/v1/auth/api-keys", json!({"name": "key"})).await.json();
     std::fs::write(workdir(world, &session).await.join("note"), "hello").unwrap();
-    Things { session, turn, key: key["id"].as_str().unwrap().to_owned() }
+    let hook = world.alice.post("/api/v1/hooks", crate::hooks::hook("guard")).await.json();
+    let hook = hook["id"].as_str().unwrap().to_owned();
+    let delivery = world.alice.post(&format!("/api/v1/hooks/{hook}/test"), json!({})).await.json();
+    let delivery = delivery["id"].as_str().unwrap().to_owned();
+    Things { session, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
 }
 
 async fn workdir(world: &World, session: &str) -> std::path::PathBuf {

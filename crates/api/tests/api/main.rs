@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod files;
 mod health;
+mod hooks;
 mod large;
 mod policies;
 mod problems;

@@ -6,8 +6,8 @@ use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, LimitSettings, PolicyManager, Registrant, Registration, SelfTestSetting,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyManager, Registrant, Registration,
+    SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -92,6 +92,7 @@ impl World {
             ledger: store.clone(),
             decisions: store.clone(),
             policies: store.clone(),
+            hooks: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -203,9 +204,11 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
         },
-        governance: plan.governance.clone(),
-        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
+        governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..plan.governance.clone() },
+
         containment: ContainmentSettings::default(),
+        governance: GovernanceSettings::default(),
+        hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }
 

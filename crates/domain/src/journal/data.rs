@@ -3,7 +3,7 @@
 //! Every store builds its events here, so that watchers see the same fields whatever is underneath. They are shown
 //! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
-use crate::{MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
+use crate::{HookRun, MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
 use serde_json::{Value, json};
 
 /// `message_sent`: the prompt was accepted as this message, and its turn began.
@@ -60,6 +60,22 @@ pub fn permission_decision(decision: &PermissionDecision) -> Value {
         "rule": decision.opinion.rule,
         "reason": decision.opinion.reason,
         "decided_by": decision.decided_by.as_str(),
+    })
+}
+
+/// `hook_executed`: what a hook was told and answered is on its run, not here.
+#[must_use]
+pub fn hook_executed(run: &HookRun) -> Value {
+    json!({
+        "hook_run_id": run.id,
+        "hook_type": run.hook_type,
+        "hook_name": run.hook_name,
+        "tool_use_id": run.tool_use_id,
+        "tool_name": run.tool_name,
+        "status": run.status,
+        "continue_execution": run.continued,
+        "error_message": run.error,
+        "duration_ms": run.duration_us / 1000,
     })
 }
 

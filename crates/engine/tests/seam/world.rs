@@ -10,8 +10,9 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
-    Result, SelfTestSetting, SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
+    AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings,
+    LimitSettings, Result, SelfTestSetting, SessionDefaults, SessionDraft, SessionManager, StartedTurn,
+    Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -89,6 +90,7 @@ impl World {
             ledger: Arc::new(store.clone()),
             decisions: Arc::new(faults.clone()),
             policies: Arc::new(faults.clone()),
+            hooks: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -247,5 +249,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
         },
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
+        governance: GovernanceSettings::default(),
+        hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }

@@ -1,0 +1,205 @@
+//! All hooks of one event, run in order; whatever goes wrong in one of them is that one's fail mode.
+
+use crate::{
+    HookScope, Matcher, Observation, Observer, Origin, SessionHook,
+    excerpt::excerpt,
+    joined::{Joined, apply, is_no},
+    recorder::Recorder,
+};
+use async_trait::async_trait;
+use domain::{Clock, HookDelivery, HookRun, HookRunId, HookRunStatus};
+use futures::FutureExt;
+use sdk_runtime::{Hook, HookEvent, HookInput, HookOutput, OnFailure, hook::SeamError};
+use serde_json::json;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The hooks of one event of one session, as one hook.
+pub struct Chain {
+    pub event: HookEvent,
+    pub scope: HookScope,
+    /// In order.
+    pub hooks: Vec<(Matcher, SessionHook)>,
+    pub observers: Vec<Arc<dyn Observer>>,
+    pub recorder: Recorder,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a hook came to.
+enum Answer {
+    Output(HookOutput),
+    Failed(String),
+    TimedOut(Duration),
+}
+
+#[async_trait]
+impl Hook for Chain {
+    async fn on(&self, mut input: HookInput) -> Result<HookOutput, SeamError> {
+        if (self.scope.is_trial)(&input)
+            && let Some((_, last)) = self.hooks.last()
+        {
+            return last.hook.on(input).await;
+        }
+        let mut joined = Joined::new(self.event.clone());
+        let mut runs = vec![];
+        let mut fatal = None;
+        for (matcher, hook) in &self.hooks {
+            if !matcher.matches(input.tool_name.as_deref()) {
+                continue;
+            }
+            let told = input.clone();
+            let (run, output) = self.run(hook, told, &mut input, &mut fatal).await;
+            runs.push(run);
+            if let Some(output) = output {
+                joined.add(&output);
+            }
+            if joined.is_no() || fatal.is_some() {
+                break;
+            }
+        }
+        let deliveries = self.observe(&input, &mut runs, &joined, fatal.as_deref());
+        let recorded = self.recorder.record(runs, deliveries).await;
+        recorded.map_err(|error| format!("could not {error}"))?;
+        match fatal {
+            None => Ok(joined.into_output()),
+            // An event that cannot say no: the agent is told that the hook failed, and makes of it what it can.
+            Some(failure) => Err(failure.into()),
+        }
+    }
+}
+
+impl Chain {
+    /// Calls a hook. What it changed is in `input` afterwards; `fatal` says what nothing can go on after.
+    async fn run(
+        &self,
+        hook: &SessionHook,
+        told: HookInput,
+        input: &mut HookInput,
+        fatal: &mut Option<String>,
+    ) -> (HookRun, Option<HookOutput>) {
+        let executed_at = self.clock.now();
+        let started = Instant::now();
+        let recorded_input = excerpt(&told.raw);
+        let answer = call(&self.event, hook, told).await;
+        let elapsed = started.elapsed();
+        let (status, output, error) = match answer {
+            Answer::Output(output) if is_no(&self.event, &output) => {
+                (HookRunStatus::Blocked, Some(output), None)
+            }
+            Answer::Output(output) => (HookRunStatus::Completed, Some(output), None),
+            Answer::Failed(error) => (HookRunStatus::Failed, None, Some(error)),
+            Answer::TimedOut(limit) => {
+                (HookRunStatus::TimedOut, None, Some(format!("did not answer within {limit:?}")))
+            }
+        };
+        let recorded_output = output.as_ref().map(|output| excerpt(&output.0));
+        let changed = output.as_ref().is_some_and(|output| apply(output, input));
+        let refusal = error.as_ref().filter(|_| hook.on_failure == OnFailure::Block);
+        let refusal = refusal.map(|error| format!("Denied: the hook {} {error}.", hook.name));
+        let effective = match &refusal {
+            None => output,
+            Some(refusal) => HookOutput::refuse(&self.event, refusal).or_else(|| {
+                *fatal = Some(format!("the hook {} {}", hook.name, error.as_deref().unwrap_or_default()));
+                None
+            }),
+        };
+        let stops = effective.as_ref().is_some_and(|output| output.0["continue"] == false);
+        let continued = refusal.is_none() && status != HookRunStatus::Blocked && !stops;
+        let run = HookRun {
+            hook_name: hook.name.clone(),
+            input: recorded_input,
+            output: recorded_output,
+            continued,
+            is_notable: hook.origin == Origin::Custom || status != HookRunStatus::Completed || changed,
+            status,
+            error,
+            duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            executed_at,
+            ..self.blank(input)
+        };
+        (run, effective)
+    }
+
+    fn observe(
+        &self,
+        input: &HookInput,
+        runs: &mut Vec<HookRun>,
+        joined: &Joined,
+        fatal: Option<&str>,
+    ) -> Vec<HookDelivery> {
+        let mut deliveries = vec![];
+        let mut books = vec![];
+        for observer in &self.observers {
+            let seen = Observation {
+                scope: &self.scope,
+                input,
+                runs,
+                is_no: joined.is_no() || fatal.is_some(),
+                reason: fatal.or(joined.reason()),
+                at: self.clock.now(),
+            };
+            let started = Instant::now();
+            let observed = catch_unwind(AssertUnwindSafe(|| observer.observe(&seen)));
+            let (status, error) = match observed {
+                Ok(None) => continue,
+                Ok(Some(observed)) => {
+                    deliveries.extend(observed.deliveries);
+                    (HookRunStatus::Completed, None)
+                }
+                Err(_panic) => (HookRunStatus::Failed, Some("broke down".to_owned())),
+            };
+            books.push(HookRun {
+                hook_name: observer.name().to_owned(),
+                input: excerpt(&input.raw),
+                output: Some(json!({})),
+                is_notable: status != HookRunStatus::Completed,
+                status,
+                error,
+                duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                executed_at: seen.at,
+                ..self.blank(input)
+            });
+        }
+        runs.extend(books);
+        deliveries
+    }
+
+    /// A run of this event with nothing said of what came of it.
+    fn blank(&self, input: &HookInput) -> HookRun {
+        HookRun {
+            id: HookRunId::new(),
+            session_id: self.scope.session_id,
+            turn_id: self.scope.turn.get(),
+            hook_type: self.event.as_str().to_owned(),
+            hook_name: String::new(),
+            tool_use_id: input.tool_use_id.clone(),
+            tool_name: input.tool_name.clone(),
+            input: serde_json::Value::Null,
+            output: None,
+            continued: true,
+            status: HookRunStatus::Completed,
+            error: None,
+            duration_us: 0,
+            is_notable: false,
+            executed_at: self.clock.now(),
+        }
+    }
+}
+
+/// The hook's answer, or in which way it did not give one.
+async fn call(event: &HookEvent, hook: &SessionHook, told: HookInput) -> Answer {
+    let answer = AssertUnwindSafe(async { hook.hook.on(told).await }).catch_unwind();
+    match tokio::time::timeout(hook.timeout, answer).await {
+        Err(_elapsed) => Answer::TimedOut(hook.timeout),
+        Ok(Err(_panic)) => Answer::Failed("broke down".to_owned()),
+        Ok(Ok(Err(error))) => Answer::Failed(format!("failed: {error}")),
+        Ok(Ok(Ok(output))) => match output.fault(event) {
+            Some(fault) => Answer::Failed(fault),
+            None => Answer::Output(output),
+        },
+    }
+}

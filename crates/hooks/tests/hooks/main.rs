@@ -1,0 +1,9 @@
+//! Chains of hooks on a store in memory and in paused time, and endpoints on real sockets.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod chain;
+mod receiver;
+mod recording;
+mod sending;
+mod world;

@@ -1,0 +1,199 @@
+//! What hooks did, endpoints, and what is on its way to them.
+
+use super::{
+    MemoryStore, Place,
+    page::{Direction, instant_key, read_page},
+};
+use async_trait::async_trait;
+use domain::{
+    Event, EventKind, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
+    HookRun, Page, PageRequest, Scope, SessionId, UserId,
+    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
+    journal::data,
+    ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
+};
+use jiff::Timestamp;
+
+#[async_trait]
+impl HookRuns for MemoryStore {
+    async fn record_hook_runs(
+        &self,
+        mut runs: Vec<HookRun>,
+        deliveries: Vec<HookDelivery>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
+        let mut state = self.state();
+        runs.sort_by_key(|run| run.session_id);
+        let mut events = vec![];
+        for run in runs {
+            let Some(session) = state.sessions.get_mut(&run.session_id) else { continue };
+            session.counters.hook_executions += 1;
+            if run.is_notable {
+                let place = Place { session: run.session_id, turn: run.turn_id, at };
+                events.push(state.journal_data(place, EventKind::HookExecuted, data::hook_executed(&run)));
+            }
+            state.hook_runs.push(run);
+        }
+        for delivery in deliveries {
+            if state.endpoints.iter().any(|endpoint| endpoint.id == delivery.endpoint_id) {
+                state.deliveries.push(delivery);
+            }
+        }
+        Ok(events)
+    }
+
+    async fn hook_runs(
+        &self,
+        session: SessionId,
+        filter: &HookRunFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<HookRun>> {
+        let passes = |run: &&HookRun| {
+            run.session_id == session
+                && filter.hook_type.as_ref().is_none_or(|kind| *kind == run.hook_type)
+                && (filter.tool_use_id.is_none() || filter.tool_use_id == run.tool_use_id)
+        };
+        let runs: Vec<HookRun> = self.state().hook_runs.iter().filter(passes).cloned().collect();
+        let key = |run: &HookRun| instant_key(run.executed_at, run.id.0);
+        read_page("hook-runs", runs, key, Direction::Descending, page)
+    }
+}
+
+#[async_trait]
+impl HookEndpoints for MemoryStore {
+    async fn create_endpoint(&self, endpoint: &HookEndpoint) -> StoreResult<()> {
+        let mut state = self.state();
+        if is_taken(&state.endpoints, endpoint) {
+            return Err(StoreError::Conflict { what: "a hook of this name" });
+        }
+        state.endpoints.push(endpoint.clone());
+        Ok(())
+    }
+
+    async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
+        let state = self.state();
+        Ok(state.endpoints.iter().find(|one| one.id == id && scope.covers(one.user_id)).cloned())
+    }
+
+    async fn endpoints(&self, scope: Scope, page: &PageRequest) -> StoreResult<Page<HookEndpoint>> {
+        let endpoints = self.state().endpoints.clone();
+        let inside = endpoints.into_iter().filter(|endpoint| scope.covers(endpoint.user_id)).collect();
+        let key = |endpoint: &HookEndpoint| instant_key(endpoint.created_at, endpoint.id.0);
+        read_page("hook-endpoints", inside, key, Direction::Descending, page)
+    }
+
+    async fn endpoints_for(&self, user: UserId) -> StoreResult<Vec<HookEndpoint>> {
+        let mut endpoints = self.state().endpoints.clone();
+        endpoints.retain(|endpoint| endpoint.user_id == user || endpoint.is_global);
+        endpoints.sort_by_key(|endpoint| (endpoint.created_at, endpoint.id));
+        Ok(endpoints)
+    }
+
+    async fn patch_endpoint(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        patch: &HookEndpointPatch,
+        at: Timestamp,
+    ) -> StoreResult<Option<HookEndpoint>> {
+        let mut state = self.state();
+        let found = state.endpoints.iter().position(|one| one.id == id && scope.covers(one.user_id));
+        let Some(index) = found else { return Ok(None) };
+        let patched = patch.apply(state.endpoints[index].clone(), at);
+        if is_taken(&state.endpoints, &patched) {
+            return Err(StoreError::Conflict { what: "a hook of this name" });
+        }
+        state.endpoints[index] = patched.clone();
+        Ok(Some(patched))
+    }
+
+    async fn rotate_secret(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        secret: &SealedSecret,
+        old_until: Timestamp,
+        at: Timestamp,
+    ) -> StoreResult<bool> {
+        let mut state = self.state();
+        let found = state.endpoints.iter_mut().find(|one| one.id == id && scope.covers(one.user_id));
+        let Some(endpoint) = found else { return Ok(false) };
+        let old = std::mem::replace(&mut endpoint.secret, secret.clone());
+        endpoint.old_secret = Some((old, old_until));
+        endpoint.updated_at = at;
+        Ok(true)
+    }
+
+    async fn delete_endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<bool> {
+        let mut state = self.state();
+        let before = state.endpoints.len();
+        state.endpoints.retain(|one| one.id != id || !scope.covers(one.user_id));
+        let is_gone = state.endpoints.len() < before;
+        if is_gone {
+            state.deliveries.retain(|delivery| delivery.endpoint_id != id);
+        }
+        Ok(is_gone)
+    }
+}
+
+#[async_trait]
+impl HookDeliveries for MemoryStore {
+    async fn take_due_delivery(
+        &self,
+        at: Timestamp,
+        lease_until: Timestamp,
+        except: &[HookEndpointId],
+    ) -> StoreResult<Option<(HookDelivery, HookEndpoint)>> {
+        let mut state = self.state();
+        let endpoints = state.endpoints.clone();
+        let takes = |id| endpoints.iter().find(|one| one.id == id && one.is_enabled && !except.contains(&id));
+        let due = state.deliveries.iter_mut().filter(|delivery| {
+            delivery.status == HookDeliveryStatus::Pending
+                && delivery.next_attempt_at.is_some_and(|due| due <= at)
+                && takes(delivery.endpoint_id).is_some()
+        });
+        let Some(delivery) = due.min_by_key(|delivery| (delivery.next_attempt_at, delivery.id)) else {
+            return Ok(None);
+        };
+        delivery.next_attempt_at = Some(lease_until);
+        Ok(takes(delivery.endpoint_id).map(|endpoint| (delivery.clone(), endpoint.clone())))
+    }
+
+    async fn settle_delivery(&self, id: HookDeliveryId, attempt: &DeliveryAttempt) -> StoreResult<()> {
+        if let Some(delivery) = self.state().deliveries.iter_mut().find(|delivery| delivery.id == id) {
+            *delivery = delivery.clone().after(attempt);
+        }
+        Ok(())
+    }
+
+    async fn redeliver(
+        &self,
+        endpoint: HookEndpointId,
+        id: HookDeliveryId,
+        at: Timestamp,
+    ) -> StoreResult<Option<HookDelivery>> {
+        let mut state = self.state();
+        let found = state.deliveries.iter_mut().find(|one| one.id == id && one.endpoint_id == endpoint);
+        Ok(found.map(|delivery| {
+            delivery.status = HookDeliveryStatus::Pending;
+            delivery.attempts = 0;
+            delivery.next_attempt_at = Some(at);
+            delivery.clone()
+        }))
+    }
+
+    async fn deliveries(
+        &self,
+        endpoint: HookEndpointId,
+        page: &PageRequest,
+    ) -> StoreResult<Page<HookDelivery>> {
+        let mut deliveries = self.state().deliveries.clone();
+        deliveries.retain(|delivery| delivery.endpoint_id == endpoint);
+        let key = |delivery: &HookDelivery| instant_key(delivery.created_at, delivery.id.0);
+        read_page("hook-deliveries", deliveries, key, Direction::Descending, page)
+    }
+}
+
+fn is_taken(endpoints: &[HookEndpoint], new: &HookEndpoint) -> bool {
+    endpoints.iter().any(|one| one.id != new.id && one.user_id == new.user_id && one.name == new.name)
+}
