@@ -132,7 +132,6 @@ async fn open_database(config: &Config, secret: &SecretString) -> anyhow::Result
 async fn accounts(
     config: &Config,
     secret: &SecretString,
-    key: &SecretString,
     store: &Arc<persistence::Store>,
     clock: &Arc<dyn Clock>,
     audit: &Arc<AuditLog>,
