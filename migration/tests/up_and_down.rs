@@ -56,6 +56,7 @@ async fn the_tables_are_these() {
         names,
         [
             "api_keys",
+            "approvals",
             "journal",
             "messages",
             "refresh_tokens",

@@ -61,4 +61,6 @@ ids! {
     RequestUsageId;
     /// One decision about a tool call.
     PermissionDecisionId;
+    /// One question to a person.
+    ApprovalId;
 }

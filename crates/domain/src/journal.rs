@@ -25,11 +25,15 @@ pub enum EventKind {
     Error,
     /// Worth knowing, needs nothing: a retry, a compaction, a prompt put in the queue.
     Notice,
+    /// A person is asked.
+    ApprovalRequested,
+    /// A person has answered, nobody did in time, or nobody needs to any more.
+    ApprovalDecided,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -38,6 +42,8 @@ impl EventKind {
         Self::Result,
         Self::Error,
         Self::Notice,
+        Self::ApprovalRequested,
+        Self::ApprovalDecided,
     ];
 
     /// The word for this kind on the wire and in the database.
@@ -52,6 +58,8 @@ impl EventKind {
             Self::Result => "result",
             Self::Error => "error",
             Self::Notice => "notice",
+            Self::ApprovalRequested => "approval_requested",
+            Self::ApprovalDecided => "approval_decided",
         }
     }
 

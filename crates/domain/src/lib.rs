@@ -1,6 +1,8 @@
 //! What Steward is about, without I/O: entities, state machines, money, and the ports that adapters implement.
 
 pub mod account;
+pub mod approval;
+pub mod asks;
 pub mod caller;
 pub mod clock;
 pub mod current_turn;
@@ -19,14 +21,18 @@ pub mod usage;
 pub mod verdict;
 
 pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use approval::{
+    Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
+};
+pub use asks::{Ask, OpenAsks};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;
 pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
 pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
 pub use ids::{
-    ApiKeyId, FamilyId, MessageId, PermissionDecisionId, RefreshTokenId, RequestUsageId, SessionId,
-    ToolCallId, TurnId, UserId,
+    ApiKeyId, ApprovalId, FamilyId, MessageId, PermissionDecisionId, RefreshTokenId, RequestUsageId,
+    SessionId, ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint};

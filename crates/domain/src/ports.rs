@@ -1,5 +1,9 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod approvals;
+
+pub use approvals::{Approvals, Decided};
+
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Page, PageRequest, RefreshToken,
     RequestUsage, Scope, Session, SessionId, SessionStatus, ToolCall, Turn, TurnEnd, TurnId, User, UserId,

@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod api_key;
+pub(crate) mod approval;
 pub(crate) mod journal;
 pub(crate) mod message;
 pub(crate) mod refresh_token;

@@ -25,6 +25,8 @@ pub(crate) enum ListName {
     ToolCalls = 21,
     Requests = 30,
     ApiKeys = 40,
+    Approvals = 60,
+    PendingApprovals = 61,
 }
 
 /// One kind of list and its order.

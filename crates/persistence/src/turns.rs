@@ -3,6 +3,8 @@
 mod begin;
 mod end;
 
+pub(crate) use begin::enqueue_in;
+
 use crate::{
     Store,
     entity::{

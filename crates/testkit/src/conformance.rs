@@ -10,6 +10,8 @@
 )]
 
 mod accounts;
+mod approvals;
+mod approvals_told;
 mod fixture;
 mod journal;
 mod ledger;
@@ -18,9 +20,11 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Approvals, History, Journal, Ledger, Ping, Sessions, Turns};
 
 pub use accounts::*;
+pub use approvals::*;
+pub use approvals_told::*;
 pub use fixture::Fixture;
 pub use journal::*;
 pub use ledger::*;
@@ -31,12 +35,12 @@ pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Accounts + Approvals + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Ping + Clone + 'static
+    S: Sessions + Turns + Journal + History + Ledger + Accounts + Approvals + Ping + Clone + 'static
 {
 }
 
@@ -89,6 +93,18 @@ macro_rules! store_conformance {
             a_request_is_booked_once_on_its_turn_and_session
             concurrent_bookings_add_up
             requests_are_listed_newest_first
+            an_approval_comes_back_as_it_was_asked_and_its_session_waits
+            an_approval_is_not_opened_for_a_turn_that_is_over
+            of_many_answers_at_once_the_first_stands_and_the_others_learn_of_it
+            a_session_waits_until_the_last_of_its_approvals_is_decided
+            an_answer_that_comes_too_late_is_an_expiry
+            an_approval_outlives_its_turn_and_leaves_the_session_alone_then
+            pending_approvals_are_listed_newest_first_and_by_owner
+            approvals_are_listed_by_session_and_status
+            a_decision_is_delivered_once
+            a_decision_nobody_learned_of_is_told_in_a_later_turn_once
+            a_session_goes_on_with_one_turn_for_a_decision
+            what_stands_is_what_was_remembered_and_what_was_told_and_not_used
             the_store_answers_a_ping
         }
     };

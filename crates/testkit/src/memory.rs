@@ -1,6 +1,7 @@
 //! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
 
 mod accounts;
+mod approvals;
 mod journal;
 mod ledger;
 mod page;
@@ -9,8 +10,8 @@ mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, Event, EventBody, EventKind, Message, NewMessage, NewUser, RefreshToken, RequestUsage, Session,
-    SessionId, ToolCall, Turn, TurnId,
+    ApiKey, Approval, Event, EventBody, EventKind, Message, NewMessage, NewUser, RefreshToken, RequestUsage,
+    Session, SessionId, ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -34,6 +35,7 @@ struct State {
     journal: Vec<Event>,
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
+    approvals: Vec<Approval>,
 }
 
 #[derive(Debug)]

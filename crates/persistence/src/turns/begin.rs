@@ -70,21 +70,33 @@ pub(super) async fn begin_queued(
 
 pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
     let txn = store.begin_writing().await?;
-    let Some(locked) = lock(&txn, new.session_id).await? else {
+    let event = enqueue_in(&txn, new, queue_max).await?;
+    if event.is_some() {
+        txn.commit().await.map_err(failure)?;
+    }
+    Ok(event)
+}
+
+/// Queues a turn as part of a greater unit of work.
+pub(crate) async fn enqueue_in(
+    txn: &DatabaseTransaction,
+    new: &NewTurn,
+    queue_max: u32,
+) -> StoreResult<Option<Event>> {
+    let Some(locked) = lock(txn, new.session_id).await? else {
         return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
     };
-    let waiting = queued(new.session_id).count(&txn).await.map_err(failure)?;
+    let waiting = queued(new.session_id).count(txn).await.map_err(failure)?;
     if waiting >= u64::from(queue_max) {
         return Ok(None);
     }
     let row = turn::Model::queued(new);
     let insert = turn::Entity::insert::<turn::ActiveModel>(row.into());
-    insert.exec_without_returning(&txn).await.map_err(failure)?;
+    insert.exec_without_returning(txn).await.map_err(failure)?;
     let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
     recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
-    let (update, mut events) = recording.write(&txn, session::ActiveModel::default()).await?;
-    update.exec(&txn).await.map_err(failure)?;
-    txn.commit().await.map_err(failure)?;
+    let (update, mut events) = recording.write(txn, session::ActiveModel::default()).await?;
+    update.exec(txn).await.map_err(failure)?;
     Ok(events.pop())
 }
 
