@@ -10,6 +10,7 @@ mod m0001_accounts;
 mod m0002_conversations;
 mod m0003_history;
 mod m0004_ledger;
+mod m0005_decisions;
 mod m0006_approvals;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_conversations::Migration),
             Box::new(m0003_history::Migration),
             Box::new(m0004_ledger::Migration),
+            Box::new(m0005_decisions::Migration),
             Box::new(m0006_approvals::Migration),
         ]
     }

@@ -59,6 +59,7 @@ async fn the_tables_are_these() {
             "approvals",
             "journal",
             "messages",
+            "permission_decisions",
             "refresh_tokens",
             "request_usage",
             "sessions",

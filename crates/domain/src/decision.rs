@@ -19,6 +19,40 @@ pub enum DecidedBy {
     Failure,
 }
 
+impl DecidedBy {
+    /// The word for this on the wire and in the database; which user it was stands beside it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::User(_) => "user",
+            Self::Expiry => "expiry",
+            Self::Failure => "failure",
+        }
+    }
+
+    /// The user who decided, if one did.
+    #[must_use]
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Policy | Self::Expiry | Self::Failure => None,
+        }
+    }
+
+    /// Who decided, from the word and the user beside it; both must fit together.
+    #[must_use]
+    pub fn parse(word: &str, user: Option<UserId>) -> Option<Self> {
+        match (word, user) {
+            ("policy", None) => Some(Self::Policy),
+            ("user", Some(user)) => Some(Self::User(user)),
+            ("expiry", None) => Some(Self::Expiry),
+            ("failure", None) => Some(Self::Failure),
+            _ => None,
+        }
+    }
+}
+
 /// A decision about one tool call; recorded before the agent learns of it, and never changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PermissionDecision {

@@ -29,11 +29,13 @@ pub enum EventKind {
     ApprovalRequested,
     /// A person has answered, nobody did in time, or nobody needs to any more.
     ApprovalDecided,
+    /// It was decided whether a tool call runs.
+    PermissionDecision,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -44,6 +46,7 @@ impl EventKind {
         Self::Notice,
         Self::ApprovalRequested,
         Self::ApprovalDecided,
+        Self::PermissionDecision,
     ];
 
     /// The word for this kind on the wire and in the database.
@@ -60,6 +63,7 @@ impl EventKind {
             Self::Notice => "notice",
             Self::ApprovalRequested => "approval_requested",
             Self::ApprovalDecided => "approval_decided",
+            Self::PermissionDecision => "permission_decision",
         }
     }
 

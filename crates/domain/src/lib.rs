@@ -24,7 +24,7 @@ pub use account::{ApiKey, NewUser, RefreshToken, User};
 pub use approval::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
 };
-pub use asks::{Ask, OpenAsks};
+pub use asks::OpenAsks;
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;
@@ -42,4 +42,4 @@ pub use session::{Counters, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
 pub use usage::{RequestUsage, TokenUsage};
-pub use verdict::{Opinion, Verdict};
+pub use verdict::{AskTerms, Opinion, Verdict};

@@ -1,8 +1,10 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
 mod approvals;
+mod decisions;
 
 pub use approvals::{Approvals, Decided};
+pub use decisions::Decisions;
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Page, PageRequest, RefreshToken,

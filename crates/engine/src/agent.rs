@@ -1,6 +1,11 @@
 //! From a session to the options its agent is started with.
 
-use crate::{Error, settings::EngineSettings, transcript, workdir};
+use crate::{
+    Error,
+    governance::{Governance, Governed},
+    settings::EngineSettings,
+    transcript, workdir,
+};
 use domain::{ModelEndpoint, Session, session::AgentConversation};
 use sdk_runtime::{AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -19,6 +24,7 @@ pub enum TakeUp {
 pub struct Launch {
     pub conversation: AgentConversation,
     pub options: AgentOptions,
+    pub governed: Governed,
 }
 
 /// Why an agent is not even started.
@@ -37,6 +43,7 @@ pub enum NotPrepared {
 /// Works out how to start the agent of a session. Makes the directories it needs.
 pub fn prepare(
     settings: &EngineSettings,
+    governance: &Governance,
     session: &Session,
     endpoint: &ModelEndpoint,
     take_up: TakeUp,
@@ -79,7 +86,8 @@ pub fn prepare(
         .flat_map(|list| list.split(','))
         .map(|name| name.trim().to_owned())
         .collect();
-    Ok(Launch { conversation, options })
+    let governed = governance.of(settings, session, &directories);
+    Ok(Launch { conversation, options: governed.install(options), governed })
 }
 
 fn check_directories(settings: &EngineSettings, session: &Session) -> Result<(), NotPrepared> {
@@ -104,8 +112,8 @@ fn check_directories(settings: &EngineSettings, session: &Session) -> Result<(),
 
 /// The directories an agent needs besides its working directory.
 pub struct Directories {
-    config: PathBuf,
-    temporary: PathBuf,
+    pub config: PathBuf,
+    pub temporary: PathBuf,
     own: Option<PathBuf>,
 }
 

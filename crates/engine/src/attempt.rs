@@ -98,6 +98,7 @@ impl Attempt<'_> {
         };
         let access = &self.manager.inner.model_access;
         access.attribute(&live.token, Some(self.begun.turn_id));
+        live.governed.turn.set(Some(self.begun.turn_id));
         // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
         let conversing = AssertUnwindSafe(self.converse(&mut live, conversation, &mut hold.stop));
         let (ended, afterwards) = conversing
@@ -105,6 +106,7 @@ impl Attempt<'_> {
             .await
             .unwrap_or_else(|_| (Ended::panicked(self.begun.turn_id), Afterwards::Close));
         access.attribute(&live.token, None);
+        live.governed.turn.set(None);
         match afterwards {
             Afterwards::Keep => hold.agent = Some(live),
             // Closing waits until what the agent used is booked, so the turn ends with its usage complete.
@@ -123,13 +125,14 @@ impl Attempt<'_> {
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
             inner.live.closed(session.id).await;
-            let launch =
-                agent::prepare(&inner.settings, session, &endpoint, self.take_up).map_err(not_prepared)?;
+            let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
+                .map_err(not_prepared)?;
             tokio::select! {
                 started = Agent::start(inner.launcher.as_ref(), launch.options) => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
                     let token = endpoint.token.clone();
-                    Ok((LiveAgent { agent, events, token, subject: session.into() }, launch.conversation))
+                    let (subject, governed) = (session.into(), launch.governed);
+                    Ok((LiveAgent { agent, events, token, subject, governed }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),

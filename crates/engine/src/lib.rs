@@ -7,6 +7,7 @@ mod draft;
 mod error;
 mod feed;
 pub mod files;
+mod governance;
 mod housekeeping;
 mod live;
 mod passwords;
@@ -25,7 +26,9 @@ pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Result};
 pub use feed::Delta;
 pub use sessions::{SessionManager, Stores};
-pub use settings::{AgentSettings, DirectorySettings, EngineSettings, LimitSettings, SessionDefaults};
+pub use settings::{
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SessionDefaults,
+};
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};
 pub use watch::{Sight, Watch};

@@ -1,6 +1,6 @@
 //! Which sessions have an agent process now, who holds it, and how many there may be.
 
-use crate::{Error, Result};
+use crate::{Error, Result, governance::Governed};
 use domain::{Session, SessionId, SessionMode, UserId};
 use sdk_runtime::{Agent, Events};
 use std::{
@@ -21,6 +21,7 @@ pub struct LiveAgent {
     /// The agent's own credential at the gateway.
     pub token: String,
     pub subject: Subject,
+    pub governed: Governed,
 }
 
 /// What of its session an agent is bound to for good.

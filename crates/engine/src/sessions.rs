@@ -5,12 +5,13 @@ use crate::{
     agent::Directories,
     draft::{SessionDraft, start},
     feed::Feed,
+    governance::Governance,
     live::{LiveAgent, LiveAgents, Stop},
     settings::EngineSettings,
 };
 use domain::{
     Caller, Clock, ModelAccess, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    ports::{History, Journal, Ledger, Moved, Sessions, Turns},
+    ports::{Decisions, History, Journal, Ledger, Moved, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -30,6 +31,7 @@ pub struct Stores {
     pub journal: Arc<dyn Journal>,
     pub history: Arc<dyn History>,
     pub ledger: Arc<dyn Ledger>,
+    pub decisions: Arc<dyn Decisions>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -44,7 +46,8 @@ pub(crate) struct Inner {
     pub settings: EngineSettings,
     pub launcher: Arc<dyn Launcher>,
     pub model_access: Arc<dyn ModelAccess>,
-    pub feed: Feed,
+    pub feed: Arc<Feed>,
+    pub governance: Governance,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
@@ -79,13 +82,16 @@ impl SessionManager {
     ) -> Self {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
+        let feed = Arc::new(Feed::default());
+        let governance = Governance::new(stores.decisions.clone(), feed.clone(), clock.clone());
         let inner = Inner {
             stores,
             clock,
             settings,
             launcher,
             model_access,
-            feed: Feed::default(),
+            feed,
+            governance,
             live,
             tasks: TaskTracker::new(),
             runtime: Handle::current(),

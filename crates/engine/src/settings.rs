@@ -1,6 +1,7 @@
 //! What the operator decided about sessions and agents.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use permissions::Policy;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Settings of the engine, already checked.
 #[derive(Debug, Clone)]
@@ -9,6 +10,7 @@ pub struct EngineSettings {
     pub directories: DirectorySettings,
     pub defaults: SessionDefaults,
     pub limits: LimitSettings,
+    pub governance: GovernanceSettings,
 }
 
 /// How agents are started.
@@ -54,4 +56,11 @@ pub struct LimitSettings {
     pub idle_timeout: Duration,
     /// Prompts that may wait in one session.
     pub queue_max: u32,
+}
+
+/// What agents may do.
+#[derive(Debug, Clone, Default)]
+pub struct GovernanceSettings {
+    /// Policies of whoever embeds the engine, asked after the built-in ones.
+    pub further_policies: Vec<Arc<dyn Policy>>,
 }

@@ -7,8 +7,8 @@ use crate::{
     watch::Watch,
 };
 use domain::{
-    Caller, Event, EventKind, Message, Page, PageRequest, RequestUsage, Session, SessionId, SessionStatus,
-    ToolCall, Turn, TurnId,
+    Caller, DecisionFilter, Event, EventKind, Message, Page, PageRequest, PermissionDecision, RequestUsage,
+    Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
     turn::{Begin, NewTurn},
 };
 use serde_json::Value;
@@ -209,6 +209,18 @@ impl SessionManager {
     ) -> Result<Page<ToolCall>> {
         self.load(caller.scope(), id).await?;
         Ok(self.inner.stores.history.tool_calls(id, page).await?)
+    }
+
+    /// What was decided about a session's tool calls, newest first.
+    pub async fn decisions(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<PermissionDecision>> {
+        self.load(caller.scope(), id).await?;
+        Ok(self.inner.stores.decisions.decisions(id, filter, page).await?)
     }
 
     /// What a session's requests to the model used and cost, newest first.

@@ -20,6 +20,20 @@ pub trait Policy: Send + Sync {
     async fn judge(&self, call: &ToolCall, surroundings: &Surroundings) -> Result<Opinion, CannotJudge>;
 }
 
+impl fmt::Debug for dyn Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What all policies together say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    pub opinion: Opinion,
+    /// Whether a policy could not judge, which is a no.
+    pub is_failure: bool,
+}
+
 /// All policies of a session, asked in order.
 #[derive(Clone, Default)]
 pub struct PolicyEngine {
@@ -28,7 +42,7 @@ pub struct PolicyEngine {
 
 impl fmt::Debug for PolicyEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.policies.iter().map(|policy| policy.name())).finish()
+        f.debug_list().entries(&self.policies).finish()
     }
 }
 
@@ -39,18 +53,34 @@ impl PolicyEngine {
         Self { policies }
     }
 
+    /// The same and further ones, asked after these.
+    #[must_use]
+    pub fn with(mut self, further: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
+        self.policies.extend(further);
+        self
+    }
+
     /// The greatest opinion of all policies. One that cannot judge is a no.
     pub async fn judge(&self, call: &ToolCall, surroundings: &Surroundings) -> Opinion {
+        self.consider(call, surroundings).await.opinion
+    }
+
+    /// The same, and whether the no is one of a policy that could not judge.
+    pub async fn consider(&self, call: &ToolCall, surroundings: &Surroundings) -> Judgement {
         let mut greatest = Opinion::abstain("none");
         for policy in &self.policies {
-            let opinion = policy.judge(call, surroundings).await.unwrap_or_else(|error| {
-                Opinion::new(Verdict::Deny, policy.name(), "cannot_judge", error.to_string())
-            });
-            greatest = greatest.or(opinion);
+            match policy.judge(call, surroundings).await {
+                Ok(opinion) => greatest = greatest.or(opinion),
+                Err(error) => {
+                    let opinion =
+                        Opinion::new(Verdict::Deny, policy.name(), "cannot_judge", error.to_string());
+                    return Judgement { opinion, is_failure: true };
+                }
+            }
             if greatest.verdict == Verdict::Deny {
                 break;
             }
         }
-        greatest
+        Judgement { opinion: greatest, is_failure: false }
     }
 }

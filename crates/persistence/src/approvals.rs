@@ -7,7 +7,7 @@ use crate::{
     Store,
     entity::{
         approval::{self, Column as C},
-        turn,
+        session,
     },
     error::failure,
     page::{List, ListName, read_page, try_map},
@@ -16,7 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Page, PageRequest, Scope, SessionId,
-    TurnId, TurnStatus,
+    SessionMode, SessionStatus, TurnId, Verdict,
     ports::{Approvals, Decided, StoreResult},
     turn::NewTurn,
 };
@@ -71,13 +71,24 @@ impl Approvals for Store {
         tell::deliver(self, id, at).await
     }
 
-    async fn untold(&self, limit: u32) -> StoreResult<Vec<Approval>> {
-        let over = turn::Entity::find()
-            .select_only()
-            .column(turn::Column::Id)
-            .filter(turn::Column::Status.ne(TurnStatus::Running.as_str()))
-            .into_query();
-        let rows = untold().filter(C::TurnId.in_subquery(over));
+    async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>> {
+        let ready = SessionStatus::READY.map(SessionStatus::as_str);
+        let idle = || {
+            session::Entity::find()
+                .select_only()
+                .column(session::Column::Id)
+                .filter(session::Column::Status.is_in(ready))
+                .filter(session::Column::CurrentTurnId.is_null())
+        };
+        let background = idle().filter(session::Column::Mode.eq(SessionMode::Background.as_str()));
+        let expired_to_yes = Condition::all()
+            .add(C::Status.eq(ApprovalStatus::Expired.as_str()))
+            .add(C::DefaultVerdict.eq(Verdict::Allow.as_str()));
+        let goes_on = Condition::any()
+            .add(C::Status.eq(ApprovalStatus::Allowed.as_str()))
+            .add(expired_to_yes)
+            .add(C::SessionId.in_subquery(background.into_query()));
+        let rows = untold().filter(C::SessionId.in_subquery(idle().into_query())).filter(goes_on);
         self.approvals(oldest_first(rows).limit(u64::from(limit))).await
     }
 

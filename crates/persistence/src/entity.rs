@@ -9,6 +9,7 @@ pub(crate) mod api_key;
 pub(crate) mod approval;
 pub(crate) mod journal;
 pub(crate) mod message;
+pub(crate) mod permission_decision;
 pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod session;

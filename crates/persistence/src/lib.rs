@@ -6,6 +6,7 @@
 mod accounts;
 mod approvals;
 mod database;
+mod decisions;
 mod entity;
 mod error;
 mod history;

@@ -24,6 +24,8 @@ pub(crate) enum ListName {
     Messages = 20,
     ToolCalls = 21,
     Requests = 30,
+    Decisions = 31,
+    DecisionsSince = 32,
     ApiKeys = 40,
     Approvals = 60,
     PendingApprovals = 61,

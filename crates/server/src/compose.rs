@@ -11,8 +11,8 @@ use std::{
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, LimitSettings, Registration, SessionDefaults,
-    SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
+    SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -140,6 +140,7 @@ fn sessions(
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
         },
+        governance: GovernanceSettings::default(),
     };
     let stores = Stores {
         sessions: store.clone(),
@@ -147,6 +148,7 @@ fn sessions(
         journal: store.clone(),
         history: store.clone(),
         ledger: store.clone(),
+        decisions: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
 }

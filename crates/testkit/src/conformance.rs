@@ -12,6 +12,7 @@
 mod accounts;
 mod approvals;
 mod approvals_told;
+mod decisions;
 mod fixture;
 mod journal;
 mod ledger;
@@ -20,11 +21,12 @@ mod queue;
 mod sessions;
 mod turns;
 
-use domain::ports::{Accounts, Approvals, History, Journal, Ledger, Ping, Sessions, Turns};
+use domain::ports::{Accounts, Approvals, Decisions, History, Journal, Ledger, Ping, Sessions, Turns};
 
 pub use accounts::*;
 pub use approvals::*;
 pub use approvals_told::*;
+pub use decisions::*;
 pub use fixture::Fixture;
 pub use journal::*;
 pub use ledger::*;
@@ -35,12 +37,22 @@ pub use turns::*;
 
 /// All ports in one.
 pub trait AnyStore:
-    Sessions + Turns + Journal + History + Ledger + Accounts + Approvals + Ping + Clone + 'static
+    Sessions + Turns + Journal + History + Ledger + Decisions + Approvals + Accounts + Ping + Clone + 'static
 {
 }
 
 impl<S> AnyStore for S where
-    S: Sessions + Turns + Journal + History + Ledger + Accounts + Approvals + Ping + Clone + 'static
+    S: Sessions
+        + Turns
+        + Journal
+        + History
+        + Ledger
+        + Decisions
+        + Approvals
+        + Accounts
+        + Ping
+        + Clone
+        + 'static
 {
 }
 
@@ -103,8 +115,15 @@ macro_rules! store_conformance {
             approvals_are_listed_by_session_and_status
             a_decision_is_delivered_once
             a_decision_nobody_learned_of_is_told_in_a_later_turn_once
+            a_background_session_goes_on_with_a_no_too
             a_session_goes_on_with_one_turn_for_a_decision
             what_stands_is_what_was_remembered_and_what_was_told_and_not_used
+            a_decision_is_stored_counted_and_journalled_at_once
+            everybody_who_may_decide_comes_back_as_stored
+            decisions_are_listed_newest_first_and_by_what_they_are
+            recent_decisions_are_found_across_sessions
+            concurrent_decisions_are_all_counted
+            no_decision_is_recorded_for_a_session_that_is_not_there
             the_store_answers_a_ping
         }
     };

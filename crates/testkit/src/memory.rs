@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approvals;
+mod decisions;
 mod journal;
 mod ledger;
 mod page;
@@ -10,8 +11,8 @@ mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, Approval, Event, EventBody, EventKind, Message, NewMessage, NewUser, RefreshToken, RequestUsage,
-    Session, SessionId, ToolCall, Turn, TurnId,
+    ApiKey, Approval, Event, EventBody, EventKind, Message, NewMessage, NewUser, PermissionDecision,
+    RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -36,6 +37,7 @@ struct State {
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
     approvals: Vec<Approval>,
+    decisions: Vec<PermissionDecision>,
 }
 
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, TurnId};
 use engine::{
-    AccountManager, AgentSettings, DirectorySettings, EngineSettings, LimitSettings, Registrant,
-    Registration, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Registrant, Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
@@ -85,6 +85,7 @@ impl World {
             journal: store.clone(),
             history: store.clone(),
             ledger: store.clone(),
+            decisions: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -194,6 +195,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
         },
+        governance: GovernanceSettings::default(),
     }
 }
 

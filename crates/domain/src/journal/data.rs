@@ -3,7 +3,7 @@
 //! Every store builds its events here, so that watchers see the same fields whatever is underneath. They are shown
 //! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
-use crate::{Approval, MessageId, SessionStatus, ToolCall, Turn};
+use crate::{Approval, MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
 use serde_json::{Value, json};
 
 /// `message_sent`: the prompt was accepted as this message, and its turn began.
@@ -81,6 +81,22 @@ pub fn approval_decided(approval: &Approval) -> Value {
         "reason": approval.decision_reason,
         "updated_input": approval.updated_input,
         "remember": approval.remember,
+    })
+}
+
+/// `permission_decision`: it was decided whether a tool call runs. The input that was judged is on the decision.
+#[must_use]
+pub fn permission_decision(decision: &PermissionDecision) -> Value {
+    json!({
+        "decision_id": decision.id,
+        "tool_use_id": decision.tool_use_id,
+        "tool_name": decision.tool_name,
+        "decision": decision.opinion.verdict,
+        "policy": decision.opinion.policy,
+        "policy_version": decision.opinion.version,
+        "rule": decision.opinion.rule,
+        "reason": decision.opinion.reason,
+        "decided_by": decision.decided_by.as_str(),
     })
 }
 

@@ -40,8 +40,9 @@ pub trait Approvals: Send + Sync {
     /// Notes that an agent learns of the decision now; false if that was settled before.
     async fn deliver(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool>;
 
-    /// Decisions that no agent has learned of although the turn that asked is over, oldest first, at most `limit`.
-    async fn untold(&self, limit: u32) -> StoreResult<Vec<Approval>>;
+    /// Decisions with which a session that runs nothing can go on by itself, oldest first, at most `limit`: no agent has
+    /// learned of them, the turn that asked is over, and they are a yes, or the session works in the background.
+    async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>>;
 
     /// Hands the session's untold decisions to this turn, oldest first.
     async fn tell(&self, session: SessionId, turn: TurnId, at: Timestamp) -> StoreResult<Vec<Approval>>;

@@ -7,6 +7,7 @@ mod drafts;
 mod endings;
 mod failures;
 mod files;
+mod governance;
 mod life;
 mod links;
 mod pipes;

@@ -10,8 +10,8 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, DirectorySettings, EngineSettings, LimitSettings, Result, SessionDefaults, SessionDraft,
-    SessionManager, StartedTurn, Stores, WhenBusy,
+    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, Result,
+    SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
@@ -87,6 +87,7 @@ impl World {
             journal: Arc::new(faults.clone()),
             history: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
+            decisions: Arc::new(faults.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -242,5 +243,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             idle_timeout: Duration::from_secs(300),
             queue_max: 3,
         },
+        governance: GovernanceSettings::default(),
     }
 }

@@ -1,7 +1,10 @@
 //! Decisions on their way to an agent: told once, good for one call.
 
 use super::{AnyStore, Fixture};
-use domain::{Approval, ApprovalAnswer, ApprovalOutcome, SessionId, TurnId, TurnStatus, ports::Turns};
+use domain::{
+    Approval, ApprovalAnswer, ApprovalOutcome, SessionId, SessionMode, SessionStatus, TurnId, TurnStatus,
+    ports::Turns,
+};
 use futures::future::join_all;
 
 /// A question whose turn ended, as after a crash, and which a person then answered.
@@ -22,7 +25,7 @@ pub async fn a_decision_is_delivered_once<S: AnyStore>(store: S) {
     let turn = f.begin(session).await.turn_id;
     let approval = f.ask(session, turn).await;
     f.decide(approval.id, ApprovalOutcome::Answered(f.says(true))).await;
-    assert_eq!(f.store.untold(10).await.unwrap(), [], "its turn runs, so its agent is there to be told");
+    assert_eq!(f.store.to_go_on(10).await.unwrap(), [], "its turn runs, so its agent is there to be told");
     let now = f.tick();
     assert!(f.store.deliver(approval.id, now).await.unwrap());
     assert!(!f.store.deliver(approval.id, f.tick()).await.unwrap());
@@ -35,8 +38,8 @@ pub async fn a_decision_nobody_learned_of_is_told_in_a_later_turn_once<S: AnySto
     let first = answered_after_its_turn(&f, session, f.says(true)).await;
     let second = answered_after_its_turn(&f, session, f.says(false)).await;
     let elsewhere = answered_after_its_turn(&f, f.session().await.id, f.says(true)).await;
-    let untold = f.store.untold(10).await.unwrap();
-    assert_eq!(untold, [first.clone(), second.clone(), elsewhere.clone()]);
+    let to_go_on = f.store.to_go_on(10).await.unwrap();
+    assert_eq!(to_go_on, [first.clone(), elsewhere.clone()], "a no waits for the next prompt");
 
     let turn = f.begin(session).await.turn_id;
     let told = f.store.tell(session, turn, f.tick()).await.unwrap();
@@ -45,7 +48,19 @@ pub async fn a_decision_nobody_learned_of_is_told_in_a_later_turn_once<S: AnySto
     assert!(told.iter().all(|approval| approval.told_in == Some(turn) && approval.delivered_at.is_some()));
     assert_eq!(told[0], f.approval(&first).await);
     assert_eq!(f.store.tell(session, turn, f.tick()).await.unwrap(), []);
-    assert_eq!(f.store.untold(10).await.unwrap(), [elsewhere]);
+    f.store.end(turn, &f.well()).await.unwrap();
+    assert_eq!(f.store.to_go_on(10).await.unwrap(), [elsewhere]);
+}
+
+pub async fn a_background_session_goes_on_with_a_no_too<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let mut background = super::fixture::session(f.user.id, f.tick());
+    background.mode = SessionMode::Background;
+    Sessions::create(&f.store, &background).await.unwrap();
+    let denied = answered_after_its_turn(&f, background.id, f.says(false)).await;
+    assert_eq!(f.store.to_go_on(10).await.unwrap(), [denied]);
+    f.store.move_to(background.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    assert_eq!(f.store.to_go_on(10).await.unwrap(), [], "not while a person has set it aside");
 }
 
 pub async fn a_session_goes_on_with_one_turn_for_a_decision<S: AnyStore>(store: S) {
@@ -59,7 +74,7 @@ pub async fn a_session_goes_on_with_one_turn_for_a_decision<S: AnyStore>(store: 
     let turn = events[0].turn_id.unwrap();
     assert_eq!(f.turn(session, turn).await.status, TurnStatus::Queued);
     assert_eq!(f.approval(&approval).await.told_in, Some(turn));
-    assert_eq!(f.store.untold(10).await.unwrap(), []);
+    assert_eq!(f.store.to_go_on(10).await.unwrap(), []);
     let all = Turns::list(&f.store, session, &domain::PageRequest::first(10)).await.unwrap();
     assert_eq!(all.total, 2);
     f.journal(session).await;

@@ -8,7 +8,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Page, PageRequest, Scope,
-    SessionId, SessionStatus, TurnId, TurnStatus,
+    SessionId, SessionMode, SessionStatus, TurnId, Verdict,
     journal::data,
     ports::{Approvals, Decided, StoreResult},
     turn::NewTurn,
@@ -94,14 +94,18 @@ impl Approvals for MemoryStore {
         Ok(found.map(|approval| approval.delivered_at = Some(at)).is_some())
     }
 
-    async fn untold(&self, limit: u32) -> StoreResult<Vec<Approval>> {
+    async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>> {
         let state = self.state();
-        let is_over = |turn: TurnId| {
-            state.turns.get(&turn).is_some_and(|stored| stored.turn.status != TurnStatus::Running)
-        };
-        let mut untold = state.approvals_where(|approval| is_untold(approval) && is_over(approval.turn_id));
-        untold.truncate(limit as usize);
-        Ok(untold)
+        let mut found = state.approvals_where(|approval| {
+            let session = state.sessions.get(&approval.session_id).filter(|session| {
+                SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none()
+            });
+            let is_yes = approval.verdict() == Some(Verdict::Allow);
+            is_untold(approval)
+                && session.is_some_and(|session| is_yes || session.mode == SessionMode::Background)
+        });
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn tell(&self, session: SessionId, turn: TurnId, at: Timestamp) -> StoreResult<Vec<Approval>> {

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use domain::{
-    Entry, Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
-    ports::{Journal, StoreError, StoreResult, Turns},
+    DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId, SessionStatus, Turn,
+    TurnEnd, TurnId,
+    ports::{Decisions, Journal, StoreError, StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use std::sync::{
 use testkit::MemoryStore;
 use tokio::sync::watch;
 
-/// The turns and the journal of a store, with a hand on them; clones share it.
+/// The turns, the journal and the decisions of a store, with a hand on them; clones share it.
 #[derive(Clone)]
 pub struct Faults {
     store: MemoryStore,
@@ -22,14 +23,16 @@ pub struct Faults {
     pub records: Arc<AtomicU32>,
     /// So many calls of `end` fail from now on.
     pub ends: Arc<AtomicU32>,
+    /// So many calls of `record_decision` fail from now on.
+    pub decisions: Arc<AtomicU32>,
     /// While false, `begin` has done its work and does not answer.
     pub answers_begin: watch::Sender<bool>,
 }
 
 impl Faults {
     pub fn around(store: MemoryStore) -> Self {
-        let (records, ends) = (Arc::default(), Arc::default());
-        Self { store, records, ends, answers_begin: watch::Sender::new(true) }
+        let (records, ends, decisions) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store, records, ends, decisions, answers_begin: watch::Sender::new(true) }
     }
 }
 
@@ -105,5 +108,30 @@ impl Turns for Faults {
 
     async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
         self.store.sessions_with_queue().await
+    }
+}
+
+#[async_trait]
+impl Decisions for Faults {
+    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
+        fail_if_told(&self.decisions)?;
+        self.store.record_decision(decision).await
+    }
+
+    async fn decisions(
+        &self,
+        session: SessionId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<PermissionDecision>> {
+        self.store.decisions(session, filter, page).await
+    }
+
+    async fn decisions_since(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> StoreResult<Page<PermissionDecision>> {
+        self.store.decisions_since(since, page).await
     }
 }
