@@ -1,5 +1,6 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
+mod approvals;
 mod auth;
 mod caller;
 mod cors;
@@ -92,6 +93,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/interrupt").route(post().to(control::interrupt)))
         .service(at("/{id}/messages").route(get().to(messages::list)))
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
+        .service(at("/{id}/approvals").route(get().to(approvals::list)))
+        .service(at("/{id}/approvals/{approval_id}").route(post().to(approvals::answer)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
         .service(at("/{id}/files").route(get().to(files::list)))
@@ -103,7 +106,13 @@ fn routes(config: &mut ServiceConfig) {
     let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
 
     config
-        .service(scope("/api/v1").service(auth).service(sessions).service(monitoring))
+        .service(
+            scope("/api/v1")
+                .service(auth)
+                .service(sessions)
+                .service(at("/approvals").route(get().to(approvals::pending)))
+                .service(monitoring),
+        )
         .service(at("/health/live").route(get().to(health::live)))
         .service(at("/health/ready").route(get().to(health::ready)));
 }
@@ -129,6 +138,7 @@ fn head() -> Head {
         tags: vec![
             ("Auth", "Logins, accounts and API keys."),
             ("Sessions", "Conversations with agents."),
+            ("Approvals", "What waits for a person's word."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
             ("Health", "For probes and operators."),

@@ -1,7 +1,8 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    EventKind, MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus,
+    ApprovalKind, ApprovalStatus, EventKind, MessageType, Role, SessionMode, SessionStatus, ToolCallStatus,
+    TurnFailure, TurnStatus,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,8 @@ macro_rules! vocabularies {
 }
 
 vocabularies! {
+    ApprovalKind: Self::ALL;
+    ApprovalStatus: Self::ALL;
     EventKind: Self::ALL;
     MessageType: Self::ALL;
     Role: [Self::Admin, Self::Member];

@@ -3,15 +3,22 @@
 //! Everything here fails closed: a hook that errs, hangs or panics denies, and a decision that cannot be put on record is
 //! a no.
 
-use crate::{agent::Directories, feed::Feed, settings::EngineSettings};
+use crate::{
+    agent::Directories,
+    approvals::{desk::Desk, gate::ApprovalGate, listed::ListedTools},
+    feed::Feed,
+    settings::{BackgroundApprovals, EngineSettings},
+    waits::Waits,
+};
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
+    SessionMode,
     ports::{Decisions, StoreResult},
 };
 use jiff::Timestamp;
-use permissions::{PermissionManager, PolicyEngine, Surroundings};
-use sdk_runtime::{AgentOptions, HookEvent, HookRegistration, OnFailure};
+use permissions::{PermissionManager, Policy, PolicyEngine, Surroundings};
+use sdk_runtime::{AgentOptions, Gate, HookEvent, HookRegistration, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long the agent waits for a verdict. Policies answer in far less; the store may be busy for a while.
@@ -21,21 +28,30 @@ const VERDICT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Governance {
     decisions: Arc<dyn Decisions>,
     clock: Arc<dyn Clock>,
+    desk: Arc<Desk>,
 }
 
 /// What governs one agent while it lives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Governed {
     pub permissions: Arc<PermissionManager>,
     /// The turn the agent works on, to be kept up to date by whoever runs its turns.
     pub turn: CurrentTurn,
+    /// How long it waits for people.
+    pub waits: Waits,
+    gate: Arc<dyn Gate>,
 }
 
 impl Governance {
     /// Keeps its records in this store, and tells watchers of them.
-    pub(crate) fn new(decisions: Arc<dyn Decisions>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        decisions: Arc<dyn Decisions>,
+        desk: Arc<Desk>,
+        feed: Arc<Feed>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let decisions = Arc::new(Watched { decisions, feed });
-        Self { decisions, clock }
+        Self { decisions, clock, desk }
     }
 
     /// What governs an agent of this session.
@@ -47,28 +63,52 @@ impl Governance {
     ) -> Governed {
         let turn = CurrentTurn::default();
         let permissions = PermissionManager::new(
-            policies(settings),
+            policies(settings, session),
             surroundings(session, directories),
             turn.clone(),
             self.decisions.clone(),
             self.clock.clone(),
         );
-        Governed { permissions: Arc::new(permissions), turn }
+        let permissions = Arc::new(permissions);
+        let waits = Waits::default();
+        let gate = ApprovalGate {
+            desk: self.desk.clone(),
+            subject: session.into(),
+            working_directory: PathBuf::from(&session.spec.working_directory),
+            permissions: permissions.clone(),
+            turn: turn.clone(),
+            waits: waits.clone(),
+        };
+        Governed { permissions, turn, waits, gate: Arc::new(gate) }
     }
 }
 
 impl Governed {
-    /// Puts the hooks into what an agent is started with.
+    /// Puts the hooks and the gate into what an agent is started with.
     pub(crate) fn install(&self, options: AgentOptions) -> AgentOptions {
         let verdict = HookRegistration::new(HookEvent::PreToolUse, self.permissions.clone())
             .with_timeout(VERDICT_TIMEOUT)
             .with_on_failure(OnFailure::Block);
-        options.with_hook(verdict)
+        options.with_hook(verdict).with_gate(self.gate.clone())
     }
 }
 
-fn policies(settings: &EngineSettings) -> PolicyEngine {
-    PolicyEngine::new(settings.governance.further_policies.clone())
+fn policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
+    let listed: Option<Arc<dyn Policy>> =
+        only_listed(settings, session).then(|| Arc::new(ListedTools::new(&session.spec.allowed_tools)) as _);
+    PolicyEngine::new(settings.governance.further_policies.clone()).with(listed)
+}
+
+/// Whether the session may only use the tools it was given.
+pub(crate) fn only_listed(settings: &EngineSettings, session: &Session) -> bool {
+    session.mode == SessionMode::Background
+        && settings.governance.approvals.background == BackgroundApprovals::AllowList
+}
+
+impl std::fmt::Debug for Governed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Governed").field("permissions", &self.permissions).finish_non_exhaustive()
+    }
 }
 
 fn surroundings(session: &Session, directories: &Directories) -> Surroundings {

@@ -23,6 +23,7 @@ impl SessionManager {
         for turn in &turns {
             self.end_orphan(turn).await?;
         }
+        self.keep_approvals().await?;
         self.run_queues().await?;
         Ok(turns.len())
     }
@@ -80,6 +81,7 @@ impl SessionManager {
                 self.end_orphan(&turn).await?;
             }
         }
+        self.keep_approvals().await?;
         self.run_queues().await
     }
 
@@ -96,6 +98,7 @@ impl SessionManager {
             SessionMode::Interactive | SessionMode::Forked => SessionStatus::Active,
             SessionMode::Background => SessionStatus::Failed,
         };
+        let session_status = self.status_after_stop(session.id, session_status).await;
         let end = TurnEnd {
             status: TurnStatus::Interrupted,
             answer: None,

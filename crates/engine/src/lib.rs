@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agent;
+mod approvals;
 mod attempt;
 mod draft;
 mod error;
@@ -18,16 +19,19 @@ mod tokens;
 mod transcribe;
 mod transcript;
 mod turns;
+mod waits;
 mod watch;
 mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
+pub use approvals::ApprovalReply;
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Result};
 pub use feed::Delta;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings, SessionDefaults,
+    AgentSettings, ApprovalSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
+    GovernanceSettings, LimitSettings, SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

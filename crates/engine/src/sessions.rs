@@ -3,6 +3,7 @@
 use crate::{
     Error, FieldError, Result,
     agent::Directories,
+    approvals::desk::{Desk, Surrounding},
     draft::{SessionDraft, start},
     feed::Feed,
     governance::Governance,
@@ -11,7 +12,7 @@ use crate::{
 };
 use domain::{
     Caller, Clock, ModelAccess, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    ports::{Decisions, History, Journal, Ledger, Moved, Sessions, Turns},
+    ports::{Approvals, Decisions, History, Journal, Ledger, Moved, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -32,6 +33,7 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     pub ledger: Arc<dyn Ledger>,
     pub decisions: Arc<dyn Decisions>,
+    pub approvals: Arc<dyn Approvals>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -48,6 +50,7 @@ pub(crate) struct Inner {
     pub model_access: Arc<dyn ModelAccess>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
+    pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
@@ -83,7 +86,17 @@ impl SessionManager {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
-        let governance = Governance::new(stores.decisions.clone(), feed.clone(), clock.clone());
+        let (tasks, runtime, draining) = (TaskTracker::new(), Handle::current(), CancellationToken::new());
+        let around = Surrounding {
+            clock: clock.clone(),
+            feed: feed.clone(),
+            live: live.clone(),
+            tasks: tasks.clone(),
+            runtime: runtime.clone(),
+            draining: draining.clone(),
+        };
+        let desk = Desk::new(stores.approvals.clone(), settings.governance.approvals, around);
+        let governance = Governance::new(stores.decisions.clone(), desk.clone(), feed.clone(), clock.clone());
         let inner = Inner {
             stores,
             clock,
@@ -92,10 +105,11 @@ impl SessionManager {
             model_access,
             feed,
             governance,
+            desk,
             live,
-            tasks: TaskTracker::new(),
-            runtime: Handle::current(),
-            draining: CancellationToken::new(),
+            tasks,
+            runtime,
+            draining,
             running: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -204,6 +218,7 @@ impl SessionManager {
         self.inner.feed.publish(cancelled);
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
+        self.withdraw_approvals(id).await?;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close(agent).await;
         }

@@ -5,7 +5,7 @@ use crate::{PolicyEngine, Surroundings, ToolCall, excerpt::excerpt};
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecidedBy, OpenAsks, Opinion, PermissionDecision, PermissionDecisionId, Verdict,
-    ports::Decisions,
+    ports::{Decisions, StoreResult},
 };
 use sdk_runtime::{Hook, HookInput, HookOutput, hook::SeamError};
 use serde_json::json;
@@ -72,6 +72,11 @@ impl PermissionManager {
                 )
             }
         }
+    }
+
+    /// Puts on record what somebody else decided about a call, such as a person. Unless this succeeds it does not run.
+    pub async fn record(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> StoreResult<()> {
+        self.decisions.record_decision(&self.decision(call, opinion, decided_by)).await.map(drop)
     }
 
     fn decision(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> PermissionDecision {

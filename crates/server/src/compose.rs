@@ -140,7 +140,7 @@ fn sessions(
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
         },
-        governance: GovernanceSettings::default(),
+        governance: GovernanceSettings { approvals: config.approvals, ..GovernanceSettings::default() },
     };
     let stores = Stores {
         sessions: store.clone(),
@@ -149,6 +149,7 @@ fn sessions(
         history: store.clone(),
         ledger: store.clone(),
         decisions: store.clone(),
+        approvals: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
 }

@@ -10,6 +10,7 @@ mod sources;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
+use engine::{ApprovalSettings, BackgroundApprovals};
 use monitoring::{LogFilter, LogFormat};
 use secrecy::SecretString;
 
@@ -43,6 +44,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub approvals: ApprovalSettings,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -175,6 +177,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let approvals = read_approvals(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -186,6 +189,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            approvals: approvals?,
             shutdown_grace: shutdown_grace?,
         })
     }
@@ -197,6 +201,18 @@ fn read_environment(reader: &mut Reader<'_>) -> Option<Environment> {
         "production" => Ok(Environment::Production),
         _ => Err("development or production".to_owned()),
     })
+}
+
+/// How people are asked; the engine's own type says it all.
+fn read_approvals(reader: &mut Reader<'_>) -> Option<ApprovalSettings> {
+    let timeout = reader.value("APPROVAL_TIMEOUT_SECONDS", "300", seconds(1..=30 * SECONDS_PER_DAY));
+    let background = reader.value("BACKGROUND_APPROVALS", "deny", |text| match text {
+        "wait" => Ok(BackgroundApprovals::Wait),
+        "deny" => Ok(BackgroundApprovals::Deny),
+        "allowlist" => Ok(BackgroundApprovals::AllowList),
+        _ => Err("wait, deny or allowlist".to_owned()),
+    });
+    Some(ApprovalSettings { timeout: timeout?, background: background? })
 }
 
 impl LogConfig {

@@ -22,8 +22,11 @@ pub enum StreamEvent {
 /// Beside these fields an event has those of its type. `message_sent`: `message_id`. `message`: `message`.
 /// `tool_call_started`: `tool_call_id`, `tool_use_id`, `tool_name`, `tool_input`. `tool_call_completed`:
 /// `tool_call_id`, `tool_use_id`, `tool_name`, `status`, `duration_ms`. `status_change`: `from`, `to`. `result`:
-/// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`. `error` and
-/// `notice` say what happened in fields of their own.
+/// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`.
+/// `approval_requested`: `approval_id`, `kind`, `tool_use_id`, `tool_name`, `tool_input`, `title`, `description`,
+/// `reason`, `policy`, `rule`, `suggestions`, `default_verdict`, `expires_at`. `approval_decided`: `approval_id`,
+/// `kind`, `tool_use_id`, `tool_name`, `status`, `verdict`, `decided_by`, `reason`, `updated_input`, `remember`.
+/// `error` and `notice` say what happened in fields of their own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct JournalEvent {
     r#type: Word<EventKind>,

@@ -86,6 +86,7 @@ impl World {
             history: store.clone(),
             ledger: store.clone(),
             decisions: store.clone(),
+            approvals: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,

@@ -88,6 +88,7 @@ impl World {
             history: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             decisions: Arc::new(faults.clone()),
+            approvals: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,

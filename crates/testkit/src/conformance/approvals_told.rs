@@ -3,7 +3,7 @@
 use super::{AnyStore, Fixture};
 use domain::{
     Approval, ApprovalAnswer, ApprovalOutcome, SessionId, SessionMode, SessionStatus, TurnId, TurnStatus,
-    ports::Turns,
+    ports::{Sessions, Turns},
 };
 use futures::future::join_all;
 
