@@ -11,7 +11,7 @@ use domain::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{runtime::Handle, sync::Notify};
@@ -32,6 +32,8 @@ pub(crate) struct Desk {
     draining: CancellationToken,
     /// Something was decided in this process: whoever waits looks at its row at once.
     decided: Notify,
+    /// What agents of this process wait for now.
+    awaited: Mutex<HashSet<ApprovalId>>,
     /// Sessions with decisions that an agent which waits for prompts has not heard of.
     untold: Mutex<HashSet<SessionId>>,
 }
@@ -53,8 +55,20 @@ impl Desk {
         around: Surrounding,
     ) -> Arc<Self> {
         let Surrounding { clock, feed, live, tasks, runtime, draining } = around;
-        let (decided, untold) = (Notify::new(), Mutex::default());
-        Arc::new(Self { store, clock, settings, feed, live, tasks, runtime, draining, decided, untold })
+        let (decided, awaited, untold) = (Notify::new(), Mutex::default(), Mutex::default());
+        Arc::new(Self {
+            store,
+            clock,
+            settings,
+            feed,
+            live,
+            tasks,
+            runtime,
+            draining,
+            decided,
+            awaited,
+            untold,
+        })
     }
 
     /// Opens an approval; false if its turn is over.
@@ -74,7 +88,10 @@ impl Desk {
         let decision = ApprovalDecision { outcome, at: self.clock.now() };
         let decided = self.store.decide(id, &decision).await?;
         if let Some(Decided::Now(approval, events)) = &decided {
-            self.note_untold(approval.session_id);
+            // An agent that was started since then and lives has to be told; one that waits learns of it by itself.
+            if approval.delivered_at.is_none() && !locked(&self.awaited).contains(&id) {
+                self.note_untold(approval.session_id);
+            }
             self.feed.publish(events.clone());
             self.decided.notify_waiters();
         }
@@ -83,6 +100,7 @@ impl Desk {
 
     /// Waits until the approval is decided, here or elsewhere, or its time is up.
     pub(crate) async fn wait(&self, approval: &Approval) -> StoreResult<Approval> {
+        let _awaited = Awaited::new(self, approval.id);
         let mut has_stopped = false;
         loop {
             // Made before the row is read, so that a decision after that is not missed.
@@ -139,12 +157,35 @@ impl Desk {
 
     /// Notes that a session has a decision which its next turn may have to tell.
     pub(crate) fn note_untold(&self, session: SessionId) {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
+        locked(&self.untold).insert(session);
     }
 
     /// Whether that was noted since the last time somebody asked.
     pub(crate) fn take_untold(&self, session: SessionId) -> bool {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).remove(&session)
+        locked(&self.untold).remove(&session)
+    }
+}
+
+fn locked<T>(set: &Mutex<HashSet<T>>) -> MutexGuard<'_, HashSet<T>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An approval is awaited here until this is dropped.
+struct Awaited<'a> {
+    desk: &'a Desk,
+    id: ApprovalId,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(desk: &'a Desk, id: ApprovalId) -> Self {
+        locked(&desk.awaited).insert(id);
+        Self { desk, id }
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        locked(&self.desk.awaited).remove(&self.id);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     desk::Desk,
-    remembered::{self, Covered},
+    remembered::{self, Covered, Question},
     words,
 };
 use crate::{live::Subject, settings::BackgroundApprovals, waits::Waits};
@@ -39,7 +39,7 @@ impl Gate for ApprovalGate {
         };
         let asked = self.permissions.asks().take(&question.tool_use_id);
         let standing = self.desk.store.standing(self.subject.session_id, turn).await?;
-        match remembered::covering(&standing, &question) {
+        match remembered::covering(&standing, &Question::from(&question)) {
             Some(Covered::Remembered(approval)) => {
                 return Ok(self
                     .allow(&question, approval, approval.updated_input.clone(), "remembered")

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod agents;
+mod approvals;
 mod drafts;
 mod endings;
 mod failures;
