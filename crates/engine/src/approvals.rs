@@ -11,8 +11,8 @@ pub use reply::ApprovalReply;
 
 use crate::{Error, FieldError, Result, SessionManager, agent::Directories};
 use domain::{
-    Approval, ApprovalId, ApprovalOutcome, ApprovalStatus, Caller, Page, PageRequest, Session, SessionId,
-    SessionStatus, TurnId, Verdict, ports::Decided, turn::NewTurn,
+    Approval, ApprovalId, ApprovalKind, ApprovalOutcome, ApprovalStatus, Caller, Page, PageRequest, Scope,
+    Session, SessionId, SessionStatus, TurnId, Verdict, ports::Decided, session::SessionPatch, turn::NewTurn,
 };
 use permissions::ToolCall;
 use serde_json::json;
@@ -20,6 +20,9 @@ use std::{collections::HashSet, path::PathBuf};
 
 /// Approvals that housekeeping takes up in one round.
 const ROUND_MAX: u32 = 100;
+/// The permission mode in which the agent makes a plan first, and the one it works in afterwards.
+const PLAN: &str = "plan";
+const DEFAULT: &str = "default";
 
 impl SessionManager {
     /// A session's approvals, newest first.
@@ -63,6 +66,9 @@ impl SessionManager {
             let outcome = ApprovalOutcome::Answered(answer);
             match this.inner.desk.decide(approval_id, outcome).await?.ok_or(Error::NotFound("approval"))? {
                 Decided::Now(approval, _) if approval.status != ApprovalStatus::Expired => {
+                    if approval.kind == ApprovalKind::Plan && approval.status == ApprovalStatus::Allowed {
+                        this.leave_plan_mode(&session).await?;
+                    }
                     this.go_on_later();
                     Ok(*approval)
                 }
@@ -70,6 +76,16 @@ impl SessionManager {
             }
         })
         .await
+    }
+
+    /// The agent leaves plan mode by itself when it hears the yes; its next process has to begin outside of it.
+    async fn leave_plan_mode(&self, session: &Session) -> Result<()> {
+        if session.spec.permission_mode == PLAN {
+            let patch = SessionPatch { permission_mode: Some(DEFAULT.to_owned()), ..SessionPatch::default() };
+            let now = self.inner.clock.now();
+            self.inner.stores.sessions.patch(Scope::All, session.id, &patch, now).await?;
+        }
+        Ok(())
     }
 
     /// A person may change what runs, but not to what a policy forbids.
