@@ -7,7 +7,7 @@ use crate::{
     agent::Directories,
     approvals::{desk::Desk, gate::ApprovalGate, listed::ListedTools},
     feed::Feed,
-    settings::{BackgroundApprovals, EngineSettings},
+    settings::{BackgroundApprovals, EngineSettings, GovernanceSettings},
     waits::Waits,
 };
 use async_trait::async_trait;
@@ -96,7 +96,10 @@ impl Governed {
 fn policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
     let listed: Option<Arc<dyn Policy>> =
         only_listed(settings, session).then(|| Arc::new(ListedTools::new(&session.spec.allowed_tools)) as _);
-    PolicyEngine::new(settings.governance.further_policies.clone()).with(listed)
+    let GovernanceSettings { policies, further_policies, .. } = &settings.governance;
+    PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
+        .with(further_policies.clone())
+        .with(listed)
 }
 
 /// Whether the session may only use the tools it was given.

@@ -1,6 +1,6 @@
 //! What the operator decided about sessions and agents.
 
-use permissions::Policy;
+use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Settings of the engine, already checked.
@@ -62,6 +62,7 @@ pub struct LimitSettings {
 #[derive(Debug, Clone, Default)]
 pub struct GovernanceSettings {
     pub approvals: ApprovalSettings,
+    pub policies: PolicySettings,
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
 }

@@ -11,12 +11,13 @@ use std::{
 use anyhow::Context;
 use domain::{Clock, SystemClock, ports::Ping};
 use engine::{
-    AccountManager, AgentSettings, EngineSettings, GovernanceSettings, LimitSettings, Registration,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, LimitSettings,
+    Registration, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
 use monitoring::{Check, HealthChecker};
+use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
 use secrecy::ExposeSecret;
@@ -124,9 +125,9 @@ fn sessions(
     clock: Arc<dyn Clock>,
     gateway: &Arc<Gateway>,
 ) -> anyhow::Result<SessionManager> {
+    let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
     let settings = EngineSettings {
         agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
-        directories: data_dir.directories(config.sessions.working_directory_roots.clone())?,
         defaults: SessionDefaults {
             model: config.agent.default_model.clone(),
             permission_mode: config.agent.default_permission_mode.clone(),
@@ -140,7 +141,8 @@ fn sessions(
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
         },
-        governance: GovernanceSettings { approvals: config.approvals, ..GovernanceSettings::default() },
+        governance: governance(config, data_dir, &directories),
+        directories,
     };
     let stores = Stores {
         sessions: store.clone(),
@@ -152,6 +154,20 @@ fn sessions(
         approvals: store.clone(),
     };
     Ok(SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone()))
+}
+
+/// What agents may do.
+fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettings) -> GovernanceSettings {
+    let lists = config.governance.clone();
+    let paths = PathSettings {
+        restricted: lists.restricted_paths,
+        user_home: std::env::home_dir(),
+        writable: Vec::new(),
+        hidden: vec![data_dir.path.clone(), directories.temporary.clone()],
+    };
+    let network = NetworkSettings { allowed: lists.allowed_hosts, blocked: lists.blocked_hosts };
+    let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
+    GovernanceSettings { approvals: config.approvals, policies, further_policies: Vec::new() }
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

@@ -4,6 +4,7 @@
 //! `docs/configuration.md` to it.
 
 mod error;
+mod governance;
 mod parse;
 mod reader;
 mod sources;
@@ -16,6 +17,7 @@ use secrecy::SecretString;
 
 pub use self::{
     error::{ConfigErrors, Mistake},
+    governance::GovernanceConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -45,6 +47,7 @@ pub struct Config {
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
     pub approvals: ApprovalSettings,
+    pub governance: GovernanceConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -178,6 +181,7 @@ impl Config {
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
         let approvals = read_approvals(reader);
+        let governance = GovernanceConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -190,6 +194,7 @@ impl Config {
             agent: agent?,
             sessions: sessions?,
             approvals: approvals?,
+            governance: governance?,
             shutdown_grace: shutdown_grace?,
         })
     }

@@ -62,6 +62,9 @@ fn values_become_types() {
         ("ANTHROPIC_UPSTREAM_URL", "http://127.0.0.1:9/base/"),
         ("SESSION_IDLE_TIMEOUT_MINUTES", "0.05"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/a, /srv/b"),
+        ("DEFAULT_BLOCKED_COMMANDS", "none"),
+        ("DEFAULT_RESTRICTED_PATHS", "~/.ssh, **/*.pem"),
+        ("ALLOWED_HOSTS", "example.com, *.example.org, 10.0.0.0/8"),
         ("ALLOW_REGISTRATION", "True"),
         ("ADMIN_EMAIL", ""),
     ]);
@@ -74,6 +77,9 @@ fn values_become_types() {
     assert_eq!(config.upstream.url, "http://127.0.0.1:9/base");
     assert_eq!(config.sessions.idle_timeout, Duration::from_secs(3));
     assert_eq!(config.sessions.working_directory_roots.len(), 2);
+    let lists = &config.governance;
+    let lengths = (lists.blocked_commands.len(), lists.restricted_paths.len(), lists.allowed_hosts.len());
+    assert_eq!(lengths, (0, 2, 3));
     assert!(config.auth.allow_registration);
     assert_eq!(config.auth.admin_email, "admin@localhost");
 }
@@ -103,6 +109,11 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("WORKING_DIRECTORY_ROOTS", "/srv/a,b", "absolute directories"),
         ("WORKING_DIRECTORY_ROOTS", "/", "absolute directories"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/../etc", "absolute directories"),
+        ("DEFAULT_RESTRICTED_PATHS", "/etc/passwd, etc/shadow", "absolute paths"),
+        ("DEFAULT_RESTRICTED_PATHS", "/etc/../x", "without .."),
+        ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "a command"),
+        ("ALLOWED_HOSTS", "https://example.com", "host names"),
+        ("BLOCKED_HOSTS", "10.0.0.0/40", "networks"),
     ] {
         let text = mistake(name, value);
         assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");
