@@ -11,7 +11,10 @@ use jiff::SignedDuration;
 use permissions::{CannotJudge, Policy, Surroundings, ToolCall};
 use sdk_runtime::testing::ScriptedLauncher;
 use serde_json::json;
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// Asks about every call, denies those that say so, and lets `patient` ones wait on terms of their own.
 struct Cautious;
@@ -132,6 +135,19 @@ async fn a_rule_says_how_long_a_person_has_and_what_holds_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turns_time_stands_still_while_a_person_is_asked() {
+    let world = world();
+    let session = world.session().await;
+    let started = world.prompt(session, "this").await.unwrap();
+    let approval = asked(&world, session).await;
+    let limit = u64::from(world.get(session).await.spec.timeout_seconds);
+    tokio::time::sleep(Duration::from_secs(limit * 2)).await;
+    reply(&world, &approval, yes()).await.unwrap();
+    let turn = world.end(started).await;
+    assert_eq!((turn.status, turn.answer.as_deref()), (TurnStatus::Completed, Some("ran")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_remembered_covers_the_same_call_and_never_a_forbidden_one() {
     let world = world();
     let session = world.session().await;
@@ -169,7 +185,7 @@ async fn a_terminated_session_asks_nobody_any_more() {
     assert_eq!(world.end(started).await.status, TurnStatus::Interrupted);
     soon(async {
         while !matches!(reply(&world, &approval, yes()).await, Err(Error::AlreadyDecided(stands)) if stands.status == ApprovalStatus::Withdrawn) {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
