@@ -156,9 +156,9 @@ impl Approval {
 
     /// The approval after this decision, or the decision that stands: the first one does, and a person is too late
     /// once the time is up.
-    pub fn decide(mut self, decision: &ApprovalDecision) -> Result<Self, Self> {
+    pub fn decide(mut self, decision: &ApprovalDecision) -> Result<Self, Box<Self>> {
         if self.status != ApprovalStatus::Pending {
-            return Err(self);
+            return Err(Box::new(self));
         }
         self.decided_at = Some(decision.at);
         match &decision.outcome {
@@ -172,7 +172,7 @@ impl Approval {
             // Somebody's clock runs ahead.
             ApprovalOutcome::Expired => {
                 self.decided_at = None;
-                return Err(self);
+                return Err(Box::new(self));
             }
             ApprovalOutcome::Answered(answer) => {
                 self.status =
@@ -270,7 +270,7 @@ mod tests {
         };
         let allowed = decide(pending(), yes(), 99).unwrap();
         assert_eq!(allowed.verdict(), Some(Verdict::Allow));
-        assert_eq!(decide(allowed.clone(), ApprovalOutcome::Withdrawn, 99), Err(allowed));
+        assert_eq!(decide(allowed.clone(), ApprovalOutcome::Withdrawn, 99), Err(Box::new(allowed)));
         let late = decide(pending(), yes(), 100).unwrap();
         assert_eq!((late.status, late.decided_by), (ApprovalStatus::Expired, None));
         assert_eq!(late.verdict(), Some(Verdict::Deny));

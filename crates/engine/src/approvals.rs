@@ -189,10 +189,4 @@ impl SessionManager {
             }
         }
     }
-
-    /// The caller's approval, for those who hold nothing but its id and session.
-    pub async fn approval(&self, caller: &Caller, id: SessionId, approval: ApprovalId) -> Result<Approval> {
-        self.load(caller.scope(), id).await?;
-        self.inner.stores.approvals.get(id, approval).await?.ok_or(Error::NotFound("approval"))
-    }
 }

@@ -51,7 +51,7 @@ pub(super) async fn decide(
     let Some(row) = row else { return Ok(None) };
     let approval = match Approval::try_from(row)?.decide(decision) {
         Ok(approval) => approval,
-        Err(stands) => return Ok(Some(Decided::Stands(Box::new(stands)))),
+        Err(stands) => return Ok(Some(Decided::Stands(stands))),
     };
     let update = approval::Entity::update_many().set(decided(&approval)).filter(C::Id.eq(id.0));
     update.exec(&txn).await.map_err(failure)?;

@@ -37,7 +37,7 @@ impl Approvals for MemoryStore {
         };
         let approval = match stored.clone().decide(decision) {
             Ok(approval) => approval,
-            Err(stands) => return Ok(Some(Decided::Stands(Box::new(stands)))),
+            Err(stands) => return Ok(Some(Decided::Stands(stands))),
         };
         *stored = approval.clone();
         let waits = state
