@@ -11,6 +11,7 @@ mod m0002_conversations;
 mod m0003_history;
 mod m0004_ledger;
 mod m0005_decisions;
+mod m0006_approvals;
 mod m0007_policies;
 mod m0008_hooks;
 mod m0009_audit;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_history::Migration),
             Box::new(m0004_ledger::Migration),
             Box::new(m0005_decisions::Migration),
+            Box::new(m0006_approvals::Migration),
             Box::new(m0007_policies::Migration),
             Box::new(m0008_hooks::Migration),
             Box::new(m0009_audit::Migration),

@@ -61,6 +61,7 @@ async fn the_tables_are_these() {
             "hook_deliveries",
             "hook_endpoints",
             "hook_runs",
+            "approvals",
             "journal",
             "messages",
             "permission_decisions",

@@ -1,5 +1,6 @@
 //! What each failure of a use case is over HTTP: the one place that decides it, and that logs what is ours to fix.
 
+use crate::approvals::ApprovalResponse;
 use actix_web::{
     ResponseError,
     http::{
@@ -8,7 +9,8 @@ use actix_web::{
     },
 };
 use apidoc::{Problem, Violation};
-use domain::{SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{Approval, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+
 use engine::{Error, FieldError};
 
 /// When to come back after the store or the agent was not there.
@@ -36,6 +38,7 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}"))
         }
         Error::WrongState(status) => wrong_state(*status),
+        Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
         }
@@ -90,6 +93,13 @@ fn wrong_state(status: SessionStatus) -> Problem {
         "WRONG_STATE",
         format!("the session is {word}, which does not allow this"),
     )
+}
+
+/// 409, with the decision that stands, so that whoever came second knows.
+fn already_decided(approval: &Approval) -> Problem {
+    let detail = format!("this approval is {} already", approval.status.as_str());
+    let stands = serde_json::to_value(ApprovalResponse::from(approval.clone())).unwrap_or_default();
+    Problem::new(StatusCode::CONFLICT, "APPROVAL_DECIDED", detail).with_member("approval", stands)
 }
 
 fn turn_failed(turn_id: TurnId, failure: TurnFailure, message: &str) -> Problem {

@@ -1,6 +1,7 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
 mod admin;
+mod approvals;
 mod auth;
 mod caller;
 mod cors;
@@ -99,6 +100,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
         .service(at("/{id}/permissions").route(get().to(permissions::list)))
         .service(at("/{id}/hooks").route(get().to(sessions::hooks::list)))
+        .service(at("/{id}/approvals").route(get().to(approvals::list)))
+        .service(at("/{id}/approvals/{approval_id}").route(post().to(approvals::answer)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
         .service(at("/{id}/files").route(get().to(files::list)))
@@ -144,6 +147,7 @@ fn routes(config: &mut ServiceConfig) {
             scope("/api/v1")
                 .service(auth)
                 .service(sessions)
+                .service(at("/approvals").route(get().to(approvals::pending)))
                 .service(policies)
                 .service(hooks)
                 .service(monitoring)
@@ -174,6 +178,7 @@ fn head() -> Head {
         tags: vec![
             ("Auth", "Logins, accounts and API keys."),
             ("Sessions", "Conversations with agents."),
+            ("Approvals", "What waits for a person's word."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
             ("Policies", "What agents may do, in rules of your own."),

@@ -1,8 +1,8 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Role, SessionMode,
-    SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
+    ApprovalKind, ApprovalStatus, EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus,
+    MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ macro_rules! vocabularies {
 }
 
 vocabularies! {
+    ApprovalKind: Self::ALL;
+    ApprovalStatus: Self::ALL;
     EventKind: Self::ALL;
     FailMode: Self::ALL.iter().copied();
     HookDeliveryStatus: Self::ALL.iter().copied();

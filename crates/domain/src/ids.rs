@@ -69,4 +69,6 @@ ids! {
     HookEndpointId;
     /// One message to such an endpoint.
     HookDeliveryId;
+    /// One question to a person.
+    ApprovalId;
 }

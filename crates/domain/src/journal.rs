@@ -25,6 +25,10 @@ pub enum EventKind {
     Error,
     /// Worth knowing, needs nothing: a retry, a compaction, a prompt put in the queue.
     Notice,
+    /// A person is asked.
+    ApprovalRequested,
+    /// A person has answered, nobody did in time, or nobody needs to any more.
+    ApprovalDecided,
     /// It was decided whether a tool call runs.
     PermissionDecision,
     /// A custom hook ran, or another blocked, changed something or failed.
@@ -33,7 +37,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::MessageSent,
         Self::Message,
         Self::ToolCallStarted,
@@ -42,6 +46,8 @@ impl EventKind {
         Self::Result,
         Self::Error,
         Self::Notice,
+        Self::ApprovalRequested,
+        Self::ApprovalDecided,
         Self::PermissionDecision,
         Self::HookExecuted,
     ];
@@ -58,6 +64,8 @@ impl EventKind {
             Self::Result => "result",
             Self::Error => "error",
             Self::Notice => "notice",
+            Self::ApprovalRequested => "approval_requested",
+            Self::ApprovalDecided => "approval_decided",
             Self::PermissionDecision => "permission_decision",
             Self::HookExecuted => "hook_executed",
         }

@@ -1,6 +1,8 @@
 //! What Steward is about, without I/O: entities, state machines, money, and the ports that adapters implement.
 
 pub mod account;
+pub mod approval;
+pub mod asks;
 pub mod audit;
 pub mod caller;
 pub mod clock;
@@ -22,6 +24,10 @@ pub mod usage;
 pub mod verdict;
 
 pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use approval::{
+    Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
+};
+pub use asks::OpenAsks;
 pub use audit::{Actor, AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditKey, Origin, Source};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
@@ -32,8 +38,8 @@ pub use hook::{
     FailMode, HookDelivery, HookDeliveryStatus, HookEndpoint, HookEndpointKind, HookRun, HookRunStatus,
 };
 pub use ids::{
-    ApiKeyId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId, PermissionDecisionId, PolicyId,
-    RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
+    ApiKeyId, ApprovalId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
+    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};
@@ -44,4 +50,4 @@ pub use session::{Counters, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
 pub use usage::{RequestUsage, TokenUsage};
-pub use verdict::{Opinion, Verdict};
+pub use verdict::{AskTerms, Opinion, Verdict};

@@ -1,9 +1,11 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod approvals;
 mod audit;
 mod decisions;
 mod policies;
 
+pub use approvals::{Approvals, Decided};
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;

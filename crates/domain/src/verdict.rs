@@ -50,6 +50,18 @@ pub struct Opinion {
     pub rule: String,
     /// A sentence the agent and people can read. It holds no secret.
     pub reason: String,
+    /// How a person is asked, when the verdict is to ask one; `None` is as the operator decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<AskTerms>,
+}
+
+/// How a person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskTerms {
+    /// How long a person has.
+    pub expires_after_seconds: u32,
+    /// What holds when nobody answers in time: the call runs, or it does not.
+    pub allows_when_expired: bool,
 }
 
 impl Opinion {
@@ -67,7 +79,20 @@ impl Opinion {
         rule: impl Into<String>,
         reason: impl Into<String>,
     ) -> Self {
-        Self { verdict, policy: policy.into(), version: None, rule: rule.into(), reason: reason.into() }
+        Self {
+            verdict,
+            policy: policy.into(),
+            version: None,
+            rule: rule.into(),
+            reason: reason.into(),
+            terms: None,
+        }
+    }
+
+    /// The same opinion, and how a person is asked.
+    #[must_use]
+    pub fn with_terms(self, terms: AskTerms) -> Self {
+        Self { terms: Some(terms), ..self }
     }
 
     /// The greater of two opinions; of equal ones the first, so that whoever is asked first gives the reason.

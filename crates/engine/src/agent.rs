@@ -3,7 +3,7 @@
 use crate::{
     Error,
     containment::NoPort,
-    governance::{Governance, Governed},
+    governance::{Governance, Governed, only_listed},
     settings::EngineSettings,
     transcript, workdir,
 };
@@ -85,7 +85,7 @@ pub fn prepare(
         .with_allowed_tools(spec.allowed_tools.clone())
         .with_disallowed_tools(sdk.disallowed_tools.clone())
         .with_tools(sdk.tools.clone())
-        .with_permission_mode(PermissionMode::from(spec.permission_mode.as_str()))
+        .with_permission_mode(permission_mode(settings, session))
         .with_max_turns(sdk.max_turns)
         .with_add_dirs(sdk.add_dirs.iter().map(PathBuf::from).collect::<Vec<_>>())
         .with_agents(agents.collect::<BTreeMap<_, _>>())
@@ -102,6 +102,14 @@ pub fn prepare(
         .collect();
     let governed = governance.of(settings, session, &directories);
     Ok(Launch { conversation, options, governed })
+}
+
+/// The mode the agent works in. Where only what was named may run, no mode allows more.
+fn permission_mode(settings: &EngineSettings, session: &Session) -> PermissionMode {
+    if only_listed(settings, session) {
+        return PermissionMode::DontAsk;
+    }
+    PermissionMode::from(session.spec.permission_mode.as_str())
 }
 
 fn check_directories(settings: &EngineSettings, session: &Session) -> Result<(), NotPrepared> {

@@ -9,6 +9,7 @@ use crate::{
     live::{Hold, LiveAgent, Stop},
     run::stopped,
     transcribe::Transcript,
+    waits::Waits,
 };
 use domain::{
     AgentScope, MessageId, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation,
@@ -18,7 +19,7 @@ use futures::{FutureExt, future::join_all};
 use sdk_runtime::{
     Agent, DropReason, Event, Exceeded, Frame, Outcome, PromptContent, Queued, Said, TurnResult,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{io::ErrorKind, panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
@@ -33,6 +34,8 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Attempt<'a> {
     pub manager: &'a SessionManager,
     pub begun: &'a BegunTurn,
+    /// What the agent is told before the prompt.
+    pub note: Option<&'a str>,
     pub take_up: TakeUp,
     pub deadline: Instant,
 }
@@ -131,9 +134,8 @@ impl Attempt<'_> {
             inner.live.closed(session.id).await;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
-            let mut options = launch.options;
-            let hooks = launch.governed.hooks(&inner.hooks, session).await;
-            options.hooks.extend(hooks.map_err(|error| not_prepared(error.into()))?);
+            let options = launch.governed.install(launch.options, &inner.hooks, session).await;
+            let options = options.map_err(|error| not_prepared(error.into()))?;
             canary::ask(&options).await.map_err(|error| not_governed(&error))?;
             tokio::select! {
                 // Together, because each takes as long as the CLI takes to start.
@@ -188,10 +190,13 @@ impl Attempt<'_> {
         let prompt_id = Uuid::new_v4();
         live.agent.restart_cpu_time();
         let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session));
+        // The agent lives longer than this turn, and so do its waits.
+        let waits = live.governed.waits.clone();
+        let waited_before = waits.total();
         let mut seen = Transcript::default();
         let sent = tokio::select! {
             biased;
-            sent = live.agent.prompt_with_id(prompt_id, content(&self.begun.prompt)) => sent,
+            sent = live.agent.prompt_with_id(prompt_id, content(self.note, &self.begun.prompt)) => sent,
             // An agent that does not read its pipe reads no interrupt either.
             cut = self.overdue(stop) => {
                 live.agent.kill().await;
@@ -203,21 +208,22 @@ impl Attempt<'_> {
             return (ended.in_conversation(before).retryable(), Afterwards::Close);
         }
         let mut cut: Option<Cut> = None;
-        let mut limit = self.deadline;
+        // Set when it is cut short.
+        let mut grace: Option<Instant> = None;
         let mut interrupts = vec![];
         let died = loop {
             let event = tokio::select! {
                 biased;
                 why = stopped(stop), if !matches!(cut, Some(Cut::Stop(_))) => {
                     cut = Some(Cut::Stop(why));
-                    limit = Instant::now() + INTERRUPT_GRACE;
+                    grace = Some(Instant::now() + INTERRUPT_GRACE);
                     interrupts.push(self.interrupt(&live.agent));
                     continue;
                 }
-                () = tokio::time::sleep_until(limit) => match cut {
+                () = self.time_up(grace, &waits, waited_before) => match cut {
                     None => {
                         cut = Some(Cut::Deadline);
-                        limit = Instant::now() + INTERRUPT_GRACE;
+                        grace = Some(Instant::now() + INTERRUPT_GRACE);
                         interrupts.push(self.interrupt(&live.agent));
                         continue;
                     }
@@ -246,7 +252,8 @@ impl Attempt<'_> {
                 Some(Event::Finished { prompts, result }) if prompts.contains(&prompt_id) => {
                     let (ended, afterwards) = self.finished(&seen, before, cut, &result);
                     // An interrupt that is still on its way would hit the next turn.
-                    let is_settled = timeout_at(limit, join_all(interrupts)).await.is_ok();
+                    let is_settled =
+                        timeout_at(grace.unwrap_or(self.deadline), join_all(interrupts)).await.is_ok();
                     return (ended, if is_settled { afterwards } else { Afterwards::Close });
                 }
                 Some(Event::Dropped { prompts, why }) if prompts.contains(&prompt_id) => {
@@ -340,6 +347,14 @@ impl Attempt<'_> {
         (ended.in_conversation(AgentConversation { id, last_entry }), afterwards)
     }
 
+    /// Waits for the end of the grace period, or of the turn's time, which stands still while a person is asked.
+    async fn time_up(&self, grace: Option<Instant>, waits: &Waits, waited_before: Duration) {
+        match grace {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => waits.past(self.deadline, waited_before).await,
+        }
+    }
+
     /// Waits until the turn is to be cut short and the grace period has passed as well.
     async fn overdue(&self, stop: &mut watch::Receiver<Option<Stop>>) -> Cut {
         let cut = tokio::select! {
@@ -365,10 +380,20 @@ impl Attempt<'_> {
     }
 }
 
-fn content(prompt: &Value) -> PromptContent {
-    match prompt {
-        Value::String(text) => PromptContent::Text(text.clone()),
-        blocks => PromptContent::Blocks(blocks.clone()),
+fn content(note: Option<&str>, prompt: &Value) -> PromptContent {
+    match (note, prompt) {
+        (None, Value::String(text)) => PromptContent::Text(text.clone()),
+        (None, blocks) => PromptContent::Blocks(blocks.clone()),
+        (Some(note), prompt) => {
+            let text = |text: &str| json!({ "type": "text", "text": text });
+            let mut blocks = vec![text(note)];
+            match prompt {
+                Value::String(prompt) => blocks.push(text(prompt)),
+                Value::Array(more) => blocks.extend(more.iter().cloned()),
+                other => blocks.push(other.clone()),
+            }
+            PromptContent::Blocks(blocks.into())
+        }
     }
 }
 

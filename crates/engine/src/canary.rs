@@ -239,10 +239,12 @@ async fn play(manager: &SessionManager, session: &Session) -> Result<Option<Valu
     }
     let launched = agent::prepare(&settings, &inner.governance, session, &endpoint, TakeUp::Continue);
     let played = match launched {
-        Ok(Launch { options, governed, .. }) => match governed.trial_hooks(&inner.hooks, session) {
-            Ok(hooks) => play_with(manager, hooks.into_iter().fold(options, AgentOptions::with_hook)).await,
-            Err(error) => Err(Unplayed::Failed(format!("could not {error}"))),
-        },
+        Ok(Launch { options, governed, .. }) => {
+            match governed.install_for_trial(options, &inner.hooks, session) {
+                Ok(options) => play_with(manager, options).await,
+                Err(error) => Err(Unplayed::Failed(format!("could not {error}"))),
+            }
+        }
         Err(error) => Err(Unplayed::Failed(format!("could not {error}"))),
     };
     inner.model_access.revoke(&endpoint.token).await;

@@ -5,19 +5,22 @@
 
 use crate::{
     agent::Directories,
+    approvals::{desk::Desk, gate::ApprovalGate, listed::ListedTools},
     feed::Feed,
     sessions::Stores,
-    settings::{EngineSettings, GovernanceSettings},
+    settings::{BackgroundApprovals, EngineSettings, GovernanceSettings},
+    waits::Waits,
 };
 use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
+    SessionMode,
     ports::{Decisions, StoreResult},
 };
-use hooks::{Always, Hooks, HooksError, Origin, SessionHook};
+use hooks::{Always, HookManager, Hooks, HooksError, Origin, SessionHook};
 use jiff::Timestamp;
 use permissions::{CustomPolicies, PermissionManager, Policy, PolicyBook, PolicyEngine, Surroundings};
-use sdk_runtime::{HookEvent, HookRegistration, OnFailure};
+use sdk_runtime::{AgentOptions, Gate, HookEvent, OnFailure};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long the agent waits for a verdict. Policies answer in far less; the store may be busy for a while.
@@ -28,22 +31,26 @@ pub(crate) struct Governance {
     decisions: Arc<dyn Decisions>,
     pub(crate) book: Arc<PolicyBook>,
     clock: Arc<dyn Clock>,
+    desk: Arc<Desk>,
 }
 
 /// What governs one agent while it lives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Governed {
     pub permissions: Arc<PermissionManager>,
     /// The turn the agent works on, to be kept up to date by whoever runs its turns.
     pub turn: CurrentTurn,
+    /// How long it waits for people.
+    pub waits: Waits,
+    gate: Arc<dyn Gate>,
 }
 
 impl Governance {
     /// Keeps its records in this store, and tells watchers of them.
-    pub(crate) fn new(stores: &Stores, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(stores: &Stores, desk: Arc<Desk>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
         let decisions = Arc::new(Watched { decisions: stores.decisions.clone(), feed });
         let book = Arc::new(PolicyBook::new(stores.policies.clone(), clock.clone()));
-        Self { decisions, book, clock }
+        Self { decisions, book, clock, desk }
     }
 
     /// What governs an agent of this session.
@@ -61,7 +68,17 @@ impl Governance {
             self.decisions.clone(),
             self.clock.clone(),
         );
-        Governed { permissions: Arc::new(permissions), turn }
+        let permissions = Arc::new(permissions);
+        let waits = Waits::default();
+        let gate = ApprovalGate {
+            desk: self.desk.clone(),
+            subject: session.into(),
+            working_directory: PathBuf::from(&session.spec.working_directory),
+            permissions: permissions.clone(),
+            turn: turn.clone(),
+            waits: waits.clone(),
+        };
+        Governed { permissions, turn, waits, gate: Arc::new(gate) }
     }
 
     fn custom_policies(&self, session: &Session) -> Arc<dyn Policy> {
@@ -71,22 +88,29 @@ impl Governance {
 }
 
 impl Governed {
-    /// The hooks to start the agent with. The verdict is the last of its event: it judges what would run.
-    pub(crate) async fn hooks(
+    /// The agent with its hooks, and somebody to ask. The verdict is the last of its event: it judges what would run.
+    pub(crate) async fn install(
         &self,
+        options: AgentOptions,
         hooks: &Hooks,
         session: &Session,
-    ) -> Result<Vec<HookRegistration>, HooksError> {
-        Ok(hooks.for_session(session, &self.turn, vec![self.verdict()]).await?.into_registrations())
+    ) -> Result<AgentOptions, HooksError> {
+        Ok(self.with(options, hooks.for_session(session, &self.turn, vec![self.verdict()]).await?))
     }
 
-    /// The hooks of an agent that nobody has and that is for trials alone.
-    pub(crate) fn trial_hooks(
+    /// The same for an agent that nobody has and that is for trials alone.
+    pub(crate) fn install_for_trial(
         &self,
+        options: AgentOptions,
         hooks: &Hooks,
         session: &Session,
-    ) -> Result<Vec<HookRegistration>, HooksError> {
-        Ok(hooks.for_trial(session, &self.turn, self.verdict())?.into_registrations())
+    ) -> Result<AgentOptions, HooksError> {
+        Ok(self.with(options, hooks.for_trial(session, &self.turn, self.verdict())?))
+    }
+
+    fn with(&self, options: AgentOptions, hooks: HookManager) -> AgentOptions {
+        let options = hooks.into_registrations().into_iter().fold(options, AgentOptions::with_hook);
+        options.with_gate(self.gate.clone())
     }
 
     fn verdict(&self) -> SessionHook {
@@ -104,11 +128,26 @@ impl Governed {
     }
 }
 
+/// Whether the session may only use the tools it was given.
+pub(crate) fn only_listed(settings: &EngineSettings, session: &Session) -> bool {
+    session.mode == SessionMode::Background
+        && settings.governance.approvals.background == BackgroundApprovals::AllowList
+}
+
+impl std::fmt::Debug for Governed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Governed").field("permissions", &self.permissions).finish_non_exhaustive()
+    }
+}
+
 /// The policies of a session that are no custom ones.
 pub(crate) fn built_in_policies(settings: &EngineSettings, session: &Session) -> PolicyEngine {
+    let listed: Option<Arc<dyn Policy>> =
+        only_listed(settings, session).then(|| Arc::new(ListedTools::new(&session.spec.allowed_tools)) as _);
     let GovernanceSettings { policies, further_policies, .. } = &settings.governance;
     PolicyEngine::built_in(policies, &session.spec.sdk_options.disallowed_tools)
         .with(further_policies.clone())
+        .with(listed)
 }
 
 /// Where and for whom an agent of the session works.

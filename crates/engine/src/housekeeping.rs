@@ -23,6 +23,7 @@ impl SessionManager {
         for turn in &turns {
             self.end_orphan(turn).await?;
         }
+        self.keep_approvals().await?;
         self.run_queues().await?;
         Ok(turns.len())
     }
@@ -86,6 +87,7 @@ impl SessionManager {
                 self.end_orphan(&turn).await?;
             }
         }
+        self.keep_approvals().await?;
         self.run_queues().await
     }
 
@@ -102,6 +104,7 @@ impl SessionManager {
             SessionMode::Interactive | SessionMode::Forked => SessionStatus::Active,
             SessionMode::Background => SessionStatus::Failed,
         };
+        let session_status = self.status_after_stop(session.id, session_status).await;
         let end = TurnEnd {
             status: TurnStatus::Interrupted,
             answer: None,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agent;
+mod approvals;
 mod attempt;
 pub mod audit;
 mod canary;
@@ -24,10 +25,12 @@ mod tokens;
 mod transcribe;
 mod transcript;
 mod turns;
+mod waits;
 mod watch;
 mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
+pub use approvals::ApprovalReply;
 pub use audit::AuditLog;
 pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
@@ -37,8 +40,8 @@ pub use hook_endpoints::HookDraft;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings,
-    PolicyChoice, SelfTestSetting, SessionDefaults,
+    AgentSettings, ApprovalSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

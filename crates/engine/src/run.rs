@@ -3,6 +3,7 @@
 use crate::{
     SessionManager,
     agent::TakeUp,
+    approvals::words,
     attempt::{Attempt, Ended},
     live::{Hold, Stop},
 };
@@ -28,7 +29,10 @@ impl SessionManager {
     pub(crate) async fn run(&self, mut hold: Hold, begun: BegunTurn) {
         let attempts = AssertUnwindSafe(self.attempts(&mut hold, &begun)).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
-        let end = self.turn_end(&begun, ended, retries);
+        let mut end = self.turn_end(&begun, ended, retries);
+        if end.failure == Some(TurnFailure::ServerStopped) {
+            end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
+        }
         if end.session_status.completes()
             && let Some(agent) = hold.agent.take()
         {
@@ -55,10 +59,14 @@ impl SessionManager {
     async fn attempts(&self, hold: &mut Hold, begun: &BegunTurn) -> (Ended, u32) {
         let spec = &begun.session.spec;
         let deadline = Instant::now() + Duration::from_secs(spec.timeout_seconds.into());
+        let note = match self.decisions_to_tell(hold, begun).await {
+            Ok(note) => note,
+            Err(error) => return (Ended::failed(TurnFailure::NotRecorded, error.to_string()), 0),
+        };
         let mut retries = 0;
         loop {
             let take_up = if retries == 0 { TakeUp::Continue } else { TakeUp::Rewind };
-            let attempt = Attempt { manager: self, begun, take_up, deadline };
+            let attempt = Attempt { manager: self, begun, note: note.as_deref(), take_up, deadline };
             let ended = attempt.run(hold).await;
             if !ended.may_retry || retries >= spec.max_retries {
                 return (ended, retries);
@@ -80,6 +88,24 @@ impl SessionManager {
                 why = stopped(&mut hold.stop) => return (Ended::stopped(why), retries - 1),
             }
         }
+    }
+
+    /// What the agent is told before this turn's prompt: decisions that no agent has learned of. There are none for an
+    /// agent that lives, unless it was noted.
+    async fn decisions_to_tell(&self, hold: &Hold, begun: &BegunTurn) -> crate::Result<Option<String>> {
+        let is_noted = self.inner.desk.take_untold(begun.session.id);
+        if hold.agent.is_some() && !is_noted {
+            return Ok(None);
+        }
+        let now = self.inner.clock.now();
+        let told = self.inner.stores.approvals.tell(begun.session.id, begun.turn_id, now).await?;
+        if told.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<_> = told.iter().map(|approval| approval.id).collect();
+        self.record(begun, vec![Entry::Notice(json!({ "what": "approvals_told", "approvals": ids }))])
+            .await?;
+        Ok(Some(words::note(&told)))
     }
 
     /// Puts entries of this turn on record and tells the watchers.

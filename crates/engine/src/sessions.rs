@@ -3,6 +3,7 @@
 use crate::{
     Error, FieldError, Result,
     agent::Directories,
+    approvals::desk::{Desk, Surrounding},
     canary::SelfTest,
     draft::{SessionDraft, start},
     feed::Feed,
@@ -13,7 +14,7 @@ use crate::{
 use domain::{
     Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
     UserId,
-    ports::{Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
+    ports::{Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -37,6 +38,7 @@ pub struct Stores {
     pub decisions: Arc<dyn Decisions>,
     pub policies: Arc<dyn Policies>,
     pub hooks: Arc<dyn HookStore>,
+    pub approvals: Arc<dyn Approvals>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -55,6 +57,7 @@ pub(crate) struct Inner {
     pub governance: Governance,
     pub hooks: Hooks,
     pub self_test: SelfTest,
+    pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
@@ -90,7 +93,17 @@ impl SessionManager {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
-        let governance = Governance::new(&stores, feed.clone(), clock.clone());
+        let (tasks, runtime, draining) = (TaskTracker::new(), Handle::current(), CancellationToken::new());
+        let around = Surrounding {
+            clock: clock.clone(),
+            feed: feed.clone(),
+            live: live.clone(),
+            tasks: tasks.clone(),
+            runtime: runtime.clone(),
+            draining: draining.clone(),
+        };
+        let desk = Desk::new(stores.approvals.clone(), settings.governance.approvals, around);
+        let governance = Governance::new(&stores, desk.clone(), feed.clone(), clock.clone());
         let hooks = Hooks::start(
             stores.hooks.clone(),
             clock.clone(),
@@ -103,7 +116,7 @@ impl SessionManager {
                 move |events| feed.publish(events)
             }),
             permissions::canary::is_trial,
-            &Handle::current(),
+            &runtime,
         );
         let inner = Inner {
             stores,
@@ -115,10 +128,11 @@ impl SessionManager {
             governance,
             self_test: SelfTest::default(),
             hooks,
+            desk,
             live,
-            tasks: TaskTracker::new(),
-            runtime: Handle::current(),
-            draining: CancellationToken::new(),
+            tasks,
+            runtime,
+            draining,
             running: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -233,6 +247,7 @@ impl SessionManager {
         self.inner.feed.publish(cancelled);
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
+        self.withdraw_approvals(id).await?;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close(agent).await;
         }

@@ -68,6 +68,7 @@ pub struct LimitSettings {
 /// What agents may do.
 #[derive(Debug, Clone, Default)]
 pub struct GovernanceSettings {
+    pub approvals: ApprovalSettings,
     pub policies: PolicySettings,
     /// Policies of whoever embeds the engine, asked after the built-in ones.
     pub further_policies: Vec<Arc<dyn Policy>>,
@@ -113,5 +114,30 @@ impl HookSettings {
         let sealer = Arc::new(SecretSealer::new(server_key)?);
         let client = Client::new(sealer, allows_private_addresses)?;
         Ok(Self { switches: Switches::default(), own: vec![], client })
+    }
+}
+
+/// How people are asked.
+#[derive(Debug, Clone, Copy)]
+pub struct ApprovalSettings {
+    /// How long a person has to answer, unless a policy says otherwise.
+    pub timeout: Duration,
+    pub background: BackgroundApprovals,
+}
+
+/// What becomes of a question in a session that works in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackgroundApprovals {
+    /// A person is waited for as in any other session.
+    Wait,
+    /// It is denied at once.
+    Deny,
+    /// The same, and no tool runs that the session's `allowed_tools` do not name, whatever its permission mode.
+    AllowList,
+}
+
+impl Default for ApprovalSettings {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(300), background: BackgroundApprovals::Deny }
     }
 }

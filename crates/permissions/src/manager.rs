@@ -4,8 +4,8 @@
 use crate::{PolicyEngine, Surroundings, ToolCall, canary, excerpt::excerpt};
 use async_trait::async_trait;
 use domain::{
-    Clock, CurrentTurn, DecidedBy, Opinion, PermissionDecision, PermissionDecisionId, Verdict,
-    ports::Decisions,
+    Clock, CurrentTurn, DecidedBy, OpenAsks, Opinion, PermissionDecision, PermissionDecisionId, Verdict,
+    ports::{Decisions, StoreResult},
 };
 use sdk_runtime::{Hook, HookInput, HookOutput, hook::SeamError};
 use serde_json::json;
@@ -18,6 +18,7 @@ pub struct PermissionManager {
     turn: CurrentTurn,
     decisions: Arc<dyn Decisions>,
     clock: Arc<dyn Clock>,
+    asks: OpenAsks,
 }
 
 impl fmt::Debug for PermissionManager {
@@ -39,7 +40,13 @@ impl PermissionManager {
         decisions: Arc<dyn Decisions>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { engine, surroundings, turn, decisions, clock }
+        Self { engine, surroundings, turn, decisions, clock, asks: OpenAsks::default() }
+    }
+
+    /// What the policies said of the calls that the agent now brings to its gate.
+    #[must_use]
+    pub fn asks(&self) -> &OpenAsks {
+        &self.asks
     }
 
     /// What the policies say of a call, without any record: to look before somebody else decides.
@@ -68,6 +75,11 @@ impl PermissionManager {
                 )
             }
         }
+    }
+
+    /// Puts on record what somebody else decided about a call, such as a person. Unless this succeeds it does not run.
+    pub async fn record(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> StoreResult<()> {
+        self.decisions.record_decision(&self.decision(call, opinion, decided_by)).await.map(drop)
     }
 
     fn decision(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> PermissionDecision {
@@ -99,7 +111,14 @@ impl Hook for PermissionManager {
         let Some(call) = tool_call(&input) else {
             return Err("a tool call without a name or a working directory cannot be judged".into());
         };
-        Ok(answer(&self.decide(&call).await))
+        let opinion = self.decide(&call).await;
+        let output = answer(&opinion);
+        if opinion.verdict == Verdict::Ask
+            && let Some(tool_use_id) = call.tool_use_id
+        {
+            self.asks.put(tool_use_id, opinion);
+        }
+        Ok(output)
     }
 }
 

@@ -4,6 +4,7 @@
 //! crate does not depend on it.
 
 mod accounts;
+mod approvals;
 mod audit;
 mod database;
 mod decisions;

@@ -32,6 +32,8 @@ pub(crate) enum ListName {
     HookRuns = 80,
     HookEndpoints = 81,
     HookDeliveries = 82,
+    Approvals = 60,
+    PendingApprovals = 61,
 }
 
 /// One kind of list and its order.

@@ -3,6 +3,8 @@
 mod begin;
 mod end;
 
+pub(crate) use begin::QueueEnd;
+
 use crate::{
     Store,
     entity::{

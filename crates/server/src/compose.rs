@@ -207,6 +207,7 @@ fn sessions(
         decisions: store.clone(),
         policies: store.clone(),
         hooks: store.clone(),
+        approvals: store.clone(),
     };
     SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }
@@ -223,7 +224,12 @@ fn governance(config: &Config, data_dir: &DataDir, directories: &DirectorySettin
     let network = NetworkSettings { allowed: lists.allowed_hosts, blocked: lists.blocked_hosts };
     let policies = PolicySettings { blocked_commands: lists.blocked_commands, paths, network };
     let policy_choice = if lists.custom_policies { PolicyChoice::Open } else { PolicyChoice::Closed };
-    GovernanceSettings { policies, policy_choice, ..GovernanceSettings::default() }
+    GovernanceSettings {
+        policies,
+        policy_choice,
+        approvals: config.approvals,
+        ..GovernanceSettings::default()
+    }
 }
 
 fn hooks(config: &Config, key: &SecretString) -> anyhow::Result<HookSettings> {

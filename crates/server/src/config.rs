@@ -13,6 +13,7 @@ mod sources;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
+use engine::{ApprovalSettings, BackgroundApprovals};
 use monitoring::{LogFilter, LogFormat};
 use secrecy::SecretString;
 
@@ -49,6 +50,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub approvals: ApprovalSettings,
     pub containment: ContainmentConfig,
     pub governance: GovernanceConfig,
     pub hooks: HooksConfig,
@@ -184,6 +186,7 @@ impl Config {
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let approvals = read_approvals(reader);
         let governance = GovernanceConfig::read(reader);
         let containment = ContainmentConfig::read(reader);
         let hooks = HooksConfig::read(reader);
@@ -198,6 +201,7 @@ impl Config {
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            approvals: approvals?,
             governance: governance?,
             containment: containment?,
             hooks: hooks?,
@@ -212,6 +216,18 @@ fn read_environment(reader: &mut Reader<'_>) -> Option<Environment> {
         "production" => Ok(Environment::Production),
         _ => Err("development or production".to_owned()),
     })
+}
+
+/// How people are asked; the engine's own type says it all.
+fn read_approvals(reader: &mut Reader<'_>) -> Option<ApprovalSettings> {
+    let timeout = reader.value("APPROVAL_TIMEOUT_SECONDS", "300", seconds(1..=30 * SECONDS_PER_DAY));
+    let background = reader.value("BACKGROUND_APPROVALS", "deny", |text| match text {
+        "wait" => Ok(BackgroundApprovals::Wait),
+        "deny" => Ok(BackgroundApprovals::Deny),
+        "allowlist" => Ok(BackgroundApprovals::AllowList),
+        _ => Err("wait, deny or allowlist".to_owned()),
+    });
+    Some(ApprovalSettings { timeout: timeout?, background: background? })
 }
 
 impl LogConfig {

@@ -9,6 +9,10 @@ mod world;
 #[path = "e2e/client.rs"]
 mod client;
 
+#[path = "e2e/approvals.rs"]
+mod approvals;
+#[path = "e2e/approvals_alone.rs"]
+mod approvals_alone;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/bad_luck.rs"]

@@ -10,6 +10,8 @@
 )]
 
 mod accounts;
+mod approvals;
+mod approvals_told;
 mod audit;
 mod decisions;
 mod fixture;
@@ -23,10 +25,13 @@ mod sessions;
 mod turns;
 
 use domain::ports::{
-    Accounts, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions, Turns,
+    Accounts, Approvals, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions,
+    Turns,
 };
 
 pub use accounts::*;
+pub use approvals::*;
+pub use approvals_told::*;
 pub use audit::*;
 pub use decisions::*;
 pub use fixture::Fixture;
@@ -51,6 +56,7 @@ pub trait AnyStore:
     + Decisions
     + Policies
     + HookStore
+    + Approvals
     + Ping
     + Clone
     + 'static
@@ -68,6 +74,7 @@ impl<S> AnyStore for S where
         + Decisions
         + Policies
         + HookStore
+        + Approvals
         + Ping
         + Clone
         + 'static
@@ -123,6 +130,19 @@ macro_rules! store_conformance {
             a_request_is_booked_once_on_its_turn_and_session
             concurrent_bookings_add_up
             requests_are_listed_newest_first
+            an_approval_comes_back_as_it_was_asked_and_its_session_waits
+            an_approval_is_not_opened_for_a_turn_that_is_over
+            of_many_answers_at_once_the_first_stands_and_the_others_learn_of_it
+            a_session_waits_until_the_last_of_its_approvals_is_decided
+            an_answer_that_comes_too_late_is_an_expiry
+            an_approval_outlives_its_turn_and_leaves_the_session_alone_then
+            pending_approvals_are_listed_newest_first_and_by_owner
+            approvals_are_listed_by_session_and_status
+            a_decision_is_delivered_once
+            a_decision_nobody_learned_of_is_told_in_a_later_turn_once
+            a_background_session_goes_on_with_a_no_too
+            a_session_goes_on_with_one_turn_for_a_decision
+            what_stands_is_what_was_remembered_and_what_was_told_and_not_used
             a_decision_is_stored_counted_and_journalled_at_once
             everybody_who_may_decide_comes_back_as_stored
             decisions_are_listed_newest_first_and_by_what_they_are

@@ -1,6 +1,7 @@
 //! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
 
 mod accounts;
+mod approvals;
 mod audit;
 mod decisions;
 mod hooks;
@@ -13,7 +14,7 @@ mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
+    ApiKey, Approval, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
     NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn,
     TurnId,
     ports::{Ping, StoreResult},
@@ -40,6 +41,7 @@ struct State {
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
     audit: Vec<AuditEntry>,
+    approvals: Vec<Approval>,
     decisions: Vec<PermissionDecision>,
     policies: Vec<policies::StoredPolicy>,
     hook_runs: Vec<HookRun>,

@@ -27,6 +27,10 @@ pub enum StreamEvent {
 /// `reason`, `decided_by`. `error` and `notice` say what happened in fields of their own.
 /// `hook_executed`: `hook_run_id`, `hook_type`, `hook_name`, `tool_use_id`, `tool_name`, `status`,
 /// `continue_execution`, `error_message`, `duration_ms`. `error` and `notice` say what happened in fields of their own.
+/// `approval_requested`: `approval_id`, `kind`, `tool_use_id`, `tool_name`, `tool_input`, `title`, `description`,
+/// `reason`, `policy`, `rule`, `suggestions`, `default_verdict`, `expires_at`. `approval_decided`: `approval_id`,
+/// `kind`, `tool_use_id`, `tool_name`, `status`, `verdict`, `decided_by`, `reason`, `updated_input`, `remember`.
+/// `error` and `notice` say what happened in fields of their own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct JournalEvent {
     r#type: Word<EventKind>,

@@ -5,6 +5,7 @@ use super::{
     line::{Gone, Line},
 };
 use crate::{
+    approvals::{ANSWER_REASON_CHARS_MAX, AnswerRequest, AnswerWord, Answers, Remember},
     caller::{
         pass::{Pass, Standing},
         read_only,
@@ -13,10 +14,9 @@ use crate::{
     prompt::Prompt,
     sessions::query::{IfBusy, begin},
 };
-use actix_web::http::StatusCode;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError};
 use apidoc::{Problem, Violation};
-use domain::{Access, SessionId};
+use domain::{Access, ApprovalId, SessionId};
 use engine::{Error, SessionManager, Watch};
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use schemars::JsonSchema;
@@ -47,18 +47,15 @@ pub enum Command {
     },
     /// Stops the running turn; its `result` says that it stopped.
     Interrupt { request_id: Option<String> },
-    /// Answers a request for approval. Not available in this version.
-    #[expect(
-        dead_code,
-        reason = "the fields are known, so that the answer says what is missing and not that they are"
-    )]
+    /// Answers an approval; `approval_decided` says which answer stands.
     Approval {
         request_id: Option<String>,
-        approval_id: Option<String>,
-        decision: Option<String>,
+        approval_id: Uuid,
+        decision: AnswerWord,
         reason: Option<String>,
         updated_input: Option<Value>,
-        remember: Option<String>,
+        answers: Option<Answers>,
+        remember: Option<Remember>,
     },
     /// Answered by `pong`.
     Ping { request_id: Option<String> },
@@ -224,7 +221,9 @@ impl Talk {
             };
             let (request_id, refused) = match command {
                 Command::Ping { request_id } => return Ok(Some(Reply::Pong { request_id })),
-                Command::Query { request_id, .. } | Command::Interrupt { request_id }
+                Command::Query { request_id, .. }
+                | Command::Interrupt { request_id }
+                | Command::Approval { request_id, .. }
                     if caller.access == Access::Read =>
                 {
                     (request_id, Some(read_only()))
@@ -237,9 +236,18 @@ impl Talk {
                     let stopped = sessions.interrupt(&caller, id).await;
                     (request_id, stopped.err().map(problem))
                 }
-                Command::Approval { request_id, .. } => {
-                    let detail = "approvals are not available in this version";
-                    (request_id, Some(Problem::new(StatusCode::NOT_IMPLEMENTED, "UNSUPPORTED", detail)))
+                Command::Approval {
+                    request_id,
+                    approval_id,
+                    decision,
+                    reason,
+                    updated_input,
+                    answers,
+                    remember,
+                } => {
+                    let answer = AnswerRequest { decision, reason, updated_input, answers, remember };
+                    let answered = sessions.answer(&caller, id, ApprovalId(approval_id), answer.into()).await;
+                    (request_id, answered.err().map(problem))
                 }
             };
             Ok(refused.map(|problem| refusal(request_id, &problem)))
@@ -281,6 +289,12 @@ impl Validate for Command {
             && let Err(broken) = message.validate()
         {
             errors.errors_mut().insert("message".into(), ValidationErrorsKind::Struct(Box::new(broken)));
+        }
+        if let Self::Approval { reason: Some(reason), .. } = self
+            && reason.chars().count() as u64 > ANSWER_REASON_CHARS_MAX
+        {
+            let message = format!("length: max {ANSWER_REASON_CHARS_MAX}");
+            errors.add("reason", ValidationError::new("length").with_message(message.into()));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }

@@ -140,8 +140,8 @@ async fn bad_commands_are_refused_and_the_connection_stays() {
         (json!({"type": "dance", "request_id": "r"}), "VALIDATION_FAILED", "/type"),
         (json!({"type": "ping", "request_id": "r", "x": 1}), "VALIDATION_FAILED", "/x"),
         (
-            json!({"type": "approval", "request_id": "r", "approval_id": "a", "decision": "allow"}),
-            "UNSUPPORTED",
+            json!({"type": "approval", "request_id": "r", "approval_id": uuid::Uuid::nil(), "decision": "allow"}),
+            "APPROVAL_NOT_FOUND",
             "",
         ),
     ];

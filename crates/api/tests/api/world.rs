@@ -93,6 +93,7 @@ impl World {
             decisions: store.clone(),
             policies: store.clone(),
             hooks: store.clone(),
+            approvals: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,
@@ -207,7 +208,6 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..plan.governance.clone() },
 
         containment: ContainmentSettings::default(),
-        governance: GovernanceSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }

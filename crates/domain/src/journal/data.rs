@@ -3,7 +3,7 @@
 //! Every store builds its events here, so that watchers see the same fields whatever is underneath. They are shown
 //! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
-use crate::{HookRun, MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
+use crate::{Approval, HookRun, MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
 use serde_json::{Value, json};
 
 /// `message_sent`: the prompt was accepted as this message, and its turn began.
@@ -44,6 +44,43 @@ pub fn tool_call_completed(call: &ToolCall) -> Value {
         "tool_name": call.tool_name,
         "status": call.status,
         "duration_ms": call.completed_at.map(|end| elapsed_ms(call.created_at, end)),
+    })
+}
+
+/// `approval_requested`: the agent waits for a person's word on this call.
+#[must_use]
+pub fn approval_requested(approval: &Approval) -> Value {
+    json!({
+        "approval_id": approval.id,
+        "kind": approval.kind,
+        "tool_use_id": approval.tool_use_id,
+        "tool_name": approval.tool_name,
+        "tool_input": approval.tool_input,
+        "title": approval.title,
+        "description": approval.description,
+        "reason": approval.reason,
+        "policy": approval.policy,
+        "rule": approval.rule,
+        "suggestions": approval.suggestions,
+        "default_verdict": approval.default_verdict,
+        "expires_at": approval.expires_at,
+    })
+}
+
+/// `approval_decided`: this became of it, and this person said so.
+#[must_use]
+pub fn approval_decided(approval: &Approval) -> Value {
+    json!({
+        "approval_id": approval.id,
+        "kind": approval.kind,
+        "tool_use_id": approval.tool_use_id,
+        "tool_name": approval.tool_name,
+        "status": approval.status,
+        "verdict": approval.verdict(),
+        "decided_by": approval.decided_by,
+        "reason": approval.decision_reason,
+        "updated_input": approval.updated_input,
+        "remember": approval.remember,
     })
 }
 

@@ -2,7 +2,9 @@
 
 use crate::world::{World, all, kinds};
 use async_trait::async_trait;
-use domain::{DecidedBy, DecisionFilter, Opinion, PermissionDecision, SessionId, TurnStatus, Verdict};
+use domain::{
+    DecidedBy, DecisionFilter, Opinion, PermissionDecision, SessionId, SessionStatus, TurnStatus, Verdict,
+};
 use permissions::{CannotJudge, Policy, Surroundings, ToolCall};
 use sdk_runtime::testing::ScriptedLauncher;
 use serde_json::{Value, json};
@@ -75,11 +77,13 @@ async fn a_verdict_reaches_the_agent_and_is_on_record_with_its_turn() {
 async fn a_call_that_no_policy_minds_is_on_record_too_and_left_to_the_agents_own_rules() {
     let world = calling("abstain");
     let session = world.session().await;
-    // Nobody answers the gate's question yet, so the agent's own rules say no.
-    assert_eq!(world.ask(session, "go").await.answer.as_deref(), Some("did not run"));
+    let started = world.prompt(session, "go").await.unwrap();
+    world.reaches(session, SessionStatus::WaitingUser).await;
     let made = decisions(&world, session).await;
     assert_eq!(made.len(), 1);
     assert_eq!(made[0].opinion.verdict, Verdict::Abstain);
+    world.manager.interrupt(&world.caller, session).await.unwrap();
+    world.end(started).await;
 }
 
 #[tokio::test(start_paused = true)]

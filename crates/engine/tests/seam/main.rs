@@ -3,6 +3,7 @@
 
 mod accounts;
 mod agents;
+mod approvals;
 mod custom_policies;
 mod drafts;
 mod endings;

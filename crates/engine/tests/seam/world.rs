@@ -91,6 +91,7 @@ impl World {
             decisions: Arc::new(faults.clone()),
             policies: Arc::new(faults.clone()),
             hooks: Arc::new(store.clone()),
+            approvals: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -249,7 +250,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
         },
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
-        governance: GovernanceSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
     }
 }

@@ -45,7 +45,7 @@ impl World {
     pub async fn new(hooks_enabled: &[&str]) -> Self {
         let (store, clock) = (MemoryStore::default(), TestClock::default());
         let session = session(hooks_enabled, clock.now());
-        store.create(&session).await.unwrap();
+        store.create(&session, &domain::Origin::system()).await.unwrap();
         let sealer = Arc::new(SecretSealer::new(b"a key of the server").unwrap());
         Self { store, clock, sealer, session, published: Arc::default(), audit: Arc::default() }
     }
@@ -70,6 +70,7 @@ impl World {
             self.audit.clone(),
             self.client(true),
             Arc::new(move |events| published.lock().unwrap().extend(events)),
+            |_| false,
             &Handle::current(),
         )
     }

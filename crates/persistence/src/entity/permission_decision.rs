@@ -78,6 +78,7 @@ impl TryFrom<Model> for PermissionDecision {
                 version: version.transpose()?,
                 rule: row.rule,
                 reason: row.reason,
+                terms: None,
             },
             decided_by: reader.word("decided_by", |word| DecidedBy::parse(word, by_user), &row.decided_by)?,
             interrupted: row.interrupted,

@@ -7,9 +7,9 @@ use crate::{
         session,
         turn::{self, Column as C},
     },
-    recording::{Locked, Recording, lock, locked},
+    recording::{Locked, LockedRow, Recording, lock, locked},
     sessions::{entered, updated},
-    unit::{Batch, Unit},
+    unit::{Answers, Batch, Rows, Unit},
     value::{Reader, micros},
 };
 use domain::{
@@ -70,25 +70,49 @@ pub(super) async fn begin_queued(
 
 pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
     let mut reads = store.batch();
-    let session = lock(&mut reads, new.session_id);
-    let waiting = waiting(new.session_id).select_only().column_as(C::Id.count(), "waiting");
-    let waiting = reads.select_as::<Length>(waiting);
+    let end = QueueEnd::find(&mut reads, new.session_id);
     let (mut read, unit) = store.open(reads).await?;
-    let Some(locked) = locked(&mut read, session)? else {
-        return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
-    };
-    let waiting = read.first(waiting)?.map_or(0, |length| length.waiting.unsigned_abs());
-    if waiting >= u64::from(queue_max) {
-        return Ok(None);
-    }
-    let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
-    recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
     let mut writes = store.batch();
-    writes.insert::<turn::ActiveModel>(turn::Model::queued(new).into());
-    let (update, mut events) = recording.write(&mut writes, session::ActiveModel::default());
-    writes.run(update);
+    let Some(event) = end.append(&mut read, &mut writes, new, queue_max)? else { return Ok(None) };
     unit.commit(writes).await?;
-    Ok(events.pop())
+    Ok(Some(event))
+}
+
+/// The end of a session's queue, to which a unit of work appends a turn.
+#[derive(Debug)]
+pub(crate) struct QueueEnd {
+    session: Rows<LockedRow>,
+    waiting: Rows<Length>,
+}
+
+impl QueueEnd {
+    pub(crate) fn find(reads: &mut Batch, session: SessionId) -> Self {
+        let waiting = waiting(session).select_only().column_as(C::Id.count(), "waiting");
+        Self { session: lock(reads, session), waiting: reads.select_as(waiting) }
+    }
+
+    /// Appends the turn, unless as many wait as may.
+    pub(crate) fn append(
+        self,
+        read: &mut Answers,
+        writes: &mut Batch,
+        new: &NewTurn,
+        queue_max: u32,
+    ) -> StoreResult<Option<Event>> {
+        let Some(locked) = locked(read, self.session)? else {
+            return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
+        };
+        let waiting = read.first(self.waiting)?.map_or(0, |length| length.waiting.unsigned_abs());
+        if waiting >= u64::from(queue_max) {
+            return Ok(None);
+        }
+        let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
+        recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
+        writes.insert::<turn::ActiveModel>(turn::Model::queued(new).into());
+        let (update, mut events) = recording.write(writes, session::ActiveModel::default());
+        writes.run(update);
+        Ok(events.pop())
+    }
 }
 
 /// The length of a queue.

@@ -125,14 +125,14 @@ async fn the_agent_never_holds_the_real_key_and_the_model_never_sees_its_token()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_nobody_allowed_is_denied_and_the_agent_is_told() {
-    let world = World::start().await;
+    let world = World::with(&[("APPROVAL_TIMEOUT_SECONDS", "1")]).await;
     let user = world.admin().await;
     let session = user.session(json!({})).await;
     let prompt = r#"[[tool:Bash {"command":"touch forbidden"}]][[next]][[text:I see]]"#;
     let answer = user.query(&session, prompt).await.ok();
     assert_eq!(answer["tool_calls"][0]["status"], "denied");
     let told = world.model.requests().last().unwrap().json().unwrap().to_string();
-    assert!(told.contains("nobody"), "the agent was not told why: {told}");
+    assert!(told.contains("Nobody approved"), "the agent was not told why: {told}");
     let files = user.get(&format!("{session}/files")).await.ok().to_string();
     assert!(!files.contains("forbidden"), "{files}");
 }

@@ -30,18 +30,7 @@ impl Turns for MemoryStore {
     }
 
     async fn enqueue(&self, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        let mut state = self.state();
-        if !state.sessions.contains_key(&new.session_id) {
-            return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
-        }
-        let waiting = state.queue(new.session_id).len() as u64;
-        if waiting >= u64::from(queue_max) {
-            return Ok(None);
-        }
-        let queued_prompt = Some(new.prompt.clone());
-        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt });
-        let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
-        Ok(Some(state.journal_data(place, EventKind::Notice, data::turn_queued(waiting + 1))))
+        self.state().enqueue(new, queue_max)
     }
 
     async fn begin_queued(
@@ -135,6 +124,20 @@ impl State {
     fn queue(&self, session: SessionId) -> Vec<TurnId> {
         let queued = |turn: &Turn| turn.session_id == session && turn.status == TurnStatus::Queued;
         self.turns_where(queued).into_iter().map(|turn| turn.id).collect()
+    }
+
+    pub(super) fn enqueue(&mut self, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
+        if !self.sessions.contains_key(&new.session_id) {
+            return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
+        }
+        let waiting = self.queue(new.session_id).len() as u64;
+        if waiting >= u64::from(queue_max) {
+            return Ok(None);
+        }
+        let queued_prompt = Some(new.prompt.clone());
+        self.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt });
+        let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
+        Ok(Some(self.journal_data(place, EventKind::Notice, data::turn_queued(waiting + 1))))
     }
 
     fn start(&mut self, place: Place, id: TurnId, prompt: Value, first_status: SessionStatus) -> Begin {

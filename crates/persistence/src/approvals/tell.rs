@@ -1,0 +1,80 @@
+//! How an agent learns of a decision, once.
+
+use super::{oldest_first, untold};
+use crate::{
+    Store,
+    entity::approval::{self, Column as C},
+    error::failure,
+    turns::QueueEnd,
+    value::micros,
+};
+use domain::{Approval, ApprovalId, Event, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
+use jiff::Timestamp;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+pub(super) async fn deliver(store: &Store, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+    let changes = approval::ActiveModel { delivered_at: Set(Some(micros(at))), ..Default::default() };
+    let update =
+        approval::Entity::update_many().set(changes).filter(C::Id.eq(id.0)).filter(C::DeliveredAt.is_null());
+    Ok(store.write_one(update).await? > 0)
+}
+
+pub(super) async fn tell(
+    store: &Store,
+    session: SessionId,
+    turn: TurnId,
+    at: Timestamp,
+) -> StoreResult<Vec<Approval>> {
+    let rows = oldest_first(untold().filter(C::SessionId.eq(session.0)).filter(C::TurnId.ne(turn.0)));
+    // Mostly there is nothing to tell, and finding that out must not queue for the one writer.
+    if rows.clone().one(&store.read).await.map_err(failure)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut reads = store.batch();
+    let rows = reads.select(rows.lock_exclusive());
+    let (mut read, unit) = store.open(reads).await?;
+    let rows = read.all(rows)?;
+    let mut writes = store.batch();
+    writes.run(
+        approval::Entity::update_many()
+            .set(told(turn, at))
+            .filter(C::Id.is_in(rows.iter().map(|row| row.id))),
+    );
+    unit.commit(writes).await?;
+    let told = rows.into_iter().map(|row| {
+        let approval = Approval::try_from(row)?;
+        Ok(Approval { told_in: Some(turn), delivered_at: Some(at), ..approval })
+    });
+    told.collect()
+}
+
+pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> StoreResult<Option<Event>> {
+    let mut reads = store.batch();
+    let end = QueueEnd::find(&mut reads, new.session_id);
+    let untold = approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock_exclusive();
+    let untold = reads.select(untold);
+    let (mut read, unit) = store.open(reads).await?;
+    if read.first(untold)?.is_none() {
+        return Ok(None);
+    }
+    let mut writes = store.batch();
+    let Some(event) = end.append(&mut read, &mut writes, new, u32::MAX)? else { return Ok(None) };
+    writes.run(approval::Entity::update_many().set(told(new.id, new.at)).filter(C::Id.eq(id.0)));
+    unit.commit(writes).await?;
+    Ok(Some(event))
+}
+
+pub(super) async fn use_up(store: &Store, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+    let changes = approval::ActiveModel { used_at: Set(Some(micros(at))), ..Default::default() };
+    let update =
+        approval::Entity::update_many().set(changes).filter(C::Id.eq(id.0)).filter(C::UsedAt.is_null());
+    Ok(store.write_one(update).await? > 0)
+}
+
+fn told(turn: TurnId, at: Timestamp) -> approval::ActiveModel {
+    approval::ActiveModel {
+        told_in: Set(Some(turn.0)),
+        delivered_at: Set(Some(micros(at))),
+        ..Default::default()
+    }
+}
