@@ -139,7 +139,7 @@ pub fn lines(
     seq: u64,
     last: u64,
 ) -> impl Stream<Item = StoreResult<String>> + Send + 'static {
-    let batches = stream::try_unfold(seq, move |after| {
+    stream::try_unfold(seq, move |after| {
         let store = store.clone();
         async move {
             if after >= last {
@@ -151,8 +151,7 @@ pub fn lines(
             let lines = entries.iter().map(line).collect::<StoreResult<String>>()?;
             Ok(Some((lines, end)))
         }
-    });
-    batches
+    })
 }
 
 fn line(entry: &AuditEntry) -> StoreResult<String> {

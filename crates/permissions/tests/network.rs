@@ -1,6 +1,6 @@
 //! The table of hosts: what each call that names one gets, and why.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{Opinion, SessionId, UserId, Verdict};
 use permissions::{NetworkPolicy, NetworkSettings, Policy, Surroundings, ToolCall};

@@ -19,6 +19,7 @@ impl Policy for Obedient {
         "obedient"
     }
 
+    #[expect(clippy::panic, reason = "policies may break down, and this one does so on purpose")]
     async fn judge(&self, call: &ToolCall, _: &Surroundings) -> Result<Opinion, CannotJudge> {
         match call.input["want"].as_str() {
             Some("fail") => Err(CannotJudge("the policy store is down".to_owned())),

@@ -44,7 +44,7 @@ async fn assert_cannot_see(world: &World) {
         data.join("secret_key"),
         data.join("agents").join(id_of(&other)),
         data.join("agents").join(id_of(&other)).join("projects"),
-        find(&data.join("workspaces"), "secret.txt").expect("the other session has its file"),
+        find(&data.join("workspaces"), "secret.txt").unwrap(),
     ];
     for secret in &secrets {
         assert!(secret.exists(), "{}", secret.display());
@@ -199,7 +199,7 @@ async fn a_server_without_a_sandbox_says_why_and_that_it_is_degraded() {
     fs::write(&refusing, "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
         .unwrap();
     fs::set_permissions(&refusing, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", folder.path().display(), std::env::var_os("PATH").unwrap().display());
     let world = World::with(&[("PATH", &path)]).await;
     let user = world.admin().await;
     let health = user.get("/monitoring/health").await.ok();
