@@ -1,11 +1,17 @@
 //! Reads the usage off a stream of server-sent events while it passes, without parsing its content.
 
-use memchr::memchr;
+mod markers;
+
+use memchr::{memchr, memrchr};
 
 use crate::{
     limits::USAGE_LINE_BYTES_MAX,
     reading::{MessageDelta, MessageStart, Reading},
 };
+use markers::Markers;
+
+/// The field that names an event.
+const NAME: &[u8] = b"event:";
 
 /// The events that say something about usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +48,7 @@ pub struct Scanner {
     data: Vec<u8>,
     /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
-    /// The rest of the present line is passed over: it is too long to be about usage.
+    /// The rest of the present line is passed over: it is of an event that says nothing, or too long to be about usage.
     skips_line: bool,
     is_over: bool,
 }
@@ -72,23 +78,52 @@ impl Scanner {
     }
 
     /// Reads the next piece of the stream.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
-        while let Some(end) = memchr(b'\n', bytes) {
-            let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
-            if self.skips_line {
-                self.skips_line = false;
-            } else if self.line.is_empty() {
-                self.take_line(head);
-            } else {
-                let mut line = std::mem::take(&mut self.line);
-                line.extend_from_slice(head);
-                self.take_line(&line);
-                line.clear();
-                self.line = line;
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut markers = Markers::of(bytes);
+        let mut rest = 0;
+        while rest < bytes.len() {
+            if self.waits_for_name() && self.line.is_empty() && !self.skips_line {
+                let next = markers.next(rest).unwrap_or(bytes.len());
+                rest = memrchr(b'\n', &bytes[rest..next]).map_or(rest, |end| rest + end + 1);
             }
-            bytes = rest;
+            rest += self.take_piece(&bytes[rest..]);
         }
+    }
+
+    /// Whether nothing matters before the next name of an event that says something: nearly always.
+    fn waits_for_name(&self) -> bool {
+        self.event == Event::Other && self.data.is_empty()
+    }
+
+    /// Takes up to the end of the present line, and answers how many bytes that were.
+    fn take_piece(&mut self, bytes: &[u8]) -> usize {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.begin_line(bytes);
+            return bytes.len();
+        };
+        let head = &bytes[..end];
         if self.skips_line {
+            self.skips_line = false;
+        } else if self.line.is_empty() {
+            self.take_line(head);
+        } else {
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(head);
+            self.take_line(&line);
+            line.clear();
+            self.line = line;
+        }
+        end + 1
+    }
+
+    fn begin_line(&mut self, bytes: &[u8]) {
+        if self.skips_line {
+            return;
+        }
+        let may_name = self.line.iter().chain(bytes).zip(NAME).all(|(byte, name)| byte == name);
+        if self.waits_for_name() && !may_name {
+            self.line.clear();
+            self.skips_line = true;
             return;
         }
         self.line.extend_from_slice(bytes);
@@ -102,7 +137,7 @@ impl Scanner {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             self.take_event();
-        } else if let Some(name) = line.strip_prefix(b"event:") {
+        } else if let Some(name) = line.strip_prefix(NAME) {
             self.event = Event::named(name.trim_ascii());
         } else if self.event.carries_usage()
             && let Some(data) = line.strip_prefix(b"data:")

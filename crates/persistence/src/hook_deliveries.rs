@@ -18,8 +18,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, LockBehavior, LockType},
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, UpdateMany,
+    sea_query::Expr,
 };
 
 #[async_trait]
@@ -31,42 +31,41 @@ impl HookDeliveries for Store {
         except: &[HookEndpointId],
     ) -> StoreResult<Option<(HookDelivery, HookEndpoint)>> {
         let except: Vec<_> = except.iter().map(|id| id.0).collect();
-        let due = |at: Timestamp| {
-            let rows = hook_delivery::Entity::find()
-                .find_also_related(hook_endpoint::Entity)
-                .filter(C::Status.eq(HookDeliveryStatus::Pending.as_str()))
-                .filter(C::NextAttemptAt.lte(micros(at)))
-                .filter(hook_endpoint::Column::IsEnabled.eq(true));
-            if except.is_empty() { rows } else { rows.filter(C::EndpointId.is_not_in(except.clone())) }
-        };
-        // Mostly nothing is due, and finding that out must not queue for the one writer.
-        if due(at).one(&self.read).await.map_err(failure)?.is_none() {
-            return Ok(None);
-        }
-        let txn = self.begin_writing().await?;
-        let first = due(at)
+        let enabled = hook_endpoint::Entity::find()
+            .select_only()
+            .column(hook_endpoint::Column::Id)
+            .filter(hook_endpoint::Column::IsEnabled.eq(true))
+            .into_query();
+        let due = Condition::all()
+            .add(C::Status.eq(HookDeliveryStatus::Pending.as_str()))
+            .add(C::NextAttemptAt.lte(micros(at)))
+            .add(C::EndpointId.in_subquery(enabled))
+            .add_option((!except.is_empty()).then(|| C::EndpointId.is_not_in(except)));
+        let first = hook_delivery::Entity::find()
+            .find_also_related(hook_endpoint::Entity)
+            .filter(due.clone())
             .order_by_asc(C::NextAttemptAt)
-            .order_by_asc(C::Id)
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .one(&txn)
-            .await
-            .map_err(failure)?;
-        let Some((delivery, endpoint)) = first else { return Ok(None) };
-        let endpoint = endpoint.ok_or(Reader("hook_deliveries").inconsistent("endpoint_id"))?;
-        let lease = hook_delivery::Entity::update_many()
-            .col_expr(C::NextAttemptAt, Expr::value(micros(lease_until)))
-            .filter(C::Id.eq(delivery.id));
-        lease.exec(&txn).await.map_err(failure)?;
-        txn.commit().await.map_err(failure)?;
-        let delivery = hook_delivery::Model { next_attempt_at: Some(micros(lease_until)), ..delivery };
-        Ok(Some((delivery.try_into()?, endpoint.try_into()?)))
+            .order_by_asc(C::Id);
+        // Mostly nothing is due, and finding that out must not queue for the one writer. Whoever loses the race for
+        // the first one looks again.
+        while let Some((found, endpoint)) = first.clone().one(&self.read).await.map_err(failure)? {
+            let endpoint = endpoint.ok_or(Reader("hook_deliveries").inconsistent("endpoint_id"))?;
+            let lease = hook_delivery::Entity::update_many()
+                .col_expr(C::NextAttemptAt, Expr::value(micros(lease_until)))
+                .filter(C::Id.eq(found.id))
+                .filter(due.clone());
+            if let Some(delivery) = self.update_delivery(lease).await? {
+                return Ok(Some((delivery, endpoint.try_into()?)));
+            }
+        }
+        Ok(None)
     }
 
     async fn settle_delivery(&self, id: HookDeliveryId, attempt: &DeliveryAttempt) -> StoreResult<()> {
-        let txn = self.begin_writing().await?;
-        let row =
-            hook_delivery::Entity::find_by_id(id.0).lock_exclusive().one(&txn).await.map_err(failure)?;
-        let Some(row) = row else { return Ok(()) };
+        let mut reads = self.batch();
+        let row = reads.select(hook_delivery::Entity::find_by_id(id.0).lock_exclusive());
+        let (mut read, unit) = self.open(reads).await?;
+        let Some(row) = read.first(row)? else { return Ok(()) };
         let settled = HookDelivery::try_from(row)?.after(attempt);
         let update = hook_delivery::Entity::update_many()
             .col_expr(C::Status, Expr::value(settled.status.as_str()))
@@ -76,8 +75,9 @@ impl HookDeliveries for Store {
             .col_expr(C::ResponseStatus, Expr::value(settled.response_status.map(stored)))
             .col_expr(C::Error, Expr::value(settled.error))
             .filter(C::Id.eq(id.0));
-        update.exec(&txn).await.map_err(failure)?;
-        txn.commit().await.map_err(failure)
+        let mut writes = self.batch();
+        writes.run(update);
+        unit.commit(writes).await.map(drop)
     }
 
     async fn redeliver(
@@ -92,8 +92,7 @@ impl HookDeliveries for Store {
             .col_expr(C::NextAttemptAt, Expr::value(micros(at)))
             .filter(C::Id.eq(id.0))
             .filter(C::EndpointId.eq(endpoint.0));
-        let rows = update.exec_with_returning(&self.write).await.map_err(failure)?;
-        rows.into_iter().next().map(HookDelivery::try_from).transpose()
+        self.update_delivery(update).await
     }
 
     async fn deliveries(
@@ -110,5 +109,17 @@ impl HookDeliveries for Store {
         };
         let rows = hook_delivery::Entity::find().filter(C::EndpointId.eq(endpoint.0));
         try_map(read_page(&self.read, rows, &list, page).await?, HookDelivery::try_from)
+    }
+}
+
+impl Store {
+    /// Changes one delivery and answers it as it is now, or nothing if the update found none.
+    async fn update_delivery(
+        &self,
+        update: UpdateMany<hook_delivery::Entity>,
+    ) -> StoreResult<Option<HookDelivery>> {
+        let mut writes = self.batch();
+        let row = writes.update_returning(update);
+        self.write_whole(writes).await?.first(row)?.map(HookDelivery::try_from).transpose()
     }
 }

@@ -166,6 +166,7 @@ macro_rules! store_conformance {
             a_hook_endpoint_is_its_owners
             a_rotated_secret_keeps_the_one_before
             a_delivery_is_taken_by_one_until_it_is_settled
+            deliveries_due_at_once_are_each_taken_once
             a_delivery_can_be_sent_again_and_goes_with_its_endpoint
         }
     };

@@ -41,7 +41,50 @@ fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Scanner {
     scanner
 }
 
+/// What a stream may be made of, and what only looks like it.
+const PIECES: [&str; 18] = [
+    "event: message_start\n",
+    "event:message_delta\r\n",
+    "event: \tmessage_stop \n",
+    "event:error\n",
+    "event: content_block_delta\n",
+    "event: message_start_of_something\n",
+    " event: error\n",
+    "x",
+    "event: ",
+    "even",
+    "message_stop",
+    "data: event: error\n",
+    "data: {\"text\":\"an error, message_stop\"}\n",
+    "data: {\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":5}}}\n",
+    "data: {\"usage\":{\"output_tokens\":7}}\n",
+    "\n",
+    "\r\n",
+    "\n\n",
+];
+
+/// Looks at every line.
+fn scan_by_lines(stream: &str) -> Scanner {
+    let mut scanner = Scanner::default();
+    let whole_lines = stream.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    whole_lines.split('\n').for_each(|line| scanner.take_line(line.as_bytes()));
+    scanner
+}
+
 proptest! {
+    #[test]
+    fn what_is_jumped_over_says_nothing(
+        stream in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..60).prop_map(|pieces| pieces.concat()),
+        size in 1..100_usize,
+    ) {
+        let expected = scan_by_lines(&stream);
+        for size in [size, 1, stream.len().max(1)] {
+            let scanner = scan(stream.as_bytes().chunks(size));
+            prop_assert_eq!(scanner.reading(), expected.reading());
+            prop_assert_eq!(scanner.is_over(), expected.is_over());
+        }
+    }
+
     #[test]
     fn any_fragmentation_gives_the_same_reading(mut cuts in prop::collection::vec(0..=STREAM.len(), 0..40)) {
         cuts.extend([0, STREAM.len()]);

@@ -7,6 +7,7 @@ use domain::{
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     ports::StoreError,
 };
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -146,6 +147,23 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled<S: AnyStore>(store: 
     let given_up = DeliveryAttempt { retry_at: None, ..refused };
     f.store.settle_delivery(first.id, &given_up).await.unwrap();
     assert_eq!(take(again + SignedDuration::from_hours(999), &[]).await, None, "given up is over");
+}
+
+pub async fn deliveries_due_at_once_are_each_taken_once<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let one = endpoint(f.user.id, "one", f.tick());
+    f.store.create_endpoint(&one).await.unwrap();
+    let sent: Vec<_> = (0..4).map(|_| delivery(one.id, f.tick())).collect();
+    f.store.record_hook_runs(vec![], sent.clone(), f.tick()).await.unwrap();
+    let now = f.tick();
+    let lease = now + SignedDuration::from_secs(30);
+    let race = (0..8).map(|_| f.store.take_due_delivery(now, lease, &[]));
+    let taken = join_all(race).await.into_iter().filter_map(|taken| taken.unwrap());
+    let mut taken: Vec<_> = taken.map(|(delivery, _)| delivery.id).collect();
+    taken.sort_unstable();
+    let mut sent: Vec<_> = sent.iter().map(|delivery| delivery.id).collect();
+    sent.sort_unstable();
+    assert_eq!(taken, sent);
 }
 
 pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore>(store: S) {
