@@ -56,12 +56,12 @@ async fn the_tables_are_these() {
         names,
         [
             "api_keys",
+            "approvals",
             "audit_head",
             "audit_log",
             "hook_deliveries",
             "hook_endpoints",
             "hook_runs",
-            "approvals",
             "journal",
             "messages",
             "permission_decisions",

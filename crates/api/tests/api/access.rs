@@ -47,6 +47,7 @@ impl Operation {
         };
         let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
         let path = path.replace("{delivery_id}", &things.delivery);
+        let path = path.replace("{name}", POLICY).replace("{version}", "1");
         let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
         let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
         match self.body() {
@@ -65,6 +66,9 @@ impl Operation {
         }
     }
 }
+
+/// A policy, which everybody may read.
+const POLICY: &str = "house";
 
 /// Something of alice's of each kind.
 struct Things {
@@ -87,6 +91,8 @@ async fn things(world: &World) -> Things {
     let hook = hook["id"].as_str().unwrap().to_owned();
     let delivery = world.alice.post(&format!("/api/v1/hooks/{hook}/test"), json!({})).await.json();
     let delivery = delivery["id"].as_str().unwrap().to_owned();
+    let policy = json!({"name": POLICY, "text": "permit(principal, action, resource);"});
+    assert_eq!(world.admin.post("/api/v1/policies", policy).await.status, 201);
     Things { session, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::world::{World, all};
 use domain::{
-    Caller, DecidedBy, DecisionFilter, PermissionDecision, PolicyContent, Role, SessionId, Verdict,
-    session::SessionPatch,
+    Caller, DecidedBy, DecisionFilter, PermissionDecision, PolicyContent, Role, SessionId, SessionStatus,
+    Verdict, session::SessionPatch,
 };
 use engine::{DryRun, Error, PolicyChoice, PolicyManager, RunsOver, SessionDraft, TriedCall};
 use sdk_runtime::testing::ScriptedLauncher;
@@ -46,6 +46,14 @@ async fn answer(world: &World, session: SessionId) -> String {
     world.ask(session, "go").await.answer.unwrap()
 }
 
+/// Prompts where no policy minds, so that a person is asked; nobody answers.
+async fn left_to_people(world: &World, session: SessionId, text: &str) {
+    let started = world.prompt(session, text).await.unwrap();
+    world.reaches(session, SessionStatus::WaitingUser).await;
+    world.manager.interrupt(&world.caller, session).await.unwrap();
+    world.end(started).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_judges_from_the_next_call_on_in_an_agent_that_lives() {
     let (world, policies, admin) = world();
@@ -64,7 +72,7 @@ async fn a_change_judges_from_the_next_call_on_in_an_agent_that_lives() {
     assert_eq!(world.launcher.agents().len(), 1, "the agent stayed");
 
     // Nobody minds in a session that did not choose it, until everybody has to.
-    world.ask(other, "go").await;
+    left_to_people(&world, other, "go").await;
     assert_eq!(newest(&world, other).await.opinion.verdict, Verdict::Abstain);
     policies.replace(&admin, "house".to_owned(), 2, content(FORBID, true)).await.unwrap();
     assert_eq!(answer(&world, other).await, "did not run");
@@ -85,7 +93,7 @@ async fn a_deleted_policy_denies_where_it_was_chosen_until_another_is() {
 
     let none = SessionPatch { custom_policies: Some(vec![]), ..SessionPatch::default() };
     world.manager.patch(&world.caller, session, none).await.unwrap();
-    world.ask(session, "go").await;
+    left_to_people(&world, session, "go").await;
     assert_eq!(newest(&world, session).await.opinion.verdict, Verdict::Abstain);
 }
 
@@ -139,8 +147,8 @@ async fn only_policies_that_are_there_can_be_chosen_and_only_where_choosing_is_o
 async fn a_dry_run_finds_exactly_the_decisions_that_would_have_been_others() {
     let (world, policies, admin) = world();
     let (one, two) = (world.session().await, world.session().await);
-    world.ask(one, "fine").await;
-    world.ask(two, "secret").await;
+    left_to_people(&world, one, "fine").await;
+    left_to_people(&world, two, "secret").await;
     let secret = r#"@id("secrets") @reason("no secrets") forbid(principal, action == Action::"use_tool", resource)
         when { resource.hasTag("say") && resource.getTag("say") == "secret" };"#;
     let run = |text: Option<&str>, over| DryRun {

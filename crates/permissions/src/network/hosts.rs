@@ -119,7 +119,7 @@ impl NamedHost {
         }
         match Host::parse(bare).ok()? {
             Host::Domain(name) => Some(Self::Name(name.trim_end_matches('.').to_owned()))
-                .filter(|_| name.trim_end_matches('.') != ""),
+                .filter(|_| !name.trim_end_matches('.').is_empty()),
             Host::Ipv4(address) => Some(Self::Address(IpAddr::V4(address))),
             Host::Ipv6(address) => Some(Self::Address(plain(address))),
         }

@@ -275,7 +275,7 @@ fn links(dir: &Path, pattern: &[String], left: &mut usize) -> Option<Vec<PathBuf
         let has_names =
             || kind.is_file() && fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.nlink() > 1);
         // `**` goes through no link.
-        let is_followed = kind.is_symlink() && !(is_deep && !rest.is_empty());
+        let is_followed = kind.is_symlink() && (!is_deep || rest.is_empty());
         if is_followed || rest.is_empty() && has_names() {
             // The rest is looked for below the link's own place.
             found.push(rest.iter().fold(path, |path, part| path.join(part)));

@@ -78,7 +78,8 @@ async fn the_files_of_others_and_the_restricted_are_out_of_reach() {
         ("WebFetch", json!({ "url": "http://169.254.169.254/", "prompt": "x" }), "credentials"),
     ] {
         world.model.forget_requests();
-        let prompt = format!("go [[tool:{tool} {input}]][[next]][[text:went on]]");
+        // The agent offers some tools only to models that look for them.
+        let prompt = format!("go [[tool!:{tool} {input}]][[next]][[text:went on]]");
         assert_eq!(user.ask(&session, &prompt).await, "went on", "{tool} {input}");
         let said = told(&world);
         assert!(said.contains(reason), "{tool} {input}: {said}");
