@@ -1,7 +1,10 @@
 //! Order, matchers, time-outs, fail modes, and who hears of what.
 
-use crate::world::{World, answers, call, hook};
-use domain::HookRunStatus;
+use crate::{
+    receiver::{Receiver, Reply},
+    world::{TRIAL, World, answers, call, hook},
+};
+use domain::{CurrentTurn, HookEndpointKind, HookRunStatus, PageRequest, ports::HookDeliveries as _};
 use hooks::{Always, HooksError, Origin, SessionHook, Switches};
 use sdk_runtime::{HookEvent, HookOutput, OnFailure};
 use serde_json::{Value, json};
@@ -64,6 +67,48 @@ async fn nobody_gets_behind_the_last_hook() {
         hooks.for_session(&world.session, &domain::CurrentTurn::default(), vec![verdict]).await.unwrap();
     call(&manager.into_registrations(), "PreToolUse", "Bash").await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [json!({ "command": "second" })], "it judges what runs");
+}
+
+#[tokio::test]
+async fn a_trial_is_the_last_hooks_alone_and_leaves_no_trace() {
+    let world = World::new(&[]).await;
+    let receiver = Receiver::start(Reply::Status(204)).await;
+    world.endpoint(&receiver.url, |endpoint| endpoint.is_global = true).await;
+    let (bell, _) = world
+        .endpoint(&receiver.url, |endpoint| {
+            endpoint.name = "bell".to_owned();
+            endpoint.kind = HookEndpointKind::Notification;
+            endpoint.is_global = true;
+        })
+        .await;
+    let (early, seen_early) = witness("early", 0);
+    let hooks = world.hooks(Switches::default(), vec![early]);
+    let no = specific(json!({ "permissionDecision": "deny", "permissionDecisionReason": "caught" }));
+    let verdict = answers("verdict", i32::MAX, no);
+    let manager = hooks.for_session(&world.session, &CurrentTurn::default(), vec![verdict]).await.unwrap();
+    let registrations = manager.into_registrations();
+    let traces = async || {
+        hooks.flush().await;
+        let runs = world.runs().await.into_iter().map(|run| run.hook_name).collect::<Vec<_>>();
+        let told = world.store.deliveries(bell.id, &PageRequest::first(9)).await.unwrap().items.len();
+        let noted = world.audit.0.lock().unwrap().len();
+        let published = world.published.lock().unwrap().len();
+        let called = receiver.received().len();
+        (runs, seen_early.lock().unwrap().len(), [told, noted, published, called])
+    };
+
+    let answer = call(&registrations, "PreToolUse", TRIAL).await.unwrap();
+    assert_eq!(denied(&answer), "caught");
+    assert_eq!(traces().await, (vec![], 0, [0; 4]));
+
+    let answer = call(&registrations, "PreToolUse", "Bash").await.unwrap();
+    assert_eq!(denied(&answer), "caught");
+    let (runs, seen, [told, noted, published, called]) = traces().await;
+    for name in ["early", "endpoint", "verdict", "audit", "notification"] {
+        assert!(runs.iter().any(|run| run == name), "{name}: {runs:?}");
+    }
+    assert_eq!((seen, told, noted, called), (1, 1, 1, 1));
+    assert!(published > 0);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl World {
             self.audit.clone(),
             self.client(true),
             Arc::new(move |events| published.lock().unwrap().extend(events)),
-            |_| false,
+            is_trial,
             &Handle::current(),
         )
     }
@@ -163,6 +163,13 @@ pub fn answers(name: &str, order: i32, output: Value) -> SessionHook {
         let output = output.clone();
         async move { Ok(HookOutput(output)) }
     })
+}
+
+/// A tool whose calls are trials.
+pub const TRIAL: &str = "Trial";
+
+fn is_trial(input: &HookInput) -> bool {
+    input.tool_name.as_deref() == Some(TRIAL)
 }
 
 /// The answer of the one registration for an event.

@@ -2,12 +2,13 @@
 
 use crate::{
     client::Client,
-    world::{World, eventually},
+    world::{MODES, World, eventually},
 };
 use serde_json::{Value, json};
 
-/// As the CLI names them; `auto` needs a model that judges by itself.
-const MODES: [&str; 5] = ["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"];
+/// A policy that minds nothing a session does here.
+const PERMISSIVE: &str =
+    r#"forbid(principal, action == Action::"run_command", resource == Command::"shutdown");"#;
 
 /// A prompt whose model calls Bash once and then says something.
 fn bash(command: &str) -> String {
@@ -118,4 +119,35 @@ async fn a_disallowed_tool_does_not_run_inside_another_shell() {
         made.iter().any(|one| one["policy"] == "tools").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_runs_without_the_store_of_policies_or_of_decisions_in_any_mode() {
+    let world = World::with(&[("IS_SANDBOX", "1")]).await;
+    let user = world.admin().await;
+    for (table, reason) in [
+        ("policies", "the custom policies could not be read"),
+        ("permission_decisions", "could not be put on record"),
+    ] {
+        for mode in MODES {
+            let session = user.session(json!({ "permission_mode": mode, "allowed_tools": ["Bash"] })).await;
+            // The agent has passed its self-test, so it is the call that meets the loss.
+            assert_eq!(user.ask(&session, "[[text:ready]]").await, "ready");
+            // What is known of policies is read again after a change.
+            let name = format!("{table}-{mode}").replace('_', "-").to_lowercase();
+            user.post("/policies", json!({ "name": name, "text": PERMISSIVE })).await.ok();
+            world.rename_table(table, "taken_away");
+            let answer = user.query(&session, &bash("touch made")).await;
+            let said = told(&world);
+            world.rename_table("taken_away", table);
+            assert_eq!(answer.ok()["content"]["text"], "went on", "{table} {mode}");
+            assert!(said.contains(reason), "{table} {mode}: {said}");
+            let files = user.get(&format!("{session}/files")).await.ok().to_string();
+            assert!(!files.contains("made"), "{table} {mode}: {files}");
+
+            assert_eq!(user.ask(&session, &bash("touch made")).await, "went on");
+            let files = user.get(&format!("{session}/files")).await.ok().to_string();
+            assert!(files.contains("made"), "{table} {mode}: it is back, and so is the work: {files}");
+        }
+    }
 }

@@ -3,11 +3,11 @@
 use crate::{
     client::Client,
     receiver::{Receiver, Reply},
-    world::World,
+    world::{MODES, World},
 };
 use serde_json::{Value, json};
 
-const LOCAL: [(&str, &str); 1] = [("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true")];
+const LOCAL: [(&str, &str); 2] = [("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true"), ("IS_SANDBOX", "1")];
 
 /// Makes an endpoint that decides about Bash, and answers with its secret.
 async fn decider(user: &Client, name: &str, receiver: &Receiver, more: Value) -> String {
@@ -78,24 +78,31 @@ async fn an_endpoint_denies_and_the_model_reads_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changed_input_is_what_the_next_hook_sees_and_what_runs() {
+async fn changed_input_is_what_the_next_hook_sees_and_what_runs_in_every_mode() {
     let world = World::with(&LOCAL).await;
     let user = world.admin().await;
     let changer = Receiver::start(decision(json!({ "updatedInput": { "command": "touch safe" } }))).await;
     let witness = Receiver::start(Reply::Status(204)).await;
     decider(&user, "witness", &witness, json!({ "order": 2 })).await;
     decider(&user, "changer", &changer, json!({ "order": 1 })).await;
-    let session = session(&user, &["witness", "changer"], "default").await;
-
-    user.query(&session, &bash("touch dangerous")).await.ok();
-    assert!(has_file(&user, &session, "safe").await);
-    assert!(!has_file(&user, &session, "dangerous").await);
-    assert_eq!(changer.received()[0].json()["data"]["input"]["tool_input"]["command"], "touch dangerous");
-    assert_eq!(witness.received()[0].json()["data"]["input"]["tool_input"]["command"], "touch safe");
-    // The policies are the last that are asked, and judge what will run.
-    let runs = user.get(&format!("{session}/hooks?hook_type=PreToolUse")).await.ok();
-    let judged = runs.as_array().unwrap().iter().find(|run| run["hook_name"] == "permissions").unwrap();
-    assert_eq!(judged["input_data"]["tool_input"]["command"], "touch safe");
+    for (nth, mode) in MODES.iter().enumerate() {
+        let session = session(&user, &["witness", "changer"], mode).await;
+        user.query(&session, &bash("touch dangerous")).await.ok();
+        assert!(has_file(&user, &session, "safe").await, "{mode}");
+        assert!(!has_file(&user, &session, "dangerous").await, "{mode}");
+        let told = |receiver: &Receiver| {
+            receiver.received()[nth].json()["data"]["input"]["tool_input"]["command"].clone()
+        };
+        assert_eq!(
+            (told(&changer), told(&witness)),
+            (json!("touch dangerous"), json!("touch safe")),
+            "{mode}"
+        );
+        // The policies are the last that are asked, and judge what will run.
+        let runs = user.get(&format!("{session}/hooks?hook_type=PreToolUse")).await.ok();
+        let judged = runs.as_array().unwrap().iter().find(|run| run["hook_name"] == "permissions").unwrap();
+        assert_eq!(judged["input_data"]["tool_input"]["command"], "touch safe", "{mode}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +120,7 @@ async fn a_broken_endpoint_means_what_its_fail_mode_says_whatever_the_permission
             let more = json!({ "fail_mode": fail_mode, "timeout_ms": 500 });
             decider(&user, &format!("{name}-{fail_mode}"), receiver, more).await;
         }
-        for mode in ["default", "acceptEdits", "dontAsk", "plan"] {
+        for mode in MODES {
             let closed = session(&user, &[&format!("{name}-closed")], mode).await;
             let answer = user.query(&closed, &bash("touch made")).await.ok();
             assert!(!has_file(&user, &closed, "made").await, "{name} {mode}: {answer}");

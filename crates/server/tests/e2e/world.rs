@@ -20,6 +20,9 @@ pub const REAL_KEY: &str = "sk-the-real-key";
 /// Generous: machines are busy while tests run.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The permission modes of the CLI without `auto`, which needs a model that judges by itself.
+pub const MODES: [&str; 5] = ["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"];
+
 pub struct World {
     pub model: offline_model::Server,
     pub folder: TempDir,
@@ -187,6 +190,13 @@ impl World {
         let name = format!("script-{}.sh", fs::read_dir(&folder).unwrap().count());
         fs::write(folder.join(&name), text).unwrap();
         format!("bash ./{name}")
+    }
+
+    /// Takes a table away from the server that runs, or gives it back.
+    pub fn rename_table(&self, from: &str, to: &str) {
+        let database = rusqlite::Connection::open(self.data_dir().join("steward.db")).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
     }
 
     pub fn log(&self) -> String {
