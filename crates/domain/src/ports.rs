@@ -78,6 +78,12 @@ pub trait Sessions: Send + Sync {
     /// Moves the session to `to` if its state allows it now, and journals the change.
     async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved>;
 
+    /// Moves the session to `paused` as `move_to` does, on somebody's behalf.
+    async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
+
+    /// Moves the session to `active` as `move_to` does, on somebody's behalf.
+    async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
+
     /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
 }

@@ -65,7 +65,13 @@ impl SessionManager {
         let (this, origin) = (self.clone(), caller.origin());
         self.see_through(async move {
             let outcome = ApprovalOutcome::Answered(answer);
-            match this.inner.desk.decide(approval_id, outcome).await?.ok_or(Error::NotFound("approval"))? {
+            match this
+                .inner
+                .desk
+                .decide(approval_id, outcome, &origin)
+                .await?
+                .ok_or(Error::NotFound("approval"))?
+            {
                 Decided::Now(approval, _) if approval.status != ApprovalStatus::Expired => {
                     if approval.kind == ApprovalKind::Plan && approval.status == ApprovalStatus::Allowed {
                         this.leave_plan_mode(&session, &origin).await?;
@@ -118,17 +124,17 @@ impl SessionManager {
     pub(crate) async fn keep_approvals(&self) -> Result<()> {
         let now = self.inner.clock.now();
         for approval in self.inner.stores.approvals.due(now, ROUND_MAX).await? {
-            self.inner.desk.decide(approval.id, ApprovalOutcome::Expired).await?;
+            self.inner.desk.decide(approval.id, ApprovalOutcome::Expired, &Origin::system()).await?;
         }
         self.go_on().await
     }
 
     /// Nobody waits for a person's word in a session that is over.
-    pub(crate) async fn withdraw_approvals(&self, id: SessionId) -> Result<()> {
+    pub(crate) async fn withdraw_approvals(&self, id: SessionId, origin: &Origin) -> Result<()> {
         let pending = Some(ApprovalStatus::Pending);
         let page = PageRequest::first(ROUND_MAX);
         for approval in self.inner.stores.approvals.list(id, pending, &page).await?.items {
-            self.inner.desk.decide(approval.id, ApprovalOutcome::Withdrawn).await?;
+            self.inner.desk.decide(approval.id, ApprovalOutcome::Withdrawn, origin).await?;
         }
         Ok(())
     }

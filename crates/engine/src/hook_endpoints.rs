@@ -77,7 +77,7 @@ impl SessionManager {
             updated_at: now,
         };
         let endpoint = self.checked(endpoint)?;
-        inner.stores.hooks.create_endpoint(&endpoint).await?;
+        inner.stores.hooks.create_endpoint(&endpoint, &caller.origin()).await?;
         self.renew_agents(&endpoint);
         Ok((endpoint, secret))
     }
@@ -105,7 +105,8 @@ impl SessionManager {
         let now = self.inner.clock.now();
         let url = self.checked(patch.apply(before.clone(), now))?.url;
         let patch = HookEndpointPatch { url: patch.url.map(|_| url), ..patch };
-        let patched = self.inner.stores.hooks.patch_endpoint(caller.scope(), id, &patch, now).await?;
+        let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
+        let patched = hooks.patch_endpoint(caller.scope(), id, &patch, now, &origin).await?;
         let patched = patched.ok_or(Error::NotFound("hook"))?;
         self.renew_agents(&before);
         self.renew_agents(&patched);
@@ -115,7 +116,8 @@ impl SessionManager {
     /// Deletes an endpoint and what was to be sent to it. Sessions that name it do not start agents any more.
     pub async fn delete_hook(&self, caller: &Caller, id: HookEndpointId) -> Result<()> {
         let endpoint = self.hook(caller, id).await?;
-        if !self.inner.stores.hooks.delete_endpoint(caller.scope(), id).await? {
+        let (hooks, now) = (&self.inner.stores.hooks, self.inner.clock.now());
+        if !hooks.delete_endpoint(caller.scope(), id, now, &caller.origin()).await? {
             return Err(Error::NotFound("hook"));
         }
         self.renew_agents(&endpoint);
@@ -133,7 +135,8 @@ impl SessionManager {
         let sealed = self.inner.hooks.sealer().seal(id, &secret);
         let sealed = sealed.map_err(|_| Error::Internal("seal the secret of a hook"))?;
         let until = now + OLD_SECRET_LIFE;
-        if !self.inner.stores.hooks.rotate_secret(caller.scope(), id, &sealed, until, now).await? {
+        let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
+        if !hooks.rotate_secret(caller.scope(), id, &sealed, until, now, &origin).await? {
             return Err(Error::NotFound("hook"));
         }
         let rotated = self.hook(caller, id).await?;

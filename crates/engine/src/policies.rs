@@ -63,7 +63,7 @@ impl PolicyManager {
             return Err(Error::Forbidden("there are as many policies as there may be"));
         }
         let new = NewPolicyVersion { name, content, by: caller.user_id, at: inner.clock.now() };
-        match inner.stores.policies.create_policy(&new).await {
+        match inner.stores.policies.create_policy(&new, &caller.origin()).await {
             Err(StoreError::Conflict { .. }) => Err(Error::Exists("policy of that name")),
             created => Ok(self.announce(created?)),
         }
@@ -84,7 +84,7 @@ impl PolicyManager {
         }
         let inner = &self.sessions.inner;
         let next = NewPolicyVersion { name, content, by: caller.user_id, at: inner.clock.now() };
-        match inner.stores.policies.revise_policy(&next, expected).await? {
+        match inner.stores.policies.revise_policy(&next, expected, &caller.origin()).await? {
             Revision::Stored(policy) => Ok(self.announce(*policy)),
             Revision::Stale(current) => Err(Error::PolicyChanged(current)),
             Revision::NoPolicy => Err(Error::NotFound("policy")),
@@ -96,7 +96,7 @@ impl PolicyManager {
     pub async fn delete(&self, caller: &Caller, name: &str) -> Result<()> {
         admits(caller)?;
         let inner = &self.sessions.inner;
-        let deleted = inner.stores.policies.delete_policy(name, inner.clock.now()).await?;
+        let deleted = inner.stores.policies.delete_policy(name, inner.clock.now(), &caller.origin()).await?;
         inner.governance.book.changed();
         if deleted { Ok(()) } else { Err(Error::NotFound("policy")) }
     }

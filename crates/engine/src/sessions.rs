@@ -212,7 +212,8 @@ impl SessionManager {
     /// Sets a session aside: its running turn is interrupted, and prompts are refused until it is resumed.
     pub async fn pause(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         self.load(caller.scope(), id).await?;
-        let session = self.move_to(id, SessionStatus::Paused).await?;
+        let (now, origin) = (self.inner.clock.now(), caller.origin());
+        let session = self.moved(self.inner.stores.sessions.pause(id, now, &origin).await?)?;
         self.inner.live.stop(id, Stop::Interrupt);
         self.settle_current(&session).await?;
         if let Some(agent) = self.inner.live.dismiss(id) {
@@ -224,7 +225,8 @@ impl SessionManager {
     /// Takes a paused, completed or failed session up again.
     pub async fn resume(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         self.load(caller.scope(), id).await?;
-        self.move_to(id, SessionStatus::Active).await?;
+        let (now, origin) = (self.inner.clock.now(), caller.origin());
+        self.moved(self.inner.stores.sessions.resume(id, now, &origin).await?)?;
         self.run_queued_later(id);
         self.get(caller, id).await
     }
@@ -247,7 +249,7 @@ impl SessionManager {
         self.inner.feed.publish(cancelled);
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
-        self.withdraw_approvals(id).await?;
+        self.withdraw_approvals(id, origin).await?;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close(agent).await;
         }

@@ -15,8 +15,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Page, PageRequest, Scope, SessionId,
-    SessionMode, SessionStatus, TurnId, Verdict,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Origin, Page, PageRequest, Scope,
+    SessionId, SessionMode, SessionStatus, TurnId, Verdict,
     ports::{Approvals, Decided, StoreResult},
     turn::NewTurn,
 };
@@ -31,8 +31,13 @@ impl Approvals for Store {
         decide::open(self, approval).await
     }
 
-    async fn decide(&self, id: ApprovalId, decision: &ApprovalDecision) -> StoreResult<Option<Decided>> {
-        decide::decide(self, id, decision).await
+    async fn decide(
+        &self,
+        id: ApprovalId,
+        decision: &ApprovalDecision,
+        origin: &Origin,
+    ) -> StoreResult<Option<Decided>> {
+        decide::decide(self, id, decision, origin).await
     }
 
     async fn get(&self, session: SessionId, id: ApprovalId) -> StoreResult<Option<Approval>> {

@@ -1,7 +1,7 @@
 //! Decisions about tool calls, each stored, counted and journalled at once.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         permission_decision::{self, Column as C},
         session,
@@ -13,6 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     DecisionFilter, Event, EventKind, Page, PageRequest, PermissionDecision, SessionId,
+    audit::events,
     journal::data,
     ports::{Decisions, StoreError, StoreResult},
 };
@@ -24,6 +25,7 @@ impl Decisions for Store {
     async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
         let mut reads = self.batch();
         let session = lock(&mut reads, decision.session_id);
+        let audited = events::decision(decision).map(|event| (audit::lock_head(&mut reads), event));
         let (mut read, unit) = self.open(reads).await?;
         let Some(locked) = locked(&mut read, session)? else {
             return Err(StoreError::Inconsistent { table: "permission_decisions", column: "session_id" });
@@ -36,6 +38,10 @@ impl Decisions for Store {
         let (update, mut events) = recording.write(&mut writes, session::ActiveModel::default());
         let checks = session::Column::PermissionCheckCount;
         writes.run(update.col_expr(checks, checks.into_expr().add(1)));
+        if let Some((head, event)) = audited {
+            let head = audit::head(&mut read, head)?;
+            self.chain(&mut writes, head, [event])?;
+        }
         unit.commit(writes).await?;
         events.pop().ok_or(Reader("journal").inconsistent("seq"))
     }

@@ -1,30 +1,31 @@
 //! The endpoints of people.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::hook_endpoint::{self, Column as C},
     error::failure,
     page::{List, ListName, read_page, try_map},
-    value::micros,
+    unit::{Batch, Unit},
 };
 use async_trait::async_trait;
 use domain::{
-    HookEndpoint, HookEndpointId, Page, PageRequest, Scope, UserId,
+    AuditEvent, AuditHead, HookEndpoint, HookEndpointId, Origin, Page, PageRequest, Scope, UserId,
+    audit::events,
     hook::{HookEndpointPatch, SealedSecret},
     ports::{HookEndpoints, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
 };
 
 #[async_trait]
 impl HookEndpoints for Store {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint) -> StoreResult<()> {
+    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
         let row = hook_endpoint::Model::new(endpoint)?;
         let insert = hook_endpoint::Entity::insert::<hook_endpoint::ActiveModel>(row.into());
-        insert.exec_without_returning(&self.write).await.map_err(failure).map(drop)
+        let write = |writes: &mut Batch| writes.run(insert);
+        self.write_audited(write, events::hook_created(endpoint, origin)).await
     }
 
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
@@ -58,15 +59,12 @@ impl HookEndpoints for Store {
         id: HookEndpointId,
         patch: &HookEndpointPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
-        let txn = self.begin_writing().await?;
-        let found = hook_endpoint::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
-        let Some(row) = found.lock_exclusive().one(&txn).await.map_err(failure)? else { return Ok(None) };
-        let patched = patch.apply(row.try_into()?, at);
-        let row: hook_endpoint::ActiveModel = hook_endpoint::Model::new(&patched)?.into();
-        let update = hook_endpoint::Entity::update_many().set(row.reset_all()).filter(C::Id.eq(id.0));
-        update.exec(&txn).await.map_err(failure)?;
-        txn.commit().await.map_err(failure)?;
+        let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
+        let patched = patch.apply(held.endpoint.clone(), at);
+        let event = events::hook_changed(&patched, patch, origin, at);
+        held.replace(self, &patched, event).await?;
         Ok(Some(patched))
     }
 
@@ -77,20 +75,62 @@ impl HookEndpoints for Store {
         secret: &SealedSecret,
         old_until: Timestamp,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<bool> {
-        let update = hook_endpoint::Entity::update_many()
-            .col_expr(C::OldSecret, Expr::col(C::Secret))
-            .col_expr(C::OldSecretUntil, Expr::value(micros(old_until)))
-            .col_expr(C::Secret, Expr::value(secret.0.clone()))
-            .col_expr(C::UpdatedAt, Expr::value(micros(at)))
-            .filter(inside(scope))
-            .filter(C::Id.eq(id.0));
-        Ok(update.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
+        let old = held.endpoint.secret.clone();
+        let rotated = HookEndpoint {
+            secret: secret.clone(),
+            old_secret: Some((old, old_until)),
+            updated_at: at,
+            ..held.endpoint.clone()
+        };
+        let event = events::hook_secret_rotated(&rotated, origin, at);
+        held.replace(self, &rotated, event).await?;
+        Ok(true)
     }
 
-    async fn delete_endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<bool> {
-        let delete = hook_endpoint::Entity::delete_many().filter(inside(scope)).filter(C::Id.eq(id.0));
-        Ok(delete.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+    async fn delete_endpoint(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
+        let mut writes = self.batch();
+        writes.run(hook_endpoint::Entity::delete_many().filter(C::Id.eq(id.0)));
+        self.chain(&mut writes, held.head, [events::hook_deleted(&held.endpoint, origin, at)])?;
+        held.unit.commit(writes).await?;
+        Ok(true)
+    }
+}
+
+/// An endpoint that is about to change, and the end of the log that will say so.
+struct Held {
+    endpoint: HookEndpoint,
+    head: AuditHead,
+    unit: Unit,
+}
+
+async fn hold(store: &Store, scope: Scope, id: HookEndpointId) -> StoreResult<Option<Held>> {
+    let mut reads = store.batch();
+    let found = hook_endpoint::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
+    let row = reads.select(found.lock_exclusive());
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(row) = read.first(row)? else { return Ok(None) };
+    Ok(Some(Held { endpoint: row.try_into()?, head: audit::head(&mut read, head)?, unit }))
+}
+
+impl Held {
+    async fn replace(self, store: &Store, endpoint: &HookEndpoint, event: AuditEvent) -> StoreResult<()> {
+        let row: hook_endpoint::ActiveModel = hook_endpoint::Model::new(endpoint)?.into();
+        let mut writes = store.batch();
+        let id = C::Id.eq(endpoint.id.0);
+        writes.run(hook_endpoint::Entity::update_many().set(row.reset_all()).filter(id));
+        store.chain(&mut writes, self.head, [event])?;
+        self.unit.commit(writes).await.map(drop)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What hooks did: many runs in one unit of work.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         hook_delivery, hook_endpoint,
         hook_run::{self, Column as C},
@@ -15,6 +15,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Event, EventKind, HookDelivery, HookRun, Page, PageRequest, SessionId,
+    audit::events as audited,
     hook::HookRunFilter,
     journal::data,
     ports::{HookRuns, StoreResult},
@@ -44,11 +45,14 @@ impl HookRuns for Store {
         let wanted: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint_id.0).collect();
         let known = hook_endpoint::Entity::find().filter(hook_endpoint::Column::Id.is_in(wanted));
         let known = reads.select(known);
+        let tells = of_session.iter().flat_map(|(_, runs)| runs).any(|run| audited::hook_run(run).is_some());
+        let head = tells.then(|| audit::lock_head(&mut reads));
         let (mut read, unit) = self.open(reads).await?;
         let mut writes = self.batch();
-        let mut events = Vec::new();
+        let (mut events, mut told) = (Vec::new(), Vec::new());
         for (session, runs) in of_session {
             if let Some(session) = locked(&mut read, session)? {
+                told.extend(runs.iter().filter_map(audited::hook_run));
                 events.extend(record(&mut writes, &session, runs, at)?);
             }
         }
@@ -57,6 +61,10 @@ impl HookRuns for Store {
         let deliveries = deliveries.into_iter().filter(|delivery| known.contains(&delivery.endpoint_id.0));
         let rows = deliveries.map(|delivery| hook_delivery::Model::from(delivery).into());
         writes.insert_all::<hook_delivery::ActiveModel>(rows.collect());
+        if let Some(head) = head {
+            let head = audit::head(&mut read, head)?;
+            self.chain(&mut writes, head, told)?;
+        }
         unit.commit(writes).await?;
         Ok(events)
     }

@@ -1,25 +1,27 @@
 //! Custom policies and all their versions.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         policy::{self, Column as P},
         policy_version::{self, Column as V},
     },
     error::{POLICY_EXISTS, failure},
     page::{List, ListName, read_page, try_map},
+    unit::{Batch, Unit},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, Page, PageRequest,
+    AuditEvent, AuditHead, CustomPolicy, Origin, Page, PageRequest,
+    audit::events,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Policies, StoreError, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 use std::collections::HashMap;
@@ -29,13 +31,13 @@ const READER: Reader = Reader("policies");
 
 #[async_trait]
 impl Policies for Store {
-    async fn create_policy(&self, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {
-        let txn = self.begin_writing().await?;
-        let created = match locked(&txn, &new.name).await? {
-            Some(row) if row.deleted_at.is_none() => {
+    async fn create_policy(&self, new: &NewPolicyVersion, origin: &Origin) -> StoreResult<CustomPolicy> {
+        let (known, mut held) = hold(self, &new.name).await?;
+        let row = match known {
+            Some((row, _)) if row.deleted_at.is_none() => {
                 return Err(StoreError::Conflict { what: POLICY_EXISTS });
             }
-            Some(row) => add_version(&txn, row, new).await?,
+            Some((row, _)) => row,
             None => {
                 let row = policy::Model {
                     id: Uuid::now_v7(),
@@ -45,25 +47,30 @@ impl Policies for Store {
                     created_at: micros(new.at),
                     deleted_at: None,
                 };
-                let insert = policy::Entity::insert::<policy::ActiveModel>(row.clone().into());
-                insert.exec_without_returning(&txn).await.map_err(failure)?;
-                add_version(&txn, row, new).await?
+                held.writes.insert::<policy::ActiveModel>(row.clone().into());
+                row
             }
         };
-        txn.commit().await.map_err(failure)?;
+        let created = add_version(&mut held.writes, &row, new)?;
+        held.commit(self, events::policy_created(&created, origin)).await?;
         Ok(created)
     }
 
-    async fn revise_policy(&self, next: &NewPolicyVersion, expected: u32) -> StoreResult<Revision> {
-        let txn = self.begin_writing().await?;
-        let row = locked(&txn, &next.name).await?.filter(|row| row.deleted_at.is_none());
-        let Some(row) = row else { return Ok(Revision::NoPolicy) };
+    async fn revise_policy(
+        &self,
+        next: &NewPolicyVersion,
+        expected: u32,
+        origin: &Origin,
+    ) -> StoreResult<Revision> {
+        let (known, mut held) = hold(self, &next.name).await?;
+        let known = known.filter(|(row, _)| row.deleted_at.is_none());
+        let Some((row, _)) = known else { return Ok(Revision::NoPolicy) };
         let current = READER.figure("version", row.version)?;
         if current != expected {
             return Ok(Revision::Stale(current));
         }
-        let revised = add_version(&txn, row, next).await?;
-        txn.commit().await.map_err(failure)?;
+        let revised = add_version(&mut held.writes, &row, next)?;
+        held.commit(self, events::policy_changed(&revised, origin)).await?;
         Ok(Revision::Stored(Box::new(revised)))
     }
 
@@ -128,35 +135,64 @@ impl Policies for Store {
         rows.into_iter().map(PolicyInForce::try_from).collect()
     }
 
-    async fn delete_policy(&self, name: &str, at: Timestamp) -> StoreResult<bool> {
+    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+        let (known, mut held) = hold(self, name).await?;
+        let known = known.filter(|(row, _)| row.deleted_at.is_none());
+        let Some((row, newest)) = known else { return Ok(false) };
+        let deleted = newest.ok_or(READER.inconsistent("version"))?.of(&row)?;
         let delete = policy::Entity::update_many()
             .col_expr(P::DeletedAt, Expr::value(micros(at)))
-            .filter(P::Name.eq(name))
-            .filter(P::DeletedAt.is_null());
-        Ok(delete.exec(&self.write).await.map_err(failure)?.rows_affected > 0)
+            .filter(P::Id.eq(row.id));
+        held.writes.run(delete);
+        held.commit(self, events::policy_deleted(&deleted, origin, at)).await?;
+        Ok(true)
     }
 }
 
-async fn locked(txn: &DatabaseTransaction, name: &str) -> StoreResult<Option<policy::Model>> {
-    policy::Entity::find().filter(P::Name.eq(name)).lock_exclusive().one(txn).await.map_err(failure)
+/// A change of a policy that has begun: what it writes, and the end of the log that will tell it.
+struct Held {
+    head: AuditHead,
+    writes: Batch,
+    unit: Unit,
 }
 
-async fn add_version(
-    txn: &DatabaseTransaction,
-    row: policy::Model,
-    new: &NewPolicyVersion,
-) -> StoreResult<CustomPolicy> {
+/// A policy as it is, with its newest version.
+type Known = (policy::Model, Option<policy_version::Model>);
+
+/// Locks the policy of this name, if it is there.
+async fn hold(store: &Store, name: &str) -> StoreResult<(Option<Known>, Held)> {
+    let mut reads = store.batch();
+    let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock_exclusive());
+    let id = policy::Entity::find().filter(P::Name.eq(name)).select_only().column(P::Id);
+    let newest = policy_version::Entity::find()
+        .filter(V::PolicyId.in_subquery(id.into_query()))
+        .order_by_desc(V::Version)
+        .limit(1);
+    let newest = reads.select(newest);
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let (row, newest) = (read.first(row)?, read.first(newest)?);
+    let held = Held { head: audit::head(&mut read, head)?, writes: store.batch(), unit };
+    Ok((row.map(|row| (row, newest)), held))
+}
+
+impl Held {
+    async fn commit(mut self, store: &Store, event: AuditEvent) -> StoreResult<()> {
+        store.chain(&mut self.writes, self.head, [event])?;
+        self.unit.commit(self.writes).await.map(drop)
+    }
+}
+
+fn add_version(writes: &mut Batch, row: &policy::Model, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {
     let version = READER.figure::<u32>("version", row.version)?.saturating_add(1);
     let added = policy_version::Model::new(row.id, version, new);
-    let insert = policy_version::Entity::insert::<policy_version::ActiveModel>(added.clone().into());
-    insert.exec_without_returning(txn).await.map_err(failure)?;
+    writes.insert::<policy_version::ActiveModel>(added.clone().into());
     let changes = policy::ActiveModel {
         version: Set(stored(version)),
         is_mandatory: Set(new.content.is_mandatory),
         deleted_at: Set(None),
         ..Default::default()
     };
-    let update = policy::Entity::update_many().set(changes).filter(P::Id.eq(row.id));
-    update.exec(txn).await.map_err(failure)?;
-    added.of(&row)
+    writes.run(policy::Entity::update_many().set(changes).filter(P::Id.eq(row.id)));
+    added.of(row)
 }

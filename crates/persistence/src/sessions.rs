@@ -82,6 +82,14 @@ impl Sessions for Store {
         move_to(self, id, to, at, None).await
     }
 
+    async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+        move_to(self, id, SessionStatus::Paused, at, Some(events::session_paused(id, origin, at))).await
+    }
+
+    async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+        move_to(self, id, SessionStatus::Active, at, Some(events::session_resumed(id, origin, at))).await
+    }
+
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let event = events::session_terminated(id, origin, at);
         move_to(self, id, SessionStatus::Terminated, at, Some(event)).await
@@ -97,7 +105,7 @@ async fn move_to(
 ) -> StoreResult<Moved> {
     let mut reads = store.batch();
     let session = lock(&mut reads, id);
-    let head = audit::lock_head(&mut reads);
+    let audited = audited.map(|event| (audit::lock_head(&mut reads), event));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
     if !locked.status.successors().contains(&to) {
@@ -108,7 +116,7 @@ async fn move_to(
     let mut writes = store.batch();
     let (update, mut events) = recording.write(&mut writes, entered(to, at));
     let session = writes.update_returning(update);
-    if let Some(event) = audited {
+    if let Some((head, event)) = audited {
         let head = audit::head(&mut read, head)?;
         store.chain(&mut writes, head, [event])?;
     }

@@ -13,6 +13,7 @@ mod accounts;
 mod approvals;
 mod approvals_told;
 mod audit;
+mod audit_governance;
 mod decisions;
 mod fixture;
 mod hooks;
@@ -33,6 +34,7 @@ pub use accounts::*;
 pub use approvals::*;
 pub use approvals_told::*;
 pub use audit::*;
+pub use audit_governance::*;
 pub use decisions::*;
 pub use fixture::Fixture;
 pub use hooks::*;
@@ -162,6 +164,12 @@ macro_rules! store_conformance {
             coming_and_going_is_in_the_audit_log
             what_did_not_happen_is_not_in_the_audit_log
             the_life_of_a_session_is_in_the_audit_log
+            a_decision_with_a_verdict_is_in_the_audit_log
+            an_approval_and_who_ended_it_is_in_the_audit_log
+            a_hook_that_kept_something_from_happening_is_in_the_audit_log
+            the_life_of_an_endpoint_is_in_the_audit_log
+            the_life_of_a_policy_is_in_the_audit_log
+            who_sets_a_session_aside_is_in_the_audit_log
             hook_runs_are_counted_and_the_notable_ones_journalled
             a_hook_endpoint_is_its_owners
             a_rotated_secret_keeps_the_one_before

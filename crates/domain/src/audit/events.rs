@@ -1,6 +1,10 @@
-//! What the audit log says about accounts, sessions and the server: the one place that words it.
+//! What the audit log says: the one place that words it.
 //!
 //! Every store writes its entries with these, so that the log says the same whatever is underneath.
+
+mod governance;
+
+pub use governance::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{
@@ -147,6 +151,18 @@ pub fn session_changed(id: SessionId, patch: &SessionPatch, origin: &Origin, at:
         Some(mode) => event.with("permission_mode", mode.as_str()),
         None => event,
     }
+}
+
+/// A session was set aside.
+#[must_use]
+pub fn session_paused(id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    about_session("session.paused", id, origin, at)
+}
+
+/// A session was taken up again.
+#[must_use]
+pub fn session_resumed(id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    about_session("session.resumed", id, origin, at)
 }
 
 /// A session was ended for good.

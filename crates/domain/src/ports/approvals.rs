@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Page, PageRequest, Scope, SessionId,
-    TurnId, turn::NewTurn,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Origin, Page, PageRequest, Scope,
+    SessionId, TurnId, turn::NewTurn,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,7 +18,14 @@ pub trait Approvals: Send + Sync {
     /// Decides a pending approval ([`Approval::decide`]) and journals `approval_decided`; a session that is
     /// `waiting_user` and has no other pending approval in its turn becomes `processing`. Of several decisions the
     /// first one stands. `None` if there is no such approval.
-    async fn decide(&self, id: ApprovalId, decision: &ApprovalDecision) -> StoreResult<Option<Decided>>;
+    ///
+    /// `origin` is who answers, or the server.
+    async fn decide(
+        &self,
+        id: ApprovalId,
+        decision: &ApprovalDecision,
+        origin: &Origin,
+    ) -> StoreResult<Option<Decided>>;
 
     /// One approval of a session.
     async fn get(&self, session: SessionId, id: ApprovalId) -> StoreResult<Option<Approval>>;

@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Page, PageRequest, Scope,
-    SessionId, UserId,
+    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page, PageRequest,
+    Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
 };
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ pub trait HookRuns: Send + Sync {
 #[async_trait]
 pub trait HookEndpoints: Send + Sync {
     /// Stores a new endpoint; [`super::StoreError::Conflict`] if its owner has one of that name.
-    async fn create_endpoint(&self, endpoint: &HookEndpoint) -> StoreResult<()>;
+    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()>;
 
     /// The endpoint, if it is there and inside the scope.
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>>;
@@ -53,6 +53,7 @@ pub trait HookEndpoints: Send + Sync {
         id: HookEndpointId,
         patch: &HookEndpointPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>>;
 
     /// Signs with `secret` from now on and with the one before it until `old_until`; false if there is no such endpoint.
@@ -63,10 +64,17 @@ pub trait HookEndpoints: Send + Sync {
         secret: &SealedSecret,
         old_until: Timestamp,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<bool>;
 
     /// Deletes the endpoint and its deliveries; false if there is none inside the scope.
-    async fn delete_endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<bool>;
+    async fn delete_endpoint(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 }
 
 /// Messages on their way to endpoints.

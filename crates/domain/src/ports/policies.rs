@@ -2,7 +2,7 @@
 
 use super::StoreResult;
 use crate::{
-    CustomPolicy, Page, PageRequest,
+    CustomPolicy, Origin, Page, PageRequest,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
 };
 use async_trait::async_trait;
@@ -13,10 +13,15 @@ use jiff::Timestamp;
 pub trait Policies: Send + Sync {
     /// Stores a policy; [`super::StoreError::Conflict`] if there is one of that name. One that was deleted is taken up
     /// again under its id, with the version after its last.
-    async fn create_policy(&self, new: &NewPolicyVersion) -> StoreResult<CustomPolicy>;
+    async fn create_policy(&self, new: &NewPolicyVersion, origin: &Origin) -> StoreResult<CustomPolicy>;
 
     /// Stores the version after `expected`, if that is the newest.
-    async fn revise_policy(&self, next: &NewPolicyVersion, expected: u32) -> StoreResult<Revision>;
+    async fn revise_policy(
+        &self,
+        next: &NewPolicyVersion,
+        expected: u32,
+        origin: &Origin,
+    ) -> StoreResult<Revision>;
 
     /// The newest version of a policy that is not deleted.
     async fn policy(&self, name: &str) -> StoreResult<Option<CustomPolicy>>;
@@ -34,5 +39,5 @@ pub trait Policies: Send + Sync {
     async fn policies_in_force(&self) -> StoreResult<Vec<PolicyInForce>>;
 
     /// Deletes a policy; false if there is none. Its versions stay.
-    async fn delete_policy(&self, name: &str, at: Timestamp) -> StoreResult<bool>;
+    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool>;
 }

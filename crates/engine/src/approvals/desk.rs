@@ -6,7 +6,7 @@ use crate::{
     settings::ApprovalSettings,
 };
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, ApprovalStatus, Clock, SessionId,
+    Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, ApprovalStatus, Clock, Origin, SessionId,
     ports::{Approvals, Decided, StoreError, StoreResult},
 };
 use std::{
@@ -79,14 +79,15 @@ impl Desk {
         Ok(is_open)
     }
 
-    /// Decides an approval and tells everybody. `None` if there is no such approval.
+    /// Decides an approval for `origin` and tells everybody. `None` if there is no such approval.
     pub(crate) async fn decide(
         &self,
         id: ApprovalId,
         outcome: ApprovalOutcome,
+        origin: &Origin,
     ) -> StoreResult<Option<Decided>> {
         let decision = ApprovalDecision { outcome, at: self.clock.now() };
-        let decided = self.store.decide(id, &decision).await?;
+        let decided = self.store.decide(id, &decision, origin).await?;
         if let Some(Decided::Now(approval, events)) = &decided {
             // An agent that was started since then and lives has to be told; one that waits learns of it by itself.
             if approval.delivered_at.is_none() && !locked(&self.awaited).contains(&id) {
@@ -110,7 +111,7 @@ impl Desk {
                 Ok(Some(now)) if now.status != ApprovalStatus::Pending => return Ok(now),
                 Ok(Some(_)) if left.is_positive() => {}
                 Ok(Some(_)) => {
-                    self.decide(approval.id, ApprovalOutcome::Expired).await?;
+                    self.decide(approval.id, ApprovalOutcome::Expired, &Origin::system()).await?;
                     continue;
                 }
                 Ok(None) => return Err(StoreError::Inconsistent { table: "approvals", column: "id" }),
@@ -141,7 +142,7 @@ impl Desk {
         }
         let this = Arc::clone(self);
         let withdraw = async move {
-            let withdrawn = this.decide(id, ApprovalOutcome::Withdrawn).await;
+            let withdrawn = this.decide(id, ApprovalOutcome::Withdrawn, &Origin::system()).await;
             // Answered in the same instant: the turn was stopped, so nothing goes on with it.
             let settled = match withdrawn {
                 Ok(Some(Decided::Stands(_))) => this.store.deliver(id, this.clock.now()).await.map(drop),

@@ -3,8 +3,8 @@
 use crate::world::{World, all, soon};
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalStatus, AskTerms, DecidedBy, DecisionFilter, Opinion, PermissionDecision, SessionId,
-    SessionStatus, TurnStatus, Verdict,
+    Actor, Approval, ApprovalStatus, AskTerms, AuditFilter, DecidedBy, DecisionFilter, Opinion,
+    PermissionDecision, SessionId, SessionStatus, TurnStatus, Verdict, ports::Audit,
 };
 use engine::{ApprovalReply, Error, SessionDraft};
 use jiff::SignedDuration;
@@ -205,4 +205,29 @@ async fn a_background_session_is_denied_at_once_and_that_is_on_record() {
     let made = decisions(&world, session).await;
     assert_eq!((made[0].opinion.verdict, made[0].opinion.rule.as_str()), (Verdict::Deny, "background"));
     assert!(heard(&world).contains("nobody is there"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_and_who_answered_is_in_the_audit_log() {
+    let world = world();
+    let session = world.session().await;
+    let started = world.prompt(session, "this").await.unwrap();
+    let approval = asked(&world, session).await;
+    reply(&world, &approval, yes()).await.unwrap();
+    world.end(started).await;
+    world.manager.pause(&world.caller, session).await.unwrap();
+
+    let filter = AuditFilter { session_id: Some(session), ..AuditFilter::default() };
+    let entries = world.store.entries_after(0, 100, &filter).await.unwrap();
+    let person = world.caller.origin().actor;
+    let told: Vec<_> = entries.iter().map(|entry| (entry.event.action.as_ref(), entry.event.actor)).collect();
+    let expected = [
+        ("session.created", person),
+        ("decision.ask", Actor::Agent),
+        ("approval.requested", Actor::Agent),
+        ("approval.allowed", person),
+        ("decision.allow", Actor::Agent),
+        ("session.paused", person),
+    ];
+    assert_eq!(told, expected);
 }

@@ -3,8 +3,8 @@
 use crate::world::{World, answers, call};
 use async_trait::async_trait;
 use domain::{
-    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Page, PageRequest, Scope,
-    SessionId, UserId,
+    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page, PageRequest,
+    Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
 };
@@ -60,8 +60,8 @@ impl HookRuns for Slow {
 
 #[async_trait]
 impl HookEndpoints for Slow {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint) -> StoreResult<()> {
-        self.store.create_endpoint(endpoint).await
+    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
+        self.store.create_endpoint(endpoint, origin).await
     }
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
         self.store.endpoint(scope, id).await
@@ -78,8 +78,9 @@ impl HookEndpoints for Slow {
         id: HookEndpointId,
         patch: &HookEndpointPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
-        self.store.patch_endpoint(scope, id, patch, at).await
+        self.store.patch_endpoint(scope, id, patch, at, origin).await
     }
     async fn rotate_secret(
         &self,
@@ -88,11 +89,18 @@ impl HookEndpoints for Slow {
         secret: &SealedSecret,
         until: Timestamp,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<bool> {
-        self.store.rotate_secret(scope, id, secret, until, at).await
+        self.store.rotate_secret(scope, id, secret, until, at, origin).await
     }
-    async fn delete_endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<bool> {
-        self.store.delete_endpoint(scope, id).await
+    async fn delete_endpoint(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        self.store.delete_endpoint(scope, id, at, origin).await
     }
 }
 

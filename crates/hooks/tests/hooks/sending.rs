@@ -123,7 +123,8 @@ async fn after_a_rotation_both_secrets_sign_and_then_only_the_new_one() {
     let sealed = world.sealer.seal(endpoint.id, &new).unwrap();
     let now = world.clock.now();
     let until = now + SignedDuration::from_hours(1);
-    world.store.rotate_secret(Scope::All, endpoint.id, &sealed, until, now).await.unwrap();
+    let nobody = domain::Origin::system();
+    world.store.rotate_secret(Scope::All, endpoint.id, &sealed, until, now, &nobody).await.unwrap();
     let endpoint = world.store.endpoint(Scope::All, endpoint.id).await.unwrap().unwrap();
     let client = world.client(true);
     let new = secrecy::ExposeSecret::expose_secret(&new).to_owned();

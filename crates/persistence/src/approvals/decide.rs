@@ -1,7 +1,7 @@
 //! How an approval begins and ends, with what that does to its session.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         approval::{self, Column as C},
         session,
@@ -11,7 +11,8 @@ use crate::{
     unit::Batch,
 };
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, SessionStatus,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Origin, SessionStatus,
+    audit::events as audited,
     journal::data,
     ports::{Decided, StoreError, StoreResult},
 };
@@ -21,6 +22,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySele
 pub(super) async fn open(store: &Store, approval: &Approval) -> StoreResult<Option<Vec<Event>>> {
     let mut reads = store.batch();
     let session = lock(&mut reads, approval.session_id);
+    let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
     if locked.current_turn_id != Some(approval.turn_id.0) {
@@ -32,6 +34,8 @@ pub(super) async fn open(store: &Store, approval: &Approval) -> StoreResult<Opti
     recording.data(EventKind::ApprovalRequested, data::approval_requested(approval));
     let next = (locked.status == SessionStatus::Processing).then_some(SessionStatus::WaitingUser);
     let events = write(&mut writes, recording, &locked, next, approval.created_at);
+    let head = audit::head(&mut read, head)?;
+    store.chain(&mut writes, head, [audited::approval_requested(approval)])?;
     unit.commit(writes).await?;
     Ok(Some(events))
 }
@@ -40,6 +44,7 @@ pub(super) async fn decide(
     store: &Store,
     id: ApprovalId,
     decision: &ApprovalDecision,
+    origin: &Origin,
 ) -> StoreResult<Option<Decided>> {
     let mut reads = store.batch();
     // The session first: where several write, its lock keeps two decisions of one turn apart.
@@ -53,6 +58,7 @@ pub(super) async fn decide(
         .filter(C::Id.ne(id.0))
         .limit(1);
     let other = reads.select(other);
+    let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let gone = StoreError::Inconsistent { table: "approvals", column: "session_id" };
@@ -70,6 +76,8 @@ pub(super) async fn decide(
         && read.first(other)?.is_none();
     let next = goes_on.then_some(SessionStatus::Processing);
     let events = write(&mut writes, recording, &locked, next, decision.at);
+    let head = audit::head(&mut read, head)?;
+    store.chain(&mut writes, head, [audited::approval_decided(&approval, origin, decision.at)])?;
     unit.commit(writes).await?;
     Ok(Some(Decided::Now(Box::new(approval), events)))
 }

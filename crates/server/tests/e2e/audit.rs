@@ -1,6 +1,9 @@
 //! The audit log of a real server, checked by its own command and by somebody else's program.
 
-use crate::world::{PASSWORD, World};
+use crate::{
+    approvals::{answer, asked, runs},
+    world::{PASSWORD, World},
+};
 use serde_json::json;
 use std::{path::Path, process::Output};
 use tokio::process::Command;
@@ -58,6 +61,47 @@ async fn the_log_is_verified_beside_a_running_server_and_its_export_anywhere() {
     assert_eq!(action(text.lines().last().unwrap()), "server.stopped");
     assert!(world.log().contains("head of the audit log"), "the server's log has no anchor");
     assert!(!text.contains(PASSWORD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_may_not_and_what_people_decide_is_in_the_chain() {
+    let world = World::start().await;
+    let user = world.admin().await;
+    let guard = json!({
+        "name": "guard", "url": "https://hooks.example.org/?token=s3cret", "kind": "decision",
+        "event_types": ["PreToolUse"],
+    });
+    let guard = user.post("/hooks", guard).await;
+    assert_eq!(guard.status, 201, "{guard:?}");
+    let text = r#"forbid(principal, action == Action::"run_command", resource == Command::"s3cret");"#;
+    let policy = user.post("/policies", json!({ "name": "house", "text": text })).await;
+    assert_eq!(policy.status, 201, "{policy:?}");
+    let session = user.session(json!({ "timeout_seconds": 60 })).await;
+    let forbidden = runs("rm -rf kept # s3cret");
+    user.query(&session, &forbidden).await.ok();
+    let turn = user.query_async(&session, &runs("touch asked.txt")).await;
+    let approval = asked(&user, &session).await;
+    answer(&user, &session, &approval, json!({ "decision": "deny" })).await.ok();
+    user.turn_over(&turn).await;
+
+    let entries = user.get("/admin/audit-log?limit=100").await.ok();
+    let of = |action: &str| {
+        let mut found = entries.as_array().unwrap().iter().filter(|entry| entry["action"] == action);
+        found.next().cloned().unwrap_or_else(|| panic!("{action} is not among {entries}"))
+    };
+    let denied = of("decision.deny");
+    assert_eq!((&denied["actor"]["type"], &denied["data"]["rule"]), (&json!("agent"), &json!("rm -rf")));
+    let person = &of("login.succeeded")["actor"];
+    for by_person in ["hook.created", "policy.created", "session.created", "approval.denied"] {
+        let entry = of(by_person);
+        assert_eq!(&entry["actor"], person, "{by_person}");
+        assert_eq!(entry["ip_address"], "127.0.0.1", "{by_person}");
+    }
+    assert_eq!(of("approval.requested")["subject"]["id"], approval["id"]);
+    assert_eq!(of("approval.denied")["subject"]["id"], approval["id"]);
+    assert!(!entries.to_string().contains("s3cret"), "{entries}");
+    let whole = world.audit(&["verify"]).await;
+    assert_eq!(whole.status.code(), Some(0), "{whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

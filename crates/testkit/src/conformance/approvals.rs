@@ -6,7 +6,7 @@ use super::{
 };
 use domain::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalId, ApprovalKind, ApprovalOutcome, ApprovalStatus,
-    PageRequest, Scope, SessionId, SessionStatus, TurnId, Verdict,
+    Origin, PageRequest, Scope, SessionId, SessionStatus, TurnId, Verdict,
     ports::{Approvals, Decided},
 };
 use futures::future::join_all;
@@ -58,7 +58,7 @@ impl<S: AnyStore> Fixture<S> {
     /// Decides now.
     pub(super) async fn decide(&self, id: ApprovalId, outcome: ApprovalOutcome) -> Decided {
         let decision = ApprovalDecision { outcome, at: self.tick() };
-        self.store.decide(id, &decision).await.unwrap().unwrap()
+        self.store.decide(id, &decision, &Origin::system()).await.unwrap().unwrap()
     }
 
     pub(super) fn says(&self, is_allowed: bool) -> ApprovalAnswer {
@@ -130,7 +130,8 @@ pub async fn of_many_answers_at_once_the_first_stands_and_the_others_learn_of_it
         let decisions: Vec<_> = answers
             .map(|answer| ApprovalDecision { outcome: ApprovalOutcome::Answered(answer), at: f.tick() })
             .collect();
-        let all = decisions.iter().map(|decision| f.store.decide(approval.id, decision));
+        let nobody = Origin::system();
+        let all = decisions.iter().map(|decision| f.store.decide(approval.id, decision, &nobody));
         let outcomes: Vec<Decided> =
             join_all(all).await.into_iter().map(|decided| decided.unwrap().unwrap()).collect();
         let now = outcomes.iter().filter(|decided| matches!(decided, Decided::Now(..))).count();
@@ -164,14 +165,16 @@ pub async fn an_answer_that_comes_too_late_is_an_expiry<S: AnyStore>(store: S) {
     let approval = f.ask(session, turn).await;
     let at = |at: Timestamp, outcome| ApprovalDecision { outcome, at };
     let before = approval.expires_at - SignedDuration::from_secs(1);
-    let early = f.store.decide(approval.id, &at(before, ApprovalOutcome::Expired)).await.unwrap();
+    let early =
+        f.store.decide(approval.id, &at(before, ApprovalOutcome::Expired), &Origin::system()).await.unwrap();
     assert_eq!(early, Some(Decided::Stands(Box::new(approval.clone()))));
     assert_eq!(f.store.due(before, 10).await.unwrap(), []);
     assert_eq!(f.store.due(approval.expires_at, 10).await.unwrap(), std::slice::from_ref(&approval));
 
     let outcomes = [ApprovalOutcome::Answered(f.says(true)), ApprovalOutcome::Expired]
         .map(|outcome| at(approval.expires_at, outcome));
-    let race = outcomes.iter().map(|decision| f.store.decide(approval.id, decision));
+    let nobody = Origin::system();
+    let race = outcomes.iter().map(|decision| f.store.decide(approval.id, decision, &nobody));
     let outcomes: Vec<_> =
         join_all(race).await.into_iter().map(|decided| decided.unwrap().unwrap()).collect();
     assert_eq!(outcomes.iter().filter(|decided| matches!(decided, Decided::Now(..))).count(), 1);

@@ -12,7 +12,7 @@ use domain::{
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-const LIMIT: u32 = 10_000;
+pub(super) const LIMIT: u32 = 10_000;
 
 pub async fn an_audit_entry_comes_back_as_it_was_chained<S: AnyStore>(store: S) {
     assert_eq!(Audit::head(&store).await.unwrap(), AuditHead::EMPTY);
@@ -217,7 +217,7 @@ pub async fn the_life_of_a_session_is_in_the_audit_log<S: AnyStore>(store: S) {
 }
 
 /// The whole log, which must be a chain that ends where the store says.
-async fn log<S: AnyStore>(store: &S) -> Vec<AuditEntry> {
+pub(super) async fn log<S: AnyStore>(store: &S) -> Vec<AuditEntry> {
     let head = Audit::head(store).await.unwrap();
     let entries = store.entries_after(0, LIMIT, &AuditFilter::default()).await.unwrap();
     let mut verifier = Verifier::from(1).reaching(head);
@@ -228,16 +228,16 @@ async fn log<S: AnyStore>(store: &S) -> Vec<AuditEntry> {
     entries
 }
 
-fn told(event: &AuditEvent) -> (&str, &str, String) {
+pub(super) fn told(event: &AuditEvent) -> (&str, &str, String) {
     let subject = event.subject.as_ref().unwrap();
     (event.action.as_ref(), subject.kind.as_ref(), subject.id.clone())
 }
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     Source { ip_address: Some("203.0.113.9".parse().unwrap()), request_id: Some("r-9".into()) }
 }
 
-fn origin(user_id: UserId) -> Origin {
+pub(super) fn origin(user_id: UserId) -> Origin {
     Origin { actor: Actor::User { user_id }, source: source() }
 }
 

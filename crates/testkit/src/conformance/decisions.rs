@@ -124,7 +124,11 @@ pub async fn no_decision_is_recorded_for_a_session_that_is_not_there<S: AnyStore
     assert_eq!(page.items, []);
 }
 
-fn decision<S: AnyStore>(f: &Fixture<S>, session: SessionId, turn: Option<TurnId>) -> PermissionDecision {
+pub(super) fn decision<S: AnyStore>(
+    f: &Fixture<S>,
+    session: SessionId,
+    turn: Option<TurnId>,
+) -> PermissionDecision {
     PermissionDecision {
         id: PermissionDecisionId::new(),
         session_id: session,

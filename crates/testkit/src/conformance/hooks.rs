@@ -3,7 +3,7 @@
 use super::{AnyStore, Fixture, fixture};
 use domain::{
     EventKind, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
-    HookEndpointKind, HookRun, HookRunId, HookRunStatus, PageRequest, Scope, SessionId, UserId,
+    HookEndpointKind, HookRun, HookRunId, HookRunStatus, Origin, PageRequest, Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     ports::StoreError,
 };
@@ -53,9 +53,9 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
     let theirs = HookEndpoint { is_global: true, ..endpoint(stranger.id, "guard", f.tick()) };
     let hidden = endpoint(stranger.id, "hidden", f.tick());
     for one in [&mine, &theirs, &hidden] {
-        f.store.create_endpoint(one).await.unwrap();
+        f.store.create_endpoint(one, &Origin::system()).await.unwrap();
     }
-    let again = f.store.create_endpoint(&endpoint(f.user.id, "guard", f.tick())).await;
+    let again = f.store.create_endpoint(&endpoint(f.user.id, "guard", f.tick()), &Origin::system()).await;
     assert!(matches!(again, Err(StoreError::Conflict { what: "a hook of this name" })), "{again:?}");
 
     let (own, all) = (Scope::Owner(f.user.id), PageRequest::first(10));
@@ -65,7 +65,7 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
     let everybodys = f.store.endpoints(Scope::All, &all).await.unwrap().items;
     assert_eq!(everybodys, [hidden.clone(), theirs.clone(), mine.clone()]);
     assert_eq!(f.store.endpoints_for(f.user.id).await.unwrap(), [mine.clone(), theirs.clone()]);
-    assert!(!f.store.delete_endpoint(own, theirs.id).await.unwrap());
+    assert!(!f.store.delete_endpoint(own, theirs.id, f.tick(), &Origin::system()).await.unwrap());
 
     let patch = HookEndpointPatch {
         is_enabled: Some(false),
@@ -74,27 +74,27 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
         ..HookEndpointPatch::default()
     };
     let at = f.tick();
-    assert_eq!(f.store.patch_endpoint(own, theirs.id, &patch, at).await.unwrap(), None);
-    let patched = f.store.patch_endpoint(own, mine.id, &patch, at).await.unwrap().unwrap();
+    assert_eq!(f.store.patch_endpoint(own, theirs.id, &patch, at, &Origin::system()).await.unwrap(), None);
+    let patched = f.store.patch_endpoint(own, mine.id, &patch, at, &Origin::system()).await.unwrap().unwrap();
     assert_eq!(patched, patch.apply(mine.clone(), at));
     assert_eq!(f.store.endpoint(own, mine.id).await.unwrap(), Some(patched));
     let taken = HookEndpointPatch { name: Some("hidden".into()), ..HookEndpointPatch::default() };
-    let taken = f.store.patch_endpoint(Scope::All, theirs.id, &taken, at).await;
+    let taken = f.store.patch_endpoint(Scope::All, theirs.id, &taken, at, &Origin::system()).await;
     assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
 
-    assert!(f.store.delete_endpoint(own, mine.id).await.unwrap());
-    assert!(!f.store.delete_endpoint(own, mine.id).await.unwrap());
+    assert!(f.store.delete_endpoint(own, mine.id, f.tick(), &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_endpoint(own, mine.id, f.tick(), &Origin::system()).await.unwrap());
 }
 
 pub async fn a_rotated_secret_keeps_the_one_before<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let mine = endpoint(f.user.id, "guard", f.tick());
-    f.store.create_endpoint(&mine).await.unwrap();
+    f.store.create_endpoint(&mine, &Origin::system()).await.unwrap();
     let stranger = Scope::Owner(f.another_user("eve").await.id);
     let (fresh, at) = (SealedSecret(vec![9; 40]), f.tick());
-    assert!(!f.store.rotate_secret(stranger, mine.id, &fresh, at, at).await.unwrap());
+    assert!(!f.store.rotate_secret(stranger, mine.id, &fresh, at, at, &Origin::system()).await.unwrap());
     let until = at + SignedDuration::from_hours(24);
-    assert!(f.store.rotate_secret(Scope::All, mine.id, &fresh, until, at).await.unwrap());
+    assert!(f.store.rotate_secret(Scope::All, mine.id, &fresh, until, at, &Origin::system()).await.unwrap());
     let rotated = f.store.endpoint(Scope::All, mine.id).await.unwrap().unwrap();
     assert_eq!((rotated.secret, rotated.old_secret), (fresh, Some((mine.secret, until))));
 }
@@ -103,7 +103,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled<S: AnyStore>(store: 
     let f = Fixture::new(store).await;
     let (one, other) = (endpoint(f.user.id, "one", f.tick()), endpoint(f.user.id, "other", f.tick()));
     for endpoint in [&one, &other] {
-        f.store.create_endpoint(endpoint).await.unwrap();
+        f.store.create_endpoint(endpoint, &Origin::system()).await.unwrap();
     }
     let first = delivery(one.id, f.tick());
     let second = delivery(other.id, f.tick());
@@ -169,7 +169,7 @@ pub async fn deliveries_due_at_once_are_each_taken_once<S: AnyStore>(store: S) {
 pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let one = endpoint(f.user.id, "one", f.tick());
-    f.store.create_endpoint(&one).await.unwrap();
+    f.store.create_endpoint(&one, &Origin::system()).await.unwrap();
     let sent = delivery(one.id, f.tick());
     f.store.record_hook_runs(vec![], vec![sent.clone()], f.tick()).await.unwrap();
     let at = f.tick();
@@ -181,17 +181,17 @@ pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore
     assert_eq!((again.id, &again.payload), (sent.id, &sent.payload), "the same message");
 
     let disabled = HookEndpointPatch { is_enabled: Some(false), ..HookEndpointPatch::default() };
-    f.store.patch_endpoint(Scope::All, one.id, &disabled, at).await.unwrap();
+    f.store.patch_endpoint(Scope::All, one.id, &disabled, at, &Origin::system()).await.unwrap();
     assert_eq!(f.store.take_due_delivery(at, at, &[]).await.unwrap(), None, "a disabled endpoint gets none");
     let enabled = HookEndpointPatch { is_enabled: Some(true), ..HookEndpointPatch::default() };
-    f.store.patch_endpoint(Scope::All, one.id, &enabled, at).await.unwrap();
+    f.store.patch_endpoint(Scope::All, one.id, &enabled, at, &Origin::system()).await.unwrap();
     assert!(f.store.take_due_delivery(at, at, &[]).await.unwrap().is_some());
-    assert!(f.store.delete_endpoint(Scope::All, one.id).await.unwrap());
+    assert!(f.store.delete_endpoint(Scope::All, one.id, f.tick(), &Origin::system()).await.unwrap());
     assert_eq!(f.store.take_due_delivery(at, at, &[]).await.unwrap(), None);
     assert_eq!(f.store.deliveries(one.id, &PageRequest::first(1)).await.unwrap().total, 0);
 }
 
-fn run(session: SessionId, hook_type: &str, at: Timestamp) -> HookRun {
+pub(super) fn run(session: SessionId, hook_type: &str, at: Timestamp) -> HookRun {
     HookRun {
         id: HookRunId::new(),
         session_id: session,
@@ -211,7 +211,7 @@ fn run(session: SessionId, hook_type: &str, at: Timestamp) -> HookRun {
     }
 }
 
-fn endpoint(owner: UserId, name: &str, at: Timestamp) -> HookEndpoint {
+pub(super) fn endpoint(owner: UserId, name: &str, at: Timestamp) -> HookEndpoint {
     HookEndpoint {
         id: HookEndpointId::new(),
         user_id: owner,

@@ -2,7 +2,7 @@
 
 use super::{AnyStore, Fixture};
 use domain::{
-    CustomPolicy, PageRequest, PolicyContent,
+    CustomPolicy, Origin, PageRequest, PolicyContent,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::StoreError,
 };
@@ -11,7 +11,7 @@ use futures::future::join_all;
 pub async fn a_policy_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let new = version(&f, "no-push", "forbid(é);\n");
-    let stored = f.store.create_policy(&new).await.unwrap();
+    let stored = f.store.create_policy(&new, &Origin::system()).await.unwrap();
     let expected = CustomPolicy {
         id: stored.id,
         name: "no-push".into(),
@@ -29,7 +29,7 @@ pub async fn a_policy_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     }
     assert_eq!(f.store.policy_version("no-push", 2).await.unwrap(), None);
 
-    match f.store.create_policy(&version(&f, "no-push", "other")).await {
+    match f.store.create_policy(&version(&f, "no-push", "other"), &Origin::system()).await {
         Err(StoreError::Conflict { what }) => assert_eq!(what, "a policy of this name"),
         other => panic!("stored a second policy of one name: {other:?}"),
     }
@@ -38,10 +38,10 @@ pub async fn a_policy_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
 
 pub async fn a_policy_changes_only_from_its_newest_version<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    let first = f.store.create_policy(&version(&f, "p", "one")).await.unwrap();
+    let first = f.store.create_policy(&version(&f, "p", "one"), &Origin::system()).await.unwrap();
     let mut next = version(&f, "p", "two");
     next.content.is_mandatory = true;
-    let Revision::Stored(second) = f.store.revise_policy(&next, 1).await.unwrap() else {
+    let Revision::Stored(second) = f.store.revise_policy(&next, 1, &Origin::system()).await.unwrap() else {
         panic!("the second version was not stored")
     };
     let expected =
@@ -52,18 +52,22 @@ pub async fn a_policy_changes_only_from_its_newest_version<S: AnyStore>(store: S
 
     let third = version(&f, "p", "three");
     for stale in [0, 1, 3] {
-        assert_eq!(f.store.revise_policy(&third, stale).await.unwrap(), Revision::Stale(2));
+        assert_eq!(
+            f.store.revise_policy(&third, stale, &Origin::system()).await.unwrap(),
+            Revision::Stale(2)
+        );
     }
     assert_eq!(f.store.policy("p").await.unwrap(), Some(expected));
     let unknown = version(&f, "q", "three");
-    assert_eq!(f.store.revise_policy(&unknown, 1).await.unwrap(), Revision::NoPolicy);
+    assert_eq!(f.store.revise_policy(&unknown, 1, &Origin::system()).await.unwrap(), Revision::NoPolicy);
 }
 
 pub async fn of_many_changes_at_once_exactly_one_is_stored<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    f.store.create_policy(&version(&f, "p", "one")).await.unwrap();
+    f.store.create_policy(&version(&f, "p", "one"), &Origin::system()).await.unwrap();
     let changes: Vec<_> = (0..8).map(|n| version(&f, "p", &n.to_string())).collect();
-    let changed = join_all(changes.iter().map(|change| f.store.revise_policy(change, 1))).await;
+    let nobody = Origin::system();
+    let changed = join_all(changes.iter().map(|change| f.store.revise_policy(change, 1, &nobody))).await;
     let stored = changed.iter().filter(|change| matches!(change, Ok(Revision::Stored(_)))).count();
     let stale = changed.iter().filter(|change| matches!(change, Ok(Revision::Stale(2)))).count();
     assert_eq!((stored, stale), (1, 7));
@@ -71,18 +75,21 @@ pub async fn of_many_changes_at_once_exactly_one_is_stored<S: AnyStore>(store: S
 
 pub async fn a_deleted_policy_leaves_its_versions_and_its_numbers<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    let first = f.store.create_policy(&version(&f, "p", "one")).await.unwrap();
-    f.store.create_policy(&version(&f, "q", "other")).await.unwrap();
-    assert!(f.store.delete_policy("p", f.tick()).await.unwrap());
-    assert!(!f.store.delete_policy("p", f.tick()).await.unwrap());
-    assert!(!f.store.delete_policy("r", f.tick()).await.unwrap());
+    let first = f.store.create_policy(&version(&f, "p", "one"), &Origin::system()).await.unwrap();
+    f.store.create_policy(&version(&f, "q", "other"), &Origin::system()).await.unwrap();
+    assert!(f.store.delete_policy("p", f.tick(), &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_policy("p", f.tick(), &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_policy("r", f.tick(), &Origin::system()).await.unwrap());
 
     assert_eq!(f.store.policy("p").await.unwrap(), None);
     assert_eq!(names(&f).await, ["q"]);
-    assert_eq!(f.store.revise_policy(&version(&f, "p", "x"), 1).await.unwrap(), Revision::NoPolicy);
+    assert_eq!(
+        f.store.revise_policy(&version(&f, "p", "x"), 1, &Origin::system()).await.unwrap(),
+        Revision::NoPolicy
+    );
     assert_eq!(f.store.policy_version("p", 1).await.unwrap(), Some(first.clone()));
 
-    let again = f.store.create_policy(&version(&f, "p", "again")).await.unwrap();
+    let again = f.store.create_policy(&version(&f, "p", "again"), &Origin::system()).await.unwrap();
     assert_eq!((again.id, again.version, again.created_at), (first.id, 2, first.created_at));
     assert_eq!(f.store.policy("p").await.unwrap(), Some(again));
     let versions = f.store.policy_versions("p", &PageRequest::first(10)).await.unwrap();
@@ -92,11 +99,14 @@ pub async fn a_deleted_policy_leaves_its_versions_and_its_numbers<S: AnyStore>(s
 pub async fn policies_and_their_versions_are_listed_newest_first<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     for name in ["a", "c", "b"] {
-        f.store.create_policy(&version(&f, name, "one")).await.unwrap();
+        f.store.create_policy(&version(&f, name, "one"), &Origin::system()).await.unwrap();
     }
     for expected in 1..=3 {
         let next = version(&f, "c", &format!("after {expected}"));
-        assert!(matches!(f.store.revise_policy(&next, expected).await.unwrap(), Revision::Stored(_)));
+        assert!(matches!(
+            f.store.revise_policy(&next, expected, &Origin::system()).await.unwrap(),
+            Revision::Stored(_)
+        ));
     }
     assert_eq!(names(&f).await, ["b", "c", "a"]);
 
@@ -115,12 +125,12 @@ pub async fn policies_in_force_are_known_by_name_and_version<S: AnyStore>(store:
     let f = Fixture::new(store).await;
     assert_eq!(f.store.policies_in_force().await.unwrap(), []);
     for name in ["b", "a", "gone"] {
-        f.store.create_policy(&version(&f, name, "one")).await.unwrap();
+        f.store.create_policy(&version(&f, name, "one"), &Origin::system()).await.unwrap();
     }
     let mut next = version(&f, "a", "two");
     next.content.is_mandatory = true;
-    f.store.revise_policy(&next, 1).await.unwrap();
-    f.store.delete_policy("gone", f.tick()).await.unwrap();
+    f.store.revise_policy(&next, 1, &Origin::system()).await.unwrap();
+    f.store.delete_policy("gone", f.tick(), &Origin::system()).await.unwrap();
     let in_force =
         |name: &str, version, is_mandatory| PolicyInForce { name: name.into(), version, is_mandatory };
     let expected = [in_force("a", 2, true), in_force("b", 1, false)];
@@ -142,7 +152,7 @@ async fn names<S: AnyStore>(f: &Fixture<S>) -> Vec<String> {
     }
 }
 
-fn version<S: AnyStore>(f: &Fixture<S>, name: &str, text: &str) -> NewPolicyVersion {
+pub(super) fn version<S: AnyStore>(f: &Fixture<S>, name: &str, text: &str) -> NewPolicyVersion {
     let content = PolicyContent { text: text.into(), description: Some("why".into()), is_mandatory: false };
     NewPolicyVersion { name: name.into(), content, by: f.user.id, at: f.tick() }
 }

@@ -7,8 +7,9 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Page, PageRequest, Scope,
-    SessionId, SessionMode, SessionStatus, TurnId, Verdict,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Origin, Page, PageRequest,
+    Scope, SessionId, SessionMode, SessionStatus, TurnId, Verdict,
+    audit::events,
     journal::data,
     ports::{Approvals, Decided, StoreResult},
     turn::NewTurn,
@@ -25,12 +26,18 @@ impl Approvals for MemoryStore {
         };
         let next = (session.status == SessionStatus::Processing).then_some(SessionStatus::WaitingUser);
         state.approvals.push(approval.clone());
+        state.audit(events::approval_requested(approval))?;
         let data = data::approval_requested(approval);
         let place = place(approval, approval.created_at);
         Ok(Some(state.approval_event(place, EventKind::ApprovalRequested, data, next)))
     }
 
-    async fn decide(&self, id: ApprovalId, decision: &ApprovalDecision) -> StoreResult<Option<Decided>> {
+    async fn decide(
+        &self,
+        id: ApprovalId,
+        decision: &ApprovalDecision,
+        origin: &Origin,
+    ) -> StoreResult<Option<Decided>> {
         let mut state = self.state();
         let Some(stored) = state.approvals.iter_mut().find(|approval| approval.id == id) else {
             return Ok(None);
@@ -40,6 +47,7 @@ impl Approvals for MemoryStore {
             Err(stands) => return Ok(Some(Decided::Stands(stands))),
         };
         *stored = approval.clone();
+        state.audit(events::approval_decided(&approval, origin, decision.at))?;
         let waits = state
             .approvals
             .iter()

@@ -7,6 +7,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     DecisionFilter, Event, EventKind, Page, PageRequest, PermissionDecision, SessionId,
+    audit::events,
     journal::data,
     ports::{Decisions, StoreError, StoreResult},
 };
@@ -21,6 +22,9 @@ impl Decisions for MemoryStore {
         };
         session.counters.permission_checks += 1;
         state.decisions.push(decision.clone());
+        if let Some(event) = events::decision(decision) {
+            state.audit(event)?;
+        }
         let place = Place { session: decision.session_id, turn: decision.turn_id, at: decision.decided_at };
         Ok(state.journal_data(place, EventKind::PermissionDecision, data::permission_decision(decision)))
     }

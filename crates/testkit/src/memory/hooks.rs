@@ -7,7 +7,8 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Event, EventKind, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
-    HookRun, Page, PageRequest, Scope, SessionId, UserId,
+    HookRun, Origin, Page, PageRequest, Scope, SessionId, UserId,
+    audit::events as audited,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     journal::data,
     ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
@@ -31,6 +32,9 @@ impl HookRuns for MemoryStore {
             if run.is_notable {
                 let place = Place { session: run.session_id, turn: run.turn_id, at };
                 events.push(state.journal_data(place, EventKind::HookExecuted, data::hook_executed(&run)));
+            }
+            if let Some(event) = audited::hook_run(&run) {
+                state.audit(event)?;
             }
             state.hook_runs.push(run);
         }
@@ -61,13 +65,13 @@ impl HookRuns for MemoryStore {
 
 #[async_trait]
 impl HookEndpoints for MemoryStore {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint) -> StoreResult<()> {
+    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
         let mut state = self.state();
         if is_taken(&state.endpoints, endpoint) {
             return Err(StoreError::Conflict { what: "a hook of this name" });
         }
         state.endpoints.push(endpoint.clone());
-        Ok(())
+        state.audit(audited::hook_created(endpoint, origin))
     }
 
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
@@ -95,6 +99,7 @@ impl HookEndpoints for MemoryStore {
         id: HookEndpointId,
         patch: &HookEndpointPatch,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
         let mut state = self.state();
         let found = state.endpoints.iter().position(|one| one.id == id && scope.covers(one.user_id));
@@ -104,6 +109,7 @@ impl HookEndpoints for MemoryStore {
             return Err(StoreError::Conflict { what: "a hook of this name" });
         }
         state.endpoints[index] = patched.clone();
+        state.audit(audited::hook_changed(&patched, patch, origin, at))?;
         Ok(Some(patched))
     }
 
@@ -114,6 +120,7 @@ impl HookEndpoints for MemoryStore {
         secret: &SealedSecret,
         old_until: Timestamp,
         at: Timestamp,
+        origin: &Origin,
     ) -> StoreResult<bool> {
         let mut state = self.state();
         let found = state.endpoints.iter_mut().find(|one| one.id == id && scope.covers(one.user_id));
@@ -121,18 +128,25 @@ impl HookEndpoints for MemoryStore {
         let old = std::mem::replace(&mut endpoint.secret, secret.clone());
         endpoint.old_secret = Some((old, old_until));
         endpoint.updated_at = at;
+        let event = audited::hook_secret_rotated(endpoint, origin, at);
+        state.audit(event)?;
         Ok(true)
     }
 
-    async fn delete_endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<bool> {
+    async fn delete_endpoint(
+        &self,
+        scope: Scope,
+        id: HookEndpointId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
-        let before = state.endpoints.len();
-        state.endpoints.retain(|one| one.id != id || !scope.covers(one.user_id));
-        let is_gone = state.endpoints.len() < before;
-        if is_gone {
-            state.deliveries.retain(|delivery| delivery.endpoint_id != id);
-        }
-        Ok(is_gone)
+        let found = state.endpoints.iter().position(|one| one.id == id && scope.covers(one.user_id));
+        let Some(index) = found else { return Ok(false) };
+        let gone = state.endpoints.remove(index);
+        state.deliveries.retain(|delivery| delivery.endpoint_id != id);
+        state.audit(audited::hook_deleted(&gone, origin, at))?;
+        Ok(true)
     }
 }
 

@@ -6,7 +6,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, Page, PageRequest, PolicyId,
+    CustomPolicy, Origin, Page, PageRequest, PolicyId,
+    audit::events,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Policies, StoreError, StoreResult},
 };
@@ -21,23 +22,32 @@ pub(super) struct StoredPolicy {
 
 #[async_trait]
 impl Policies for MemoryStore {
-    async fn create_policy(&self, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {
+    async fn create_policy(&self, new: &NewPolicyVersion, origin: &Origin) -> StoreResult<CustomPolicy> {
         let mut state = self.state();
-        match state.stored_policy(&new.name) {
-            Some(known) if !known.is_deleted => Err(StoreError::Conflict { what: "a policy of this name" }),
+        let created = match state.stored_policy(&new.name) {
+            Some(known) if !known.is_deleted => {
+                return Err(StoreError::Conflict { what: "a policy of this name" });
+            }
             Some(known) => {
                 known.is_deleted = false;
-                Ok(known.add(new))
+                known.add(new)
             }
             None => {
                 let first = version(PolicyId::new(), 1, new, new.at);
                 state.policies.push(StoredPolicy { versions: vec![first.clone()], is_deleted: false });
-                Ok(first)
+                first
             }
-        }
+        };
+        state.audit(events::policy_created(&created, origin))?;
+        Ok(created)
     }
 
-    async fn revise_policy(&self, next: &NewPolicyVersion, expected: u32) -> StoreResult<Revision> {
+    async fn revise_policy(
+        &self,
+        next: &NewPolicyVersion,
+        expected: u32,
+        origin: &Origin,
+    ) -> StoreResult<Revision> {
         let mut state = self.state();
         let known = state.stored_policy(&next.name).filter(|known| !known.is_deleted);
         let Some(known) = known else { return Ok(Revision::NoPolicy) };
@@ -45,7 +55,9 @@ impl Policies for MemoryStore {
         if current != expected as usize {
             return Ok(Revision::Stale(number(current)));
         }
-        Ok(Revision::Stored(Box::new(known.add(next))))
+        let revised = known.add(next);
+        state.audit(events::policy_changed(&revised, origin))?;
+        Ok(Revision::Stored(Box::new(revised)))
     }
 
     async fn policy(&self, name: &str) -> StoreResult<Option<CustomPolicy>> {
@@ -81,10 +93,15 @@ impl Policies for MemoryStore {
         Ok(in_force.collect())
     }
 
-    async fn delete_policy(&self, name: &str, _at: Timestamp) -> StoreResult<bool> {
+    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
         let mut state = self.state();
         let known = state.stored_policy(name).filter(|known| !known.is_deleted);
-        Ok(known.map(|known| known.is_deleted = true).is_some())
+        let Some(known) = known else { return Ok(false) };
+        known.is_deleted = true;
+        if let Some(deleted) = known.versions.last().cloned() {
+            state.audit(events::policy_deleted(&deleted, origin, at))?;
+        }
+        Ok(true)
     }
 }
 

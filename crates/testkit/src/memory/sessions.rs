@@ -72,6 +72,24 @@ impl Sessions for MemoryStore {
         self.state().move_to(id, to, at)
     }
 
+    async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+        let mut state = self.state();
+        let moved = state.move_to(id, SessionStatus::Paused, at)?;
+        if matches!(moved, Moved::Moved(..)) {
+            state.audit(events::session_paused(id, origin, at))?;
+        }
+        Ok(moved)
+    }
+
+    async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+        let mut state = self.state();
+        let moved = state.move_to(id, SessionStatus::Active, at)?;
+        if matches!(moved, Moved::Moved(..)) {
+            state.audit(events::session_resumed(id, origin, at))?;
+        }
+        Ok(moved)
+    }
+
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let mut state = self.state();
         let moved = state.move_to(id, SessionStatus::Terminated, at)?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, DecisionFilter, Entry, Event, Page, PageRequest, PermissionDecision, SessionId,
+    CustomPolicy, DecisionFilter, Entry, Event, Origin, Page, PageRequest, PermissionDecision, SessionId,
     SessionStatus, Turn, TurnEnd, TurnId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
@@ -142,12 +142,17 @@ impl Decisions for Faults {
 
 #[async_trait]
 impl Policies for Faults {
-    async fn create_policy(&self, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {
-        self.store.create_policy(new).await
+    async fn create_policy(&self, new: &NewPolicyVersion, origin: &Origin) -> StoreResult<CustomPolicy> {
+        self.store.create_policy(new, origin).await
     }
 
-    async fn revise_policy(&self, next: &NewPolicyVersion, expected: u32) -> StoreResult<Revision> {
-        self.store.revise_policy(next, expected).await
+    async fn revise_policy(
+        &self,
+        next: &NewPolicyVersion,
+        expected: u32,
+        origin: &Origin,
+    ) -> StoreResult<Revision> {
+        self.store.revise_policy(next, expected, origin).await
     }
 
     async fn policy(&self, name: &str) -> StoreResult<Option<CustomPolicy>> {
@@ -171,7 +176,7 @@ impl Policies for Faults {
         self.store.policies_in_force().await
     }
 
-    async fn delete_policy(&self, name: &str, at: Timestamp) -> StoreResult<bool> {
-        self.store.delete_policy(name, at).await
+    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+        self.store.delete_policy(name, at, origin).await
     }
 }
