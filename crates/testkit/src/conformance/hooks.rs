@@ -152,7 +152,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled<S: AnyStore>(store: 
 pub async fn deliveries_due_at_once_are_each_taken_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let one = endpoint(f.user.id, "one", f.tick());
-    f.store.create_endpoint(&one).await.unwrap();
+    f.store.create_endpoint(&one, &Origin::system()).await.unwrap();
     let sent: Vec<_> = (0..4).map(|_| delivery(one.id, f.tick())).collect();
     f.store.record_hook_runs(vec![], sent.clone(), f.tick()).await.unwrap();
     let now = f.tick();
