@@ -68,7 +68,7 @@ pub struct PermissionDecision {
     /// The opinion that decided.
     pub opinion: Opinion,
     pub decided_by: DecidedBy,
-    /// Whether the decision ended the turn as well.
+    /// Whether the decision ended the turn as well. No policy and no approval does, so it is false so far.
     pub interrupted: bool,
     pub decided_at: Timestamp,
 }

@@ -64,6 +64,22 @@ pub struct AskTerms {
     pub allows_when_expired: bool,
 }
 
+impl AskTerms {
+    /// The stricter of two, whole: a no at the end before a yes, then the shorter time before a no and the longer one
+    /// before a yes. The operator's terms (`None`) end in a no, in a time that others may name.
+    #[must_use]
+    pub fn stricter(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let laxity = |terms: &Option<Self>| match terms {
+            Some(Self { allows_when_expired: false, expires_after_seconds: seconds }) => (0, *seconds),
+            None => (1, 0),
+            Some(Self { allows_when_expired: true, expires_after_seconds: seconds }) => {
+                (2, u32::MAX - *seconds)
+            }
+        };
+        std::cmp::min_by_key(one, other, laxity)
+    }
+}
+
 impl Opinion {
     /// Nothing to say.
     #[must_use]
@@ -95,10 +111,17 @@ impl Opinion {
         Self { terms: Some(terms), ..self }
     }
 
-    /// The greater of two opinions; of equal ones the first, so that whoever is asked first gives the reason.
+    /// The greater of two opinions; of equal ones the first, so that whoever is asked first gives the reason. Of two
+    /// that ask, the stricter terms hold.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        if other.verdict > self.verdict { other } else { self }
+        match (self.verdict, other.verdict) {
+            (Verdict::Ask, Verdict::Ask) => {
+                Self { terms: AskTerms::stricter(self.terms, other.terms), ..self }
+            }
+            (first, second) if second > first => other,
+            _ => self,
+        }
     }
 }
 
@@ -116,5 +139,24 @@ mod tests {
                 assert_eq!(joined.policy == "first", first >= second);
             }
         }
+    }
+
+    #[test]
+    fn of_two_that_ask_the_stricter_terms_hold_in_either_order() {
+        let terms = |allows_when_expired, expires_after_seconds| {
+            Some(AskTerms { expires_after_seconds, allows_when_expired })
+        };
+        // The strictest first.
+        let order = [terms(false, 10), terms(false, 3600), None, terms(true, 3600), terms(true, 10)];
+        let opinion = |verdict, terms| Opinion { terms, ..Opinion::new(verdict, "house", "", "") };
+        for (strict, one) in order.iter().enumerate() {
+            for (lax, other) in order.iter().enumerate() {
+                let joined = opinion(Verdict::Ask, *one).or(opinion(Verdict::Ask, *other));
+                assert_eq!(joined.terms, order[strict.min(lax)], "{one:?} {other:?}");
+            }
+        }
+        let asks = opinion(Verdict::Ask, order[0]);
+        assert_eq!(asks.clone().or(opinion(Verdict::Deny, None)).terms, None);
+        assert_eq!(opinion(Verdict::Allow, None).or(asks).terms, order[0]);
     }
 }

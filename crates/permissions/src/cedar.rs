@@ -11,10 +11,10 @@ use self::{
 };
 use crate::{CannotJudge, Surroundings, ToolCall};
 use cedar_policy::{AuthorizationError, Authorizer, PolicyId};
-use domain::{Opinion, Verdict};
+use domain::{AskTerms, Opinion, Verdict};
 use jiff::Timestamp;
 
-pub use compile::{NESTING_MAX, RULE_BYTES_MAX, RULES_MAX, TEXT_BYTES_MAX, TextFault};
+pub use compile::{EXPIRY_SECONDS_MAX, NESTING_MAX, RULE_BYTES_MAX, RULES_MAX, TEXT_BYTES_MAX, TextFault};
 pub use language::SCHEMA;
 pub use question::INPUT_VALUES_MAX;
 
@@ -67,7 +67,8 @@ impl CedarPolicy {
     /// What the policy says of the call.
     ///
     /// A `forbid` that holds for any part decides for the whole. A `permit` counts if it holds for the tool, or for
-    /// every part that needs one: permitting one command of a line does not permit the others.
+    /// every part that needs one: permitting one command of a line does not permit the others. A question that nobody
+    /// answers ends in a yes only where a `permit` would have counted.
     #[must_use]
     pub fn judge(&self, call: &CedarCall) -> Opinion {
         let questions = match &call.0 {
@@ -86,11 +87,18 @@ impl CedarPolicy {
             });
         }
         let abstain = || self.opinion(Verdict::Abstain, "", "no rule concerns this".to_owned());
+        let permits = questions.permits_count && (about_tool.verdict >= Verdict::Allow || all_permitted);
         let about_parts = greatest
             .filter(|opinion| opinion.verdict > Verdict::Allow || all_permitted)
             .unwrap_or_else(abstain);
         let joined = about_tool.or(about_parts);
-        if joined.verdict == Verdict::Allow && !questions.permits_count { abstain() } else { joined }
+        if joined.verdict == Verdict::Allow && !questions.permits_count {
+            return abstain();
+        }
+        let terms = joined
+            .terms
+            .map(|terms| AskTerms { allows_when_expired: terms.allows_when_expired && permits, ..terms });
+        Opinion { terms, ..joined }
     }
 
     fn ask(&self, question: &Question) -> Opinion {
@@ -116,7 +124,9 @@ impl CedarPolicy {
             };
             format!("rule {} of policy {} {says} {}", rule.name, self.name, question.subject)
         });
-        self.opinion(rule.verdict, &rule.name, reason)
+        let asking = holding.iter().filter(|asking| asking.verdict == rule.verdict);
+        let terms = asking.map(|asking| asking.terms).reduce(AskTerms::stricter).flatten();
+        Opinion { terms, ..self.opinion(rule.verdict, &rule.name, reason) }
     }
 
     fn rule_name<'a>(&'a self, id: &'a PolicyId) -> &'a str {

@@ -43,7 +43,9 @@ pub struct PermissionDecisionResponse {
     /// `abstain`: no policy minded, and the agent's own rules and mode decided.
     decision: Word<Verdict>,
     reason: String,
-    /// The policy that decided: `tools`, `commands`, `network`, `paths` or a custom one; `none` if none minded.
+    /// The policy that decided: `tools`, `commands`, `network`, `paths`, `background` (the tools that a background
+    /// session was given), `canary` (the program reserved for trying whether denying works) or a custom one.
+    /// `approval`: a person, the end of their time, or that nobody is asked. `none` if none minded.
     policy: String,
     policy_version: Option<u32>,
     /// The rule of the policy that decided.
@@ -51,7 +53,7 @@ pub struct PermissionDecisionResponse {
     decided_by: DeciderWord,
     /// The person who decided, if one did.
     decided_by_user_id: Option<Uuid>,
-    /// Whether the decision ended the turn as well.
+    /// Whether the decision ended the turn as well. No policy and no approval does, so it is `false`.
     interrupted: bool,
     decided_at: Timestamp,
 }

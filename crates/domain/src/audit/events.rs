@@ -143,12 +143,18 @@ pub fn session_changed(id: SessionId, patch: &SessionPatch, origin: &Origin, at:
         ("permission_mode", patch.permission_mode.is_some()),
         ("model", patch.model.is_some()),
         ("allowed_tools", patch.allowed_tools.is_some()),
+        ("custom_policies", patch.custom_policies.is_some()),
     ];
     let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
     let changed = changed.map(|(name, _)| name.to_owned()).collect();
     let event = about_session("session.changed", id, origin, at).with("fields", Fact::List(changed));
-    match &patch.permission_mode {
+    let event = match &patch.permission_mode {
         Some(mode) => event.with("permission_mode", mode.as_str()),
+        None => event,
+    };
+    match &patch.custom_policies {
+        // An empty list too: then nothing but the mandatory ones judges any more.
+        Some(names) => event.with("custom_policies", Fact::List(names.clone())),
         None => event,
     }
 }
@@ -191,4 +197,26 @@ pub fn audit_exported(after_seq: u64, origin: &Origin, at: Timestamp) -> AuditEv
 
 fn about_session(action: &'static str, id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
     AuditEvent::new(action, origin, at).about("session", id).in_session(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_a_sessions_policies_is_told_with_their_names() {
+        let told = |custom_policies| {
+            let patch = SessionPatch { custom_policies, ..SessionPatch::default() };
+            session_changed(SessionId::new(), &patch, &Origin::system(), Timestamp::UNIX_EPOCH).data
+        };
+        let fields = |names: &[&str]| Fact::List(names.iter().map(|name| (*name).to_owned()).collect());
+        for names in [vec!["house".to_owned()], vec![]] {
+            let data = told(Some(names.clone()));
+            assert_eq!(data["fields"], fields(&["custom_policies"]));
+            assert_eq!(data["custom_policies"], Fact::List(names));
+        }
+        let data = told(None);
+        assert_eq!(data["fields"], fields(&[]));
+        assert!(!data.contains_key("custom_policies"));
+    }
 }

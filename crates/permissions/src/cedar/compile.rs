@@ -2,7 +2,7 @@
 
 use super::language::language;
 use cedar_policy::{Effect, PolicyId, PolicySet, ValidationMode, ValidationWarning};
-use domain::Verdict;
+use domain::{AskTerms, Verdict};
 use miette::Diagnostic;
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +15,9 @@ pub const NESTING_MAX: usize = 32;
 pub const RULE_BYTES_MAX: usize = 8 * 1024;
 /// Most rules in a policy; each is asked about every part of every call.
 pub const RULES_MAX: usize = 500;
+
+/// Longest time, in seconds, that a rule may give people to answer.
+pub const EXPIRY_SECONDS_MAX: u32 = 24 * 60 * 60;
 
 /// What is wrong with a policy's text, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) struct Rule {
     pub(super) verdict: Verdict,
     /// From `@reason`.
     pub(super) reason: Option<String>,
+    /// From `@expires_after_seconds` and `@when_expired`.
+    pub(super) terms: Option<AskTerms>,
 }
 
 /// The parser goes down as deep as a text chains its operators; 16 MiB were enough for the longest text of each kind.
@@ -128,12 +133,13 @@ fn rules(set: &PolicySet, places: &Places<'_>, faults: &mut Vec<TextFault>) -> H
                 Effect::Forbid => Verdict::Deny,
             },
             reason: None,
+            terms: None,
         };
+        let (mut seconds, mut at_expiry) = (None, None);
         for (key, annotation) in policy.as_ref().annotations() {
             let value = annotation.val.as_str();
-            let mut fault = |code, message: String| {
-                faults.push(places.fault(annotation.loc.as_ref().map_or(0, |loc| loc.start()), code, message))
-            };
+            let place = annotation.loc.as_ref().map_or(0, |loc| loc.start());
+            let mut fault = |code, message: String| faults.push(places.fault(place, code, message));
             match (key.as_ref(), policy.effect()) {
                 ("id" | "reason", _) if value.trim().is_empty() || value.contains(char::is_control) => {
                     fault("annotation", format!("@{key} is one line of text"));
@@ -151,8 +157,24 @@ fn rules(set: &PolicySet, places: &Places<'_>, faults: &mut Vec<TextFault>) -> H
                         "@decision(\"ask\") belongs to a forbid: forbidden unless a person agrees".to_owned(),
                     );
                 }
-                _ => fault("annotation", format!("@{key} is not one of @id, @reason and @decision")),
+                ("expires_after_seconds", _) => match expiry(value) {
+                    Some(expiry) => seconds = Some((expiry, place)),
+                    None => fault("annotation", format!("@{key} is a number from 1 to {EXPIRY_SECONDS_MAX}")),
+                },
+                ("when_expired", _) => match value {
+                    "allow" | "deny" => at_expiry = Some((value == "allow", place)),
+                    _ => fault("annotation", format!("@{key} is \"deny\" or \"allow\"")),
+                },
+                _ => {
+                    let known = "@id, @reason, @decision, @expires_after_seconds and @when_expired";
+                    fault("annotation", format!("@{key} is not one of {known}"));
+                }
             }
+        }
+        match terms(rule.verdict, seconds, at_expiry) {
+            Ok(terms) => rule.terms = terms,
+            Err(misplaced) => faults
+                .extend(misplaced.into_iter().map(|(place, why)| places.fault(place, "annotation", why))),
         }
         if named.insert(rule.name.clone(), ()).is_some() {
             let message = format!("there are two rules named {:?}", rule.name);
@@ -165,6 +187,38 @@ fn rules(set: &PolicySet, places: &Places<'_>, faults: &mut Vec<TextFault>) -> H
         by_id.insert(policy.id().clone(), rule);
     }
     by_id
+}
+
+fn expiry(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|seconds| (1..=EXPIRY_SECONDS_MAX).contains(seconds))
+}
+
+/// How a rule asks, from its annotations and their places; or which of them have no effect, and why.
+fn terms(
+    verdict: Verdict,
+    seconds: Option<(u32, usize)>,
+    at_expiry: Option<(bool, usize)>,
+) -> Result<Option<AskTerms>, Vec<(usize, &'static str)>> {
+    if verdict != Verdict::Ask {
+        let places = [seconds.map(|(_, place)| place), at_expiry.map(|(_, place)| place)];
+        let misplaced: Vec<_> = places
+            .into_iter()
+            .flatten()
+            .map(|place| (place, "this belongs to @decision(\"ask\") forbid"))
+            .collect();
+        return if misplaced.is_empty() { Ok(None) } else { Err(misplaced) };
+    }
+    match (seconds, at_expiry) {
+        (Some((expires_after_seconds, _)), at_expiry) => Ok(Some(AskTerms {
+            expires_after_seconds,
+            allows_when_expired: at_expiry.is_some_and(|(allows, _)| allows),
+        })),
+        // Whoever lets silence decide says how long people have.
+        (None, Some((_, place))) => {
+            Err(vec![(place, "@when_expired needs @expires_after_seconds beside it")])
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 fn warning_code(warning: &ValidationWarning) -> &'static str {

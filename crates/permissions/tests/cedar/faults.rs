@@ -50,6 +50,35 @@ fn every_fault_has_its_place() {
         ("\n  @decision(\"aks\")\nforbid(principal, action, resource);", &[(2, 3, "annotation", "\"ask\"")]),
         ("@decision forbid(principal, action, resource);", &[(1, 1, "annotation", "\"ask\"")]),
         ("@decison(\"ask\") forbid(principal, action, resource);", &[(1, 1, "annotation", "@decison")]),
+        (
+            "@decision(\"ask\")\n  @expires_after_seconds(\"0\") forbid(principal, action, resource);",
+            &[(2, 3, "annotation", "1 to 86400")],
+        ),
+        (
+            "@expires_after_seconds(\"86401\") @decision(\"ask\") forbid(principal, action, resource);",
+            &[(1, 1, "annotation", "1 to 86400")],
+        ),
+        (
+            "@decision(\"ask\") @expires_after_seconds(\"1h\") forbid(principal, action, resource);",
+            &[(1, 18, "annotation", "@expires_after_seconds")],
+        ),
+        (
+            "@decision(\"ask\") @expires_after_seconds(\"60\")\n@when_expired(\"ask\") forbid(principal, action, resource);",
+            &[(2, 1, "annotation", "\"deny\" or \"allow\"")],
+        ),
+        // Terms that nothing would be asked on.
+        (
+            "@expires_after_seconds(\"60\") forbid(principal, action, resource);",
+            &[(1, 1, "annotation", "@decision(\"ask\")")],
+        ),
+        (
+            "@expires_after_seconds(\"60\")\n @when_expired(\"allow\")\npermit(principal, action, resource);",
+            &[(1, 1, "annotation", "@decision(\"ask\")"), (2, 2, "annotation", "@decision(\"ask\")")],
+        ),
+        (
+            "@decision(\"ask\") @when_expired(\"allow\") forbid(principal, action, resource);",
+            &[(1, 18, "annotation", "@expires_after_seconds")],
+        ),
         ("@id(\"\") forbid(principal, action, resource);", &[(1, 1, "annotation", "@id")]),
         ("@reason(\"a\\nb\") forbid(principal, action, resource);", &[(1, 1, "annotation", "@reason")]),
         (

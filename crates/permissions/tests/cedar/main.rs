@@ -4,6 +4,7 @@
 
 mod faults;
 mod properties;
+mod terms;
 mod verdicts;
 
 use domain::{Opinion, SessionId, UserId};
