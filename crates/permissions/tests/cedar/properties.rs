@@ -126,7 +126,9 @@ proptest! {
         let opinion = judge(&compiled("@id(\"all\") forbid(principal, action, resource);"), &call);
         prop_assert_eq!(opinion.verdict, Verdict::Deny);
         prop_assert!(!opinion.reason.contains("words of policies"), "{}", opinion.reason);
-        if ["Task", "mcp__a__b", "mcp__", ""].contains(&call.tool_name.as_str()) {
+        // No file has a name with NUL, so what is said of it cannot be judged and is denied for that.
+        let names_a_file = !call.input.to_string().contains("\\u0000");
+        if names_a_file && ["Task", "mcp__a__b", "mcp__", ""].contains(&call.tool_name.as_str()) {
             prop_assert_eq!(opinion.rule, "all", "{}", opinion.reason);
         }
     }
