@@ -18,6 +18,9 @@ pub const REQUESTS_PER_AGENT_MAX: usize = 64;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long the body of a request may take to arrive.
 pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most bytes that are taken of a body beyond its bound, and for how long, so that the refusal arrives.
+pub const REFUSED_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long connecting to the upstream may take.
 pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the upstream may be silent, before or within its answer.

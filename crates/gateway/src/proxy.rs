@@ -11,7 +11,10 @@ use crate::{
     agents::{Agent, Agents},
     books::Books,
     headers,
-    limits::{ANSWER_BODY_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_BODY_TIMEOUT},
+    limits::{
+        ANSWER_BODY_BYTES_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT, REQUEST_BODY_BYTES_MAX,
+        REQUEST_BODY_TIMEOUT,
+    },
     meter::Meter,
     reading::Reading,
     refusal::{Refusal, Reply, whole},
@@ -134,17 +137,33 @@ fn whole_reading(status: StatusCode, body: &[u8]) -> Reading {
     })
 }
 
-pub(crate) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(mut body: Incoming) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > REQUEST_BODY_BYTES_MAX as u64 {
         return Err(Refusal::BodyTooLarge);
     }
-    let collected = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect();
+    let collected = Limited::new(&mut body, REQUEST_BODY_BYTES_MAX).collect();
     match tokio::time::timeout(REQUEST_BODY_TIMEOUT, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            take_rest(body).await;
+            Err(Refusal::BodyTooLarge)
+        }
         Ok(Err(_)) => Err(Refusal::BodyUnreadable),
         Err(_) => Err(Refusal::BodyTooSlow),
     }
+}
+
+/// Takes what is on its way already: a connection that is closed with input unread is reset, and the refusal is lost.
+async fn take_rest(mut body: Incoming) {
+    let taking = async {
+        let mut bytes_left = REFUSED_BODY_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(left) = bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
+            bytes_left = left;
+        }
+    };
+    // Whoever still sends after this does not listen either.
+    let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, taking).await;
 }
 
 /// Reads an answer that is no stream to its end.
