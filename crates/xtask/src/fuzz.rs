@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// For how long, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// At most so many inputs, always the same ones: for a check that must not depend on luck.
+    #[arg(long)]
+    runs: Option<u64>,
 }
 
 /// Builds the target with libFuzzer's counters, which a stable compiler can add, and runs it. An input that fails is
@@ -35,7 +38,11 @@ pub(crate) fn fuzz(root: &Path, options: &Options) -> Result<ExitCode> {
     if !status.success() {
         return Ok(ExitCode::FAILURE);
     }
-    let grown = output.join("corpus").join(&options.target);
+    let forgotten = tempfile::tempdir().context("failed to make a folder for the corpus")?;
+    let grown = match options.runs {
+        Some(_) => forgotten.path().to_owned(),
+        None => output.join("corpus").join(&options.target),
+    };
     fs::create_dir_all(&grown).context("failed to make the folder for the corpus")?;
     let seeds = tempfile::tempdir().context("failed to make a folder for the seeds")?;
     let tests = root.join("crates/permissions/tests");
@@ -45,6 +52,8 @@ pub(crate) fn fuzz(root: &Path, options: &Options) -> Result<ExitCode> {
     let status = Command::new(output.join(&triple).join("release").join(&options.target))
         .arg(format!("-max_total_time={}", options.seconds))
         .arg(format!("-artifact_prefix={}/", kept.display()))
+        .args(options.runs.map(|runs| format!("-runs={runs}")))
+        .args(options.runs.map(|_| "-seed=1"))
         .args(["-timeout=10", "-max_len=4096", "-print_final_stats=1"])
         .args([&grown, &kept, &seeds.path().to_owned()])
         .status()
