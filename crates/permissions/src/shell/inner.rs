@@ -91,6 +91,9 @@ impl Walk {
     ) -> Result<Option<Ends>, Unparsable> {
         let Some(wrapper) = wrappers::find(program) else { return Ok(None) };
         let wrapped = wrapper.read(arguments);
+        if wrapped.is_cut {
+            self.unknown(format!("where the command of `{program}` begins is not clear"));
+        }
         let mut inner = scope.clone();
         if let Some(directory) = &wrapped.directory {
             inner.places = match directory.word.known() {

@@ -1,6 +1,7 @@
 //! Programs that run the command in their arguments: which options they take, and where that command begins.
 
 use super::{lexer, words::Expanded};
+use std::collections::BTreeSet;
 
 /// How a wrapper's arguments are read.
 #[derive(Debug)]
@@ -194,7 +195,12 @@ pub(super) struct Wrapped {
     pub(super) programs: Vec<Expanded>,
     /// Where the command runs.
     pub(super) directory: Option<Expanded>,
+    /// There are more commands it may be than are told here.
+    pub(super) is_cut: bool,
 }
+
+/// The most places where the command of a wrapper may begin.
+const MAX_READINGS: usize = 64;
 
 /// The wrapper of that name.
 pub(super) fn find(program: &str) -> Option<&'static Wrapper> {
@@ -223,13 +229,31 @@ pub(super) fn loose(arguments: &[Expanded]) -> Vec<Vec<Expanded>> {
 impl Wrapper {
     pub(super) fn read(&self, arguments: &[Expanded]) -> Wrapped {
         let mut out = Wrapped::default();
-        self.read_from(arguments, self.operands, &mut out);
+        // Many readings meet at one place, which is read on from once: their number would double with every option.
+        let (mut begun, mut seen) = (vec![(0, self.operands)], BTreeSet::new());
+        while let Some((position, operands)) = begun.pop() {
+            if out.commands.len() >= MAX_READINGS {
+                out.is_cut = true;
+                break;
+            }
+            self.read_from(arguments, position, operands, &mut begun, &mut seen, &mut out);
+        }
         out
     }
 
-    fn read_from(&self, arguments: &[Expanded], mut operands: usize, out: &mut Wrapped) {
-        let mut position = 0;
+    fn read_from(
+        &self,
+        arguments: &[Expanded],
+        mut position: usize,
+        mut operands: usize,
+        begun: &mut Vec<(usize, usize)>,
+        seen: &mut BTreeSet<(usize, usize)>,
+        out: &mut Wrapped,
+    ) {
         while let Some(word) = arguments.get(position) {
+            if !seen.insert((position, operands)) {
+                return;
+            }
             let text = word.word.known().unwrap_or_default();
             if text == "--" && operands == 0 {
                 out.commands.push(arguments[position + 1..].to_vec());
@@ -241,7 +265,7 @@ impl Wrapper {
                 let Some(next) = self.option(text, arguments.get(position + 1), out) else {
                     // It may take a value or not: both are judged.
                     if position + 2 < arguments.len() {
-                        self.read_from(&arguments[position + 2..], operands, out);
+                        begun.push((position + 2, operands));
                     }
                     position += 1;
                     continue;
