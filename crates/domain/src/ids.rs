@@ -71,4 +71,8 @@ ids! {
     HookDeliveryId;
     /// One question to a person.
     ApprovalId;
+    /// One archive of a session.
+    ArchiveId;
+    /// A server, through all of its lives on one data folder.
+    ServerId;
 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod approval;
+pub mod archive;
 pub mod asks;
 pub mod audit;
 pub mod caller;
@@ -27,6 +28,7 @@ pub use account::{ApiKey, NewUser, RefreshToken, User};
 pub use approval::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
 };
+pub use archive::{Archive, ArchivePlace, ArchiveStatus, Compression};
 pub use asks::OpenAsks;
 pub use audit::{Actor, AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditKey, Origin, Source};
 pub use caller::{Access, Caller, Credential, Role, Scope};
@@ -38,8 +40,9 @@ pub use hook::{
     FailMode, HookDelivery, HookDeliveryStatus, HookEndpoint, HookEndpointKind, HookRun, HookRunStatus,
 };
 pub use ids::{
-    ApiKeyId, ApprovalId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
-    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, SessionId, ToolCallId, TurnId, UserId,
+    ApiKeyId, ApprovalId, ArchiveId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
+    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, ToolCallId, TurnId,
+    UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};

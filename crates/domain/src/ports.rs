@@ -1,11 +1,16 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
 mod approvals;
+mod archive_store;
 mod audit;
 mod decisions;
 mod policies;
 
 pub use approvals::{Approvals, Decided};
+pub use archive_store::{
+    ArchiveError, ArchiveJob, ArchiveLimits, ArchiveRef, ArchiveRoot, ArchiveStore, ByteStream, Found,
+    Restored, Stored,
+};
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;

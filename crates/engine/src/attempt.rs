@@ -1,9 +1,10 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
+mod launch;
+
 use crate::{
-    SelfTestSetting, SessionManager, agent,
-    agent::{NotPrepared, TakeUp},
-    canary::{self, NotGoverned},
+    SessionManager,
+    agent::TakeUp,
     disk::overgrown,
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
@@ -11,16 +12,11 @@ use crate::{
     transcribe::Transcript,
     waits::Waits,
 };
-use domain::{
-    AgentScope, MessageId, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation,
-    turn::BegunTurn,
-};
+use domain::{MessageId, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
 use futures::{FutureExt, future::join_all};
-use sdk_runtime::{
-    Agent, DropReason, Event, Exceeded, Frame, Outcome, PromptContent, Queued, Said, TurnResult,
-};
+use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
 use serde_json::{Value, json};
-use std::{io::ErrorKind, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout_at},
@@ -120,65 +116,6 @@ impl Attempt<'_> {
             Afterwards::Close => self.manager.close(live).await,
         }
         ended
-    }
-
-    async fn launch(
-        &self,
-        stop: &mut watch::Receiver<Option<Stop>>,
-    ) -> Result<(LiveAgent, AgentConversation), Ended> {
-        let inner = &self.manager.inner;
-        let session = &self.begun.session;
-        let endpoint =
-            inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
-        let started = async {
-            inner.live.closed(session.id).await;
-            let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
-                .map_err(not_prepared)?;
-            let options = launch.governed.install(launch.options, &inner.hooks, session).await;
-            let options = options.map_err(|error| not_prepared(error.into()))?;
-            canary::ask(&options).await.map_err(|error| not_governed(&error))?;
-            tokio::select! {
-                // Together, because each takes as long as the CLI takes to start.
-                (started, tested) = async {
-                    tokio::join!(Agent::start(inner.launcher.as_ref(), options), self.self_test())
-                } => {
-                    let (agent, events) = started.map_err(|error| not_started(&error))?;
-                    if let Err(ended) = tested {
-                        agent.kill().await;
-                        return Err(ended);
-                    }
-                    let token = endpoint.token.clone();
-                    let (subject, governed) = (session.into(), launch.governed);
-                    Ok((LiveAgent { agent, events, token, subject, governed }, launch.conversation))
-                }
-                why = stopped(stop) => Err(Ended::stopped(why)),
-                () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),
-            }
-        };
-        let started = AssertUnwindSafe(started).catch_unwind().await;
-        match started.unwrap_or_else(|_| Err(Ended::panicked(self.begun.turn_id))) {
-            Ok(launched) => {
-                // Refused only if the session was paused or ended meanwhile, and then the stop is on its way.
-                if let Err(error) = self.manager.move_to(session.id, SessionStatus::Processing).await {
-                    tracing::debug!(session_id = %session.id, %error, "the session moved on while its agent started");
-                }
-                Ok(launched)
-            }
-            Err(ended) => {
-                inner.model_access.revoke(&endpoint.token).await;
-                Err(ended)
-            }
-        }
-    }
-
-    async fn self_test(&self) -> Result<(), Ended> {
-        let inner = &self.manager.inner;
-        match inner.settings.governance.self_test {
-            SelfTestSetting::Skip => Ok(()),
-            SelfTestSetting::Run => {
-                inner.self_test.passes(self.manager).await.map_err(|error| not_governed(&error))
-            }
-        }
     }
 
     async fn converse(
@@ -399,7 +336,7 @@ fn content(note: Option<&str>, prompt: &Value) -> PromptContent {
 
 fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
     if let Some(exceeded) = said.and_then(|said| said.exit.exceeded) {
-        return limit_exceeded(exceeded);
+        return launch::limit_exceeded(exceeded);
     }
     let words = said.map_or_else(|| "it said nothing".to_owned(), Said::words);
     let ended = Ended::failed(
@@ -407,74 +344,4 @@ fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
         format!("the agent ended in the middle of the turn: {words}"),
     );
     if seen.called_tools { ended } else { ended.retryable() }
-}
-
-fn not_governed(error: &NotGoverned) -> Ended {
-    Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}"))
-}
-
-fn limit_exceeded(exceeded: Exceeded) -> Ended {
-    Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {exceeded}"))
-}
-
-fn not_prepared(error: NotPrepared) -> Ended {
-    let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    let failure = match error {
-        NotPrepared::DirectoryRefused(_)
-        | NotPrepared::NotContained(_)
-        | NotPrepared::Hooks(_)
-        | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
-        NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
-    };
-    Ended::failed(failure, format!("could not {error}{source}"))
-}
-
-fn not_started(error: &sdk_runtime::Error) -> Ended {
-    use sdk_runtime::Error as E;
-    let message = match error {
-        // Where the server keeps its CLI is the log's to tell, not the turn's.
-        E::Spawn { source, .. } => format!("could not start the agent: {source}"),
-        E::CliNotFound { .. } => "could not find the agent CLI".to_owned(),
-        E::CliNotExecutable { why, .. } => format!("could not run the agent CLI: {why}"),
-        E::CwdNotFound { .. } => "could not find the agent's working directory".to_owned(),
-        E::NotContained { .. } => "could not contain the agent".to_owned(),
-        error => format!("could not {error}"),
-    };
-    // Of an error JSON logs show no more than the first of its chain, so the reason stands beside it.
-    tracing::warn!(error = error as &dyn std::error::Error, reason = message, "an agent did not start");
-    match error {
-        E::CliNotFound { .. }
-        | E::CliNotExecutable { .. }
-        | E::CwdNotFound { .. }
-        | E::NotContained { .. }
-        | E::CliTooOld { .. }
-        | E::HooksFailOpen { .. }
-        | E::VersionUnreadable { .. } => Ended::failed(TurnFailure::AgentUnavailable, message),
-        E::Startup { said } | E::Exited { said, .. } | E::HandshakeTimeout { said, .. }
-            if let Some(exceeded) = said.exit.exceeded =>
-        {
-            limit_exceeded(exceeded)
-        }
-        // It said why it will not start, and would say it again.
-        E::Startup { said } if said.exit.code.is_some() => Ended::failed(TurnFailure::AgentFailed, message),
-        // What the agent was to be given contradicts itself, or it did not take what must hold.
-        E::InvalidOption { .. } | E::NotApplied { .. } => Ended::failed(TurnFailure::AgentFailed, message),
-        // What the agent was to be given cannot be given to any process.
-        E::Spawn { source, .. }
-            if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::ArgumentListTooLong) =>
-        {
-            Ended::failed(TurnFailure::AgentFailed, message)
-        }
-        E::Spawn { .. }
-        | E::Startup { .. }
-        | E::HandshakeTimeout { .. }
-        | E::Exited { .. }
-        | E::Control { .. }
-        | E::Unsupported { .. }
-        | E::UnreadableAnswer { .. }
-        | E::ControlTimeout { .. }
-        | E::DuplicatePrompt { .. }
-        | E::SessionStore { .. }
-        | E::Closed => Ended::failed(TurnFailure::AgentFailed, message).retryable(),
-    }
 }

@@ -15,7 +15,7 @@ use std::{
 
 /// Crate, what it may depend on, and what only its tests may depend on beside that.
 ///
-/// A crate that is not built yet has its line already; one that is built and has no line fails the test.
+/// A crate that has no line fails the test.
 const EDGES: &[(&str, &[&str], &[&str])] = &[
     // Roots: they know nobody.
     ("domain", &[], &[]),

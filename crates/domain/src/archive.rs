@@ -1,0 +1,167 @@
+//! An archive: what a session had on disk, and its transcript, put away as one object.
+
+use crate::{ArchiveId, SessionId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How an archive is packed; each is opened by tools that every system has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// tar and gzip.
+    #[default]
+    Gzip,
+    /// tar and Zstandard.
+    Zstd,
+    /// tar alone.
+    None,
+    /// A zip file.
+    Zip,
+}
+
+impl Compression {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::None, Self::Zip];
+
+    /// The word for it on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::None => "none",
+            Self::Zip => "zip",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|compression| compression.as_str() == word)
+    }
+
+    /// How the names of such files end, without the first dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Gzip => "tar.gz",
+            Self::Zstd => "tar.zst",
+            Self::None => "tar",
+            Self::Zip => "zip",
+        }
+    }
+
+    /// The media type of such files.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Gzip => "application/gzip",
+            Self::Zstd => "application/zstd",
+            Self::None => "application/x-tar",
+            Self::Zip => "application/zip",
+        }
+    }
+}
+
+/// Where an archive is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchivePlace {
+    /// On the disk of the server that made it.
+    Local,
+    /// In the bucket that all servers share.
+    S3,
+}
+
+impl ArchivePlace {
+    /// Every place.
+    pub const ALL: [Self; 2] = [Self::Local, Self::S3];
+
+    /// The word for it in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// The place of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.as_str() == word)
+    }
+}
+
+/// Where an archive is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveStatus {
+    /// Asked for; nobody has begun.
+    Pending,
+    /// Being packed and stored. One that was left so by a crash is begun anew under the same key.
+    InProgress,
+    /// Stored, read back and found whole.
+    Completed,
+    /// Given up; the session is as it was before.
+    Failed,
+}
+
+impl ArchiveStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::InProgress, Self::Completed, Self::Failed];
+
+    /// The word for it on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// An archive on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    pub id: ArchiveId,
+    pub session_id: SessionId,
+    pub status: ArchiveStatus,
+    pub compression: Compression,
+    pub place: ArchivePlace,
+    /// Its name in the store.
+    pub key: String,
+    /// The last message of the conversation it holds; 0 when nothing was said.
+    pub at_message: u64,
+    /// Known once it is completed.
+    pub content: Option<ArchiveContent>,
+    pub error_message: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// When it was completed.
+    pub archived_at: Option<Timestamp>,
+}
+
+/// What a completed archive is and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveContent {
+    /// Of the object.
+    pub size_bytes: u64,
+    /// Of the object.
+    pub sha256: [u8; 32],
+    /// Of the manifest, which is an object beside it.
+    pub manifest_sha256: [u8; 32],
+    pub file_count: u64,
+    /// Of all files together, unpacked.
+    pub unpacked_bytes: u64,
+    /// Files and folders that the excludes left out.
+    pub excluded_count: u64,
+}
