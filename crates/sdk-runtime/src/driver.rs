@@ -1,8 +1,14 @@
 //! The driver: one task per agent that moves bytes, commands and answers through the state machine. It
 //! never waits for the host to read or for the agent to be written to, so control traffic always flows.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::{self, Future},
+    pin::Pin,
+    sync::Arc,
+};
 
+use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -23,7 +29,7 @@ use crate::{
     limits::Limits,
     mcp::Sessions,
     prompt::Prompt,
-    protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, Ticket},
+    protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, RequestKind, Ticket},
     seams::Seams,
     store::{Materialized, Mirror, MirrorLoss},
     task, telemetry,
@@ -210,9 +216,7 @@ impl Driver {
             }
             Command::Answer { request_id, answer, room } => {
                 self.asking.remove(&request_id);
-                if let Some(frame) = self.protocol.answer(&request_id, answer) {
-                    send(room, &frame, None);
-                }
+                self.answer(&request_id, answer, room);
             }
             Command::Reseat(seams) => self.seams = Arc::new(seams),
             #[cfg(feature = "mcp")]
@@ -325,10 +329,22 @@ impl Driver {
 
     fn ask(&mut self, request: Request) {
         let Request { request_id, kind } = request;
+        // Begun here, in the order of the wire. Most hosts know the answer at once, and the agent waits for it: it goes
+        // out without a detour. What has to be waited for is waited for elsewhere.
+        // MCP servers have an order of their own, of calls and what is said about them.
+        let is_mcp = matches!(kind, RequestKind::McpMessage { .. });
+        let mut answer = Arc::clone(&self.seams).answer(kind, &self.mcp);
+        let ready = if is_mcp { None } else { (&mut answer).now_or_never() };
         let lines = self.lines.clone();
+        let answer = match ready {
+            None => answer,
+            Some(answer) => match lines.clone().try_reserve_owned() {
+                Ok(room) => return self.answer(&request_id, answer, room),
+                // The agent does not read.
+                Err(_) => future::ready(answer).boxed(),
+            },
+        };
         let commands = self.commands_back.clone();
-        // Begun here, in the order of the wire, and awaited elsewhere.
-        let answer = Arc::clone(&self.seams).answer(kind, &self.mcp);
         let asking = task::spawn({
             let request_id = request_id.clone();
             async move {
@@ -343,6 +359,12 @@ impl Driver {
             }
         });
         self.asking.insert(request_id, asking.abort_handle());
+    }
+
+    fn answer(&mut self, request_id: &str, answer: Answer, room: Room) {
+        if let Some(frame) = self.protocol.answer(request_id, answer) {
+            send(room, &frame, None);
+        }
     }
 
     fn end(&mut self, exit: Exit, said: &watch::Sender<Option<Arc<Said>>>) {
