@@ -62,6 +62,19 @@ pub struct Containment {
     pub limits: ProcessLimits,
     /// The sandbox; `None` for none.
     pub jail: Option<Jail>,
+    /// The user the agent and everything it starts runs as; `None` for the host's own. Only root may choose
+    /// another. There is no jail then: its namespaces are made by the host's user.
+    pub user: Option<RunAs>,
+}
+
+/// A user and a group of the operating system, by number; an agent that runs as them has no other groups. The
+/// working directory and the configuration must be theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunAs {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
 }
 
 /// Bounds of an agent and everything it starts; `None` leaves the host's own.
@@ -242,6 +255,7 @@ impl fmt::Display for Exceeded {
 setters! { Containment, into:
     with_limits, limits: ProcessLimits;
     with_jail, jail: Option<Jail>;
+    with_user, user: Option<RunAs>;
 }
 
 setters! { ProcessLimits, into:

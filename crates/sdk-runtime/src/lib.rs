@@ -180,7 +180,7 @@ pub mod wire;
 
 pub use self::{
     agent::{Agent, InterruptReceipt, Queued},
-    containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits},
+    containment::{Containment, Exceeded, Jail, Network, Outside, ProcessLimits, RunAs},
     conversation::{Background, Conversation, Turn, TurnError},
     dialog::{DialogAnswer, DialogHost, Dialogs, UserDialog},
     doctor::doctor,

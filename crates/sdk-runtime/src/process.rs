@@ -34,7 +34,7 @@ pub(crate) use self::discovery::home_dir;
 pub use self::discovery::{cli_places, find_cli};
 use self::{contained::Inside, jail::Wrapped, rlimits::Rlimits};
 use crate::{
-    containment::{Jail, ProcessLimits},
+    containment::{Jail, ProcessLimits, RunAs},
     error::Error,
     launcher::{Invocation, Launcher, Transport},
     options::EnvMode,
@@ -84,6 +84,9 @@ impl Launcher for ProcessLauncher {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(RunAs { uid, gid }) = invocation.containment.user {
+            command.uid(uid).gid(gid);
+        }
         set_env(&mut command, invocation);
         let child = spawner::spawn(command)
             .await

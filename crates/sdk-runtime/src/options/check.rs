@@ -9,7 +9,7 @@ use super::{
     AgentOptions, PermissionPrompts, SessionStart, SettingSources, Settings, Skills, SystemPrompt, Thinking,
     skills,
 };
-use crate::{error::Error, mcp};
+use crate::{containment::Containment, error::Error, mcp};
 
 /// Flags this crate's side of the protocol depends on.
 const RESERVED_FLAGS: [&str; 11] = [
@@ -44,6 +44,7 @@ pub(super) fn check(options: &AgentOptions) -> Result<(), Error> {
         settings(options),
         names(options),
         environment(options),
+        containment(options),
         servers(options),
         store(options),
         extra_args(options),
@@ -65,6 +66,12 @@ fn fault(field: &'static str, why: impl Into<String>) -> Option<Fault> {
 
 fn fault_if(is_wrong: bool, field: &'static str, why: &str) -> Option<Fault> {
     is_wrong.then(|| (field, why.to_owned()))
+}
+
+fn containment(options: &AgentOptions) -> Option<Fault> {
+    let Containment { jail, user, .. } = &options.containment;
+    let is_both = jail.is_some() && user.is_some();
+    fault_if(is_both, "containment.user", "a jail's namespaces are made by the host's own user")
 }
 
 fn nul(options: &AgentOptions) -> Option<Fault> {

@@ -1,14 +1,22 @@
-//! What the CLI refuses to do as root, found out before it is started.
+//! What root may do and nobody else, and what the CLI refuses to do as root: found out before it is started.
 
-use crate::{error::Error, launcher::Invocation, options::EnvMode};
+use nix::unistd::{getegid, geteuid};
+
+use crate::{containment::RunAs, error::Error, launcher::Invocation, options::EnvMode};
 
 /// Set to `1`, it tells the CLI that root is no more than the owner of a sandbox.
 const SANDBOX_MARK: &str = "IS_SANDBOX";
 
-/// Refuses to bypass permissions as root. With `EnvMode::Merge` the mark may be inherited; then the CLI
-/// itself refuses, as `Error::Startup`.
+/// Refuses to bypass permissions as root, and to run as somebody else unless the host is root. With
+/// `EnvMode::Merge` the mark may be inherited; then the CLI itself refuses, as `Error::Startup`.
 pub(super) fn check(invocation: &Invocation) -> Result<(), Error> {
-    if may_bypass(invocation) && nix::unistd::geteuid().is_root() { Err(refusal()) } else { Ok(()) }
+    let host = RunAs { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+    let agent = invocation.containment.user.unwrap_or(host);
+    if agent != host && host.uid != 0 {
+        let why = "only root may run an agent as another user";
+        return Err(Error::InvalidOption { field: "containment.user", why: why.to_owned() });
+    }
+    if may_bypass(invocation) && agent.uid == 0 { Err(refusal()) } else { Ok(()) }
 }
 
 fn may_bypass(invocation: &Invocation) -> bool {

@@ -9,8 +9,8 @@ use std::{
 
 use procfs::process::{ProcState, Process, all_processes};
 use sdk_runtime::{
-    Agent, AgentOptions, Error, Event, Events, ProcessLauncher, PromptContent, SessionStart, SystemPrompt,
-    TurnResult,
+    Agent, AgentOptions, Containment, Error, Event, Events, ProcessLauncher, PromptContent, RunAs,
+    SessionStart, SystemPrompt, TurnResult,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -50,6 +50,18 @@ impl Bench {
 
     pub(crate) async fn start(&self, options: AgentOptions) -> (Agent, Events) {
         Agent::start(&ProcessLauncher, options).await.unwrap()
+    }
+
+    /// Makes the folders this user's, and answers with options that name a CLI the user can reach.
+    pub(crate) fn options_for(&self, user: RunAs) -> AgentOptions {
+        let cli = self.path("claude");
+        if fs::hard_link(self::cli(), &cli).is_err() {
+            fs::copy(self::cli(), &cli).unwrap();
+        }
+        for name in ["", "home", "config", "t", "work"] {
+            std::os::unix::fs::chown(self.path(name), Some(user.uid), Some(user.gid)).unwrap();
+        }
+        self.options().with_cli(cli).with_containment(Containment::default().with_user(Some(user)))
     }
 
     /// Waits until no process of this bench is left.

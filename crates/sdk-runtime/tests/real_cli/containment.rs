@@ -13,7 +13,7 @@ use std::{
 use procfs::process::all_processes;
 use sdk_runtime::{
     Agent, AgentOptions, Containment, Error, Event, Events, Exceeded, Jail, Network, Outcome, Outside,
-    ProcessLauncher, ProcessLimits, Said,
+    ProcessLauncher, ProcessLimits, RunAs, Said,
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -321,4 +321,27 @@ async fn limits_of_each_process_reach_the_tools_and_leave_the_agent_working() {
     let result = result_of(&mut events, id).await;
     assert_eq!(result.text.as_deref(), Some("still well"));
     agent.close().await;
+}
+
+#[tokio::test]
+async fn an_agent_runs_as_another_user_if_the_host_is_root() {
+    let nobody = RunAs { uid: 65_534, gid: 65_534 };
+    let bench = Bench::new().await;
+    let contained = |jail| Containment::default().with_user(Some(nobody)).with_jail(jail);
+    let both = contained(Some(Jail::default()));
+    let error = start_error(bench.options().with_containment(both)).await;
+    assert!(matches!(error, Error::InvalidOption { field: "containment.user", .. }), "{error}");
+
+    if !nix::unistd::geteuid().is_root() {
+        let error = start_error(bench.options().with_containment(contained(None))).await;
+        assert!(matches!(error, Error::InvalidOption { field: "containment.user", .. }), "{error}");
+        return;
+    }
+    let options = bench.options_for(nobody).with_allowed_tools(vec!["Bash".to_owned()]);
+    let (agent, mut events) = bench.start(options).await;
+    let said = run(&agent, &mut events, "id -u; id -G; touch made; stat -c %u made").await;
+    assert!(said.contains(r"65534\n65534\n65534"), "{said}");
+    let exit = agent.close().await;
+    assert_eq!(exit.code, Some(0), "{exit}");
+    bench.assert_nothing_left().await;
 }
