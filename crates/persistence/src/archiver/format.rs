@@ -201,9 +201,7 @@ fn zip_options(
         .external_attributes(mode << 16)
         .large_file(size >= u64::from(u32::MAX))
         .last_modified_time(DateTime::default());
-    // The other field for times ends at two seconds and knows no time zone.
-    match u32::try_from(modified_at.as_second()) {
-        Ok(seconds) => Ok(options.with_extended_timestamp(Some(seconds), None, None)?),
-        Err(_) => Ok(options),
-    }
+    // The other field for times is exact to two seconds and knows no time zone.
+    let seconds = u32::try_from(modified_at.as_second().max(0)).unwrap_or(u32::MAX);
+    Ok(options.with_extended_timestamp(Some(seconds), None, None)?)
 }

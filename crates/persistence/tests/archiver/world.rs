@@ -9,7 +9,7 @@ use persistence::{ArchiverOptions, S3Options, StorageArchiver};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs::{self, File, FileTimes},
     os::unix::{
@@ -152,6 +152,14 @@ pub fn kept(folder: &Path) -> BTreeMap<PathBuf, Item> {
     let mut items = snapshot(folder);
     items.retain(|_, item| *item != Item::Other);
     items
+}
+
+/// Compares two, and shows what is different and no more.
+pub fn assert_same(left: &BTreeMap<PathBuf, Item>, right: &BTreeMap<PathBuf, Item>, what: &str) {
+    let all: BTreeSet<_> = left.keys().chain(right.keys()).collect();
+    let different = all.into_iter().map(|path| (path, left.get(path), right.get(path)));
+    let different: Vec<_> = different.filter(|(_, left, right)| left != right).collect();
+    assert!(different.is_empty(), "{what}: {different:#?}");
 }
 
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
