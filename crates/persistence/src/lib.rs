@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approvals;
+mod archiver;
 mod audit;
 mod database;
 mod decisions;
@@ -26,5 +27,6 @@ mod turns;
 mod unit;
 mod value;
 
+pub use archiver::{ArchiverOptions, S3Options, StorageArchiver};
 pub use database::{Database, DatabaseOptions, OpenError};
 pub use store::Store;
