@@ -71,6 +71,7 @@ async fn the_tables_are_these() {
             "request_usage",
             "sessions",
             "tool_calls",
+            "transcript_entries",
             "turns",
             "users",
         ]

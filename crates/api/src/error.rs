@@ -38,6 +38,9 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}"))
         }
         Error::WrongState(status) => wrong_state(*status),
+        Error::NotForkable(why) => {
+            Problem::new(StatusCode::CONFLICT, "NOT_FORKABLE", format!("the session cannot be forked: {why}"))
+        }
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))

@@ -35,8 +35,8 @@ use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, 
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
 use serde_json::Value;
 use sessions::{
-    audit_trail, control, create, events, files, list, messages, metrics, one, permissions, query,
-    stream as websocket, tool_calls, turns,
+    audit_trail, control, create, events, files, fork, list, messages, metrics, one, permissions, query,
+    stream as websocket, tool_calls, tree, turns,
 };
 use std::sync::OnceLock;
 
@@ -96,6 +96,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/pause").route(post().to(control::pause)))
         .service(at("/{id}/resume").route(post().to(control::resume)))
         .service(at("/{id}/interrupt").route(post().to(control::interrupt)))
+        .service(at("/{id}/fork").route(post().to(fork::fork)))
+        .service(at("/{id}/tree").route(get().to(tree::tree)))
         .service(at("/{id}/messages").route(get().to(messages::list)))
         .service(at("/{id}/tool-calls").route(get().to(tool_calls::list)))
         .service(at("/{id}/permissions").route(get().to(permissions::list)))

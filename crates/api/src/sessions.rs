@@ -5,6 +5,7 @@ pub mod control;
 pub mod create;
 pub mod events;
 pub mod files;
+pub mod fork;
 pub mod hooks;
 pub mod list;
 pub mod messages;
@@ -16,6 +17,7 @@ pub mod response;
 pub mod sdk_options;
 pub mod stream;
 pub mod tool_calls;
+pub mod tree;
 pub mod turns;
 
 use schemars::JsonSchema;

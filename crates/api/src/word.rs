@@ -3,6 +3,7 @@
 use domain::{
     ApprovalKind, ApprovalStatus, EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus,
     MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
+    fork::DirectorySource,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,7 @@ macro_rules! vocabularies {
 vocabularies! {
     ApprovalKind: Self::ALL;
     ApprovalStatus: Self::ALL;
+    DirectorySource: Self::ALL;
     EventKind: Self::ALL;
     FailMode: Self::ALL.iter().copied();
     HookDeliveryStatus: Self::ALL.iter().copied();

@@ -168,6 +168,7 @@ fn session(surroundings: &Surroundings) -> Session {
         spec: SessionSpec {
             working_directory: surroundings.working_directory.display().to_string(),
             owns_directory: true,
+            directory_source: None,
             allowed_tools: Vec::new(),
             system_prompt: None,
             sdk_options: SdkOptions::default(),

@@ -4,6 +4,7 @@ use crate::{MessageId, SessionId, ToolCallId, TurnId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// Whose message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub struct Message {
     pub thinking: Option<String>,
     /// The tool call in whose subagent this was said.
     pub parent_tool_use_id: Option<String>,
+    /// The transcript's entry of it.
+    pub entry_uuid: Option<Uuid>,
     pub created_at: Timestamp,
 }
 
@@ -64,6 +67,8 @@ pub struct NewMessage {
     pub model: Option<String>,
     pub thinking: Option<String>,
     pub parent_tool_use_id: Option<String>,
+    /// The transcript's entry of it.
+    pub entry_uuid: Option<Uuid>,
 }
 
 /// Where a tool call is.

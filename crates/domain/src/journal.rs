@@ -2,10 +2,11 @@
 
 pub mod data;
 
-use crate::{Message, NewMessage, SessionId, ToolCallId, TurnId, history::ToolOutcome};
+use crate::{Message, MessageId, NewMessage, SessionId, ToolCallId, TurnId, history::ToolOutcome};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// What kind of thing happened; the name watchers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,6 +113,8 @@ pub enum Entry {
     Error(Value),
     /// Journals a retry and counts it on the session.
     Retry(Value),
+    /// Notes under which id the agent was told the message, which it was not the first time. Journals nothing.
+    PromptedAgain { message: MessageId, entry_uuid: Uuid },
     /// Journals a notice.
     Notice(Value),
 }

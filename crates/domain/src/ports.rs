@@ -5,6 +5,7 @@ mod archive_store;
 mod audit;
 mod decisions;
 mod policies;
+mod transcripts;
 
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{
@@ -14,12 +15,14 @@ pub use archive_store::{
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;
+pub use transcripts::Transcripts;
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,
     RequestUsage, Scope, Session, SessionId, SessionStatus, Source, ToolCall, Turn, TurnEnd, TurnId, User,
     UserId,
     account::Rotation,
+    fork::{MessageEntry, NewFork, Relative},
     session::{SessionFilter, SessionPatch},
     turn::{Begin, EndedTurn, NewTurn},
 };
@@ -58,6 +61,14 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub trait Sessions: Send + Sync {
     /// Stores a new session.
     async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()>;
+
+    /// Stores a session that begins where another one was: its row, copies of the parent's messages and of its
+    /// transcript up to there, and `forked` as the first event of its journal.
+    async fn fork(&self, fork: &NewFork, origin: &Origin) -> StoreResult<()>;
+
+    /// The family of a session, as far as it is inside the scope: what it was forked from, and what was forked from
+    /// that and from it, at most `limit`. Parents come before their children; empty if there is no such session.
+    async fn family(&self, scope: Scope, id: SessionId, limit: u32) -> StoreResult<Vec<Relative>>;
 
     /// The session, if it is there and inside the scope.
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>>;
@@ -165,6 +176,14 @@ pub trait Journal: Send + Sync {
 pub trait History: Send + Sync {
     /// A session's messages, oldest first.
     async fn messages(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Message>>;
+
+    /// The newest messages of the main conversation up to this number, newest first, at most `limit`.
+    async fn entries_before(
+        &self,
+        session: SessionId,
+        at_message: u64,
+        limit: u32,
+    ) -> StoreResult<Vec<MessageEntry>>;
 
     /// A session's tool calls, oldest first.
     async fn tool_calls(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<ToolCall>>;

@@ -1,5 +1,6 @@
 //! What a session was asked to be: everything its agent is started with.
 
+use crate::fork::DirectorySource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -11,6 +12,9 @@ pub struct SessionSpec {
     pub working_directory: String,
     /// Whether Steward made the directory itself, and so may remove it with the session.
     pub owns_directory: bool,
+    /// Where its files came from when it was forked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_source: Option<DirectorySource>,
     pub allowed_tools: Vec<String>,
     pub system_prompt: Option<String>,
     pub sdk_options: SdkOptions,

@@ -187,6 +187,8 @@ pub struct NewTurn {
 pub struct BegunTurn {
     pub turn_id: TurnId,
     pub session: crate::Session,
+    /// The message that the prompt became; the agent is told it under the same id.
+    pub prompt_message_id: MessageId,
     pub prompt: Value,
     /// The journal entries of the beginning, for those who watch.
     pub events: Vec<crate::Event>,

@@ -5,10 +5,12 @@ use crate::{
     containment::NoPort,
     governance::{Governance, Governed, only_listed},
     settings::EngineSettings,
-    transcript, workdir,
+    workdir,
 };
 use domain::{ModelEndpoint, Session, session::AgentConversation};
-use sdk_runtime::{AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt};
+use sdk_runtime::{
+    AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt, sessions::SessionError,
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -40,6 +42,9 @@ pub enum NotPrepared {
     /// The conversation cannot be continued.
     #[error("continue the conversation: its transcript is lost, and a new session is needed")]
     TranscriptLost,
+    /// It cannot be said what was said in it.
+    #[error(transparent)]
+    TranscriptUnreadable(#[from] SessionError),
     /// A hook the session relies on is not to be had.
     #[error(transparent)]
     Hooks(#[from] hooks::HooksError),
@@ -49,13 +54,15 @@ pub enum NotPrepared {
     Failed(#[from] Error),
 }
 
-/// Works out how to start the agent of a session. Makes the directories it needs.
+/// Works out how to start the agent of a session, of whose conversation there is a transcript or none. Makes the
+/// directories it needs.
 pub fn prepare(
     settings: &EngineSettings,
     governance: &Governance,
     session: &Session,
     endpoint: &ModelEndpoint,
     take_up: TakeUp,
+    has_transcript: bool,
 ) -> Result<Launch, NotPrepared> {
     // Checked when the session was made, but its agents have worked in there since.
     check_directories(settings, session)?;
@@ -65,7 +72,7 @@ pub fn prepare(
     for dir in &session.spec.sdk_options.add_dirs {
         make(dir.as_ref())?;
     }
-    let (conversation, start) = conversation(session, take_up, &directories)?;
+    let (conversation, start) = conversation(session, take_up, has_transcript)?;
     let spec = &session.spec;
     let sdk = &spec.sdk_options;
     let agents = sdk.agents.iter();
@@ -180,11 +187,10 @@ fn short(id: &str) -> &str {
 fn conversation(
     session: &Session,
     take_up: TakeUp,
-    directories: &Directories,
+    has_transcript: bool,
 ) -> Result<(AgentConversation, SessionStart), NotPrepared> {
     let known = session.agent.unwrap_or(AgentConversation { id: session.id.0, last_entry: None });
     let begin = |id| (AgentConversation { id, last_entry: None }, SessionStart::New { id });
-    let has_transcript = transcript::exists(&directories.config, known.id)?;
     Ok(match (take_up, has_transcript, known.last_entry) {
         (TakeUp::Continue, true, _) => (known, SessionStart::Resume { id: known.id, at: None, fork: None }),
         (TakeUp::Rewind, true, Some(entry)) => {

@@ -12,19 +12,22 @@ use crate::{
     transcribe::Transcript,
     waits::Waits,
 };
-use domain::{MessageId, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
+use domain::{Entry, MessageId, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
 use futures::{FutureExt, future::join_all};
 use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
 use serde_json::{Value, json};
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use uuid::Uuid;
 
 /// How long an interrupted agent has to come to its result before it is killed.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the end of a turn waits for its transcript to be stored.
+const FLUSH_WAIT: Duration = Duration::from_secs(10);
 
 /// What an attempt needs to know.
 pub(crate) struct Attempt<'a> {
@@ -124,7 +127,13 @@ impl Attempt<'_> {
         before: AgentConversation,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> (Ended, Afterwards) {
-        let prompt_id = Uuid::new_v4();
+        let prompt_id = match self.prompt_id().await {
+            Ok(id) => id,
+            Err(error) => {
+                let ended = Ended::failed(TurnFailure::NotRecorded, error.to_string());
+                return (ended.in_conversation(before), Afterwards::Keep);
+            }
+        };
         live.agent.restart_cpu_time();
         let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session));
         // The agent lives longer than this turn, and so do its waits.
@@ -148,6 +157,8 @@ impl Attempt<'_> {
         // Set when it is cut short.
         let mut grace: Option<Instant> = None;
         let mut interrupts = vec![];
+        // What was not stored is brought there before the next agent starts, so this one is not kept.
+        let mut is_stored = true;
         let died = loop {
             let event = tokio::select! {
                 biased;
@@ -191,7 +202,10 @@ impl Attempt<'_> {
                     // An interrupt that is still on its way would hit the next turn.
                     let is_settled =
                         timeout_at(grace.unwrap_or(self.deadline), join_all(interrupts)).await.is_ok();
-                    return (ended, if is_settled { afterwards } else { Afterwards::Close });
+                    // Whoever learns of the turn's end can fork from it, or take the session up elsewhere.
+                    let is_flushed = timeout(FLUSH_WAIT, live.agent.flush_session_store()).await.is_ok();
+                    let may_stay = is_settled && is_stored && is_flushed;
+                    return (ended, if may_stay { afterwards } else { Afterwards::Close });
                 }
                 Some(Event::Dropped { prompts, why }) if prompts.contains(&prompt_id) => {
                     let ended = match (cut, why) {
@@ -207,6 +221,7 @@ impl Attempt<'_> {
                     tracing::warn!(turn_id = %self.begun.turn_id, ?reason, bytes, "passed over something the agent wrote");
                 }
                 Some(Event::MirrorFailed(loss)) => {
+                    is_stored = false;
                     tracing::warn!(turn_id = %self.begun.turn_id, key = %loss.key, "a transcript was not stored");
                 }
                 Some(Event::Overrun { unread_bytes }) => {
@@ -228,6 +243,20 @@ impl Attempt<'_> {
             None => died_ended(died.as_deref(), &seen),
         };
         (ended.in_conversation(before), Afterwards::Close)
+    }
+
+    /// The id under which the agent is told the prompt: that of its message, by which a fork finds it. An agent passes
+    /// over an id that it knows already, so a prompt that is told again gets another, and that is noted.
+    async fn prompt_id(&self) -> crate::Result<Uuid> {
+        match self.take_up {
+            TakeUp::Continue => Ok(self.begun.prompt_message_id.0),
+            TakeUp::Rewind => {
+                let entry_uuid = Uuid::now_v7();
+                let told = Entry::PromptedAgain { message: self.begun.prompt_message_id, entry_uuid };
+                self.manager.record(self.begun, vec![told]).await?;
+                Ok(entry_uuid)
+            }
+        }
     }
 
     async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {

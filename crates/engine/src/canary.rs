@@ -159,7 +159,7 @@ impl Program {
 async fn rehearse(manager: &SessionManager) -> Result<(), String> {
     let inner = &manager.inner;
     let draft = SessionDraft {
-        allowed_tools: vec![TOOL.to_owned()],
+        allowed_tools: Some(vec![TOOL.to_owned()]),
         permission_mode: Some(BYPASS.to_owned()),
         ..SessionDraft::default()
     };
@@ -237,7 +237,7 @@ async fn play(manager: &SessionManager, session: &Session) -> Result<Option<Valu
         // The played model has to be reached also where sessions may reach none.
         sandbox.network = SandboxNetwork::Gateway;
     }
-    let launched = agent::prepare(&settings, &inner.governance, session, &endpoint, TakeUp::Continue);
+    let launched = agent::prepare(&settings, &inner.governance, session, &endpoint, TakeUp::Continue, false);
     let played = match launched {
         Ok(Launch { options, governed, .. }) => {
             match governed.install_for_trial(options, &inner.hooks, session) {

@@ -21,19 +21,19 @@ pub struct SessionDraft {
     pub description: Option<String>,
     pub mode: Option<SessionMode>,
     pub working_directory: Option<String>,
-    pub allowed_tools: Vec<String>,
+    pub allowed_tools: Option<Vec<String>>,
     pub system_prompt: Option<String>,
-    pub sdk_options: SdkOptions,
+    pub sdk_options: Option<SdkOptions>,
     pub metadata: Option<Value>,
     pub parent_session_id: Option<SessionId>,
     pub fork_at_message: Option<u64>,
-    pub include_partial_messages: bool,
+    pub include_partial_messages: Option<bool>,
     pub max_retries: Option<u32>,
     pub retry_delay_ms: Option<u64>,
     pub timeout_seconds: Option<u32>,
-    pub hooks_enabled: Vec<String>,
+    pub hooks_enabled: Option<Vec<String>>,
     pub permission_mode: Option<String>,
-    pub custom_policies: Vec<String>,
+    pub custom_policies: Option<Vec<String>>,
     /// Text as a string, or content blocks as an array.
     pub initial_message: Option<Value>,
 }
@@ -49,6 +49,19 @@ impl SessionDraft {
         further_faults: Vec<FieldError>,
     ) -> Result<(Session, Option<Value>)> {
         let id = SessionId::new();
+        self.check(settings, user_id, further_faults)?;
+        let directory =
+            workdir::prepare(&settings.directories, user_id, id, self.working_directory.as_deref())?;
+        Ok(self.in_directory(settings, user_id, id, now, directory))
+    }
+
+    /// Finds everything that is wrong, and spells directories out.
+    pub(crate) fn check(
+        &mut self,
+        settings: &EngineSettings,
+        user_id: UserId,
+        further_faults: Vec<FieldError>,
+    ) -> Result<()> {
         let mode = self.mode.unwrap_or(SessionMode::Interactive);
         let defaults = &settings.defaults;
         let permission_mode =
@@ -56,7 +69,8 @@ impl SessionDraft {
         let mut faults = self.faults(mode, &permission_mode);
         faults.extend(further_faults);
         let home = workdir::home(settings, user_id);
-        for (index, dir) in self.sdk_options.add_dirs.iter_mut().enumerate() {
+        let add_dirs = self.sdk_options.iter_mut().flat_map(|options| &mut options.add_dirs);
+        for (index, dir) in add_dirs.enumerate() {
             let pointer = format!("/sdk_options/add_dirs/{index}");
             match workdir::check(&settings.directories, &home, dir, &pointer) {
                 Ok(path) => *dir = path.display().to_string(),
@@ -71,12 +85,41 @@ impl SessionDraft {
         {
             faults.extend(more);
         }
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+    }
+
+    /// What is left out is as the parent has it, except where it works.
+    pub(crate) fn inheriting(self, parent: &Session) -> Self {
+        let spec = &parent.spec;
+        let named = |name: &String| format!("{name} (fork)");
+        // One of the two replaces what the other is added to.
+        let appends = |options: &SdkOptions| options.append_system_prompt.is_some();
+        let inherits_prompt = !self.sdk_options.as_ref().is_some_and(appends);
+        let mut inherited = spec.sdk_options.clone();
+        if self.system_prompt.is_some() {
+            inherited.append_system_prompt = None;
         }
-        let directory =
-            workdir::prepare(&settings.directories, user_id, id, self.working_directory.as_deref())?;
-        Ok(self.in_directory(settings, user_id, id, now, directory))
+        Self {
+            name: self.name.or_else(|| parent.name.as_ref().map(named)),
+            description: self.description.or_else(|| parent.description.clone()),
+            mode: None,
+            allowed_tools: Some(self.allowed_tools.unwrap_or_else(|| spec.allowed_tools.clone())),
+            system_prompt: self
+                .system_prompt
+                .or_else(|| spec.system_prompt.clone().filter(|_| inherits_prompt)),
+            sdk_options: Some(self.sdk_options.unwrap_or(inherited)),
+            metadata: self.metadata.or_else(|| Some(parent.metadata.clone())),
+            parent_session_id: None,
+            fork_at_message: None,
+            include_partial_messages: self.include_partial_messages.or(Some(spec.include_partial_messages)),
+            max_retries: self.max_retries.or(Some(spec.max_retries)),
+            retry_delay_ms: self.retry_delay_ms.or(Some(spec.retry_delay_ms)),
+            timeout_seconds: self.timeout_seconds.or(Some(spec.timeout_seconds)),
+            hooks_enabled: Some(self.hooks_enabled.unwrap_or_else(|| spec.hooks_enabled.clone())),
+            permission_mode: self.permission_mode.or_else(|| Some(spec.permission_mode.clone())),
+            custom_policies: Some(self.custom_policies.unwrap_or_else(|| spec.custom_policies.clone())),
+            ..self
+        }
     }
 
     /// The session in this directory; what is left out gets its default.
@@ -97,16 +140,17 @@ impl SessionDraft {
         let spec = SessionSpec {
             working_directory: directory.path.display().to_string(),
             owns_directory: directory.is_own,
-            allowed_tools: self.allowed_tools,
+            directory_source: None,
+            allowed_tools: self.allowed_tools.unwrap_or_default(),
             system_prompt: self.system_prompt,
-            sdk_options: self.sdk_options,
-            include_partial_messages: self.include_partial_messages,
+            sdk_options: self.sdk_options.unwrap_or_default(),
+            include_partial_messages: self.include_partial_messages.unwrap_or_default(),
             max_retries: self.max_retries.unwrap_or(defaults.max_retries),
             retry_delay_ms,
             timeout_seconds: self.timeout_seconds.unwrap_or(defaults.timeout_seconds),
-            hooks_enabled: self.hooks_enabled,
+            hooks_enabled: self.hooks_enabled.unwrap_or_default(),
             permission_mode,
-            custom_policies: self.custom_policies,
+            custom_policies: self.custom_policies.unwrap_or_default(),
         };
         let session = Session {
             id,
@@ -138,8 +182,8 @@ impl SessionDraft {
         let mut fault =
             |pointer: &str, code, message: String| faults.push(FieldError::new(pointer, code, message));
         match mode {
-            SessionMode::Forked => {
-                fault("/mode", "unsupported", "forking is not available in this version".to_owned());
+            SessionMode::Forked if self.parent_session_id.is_none() => {
+                fault("/parent_session_id", "required", "a fork needs a session to begin from".to_owned());
             }
             SessionMode::Background if self.initial_message.is_none() => {
                 fault(
@@ -148,7 +192,7 @@ impl SessionDraft {
                     "a background session needs a message to work on".to_owned(),
                 );
             }
-            SessionMode::Background | SessionMode::Interactive => {}
+            SessionMode::Background | SessionMode::Interactive | SessionMode::Forked => {}
         }
         if mode != SessionMode::Forked && self.parent_session_id.is_some() {
             fault("/parent_session_id", "unsupported", "is only for forked sessions".to_owned());
@@ -159,32 +203,33 @@ impl SessionDraft {
         if !PERMISSION_MODES.contains(&permission_mode) {
             fault("/permission_mode", "enum", format!("must be one of {}", PERMISSION_MODES.join(", ")));
         }
-        if let Some(effort) = &self.sdk_options.effort
+        let unset = SdkOptions::default();
+        let sdk = self.sdk_options.as_ref().unwrap_or(&unset);
+        if let Some(effort) = &sdk.effort
             && !EFFORTS.contains(&effort.as_str())
         {
             fault("/sdk_options/effort", "enum", format!("must be one of {}", EFFORTS.join(", ")));
         }
-        if self.system_prompt.is_some() && self.sdk_options.append_system_prompt.is_some() {
+        if self.system_prompt.is_some() && sdk.append_system_prompt.is_some() {
             let message = "is added to the built-in prompt, which `system_prompt` replaces".to_owned();
             fault("/sdk_options/append_system_prompt", "conflict", message);
         }
-        for name in self.sdk_options.env.keys().filter(|name| !may_set_env(name)) {
+        for name in sdk.env.keys().filter(|name| !may_set_env(name)) {
             fault(&format!("/sdk_options/env/{name}"), "forbidden", "may not be set for an agent".to_owned());
         }
-        faults.extend(self.start_faults());
+        faults.extend(self.start_faults(sdk));
         faults
     }
 
     /// What no agent can be started with.
-    fn start_faults(&self) -> Vec<FieldError> {
-        let sdk = &self.sdk_options;
+    fn start_faults(&self, sdk: &SdkOptions) -> Vec<FieldError> {
         let mut faults = start::environment("/sdk_options/env", &sdk.env);
         faults.extend(start::text("/system_prompt", self.system_prompt.as_deref()));
         let append = sdk.append_system_prompt.as_deref();
         faults.extend(start::text("/sdk_options/append_system_prompt", append));
         faults.extend(start::argument("/sdk_options/model", sdk.model.as_deref()));
         faults.extend(start::argument("/sdk_options/fallback_model", sdk.fallback_model.as_deref()));
-        faults.extend(start::list("/allowed_tools", &self.allowed_tools));
+        faults.extend(start::list("/allowed_tools", self.allowed_tools.as_deref().unwrap_or_default()));
         faults.extend(start::list("/sdk_options/disallowed_tools", &sdk.disallowed_tools));
         faults.extend(start::list("/sdk_options/tools", sdk.tools.as_deref().unwrap_or_default()));
         faults.extend(start::list("/sdk_options/betas", &sdk.betas));

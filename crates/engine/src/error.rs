@@ -43,6 +43,9 @@ pub enum Error {
     /// The session is in a state that does not allow this; ask again when it has changed.
     #[error("do this while the session is {}", .0.as_str())]
     WrongState(SessionStatus),
+    /// The session cannot be forked like that; the text says why.
+    #[error("fork the session: {0}")]
+    NotForkable(String),
     /// Somebody else answered first, or the time was up; this one stands.
     #[error("decide what is {} already", .0.status.as_str())]
     AlreadyDecided(Box<Approval>),

@@ -21,8 +21,11 @@ impl SessionManager {
     pub async fn recover(&self) -> Result<usize> {
         let turns = self.inner.stores.turns.running().await?;
         for turn in &turns {
+            let session = self.load(domain::Scope::All, turn.session_id).await?;
+            self.rescue_transcript(&session).await;
             self.end_orphan(turn).await?;
         }
+        self.sweep_forks().await?;
         self.keep_approvals().await?;
         self.run_queues().await?;
         Ok(turns.len())

@@ -12,6 +12,7 @@ mod draft;
 mod error;
 mod feed;
 pub mod files;
+mod fork;
 mod governance;
 mod hook_endpoints;
 mod housekeeping;
@@ -36,6 +37,7 @@ pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
+pub use fork::ForkDraft;
 pub use hook_endpoints::HookDraft;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
@@ -44,5 +46,6 @@ pub use settings::{
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, SessionDefaults,
 };
 pub use tokens::Tokens;
+pub use transcript::SessionTranscripts;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};
 pub use watch::{Sight, Watch};

@@ -7,14 +7,18 @@ use crate::{
     canary::SelfTest,
     draft::{SessionDraft, start},
     feed::Feed,
+    fork::ForkDraft,
     governance::Governance,
     live::{LiveAgent, LiveAgents, Stop},
     settings::EngineSettings,
 };
 use domain::{
-    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    UserId,
-    ports::{Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
+    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionMode,
+    SessionStatus, TurnId, UserId,
+    ports::{
+        Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Transcripts,
+        Turns,
+    },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -39,6 +43,7 @@ pub struct Stores {
     pub policies: Arc<dyn Policies>,
     pub hooks: Arc<dyn HookStore>,
     pub approvals: Arc<dyn Approvals>,
+    pub transcripts: Arc<dyn Transcripts>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -141,13 +146,22 @@ impl SessionManager {
     /// Creates a session; one with a first message starts on it at once.
     pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
         self.admit_work()?;
+        if draft.mode == Some(SessionMode::Forked)
+            && let Some(parent) = draft.parent_session_id
+        {
+            let at_message = draft.fork_at_message;
+            return self
+                .fork(caller, parent, ForkDraft { at_message, session: draft, ..ForkDraft::default() })
+                .await;
+        }
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
         // server's busy worker would, and a request that is given up must not leave a directory without a session.
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
         let create = async move {
             let inner = &this.inner;
-            let mut faults = this.policy_faults(&draft.custom_policies).await?;
-            faults.extend(this.hook_faults(user_id, &draft.hooks_enabled).await?);
+            let mut faults = this.policy_faults(draft.custom_policies.as_deref().unwrap_or_default()).await?;
+            let hooks = draft.hooks_enabled.as_deref().unwrap_or_default();
+            faults.extend(this.hook_faults(user_id, hooks).await?);
             let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
             inner.stores.sessions.create(&created.0, &origin).await?;
             Ok(created)
@@ -266,7 +280,7 @@ impl SessionManager {
     }
 
     /// What is wrong with the names of hooks that a session is to have.
-    async fn hook_faults(&self, user: UserId, names: &[String]) -> Result<Vec<FieldError>> {
+    pub(crate) async fn hook_faults(&self, user: UserId, names: &[String]) -> Result<Vec<FieldError>> {
         let unknown = self.inner.hooks.unknown(user, names).await?.into_iter();
         let fault = |name: hooks::Unknown| {
             FieldError::new(format!("/hooks_enabled/{}", name.index), "unknown", name.message)

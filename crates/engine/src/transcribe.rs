@@ -25,7 +25,7 @@ impl Transcript {
         match frame {
             Frame::Assistant { parent_tool_use_id, error, .. } => {
                 if parent_tool_use_id.is_none() && error.is_none() {
-                    self.last_entry = frame.uuid().and_then(|id| id.parse().ok()).or(self.last_entry);
+                    self.last_entry = entry_uuid(frame).or(self.last_entry);
                 }
                 match error {
                     Some(error) => {
@@ -60,6 +60,7 @@ impl Transcript {
             model: raw["message"]["model"].as_str().map(str::to_owned).or_else(|| self.model.clone()),
             thinking: joined(blocks, "thinking"),
             parent_tool_use_id,
+            entry_uuid: entry_uuid(frame),
         };
         let mut entries = vec![Entry::Message(Box::new(message))];
         for block in blocks.iter().filter(|block| block["type"] == "tool_use") {
@@ -109,12 +110,18 @@ fn user(frame: &Frame, parent_tool_use_id: Option<String>) -> Vec<Entry> {
         model: None,
         thinking: None,
         parent_tool_use_id,
+        entry_uuid: entry_uuid(frame),
     };
     let mut entries = vec![Entry::Message(Box::new(message))];
     for block in results {
         entries.push(Entry::ToolCallCompleted(Box::new(tool_outcome(raw, block))));
     }
     entries
+}
+
+/// The transcript's entry of what the frame says.
+fn entry_uuid(frame: &Frame) -> Option<Uuid> {
+    frame.uuid()?.parse().ok()
 }
 
 fn tool_outcome(raw: &Value, block: &Value) -> ToolOutcome {

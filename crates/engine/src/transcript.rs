@@ -1,24 +1,159 @@
-//! Whether the CLI has a transcript of a conversation: the one question that decides between resume and begin.
+//! The agent's transcripts, kept in the store while it runs, and brought back for whoever resumes them.
 
-use crate::{Error, Result};
-use std::path::Path;
+use crate::{Result, SessionManager, agent::Directories};
+use async_trait::async_trait;
+use domain::{
+    Clock, Session, SessionId,
+    ports::Transcripts,
+    transcript::{TranscriptEntry, TranscriptKey},
+};
+use sdk_runtime::{
+    sessions::SessionError,
+    store::{
+        Flush, ResumeFrom, SessionKey, SessionStore, SessionStoreOptions, StoreError, StoredSession,
+        check_out,
+    },
+};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use uuid::Uuid;
 
-/// Looks for `projects/<any directory's key>/<id>.jsonl` under the agent's configuration.
-///
-/// The key is derived from the working directory; since each session has a configuration of its own, any will do.
-pub fn exists(config: &Path, id: Uuid) -> Result<bool> {
-    let failed = |source| Error::Files { action: "look for the conversation's transcript", source };
-    let projects = match std::fs::read_dir(config.join("projects")) {
-        Ok(projects) => projects,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(failed(error)),
-    };
-    for project in projects {
-        let file = project.map_err(failed)?.path().join(format!("{id}.jsonl"));
-        if file.try_exists().map_err(failed)? {
-            return Ok(true);
+/// How long the store may take for what an agent wrote. The agent does not wait for it.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to read a conversation before it is resumed.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The transcripts of one session, as its agents' runtime wants to have them.
+pub struct SessionTranscripts {
+    transcripts: Arc<dyn Transcripts>,
+    clock: Arc<dyn Clock>,
+    session: SessionId,
+}
+
+impl std::fmt::Debug for SessionTranscripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionTranscripts").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl SessionTranscripts {
+    /// Those of this session.
+    #[must_use]
+    pub fn new(transcripts: Arc<dyn Transcripts>, clock: Arc<dyn Clock>, session: SessionId) -> Self {
+        Self { transcripts, clock, session }
+    }
+
+    /// How an agent of the session uses them: each line is stored soon after it was written, and the agent resumes from
+    /// its own files, which are brought up to date before it starts.
+    fn options(self) -> SessionStoreOptions {
+        let project = self.session.to_string();
+        SessionStoreOptions::new(Arc::new(self))
+            .with_project_key(project)
+            .with_flush(Flush::Eager)
+            .with_resume_from(ResumeFrom::Files)
+            .with_append_timeout(APPEND_TIMEOUT)
+            .with_load_timeout(LOAD_TIMEOUT)
+    }
+
+    fn key(&self, key: &SessionKey) -> std::result::Result<TranscriptKey, StoreError> {
+        let conversation = self.conversation(&key.project_key, &key.session_id)?;
+        Ok(TranscriptKey { session_id: self.session, conversation, subpath: key.subpath.clone() })
+    }
+
+    fn conversation(&self, project: &str, conversation: &str) -> std::result::Result<Uuid, StoreError> {
+        if project != self.session.to_string() {
+            return Err(format!("{project} is not the session {}", self.session).into());
+        }
+        Ok(conversation.parse()?)
+    }
+}
+
+#[async_trait]
+impl SessionStore for SessionTranscripts {
+    async fn append(&self, key: &SessionKey, entries: &[Value]) -> std::result::Result<(), StoreError> {
+        let entries: Vec<TranscriptEntry> = entries
+            .iter()
+            .map(|entry| TranscriptEntry {
+                uuid: entry["uuid"].as_str().map(str::to_owned),
+                text: entry.to_string(),
+            })
+            .collect();
+        let key = self.key(key)?;
+        Ok(self.transcripts.append_transcript(&key, &entries, self.clock.now()).await?)
+    }
+
+    async fn load(&self, key: &SessionKey) -> std::result::Result<Option<Vec<Value>>, StoreError> {
+        let key = self.key(key)?;
+        let (mut entries, mut place) = (Vec::new(), 0);
+        loop {
+            let part = self.transcripts.transcript_after(&key, place).await?;
+            for text in part.entries {
+                entries.push(serde_json::from_str(&text)?);
+            }
+            match part.next {
+                Some(next) => place = next,
+                None => return Ok(Some(entries).filter(|entries| !entries.is_empty())),
+            }
         }
     }
-    Ok(false)
+
+    async fn list(&self, _project_key: &str) -> std::result::Result<Vec<StoredSession>, StoreError> {
+        let all = self.transcripts.transcripts(self.session).await?;
+        let main = all.into_iter().filter(|transcript| transcript.subpath.is_none());
+        let stored = main
+            .map(|main| StoredSession::new(main.conversation.to_string(), SystemTime::from(main.added_at)));
+        Ok(stored.collect())
+    }
+
+    async fn delete(&self, key: &SessionKey) -> std::result::Result<(), StoreError> {
+        let TranscriptKey { conversation, subpath, .. } = self.key(key)?;
+        Ok(self.transcripts.delete_transcript(self.session, conversation, subpath.as_deref()).await?)
+    }
+
+    async fn list_subkeys(
+        &self,
+        project_key: &str,
+        session_id: &str,
+    ) -> std::result::Result<Vec<String>, StoreError> {
+        let conversation = self.conversation(project_key, session_id)?;
+        let all = self.transcripts.transcripts(self.session).await?;
+        let its = all.into_iter().filter(|transcript| transcript.conversation == conversation);
+        Ok(its.filter_map(|transcript| transcript.subpath).collect())
+    }
+}
+
+impl SessionManager {
+    /// Where an agent of this session has its transcripts kept.
+    pub(crate) fn session_store(&self, session: &Session) -> SessionStoreOptions {
+        let transcripts = self.inner.stores.transcripts.clone();
+        SessionTranscripts::new(transcripts, self.inner.clock.clone(), session.id).options()
+    }
+
+    /// Brings what this server's disk and the store have of a session's conversation to the same state, and says
+    /// whether there is something to resume. No agent of the session may run.
+    pub(crate) async fn check_out(&self, session: &Session) -> std::result::Result<bool, SessionError> {
+        let conversation = session.agent.map_or(session.id.0, |agent| agent.id);
+        let directories = Directories::of(&self.inner.settings, session);
+        let cwd = PathBuf::from(&session.spec.working_directory);
+        check_out(&self.session_store(session), conversation, &directories.config, &cwd).await
+    }
+
+    /// Brings to the store what the agent of a former life wrote and did not get there.
+    pub(crate) async fn rescue_transcript(&self, session: &Session) {
+        if let Err(error) = self.check_out(session).await {
+            // The next start of an agent tries it again, and will say so.
+            tracing::warn!(session_id = %session.id, error = &error as &dyn std::error::Error,
+                "could not bring a transcript up to date");
+        }
+    }
+
+    /// Whether the store has a main transcript of this conversation.
+    pub(crate) async fn has_transcript(&self, session: SessionId, conversation: Uuid) -> Result<bool> {
+        let all = self.inner.stores.transcripts.transcripts(session).await?;
+        Ok(all.iter().any(|one| one.conversation == conversation && one.subpath.is_none()))
+    }
 }

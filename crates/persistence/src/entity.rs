@@ -21,5 +21,6 @@ pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod session;
 pub(crate) mod tool_call;
+pub(crate) mod transcript_entry;
 pub(crate) mod turn;
 pub(crate) mod user;

@@ -5,13 +5,17 @@ use crate::{
     entity::{message, tool_call},
     error::failure,
     page::{List, ListName, read_page, try_map},
+    value::{Reader, stored},
 };
 use async_trait::async_trait;
 use domain::{
     Message, Page, PageRequest, SessionId, ToolCall, TurnId,
-    ports::{History, StoreResult},
+    fork::MessageEntry,
+    ports::{History, StoreError, StoreResult},
 };
-use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
+};
 
 #[async_trait]
 impl History for Store {
@@ -26,6 +30,24 @@ impl History for Store {
         };
         let rows = message::Entity::find().filter(C::SessionId.eq(session.0));
         try_map(read_page(&self.read, rows, &list, page).await?, Message::try_from)
+    }
+
+    async fn entries_before(
+        &self,
+        session: SessionId,
+        at_message: u64,
+        limit: u32,
+    ) -> StoreResult<Vec<MessageEntry>> {
+        use message::Column as C;
+        let rows = message::Entity::find()
+            .filter(C::SessionId.eq(session.0))
+            .filter(C::SequenceNumber.lte(stored(at_message)))
+            .filter(C::ParentToolUseId.is_null())
+            .order_by_desc(C::SequenceNumber)
+            .limit(u64::from(limit));
+        let rows = rows.select_only().columns([C::SequenceNumber, C::EntryUuid]);
+        let rows = rows.into_model::<EntryRow>().all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(MessageEntry::try_from).collect()
     }
 
     async fn tool_calls(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<ToolCall>> {
@@ -50,5 +72,20 @@ impl History for Store {
             .limit(u64::from(limit));
         let rows = rows.all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(ToolCall::try_from).collect()
+    }
+}
+
+/// What of a message's row says where it is in the transcript.
+#[derive(Debug, FromQueryResult)]
+struct EntryRow {
+    sequence_number: i64,
+    entry_uuid: Option<Uuid>,
+}
+
+impl TryFrom<EntryRow> for MessageEntry {
+    type Error = StoreError;
+    fn try_from(row: EntryRow) -> Result<Self, StoreError> {
+        let sequence_number = Reader("messages").figure("sequence_number", row.sequence_number)?;
+        Ok(Self { sequence_number, entry: row.entry_uuid })
     }
 }

@@ -50,6 +50,8 @@ impl Journal for Store {
         let (update, events) = recording.write(&mut writes, session::ActiveModel::default());
         if !events.is_empty() {
             writes.run(update);
+        }
+        if !writes.is_empty() {
             unit.commit(writes).await?;
         }
         Ok(events)
@@ -128,6 +130,11 @@ fn add(
         Entry::Retry(retry) => {
             recording.retries += 1;
             recording.data(EventKind::Notice, retry);
+        }
+        Entry::PromptedAgain { message, entry_uuid } => {
+            let changes = message::ActiveModel { entry_uuid: Set(Some(entry_uuid)), ..Default::default() };
+            let its = message::Column::Id.eq(message.0);
+            writes.run(message::Entity::update_many().set(changes).filter(its));
         }
         Entry::Notice(notice) => recording.data(EventKind::Notice, notice),
     }

@@ -121,6 +121,7 @@ impl Recording {
             model: new.model,
             thinking: new.thinking,
             parent_tool_use_id: new.parent_tool_use_id,
+            entry_uuid: new.entry_uuid,
             created_at: self.at,
         };
         self.push(EventKind::Message, EventBody::Message(Box::new(message)));

@@ -4,6 +4,7 @@ use crate::{
     Store, audit,
     entity::session::{self, Column as C, search_text},
     error::failure,
+    fork,
     page::{List, ListName, read_page, try_map},
     recording::{Recording, lock, locked},
     unit::{Answers, Batch, Rows},
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use domain::{
     AuditEvent, EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
     audit::events,
+    fork::{NewFork, Relative},
     journal::data,
     ports::{Moved, Sessions, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
@@ -30,6 +32,14 @@ impl Sessions for Store {
         let insert = session::Entity::insert::<session::ActiveModel>(row.into());
         let write = |writes: &mut Batch| writes.run(insert);
         self.write_audited(write, events::session_created(session, origin)).await
+    }
+
+    async fn fork(&self, fork: &NewFork, origin: &Origin) -> StoreResult<()> {
+        fork::fork(self, fork, origin).await
+    }
+
+    async fn family(&self, scope: Scope, id: SessionId, limit: u32) -> StoreResult<Vec<Relative>> {
+        fork::family(self, scope, id, limit).await
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {
@@ -144,7 +154,7 @@ pub(crate) fn updated(mut answers: Answers, session: Rows<session::Model>) -> St
     answers.first(session)?.ok_or(Reader("sessions").inconsistent("id"))?.try_into()
 }
 
-fn inside(scope: Scope, rows: Select<session::Entity>) -> Select<session::Entity> {
+pub(crate) fn inside(scope: Scope, rows: Select<session::Entity>) -> Select<session::Entity> {
     match scope {
         Scope::All => rows,
         Scope::Owner(user) => rows.filter(C::UserId.eq(user.0)),

@@ -139,6 +139,7 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
             model: None,
             thinking: None,
             parent_tool_use_id: None,
+            entry_uuid: None,
         };
         let entries = vec![Entry::Message(Box::new(message)), Entry::Notice(json!({}))];
         let mut write = f.store.record(session, None, entries, f.tick());

@@ -27,12 +27,14 @@
 //! *Resuming.* With `SessionStart::Resume` or `SessionStart::Continue` the session is loaded from the
 //! store into a private configuration folder, in which the CLI then runs; it is removed with the agent.
 //! The user's credentials are copied there without their refresh token. A session the store does not
-//! have is left to the CLI.
+//! have is left to the CLI. A host whose agents have configuration folders of their own brings them up to
+//! date with [`check_out`] and says [`ResumeFrom::Files`].
 //!
 //! *Own stores.* Implement [`SessionStore`], and run `testing::store_conformance` (feature `testing`) on it.
 
 mod ask;
 mod batches;
+mod check_out;
 mod directory;
 mod import;
 mod materialize;
@@ -52,6 +54,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use self::{
+    check_out::check_out,
     directory::DirectoryStore,
     import::import,
     memory::MemoryStore,
@@ -161,6 +164,17 @@ pub enum Flush {
     Eager,
 }
 
+/// Where an agent that resumes a session reads it from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResumeFrom {
+    /// The store, by way of a private configuration folder that goes with the agent.
+    #[default]
+    Store,
+    /// The agent's own files; the store is only written to. [`check_out`] brings them up to date before.
+    Files,
+}
+
 /// A store, and how it is used.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -172,6 +186,8 @@ pub struct SessionStoreOptions {
     pub project_key: Option<String>,
     /// When lines are brought to the store; at the end of a turn unless told.
     pub flush: Flush,
+    /// Where a resumed session is read from; the store unless told.
+    pub resume_from: ResumeFrom,
     /// Bound of one append; one that takes longer is not tried again. 60 s unless told.
     pub append_timeout: Duration,
     /// Bound of one load or list when a session is resumed. 60 s unless told.
@@ -189,6 +205,7 @@ impl SessionStoreOptions {
             store,
             project_key: None,
             flush: Flush::default(),
+            resume_from: ResumeFrom::default(),
             append_timeout: Duration::from_secs(60),
             load_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(10),
@@ -207,6 +224,13 @@ impl SessionStoreOptions {
     #[must_use]
     pub fn with_flush(mut self, flush: Flush) -> Self {
         self.flush = flush;
+        self
+    }
+
+    /// Sets `resume_from`.
+    #[must_use]
+    pub fn with_resume_from(mut self, resume_from: ResumeFrom) -> Self {
+        self.resume_from = resume_from;
         self
     }
 

@@ -208,6 +208,7 @@ fn sessions(
         policies: store.clone(),
         hooks: store.clone(),
         approvals: store.clone(),
+        transcripts: store.clone(),
     };
     SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }

@@ -16,6 +16,7 @@ mod audit;
 mod audit_governance;
 mod decisions;
 mod fixture;
+mod forks;
 mod hooks;
 mod journal;
 mod ledger;
@@ -23,11 +24,12 @@ mod logins;
 mod policies;
 mod queue;
 mod sessions;
+mod transcripts;
 mod turns;
 
 use domain::ports::{
     Accounts, Approvals, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions,
-    Turns,
+    Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -37,6 +39,7 @@ pub use audit::*;
 pub use audit_governance::*;
 pub use decisions::*;
 pub use fixture::Fixture;
+pub use forks::*;
 pub use hooks::*;
 pub use journal::*;
 pub use ledger::*;
@@ -44,6 +47,7 @@ pub use logins::*;
 pub use policies::*;
 pub use queue::*;
 pub use sessions::*;
+pub use transcripts::*;
 pub use turns::*;
 
 /// All ports in one.
@@ -59,6 +63,7 @@ pub trait AnyStore:
     + Policies
     + HookStore
     + Approvals
+    + Transcripts
     + Ping
     + Clone
     + 'static
@@ -77,6 +82,7 @@ impl<S> AnyStore for S where
         + Policies
         + HookStore
         + Approvals
+        + Transcripts
         + Ping
         + Clone
         + 'static
@@ -176,6 +182,14 @@ macro_rules! store_conformance {
             a_delivery_is_taken_by_one_until_it_is_settled
             deliveries_due_at_once_are_each_taken_once
             a_delivery_can_be_sent_again_and_goes_with_its_endpoint
+            a_transcript_is_kept_as_it_was_and_each_uuid_once
+            transcripts_of_a_session_are_kept_apart_and_forgotten_apart
+            appends_at_once_lose_nothing_and_keep_their_order
+            a_large_transcript_is_read_in_parts
+            a_fork_has_the_history_up_to_its_message_and_nothing_else
+            a_fork_goes_on_and_can_be_forked_again
+            a_fork_of_a_long_conversation_is_whole
+            a_family_is_shown_as_far_as_it_is_the_callers
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

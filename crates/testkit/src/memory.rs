@@ -4,12 +4,14 @@ mod accounts;
 mod approvals;
 mod audit;
 mod decisions;
+mod fork;
 mod hooks;
 mod journal;
 mod ledger;
 mod page;
 mod policies;
 mod sessions;
+mod transcripts;
 mod turns;
 
 use async_trait::async_trait;
@@ -38,6 +40,9 @@ struct State {
     sessions: BTreeMap<SessionId, Session>,
     turns: BTreeMap<TurnId, StoredTurn>,
     journal: Vec<Event>,
+    /// Messages that forks have of their parents; their journals do not tell of them.
+    copied_messages: Vec<Message>,
+    transcripts: Vec<transcripts::Transcript>,
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
     audit: Vec<AuditEntry>,
@@ -101,6 +106,7 @@ impl State {
             model: new.model,
             thinking: new.thinking,
             parent_tool_use_id: new.parent_tool_use_id,
+            entry_uuid: new.entry_uuid,
             created_at: place.at,
         };
         if let Some(session) = self.sessions.get_mut(&place.session) {
@@ -124,9 +130,10 @@ impl State {
     }
 
     fn messages(&self, session: SessionId) -> impl Iterator<Item = &Message> {
-        self.events(session).filter_map(|event| match &event.body {
+        let copied = self.copied_messages.iter().filter(move |message| message.session_id == session);
+        copied.chain(self.events(session).filter_map(|event| match &event.body {
             EventBody::Message(message) => Some(message.as_ref()),
             EventBody::Data(_) => None,
-        })
+        }))
     }
 }

@@ -3,31 +3,22 @@
 use super::response::SessionResponse;
 use crate::{ApiState, caller::Caller, error::problem};
 use actix_web::web::Data;
-use apidoc::{Conflict, Fail, Fetched, Forbidden, NotFound, PathParams, Unavailable, ValidOr};
+use apidoc::{Conflict, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, ValidOr};
 use domain::SessionId;
+use engine::ForkDraft;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
-use validator::{Validate, ValidationError};
+use validator::Validate;
 
 /// How to resume.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRequest {
-    /// Forking is not available in this version.
+    /// Leaves the session as it is and answers with a fork of it.
     #[serde(default)]
-    #[validate(custom(function = "no_forks"))]
     fork: bool,
-}
-
-/// Refuses what this version cannot do.
-pub fn no_forks(fork: &bool) -> Result<(), ValidationError> {
-    if !*fork {
-        return Ok(());
-    }
-    let message = "forking is not available in this version";
-    Err(ValidationError::new("unsupported").with_message(message.into()))
 }
 
 /// Set a session aside
@@ -49,9 +40,14 @@ pub async fn resume(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-    _body: ValidOr<ResumeRequest>,
-) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
-    let session = state.sessions.resume(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    body: ValidOr<ResumeRequest>,
+) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+    let (sessions, caller, id) = (&state.sessions, &caller.0, SessionId(id.0));
+    let session = match body.0.fork {
+        true => sessions.fork(caller, id, ForkDraft::default()).await,
+        false => sessions.resume(caller, id).await,
+    };
+    let session = session.map_err(problem)?;
     Ok(Fetched::new(session.into()))
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{ApiState, caller::Caller, error::problem, plain, prompt::Prompt, word::Word};
 use actix_web::web::Data;
-use apidoc::{Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
+use apidoc::{Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
 use domain::{SessionId, SessionMode};
 use engine::SessionDraft;
 use paperclip::actix::api_v2_operation;
@@ -35,25 +35,25 @@ pub struct SessionCreateRequest {
     #[validate(length(min = 1, max = 1024))]
     working_directory: Option<String>,
     /// Tools, or patterns such as `Bash(git:*)`, that run without asking.
-    #[serde(default)]
     #[validate(length(max = 500), custom(function = "short_items"))]
-    allowed_tools: Vec<String>,
+    allowed_tools: Option<Vec<String>>,
     /// Replaces the built-in system prompt.
     #[validate(length(min = 1, max = 100_000))]
     system_prompt: Option<String>,
-    #[serde(default)]
     #[validate(nested)]
-    sdk_options: SdkOptions,
+    sdk_options: Option<SdkOptions>,
     /// Anything; it is kept and given back. At most 64 KiB.
     #[validate(custom(function = "small"))]
     metadata: Option<Map<String, Value>>,
-    /// `interactive` when left out.
+    /// `interactive` when left out. `forked` begins where another session is, as `POST /sessions/{id}/fork` does; what
+    /// is left out is as that one has it.
     mode: Option<Word<SessionMode>>,
+    /// The session that is forked; only with `mode: forked`.
     parent_session_id: Option<Uuid>,
+    /// The last message that the fork takes along; left out, all.
     fork_at_message: Option<u64>,
     /// Whether streams show the answer while it is written.
-    #[serde(default)]
-    include_partial_messages: bool,
+    include_partial_messages: Option<bool>,
     #[validate(range(max = 10))]
     max_retries: Option<u32>,
     /// Seconds before the first retry; doubles with each.
@@ -62,14 +62,12 @@ pub struct SessionCreateRequest {
     /// How long a turn may take.
     #[validate(range(min = 1, max = 86_400))]
     timeout_seconds: Option<u32>,
-    #[serde(default)]
     #[validate(length(max = 100))]
-    hooks_enabled: Vec<String>,
+    hooks_enabled: Option<Vec<String>>,
     permission_mode: Option<PermissionMode>,
     /// Policies that judge its tool calls beside the mandatory ones, by name.
-    #[serde(default)]
     #[validate(length(max = 100))]
-    custom_policies: Vec<String>,
+    custom_policies: Option<Vec<String>>,
     /// The first prompt; a background session needs one.
     #[validate(nested)]
     initial_message: Option<Prompt>,
@@ -124,7 +122,7 @@ impl From<SessionCreateRequest> for SessionDraft {
             working_directory: request.working_directory,
             allowed_tools: request.allowed_tools,
             system_prompt: request.system_prompt,
-            sdk_options: request.sdk_options.into(),
+            sdk_options: request.sdk_options.map(Into::into),
             metadata: request.metadata.map(Value::Object),
             parent_session_id: request.parent_session_id.map(SessionId),
             fork_at_message: request.fork_at_message,
@@ -145,7 +143,7 @@ impl From<SessionCreateRequest> for SessionDraft {
     clippy::cast_sign_loss,
     reason = "validation keeps it between 0 and 300 seconds"
 )]
-fn to_ms(seconds: f64) -> u64 {
+pub fn to_ms(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
 }
 
@@ -157,7 +155,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<SessionCreateRequest>,
-) -> Result<Created<SessionResponse>, Fail<(Forbidden, NotFound, Invalid, TooMany, Unavailable)>> {
+) -> Result<Created<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>> {
     let session = state.sessions.create(&caller.0, body.0.into()).await.map_err(problem)?;
     let location = format!("/api/v1/sessions/{}", session.id);
     Ok(Created::at(session.into(), location))

@@ -3,7 +3,7 @@
 mod manner;
 
 use self::manner::{Manner, PreferenceApplied};
-use super::{control::no_forks, turns::TurnMetrics};
+use super::turns::TurnMetrics;
 use crate::{
     ApiState,
     caller::{Caller, pass::Pass},
@@ -21,7 +21,7 @@ use apidoc::{
     PathParams, Problem, TimedOut, TooMany, Unavailable, Valid, With,
 };
 use domain::{SessionId, ToolCall, ToolCallStatus, Turn, TurnFailure, TurnStatus};
-use engine::{Error, FinishedTurn, SessionManager, StartedTurn, WhenBusy};
+use engine::{Error, FinishedTurn, ForkDraft, SessionManager, StartedTurn, WhenBusy};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,9 +35,8 @@ use validator::Validate;
 pub struct QueryRequest {
     #[validate(nested)]
     message: Prompt,
-    /// Forking is not available in this version.
+    /// Leaves the session as it is and prompts a fork of it, which the answer names.
     #[serde(default)]
-    #[validate(custom(function = "no_forks"))]
     fork: bool,
     /// What to do while another turn runs.
     #[serde(default)]
@@ -136,7 +135,11 @@ pub async fn query(
     body: Valid<QueryRequest>,
 ) -> Result<Answer, Refused> {
     let (sessions, caller, id) = (&state.sessions, &caller.0, SessionId(id.0));
-    let QueryRequest { message, if_busy, fork: _ } = body.0;
+    let QueryRequest { message, if_busy, fork } = body.0;
+    let id = match fork {
+        true => sessions.fork(caller, id, ForkDraft::default()).await.map_err(problem)?.id,
+        false => id,
+    };
     match manner {
         Manner::Wait => {
             let asked = sessions.query(caller, id, message.into_value(), if_busy.into());

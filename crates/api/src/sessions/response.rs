@@ -2,7 +2,7 @@
 
 use super::sdk_options::SdkOptions;
 use crate::word::Word;
-use domain::{Counters, Session, SessionMode, SessionStatus};
+use domain::{Counters, Session, SessionMode, SessionStatus, fork::DirectorySource};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,6 +19,8 @@ pub struct SessionResponse {
     mode: Word<SessionMode>,
     status: Word<SessionStatus>,
     working_directory: String,
+    /// Where the files of a fork come from.
+    working_directory_source: Option<Word<DirectorySource>>,
     allowed_tools: Vec<String>,
     system_prompt: Option<String>,
     sdk_options: SdkOptions,
@@ -78,6 +80,7 @@ pub struct SessionLinks {
     events: String,
     stream: String,
     files: String,
+    tree: String,
 }
 
 impl From<Counters> for Figures {
@@ -110,6 +113,7 @@ impl SessionLinks {
             events: below("/events"),
             stream: below("/stream"),
             files: below("/files"),
+            tree: below("/tree"),
         }
     }
 }
@@ -126,6 +130,7 @@ impl From<Session> for SessionResponse {
             mode: Word(session.mode),
             status: Word(session.status),
             working_directory: spec.working_directory,
+            working_directory_source: spec.directory_source.map(Word),
             allowed_tools: spec.allowed_tools,
             system_prompt: spec.system_prompt,
             sdk_options: spec.sdk_options.into(),

@@ -94,6 +94,7 @@ impl World {
             policies: store.clone(),
             hooks: store.clone(),
             approvals: store.clone(),
+            transcripts: store.clone(),
         };
         let sessions = SessionManager::new(
             stores,

@@ -8,7 +8,8 @@ pub use governance::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{
-    ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, session::SessionPatch,
+    ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, fork::NewFork,
+    session::SessionPatch,
 };
 use jiff::Timestamp;
 
@@ -131,6 +132,18 @@ pub fn session_created(session: &Session, origin: &Origin) -> AuditEvent {
         }
     }
     event
+}
+
+/// A session was forked from another.
+#[must_use]
+pub fn session_forked(fork: &NewFork, origin: &Origin) -> AuditEvent {
+    let created = session_created(&fork.session, origin);
+    AuditEvent { action: "session.forked".into(), ..created }
+        .with("parent_session_id", Fact::Text(fork.parent.to_string()))
+        .with(
+            "fork_at_message",
+            Fact::Number(u32::try_from(fork.session.counters.messages).unwrap_or(u32::MAX)),
+        )
 }
 
 /// A session was changed.

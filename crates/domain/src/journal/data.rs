@@ -3,7 +3,10 @@
 //! Every store builds its events here, so that watchers see the same fields whatever is underneath. They are shown
 //! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
-use crate::{Approval, HookRun, MessageId, PermissionDecision, SessionStatus, ToolCall, Turn};
+use crate::{
+    Approval, HookRun, MessageId, PermissionDecision, SessionId, SessionStatus, ToolCall, Turn,
+    fork::DirectorySource,
+};
 use serde_json::{Value, json};
 
 /// `message_sent`: the prompt was accepted as this message, and its turn began.
@@ -16,6 +19,17 @@ pub fn message_sent(message: MessageId) -> Value {
 #[must_use]
 pub fn status_change(from: SessionStatus, to: SessionStatus) -> Value {
     json!({ "from": from, "to": to })
+}
+
+/// `notice`, the first event of a fork: it goes on from this message of that session, with files from there.
+#[must_use]
+pub fn forked(parent: SessionId, at_message: u64, directory: Option<DirectorySource>) -> Value {
+    json!({
+        "what": "forked",
+        "parent_session_id": parent,
+        "fork_at_message": at_message,
+        "working_directory_source": directory,
+    })
 }
 
 /// `notice`: a prompt waits for the turns before it; `position` is 1 for the next in line.

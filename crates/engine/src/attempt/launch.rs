@@ -26,8 +26,18 @@ impl Attempt<'_> {
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
             inner.live.closed(session.id).await;
-            let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
-                .map_err(not_prepared)?;
+            let has_transcript = self.manager.check_out(session).await;
+            let has_transcript = has_transcript.map_err(|error| not_prepared(error.into()).retryable())?;
+            let launch = agent::prepare(
+                &inner.settings,
+                &inner.governance,
+                session,
+                &endpoint,
+                self.take_up,
+                has_transcript,
+            );
+            let mut launch = launch.map_err(not_prepared)?;
+            launch.options.session_store = Some(self.manager.session_store(session));
             let options = launch.governed.install(launch.options, &inner.hooks, session).await;
             let options = options.map_err(|error| not_prepared(error.into()))?;
             canary::ask(&options).await.map_err(|error| not_governed(&error))?;
@@ -91,7 +101,7 @@ fn not_prepared(error: NotPrepared) -> Ended {
         | NotPrepared::NotContained(_)
         | NotPrepared::Hooks(_)
         | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
-        NotPrepared::TranscriptLost => TurnFailure::AgentFailed,
+        NotPrepared::TranscriptLost | NotPrepared::TranscriptUnreadable(_) => TurnFailure::AgentFailed,
     };
     Ended::failed(failure, format!("could not {error}{source}"))
 }

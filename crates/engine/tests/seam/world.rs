@@ -92,6 +92,7 @@ impl World {
             policies: Arc::new(faults.clone()),
             hooks: Arc::new(store.clone()),
             approvals: Arc::new(store.clone()),
+            transcripts: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -182,7 +183,11 @@ impl World {
         let Some(conversation) = self.get(session).await.agent.map(|agent| agent.id) else { return };
         let project = self.settings.directories.agents.join(session.to_string()).join("projects/-somewhere");
         std::fs::create_dir_all(&project).unwrap();
-        std::fs::write(project.join(format!("{conversation}.jsonl")), "{}\n").unwrap();
+        std::fs::write(
+            project.join(format!("{conversation}.jsonl")),
+            "{\"type\":\"user\",\"uuid\":\"said\"}\n",
+        )
+        .unwrap();
     }
 
     /// Waits until nothing of this manager is left alive but what waits for prompts.

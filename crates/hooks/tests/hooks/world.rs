@@ -196,6 +196,7 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         spec: SessionSpec {
             working_directory: "/work".into(),
             owns_directory: true,
+            directory_source: None,
             allowed_tools: vec![],
             system_prompt: None,
             sdk_options: SdkOptions::default(),

@@ -17,6 +17,7 @@ pub struct Model {
     pub model: Option<String>,
     pub thinking: Option<String>,
     pub parent_tool_use_id: Option<String>,
+    pub entry_uuid: Option<Uuid>,
     pub created_at: i64,
 }
 
@@ -37,6 +38,7 @@ impl From<&Message> for Model {
             model: message.model.clone(),
             thinking: message.thinking.clone(),
             parent_tool_use_id: message.parent_tool_use_id.clone(),
+            entry_uuid: message.entry_uuid,
             created_at: micros(message.created_at),
         }
     }
@@ -56,6 +58,7 @@ impl TryFrom<Model> for Message {
             model: row.model,
             thinking: row.thinking,
             parent_tool_use_id: row.parent_tool_use_id,
+            entry_uuid: row.entry_uuid,
             created_at: reader.instant("created_at", row.created_at)?,
         })
     }

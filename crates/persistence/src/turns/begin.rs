@@ -145,6 +145,8 @@ impl Beginning {
             model: None,
             thinking: None,
             parent_tool_use_id: None,
+            // The agent is told it under this id.
+            entry_uuid: Some(self.message.0),
         });
         recording.data(EventKind::MessageSent, data::message_sent(self.message));
 
@@ -156,6 +158,12 @@ impl Beginning {
         let (update, events) = recording.write(&mut writes, changes);
         let session = writes.update_returning(update);
         let session = updated(unit.commit(writes).await?, session)?;
-        Ok(BegunTurn { turn_id: self.turn, session, prompt: self.prompt, events })
+        Ok(BegunTurn {
+            turn_id: self.turn,
+            session,
+            prompt_message_id: self.message,
+            prompt: self.prompt,
+            events,
+        })
     }
 }

@@ -74,6 +74,16 @@ impl Batch {
         self.push(statement, true)
     }
 
+    /// Changes rows by a statement that is built by hand.
+    pub(crate) fn run_built(&mut self, statement: &impl StatementBuilder) {
+        let statement = StatementBuilder::build(statement, &self.backend);
+        self.push::<()>(statement, false);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
     /// Adds a row.
     pub(crate) fn insert<A: ActiveModelTrait>(&mut self, row: A) {
         self.run(Insert::one(row));

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Entries per append.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// Bound of one question to the store.
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -87,7 +87,7 @@ async fn bring(
     Ok(missing.len())
 }
 
-fn identity(entry: &Value) -> String {
+pub(super) fn identity(entry: &Value) -> String {
     match entry["uuid"].as_str() {
         Some(uuid) => uuid.to_owned(),
         None => entry.to_string(),

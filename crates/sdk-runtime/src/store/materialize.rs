@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
-    SessionKey, SessionStoreOptions,
+    ResumeFrom, SessionKey, SessionStoreOptions,
     ask::{ask, load},
     seed_config,
 };
@@ -51,6 +51,9 @@ pub(crate) async fn materialize(options: &mut AgentOptions) -> Result<Option<Mat
     let local_key = blocking(move || project_key(&cwd)).await.map_err(stopped)?;
     let key = store.project_key.get_or_insert_with(|| local_key.clone()).clone();
     let store = store.clone();
+    if store.resume_from == ResumeFrom::Files {
+        return Ok(None);
+    }
     let (id, at, fork) = match options.session {
         SessionStart::Resume { id, at, fork } => (Some(id), at, fork),
         SessionStart::Continue { fork } => (None, None, fork),
@@ -164,7 +167,7 @@ async fn subagents(
 }
 
 /// A subpath as a path below a session's folder; `None` for any that could lead elsewhere.
-fn safe_path(subpath: &str) -> Option<PathBuf> {
+pub(super) fn safe_path(subpath: &str) -> Option<PathBuf> {
     let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', ':']);
     subpath.split('/').all(is_safe).then(|| PathBuf::from(subpath))
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
 
+mod check_out;
 mod conformance;
 mod directory;
 mod materialized;

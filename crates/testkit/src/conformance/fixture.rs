@@ -125,6 +125,7 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         spec: SessionSpec {
             working_directory: "/work".into(),
             owns_directory: true,
+            directory_source: None,
             allowed_tools: vec!["Read".into(), "Bash(ls:*)".into()],
             system_prompt: Some("be brief".into()),
             sdk_options,
@@ -159,6 +160,7 @@ pub(super) fn message(content: Value) -> NewMessage {
         model: Some("claude-a".into()),
         thinking: Some("hm".into()),
         parent_tool_use_id: None,
+        entry_uuid: Some(MessageId::new().0),
     }
 }
 

@@ -6,7 +6,9 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Entry, Event, EventKind, Message, Page, PageRequest, SessionId, ToolCall, ToolCallStatus, TurnId,
+    Entry, Event, EventBody, EventKind, Message, Page, PageRequest, SessionId, ToolCall, ToolCallStatus,
+    TurnId,
+    fork::MessageEntry,
     history::ToolOutcome,
     journal::data,
     ports::{History, Journal, StoreError, StoreResult},
@@ -44,6 +46,26 @@ impl History for MemoryStore {
         let key =
             |message: &Message| (i64::try_from(message.sequence_number).unwrap_or(i64::MAX), message.id.0);
         read_page("messages", messages, key, Direction::Ascending, page)
+    }
+
+    async fn entries_before(
+        &self,
+        session: SessionId,
+        at_message: u64,
+        limit: u32,
+    ) -> StoreResult<Vec<MessageEntry>> {
+        let state = self.state();
+        let main = state
+            .messages(session)
+            .filter(|message| message.sequence_number <= at_message && message.parent_tool_use_id.is_none());
+        let entry = |message: &Message| MessageEntry {
+            sequence_number: message.sequence_number,
+            entry: message.entry_uuid,
+        };
+        let mut entries: Vec<MessageEntry> = main.map(entry).collect();
+        entries.reverse();
+        entries.truncate(limit as usize);
+        Ok(entries)
     }
 
     async fn tool_calls(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<ToolCall>> {
@@ -103,6 +125,14 @@ impl State {
             Entry::Retry(retry) => {
                 self.sessions.get_mut(&place.session)?.counters.retries += 1;
                 Some(self.journal_data(place, EventKind::Notice, retry))
+            }
+            Entry::PromptedAgain { message, entry_uuid } => {
+                let messages = self.journal.iter_mut().filter_map(|event| match &mut event.body {
+                    EventBody::Message(message) => Some(message),
+                    EventBody::Data(_) => None,
+                });
+                messages.into_iter().find(|told| told.id == message)?.entry_uuid = Some(entry_uuid);
+                None
             }
             Entry::Notice(notice) => Some(self.journal_data(place, EventKind::Notice, notice)),
         }

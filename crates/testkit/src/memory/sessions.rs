@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use domain::{
     EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
     audit::events,
+    fork::{NewFork, Relative},
     journal::data,
     ports::{Moved, Sessions, StoreError, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
@@ -23,6 +24,14 @@ impl Sessions for MemoryStore {
         }
         state.sessions.insert(session.id, session.clone());
         state.audit(events::session_created(session, origin))
+    }
+
+    async fn fork(&self, fork: &NewFork, origin: &Origin) -> StoreResult<()> {
+        self.state().fork(fork, origin)
+    }
+
+    async fn family(&self, scope: Scope, id: SessionId, limit: u32) -> StoreResult<Vec<Relative>> {
+        Ok(self.state().family(scope, id, limit as usize))
     }
 
     async fn get(&self, scope: Scope, id: SessionId) -> StoreResult<Option<Session>> {

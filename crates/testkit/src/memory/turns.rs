@@ -161,6 +161,7 @@ impl State {
             model: None,
             thinking: None,
             parent_tool_use_id: None,
+            entry_uuid: Some(message.0),
         };
         let change = data::status_change(from, first_status);
         let events = vec![
@@ -169,7 +170,7 @@ impl State {
             self.journal_data(place, EventKind::MessageSent, data::message_sent(message)),
         ];
         let Some(session) = self.sessions.get(&place.session).cloned() else { return Begin::NoSession };
-        Begin::Begun(Box::new(BegunTurn { turn_id: id, session, prompt, events }))
+        Begin::Begun(Box::new(BegunTurn { turn_id: id, session, prompt_message_id: message, prompt, events }))
     }
 
     /// What the end of a turn does to its session and the journal.

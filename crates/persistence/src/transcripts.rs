@@ -1,0 +1,203 @@
+//! Transcripts: adding to them, each uuid once, and reading them in parts of bounded size.
+
+use crate::{
+    Store,
+    entity::transcript_entry::{self, Column as C},
+    error::failure,
+    recording::{lock, locked},
+    value::{Reader, micros, stored},
+};
+use async_trait::async_trait;
+use domain::{
+    SessionId,
+    ports::{StoreError, StoreResult, Transcripts},
+    transcript::{TranscriptEntry, TranscriptKey, TranscriptPart, TranscriptPlace, TranscriptSummary},
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
+};
+use std::collections::HashSet;
+
+/// What one reading takes into memory, unless a single entry is larger.
+const PART_BYTES_MAX: i64 = 4 << 20;
+/// Entries that one reading looks at.
+const PART_ENTRIES_MAX: u64 = 2_000;
+
+#[async_trait]
+impl Transcripts for Store {
+    async fn append_transcript(
+        &self,
+        key: &TranscriptKey,
+        entries: &[TranscriptEntry],
+        at: Timestamp,
+    ) -> StoreResult<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut reads = self.batch();
+        // The lock of the session's row queues those that add to its transcripts; whoever may not write any more is
+        // refused by what the row says.
+        let session = lock(&mut reads, key.session_id);
+        let last = transcript_entry::Entity::find().filter(of(key)).order_by_desc(C::Position).limit(1);
+        let last = reads.select_as::<Position>(last.select_only().column(C::Position));
+        let uuids: Vec<&str> = entries.iter().filter_map(|entry| entry.uuid.as_deref()).collect();
+        let known = transcript_entry::Entity::find().filter(of(key)).filter(C::Uuid.is_in(uuids));
+        let known = reads.select_as::<KnownUuid>(known.select_only().column(C::Uuid));
+        let (mut read, unit) = self.open(reads).await?;
+        if locked(&mut read, session)?.is_none() {
+            return Err(StoreError::Inconsistent { table: "transcript_entries", column: "session_id" });
+        }
+        let last = read.first(last)?.map_or(0, |row| row.position);
+        let mut known: HashSet<String> = read.all(known)?.into_iter().map(|row| row.uuid).collect();
+        let new =
+            entries.iter().filter(|entry| entry.uuid.as_ref().is_none_or(|uuid| known.insert(uuid.clone())));
+        let rows: Vec<transcript_entry::ActiveModel> =
+            new.zip(last + 1..).map(|(entry, position)| row(key, entry, position, at).into()).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut writes = self.batch();
+        writes.insert_all(rows);
+        unit.commit(writes).await.map(drop)
+    }
+
+    async fn transcript_after(&self, key: &TranscriptKey, position: u64) -> StoreResult<TranscriptPart> {
+        let rest = transcript_entry::Entity::find().filter(of(key)).filter(C::Position.gt(stored(position)));
+        let sizes = rest.clone().select_only().columns([C::Position, C::Bytes]).order_by_asc(C::Position);
+        let sizes =
+            sizes.limit(PART_ENTRIES_MAX).into_model::<Size>().all(&self.read).await.map_err(failure)?;
+        let mut bytes = 0;
+        let fits = sizes.iter().take_while(|size| {
+            let is_first = bytes == 0;
+            bytes += size.bytes.max(1);
+            is_first || bytes <= PART_BYTES_MAX
+        });
+        let Some(last) = fits.last().map(|size| size.position) else { return Ok(TranscriptPart::default()) };
+        let part = rest.filter(C::Position.lte(last)).order_by_asc(C::Position);
+        let part = part.select_only().column(C::Entry).into_model::<Text>();
+        let entries = part.all(&self.read).await.map_err(failure)?;
+        let is_all =
+            sizes.last().is_some_and(|size| size.position == last) && (sizes.len() as u64) < PART_ENTRIES_MAX;
+        let next = Reader("transcript_entries").figure("position", last)?;
+        Ok(TranscriptPart {
+            entries: entries.into_iter().map(|row| row.entry).collect(),
+            next: (!is_all).then_some(next),
+        })
+    }
+
+    async fn transcripts(&self, session: SessionId) -> StoreResult<Vec<TranscriptSummary>> {
+        let rows = transcript_entry::Entity::find()
+            .filter(C::SessionId.eq(session.0))
+            .select_only()
+            .columns([C::Conversation, C::Subpath])
+            .column_as(C::AddedAt.max(), "added_at")
+            .group_by(C::Conversation)
+            .group_by(C::Subpath)
+            .order_by_asc(C::Conversation)
+            .order_by_asc(C::Subpath)
+            .into_model::<Summary>();
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(TranscriptSummary::try_from).collect()
+    }
+
+    async fn transcript_place(&self, session: SessionId, uuid: &str) -> StoreResult<Option<TranscriptPlace>> {
+        let row = transcript_entry::Entity::find()
+            .filter(C::SessionId.eq(session.0))
+            .filter(C::Uuid.eq(uuid))
+            .filter(C::Subpath.eq(""))
+            .select_only()
+            .columns([C::Conversation, C::Position])
+            .into_model::<Place>();
+        let row = row.one(&self.read).await.map_err(failure)?;
+        row.map(|row| {
+            let position = Reader("transcript_entries").figure("position", row.position)?;
+            Ok(TranscriptPlace { conversation: row.conversation, position })
+        })
+        .transpose()
+    }
+
+    async fn delete_transcript(
+        &self,
+        session: SessionId,
+        conversation: Uuid,
+        subpath: Option<&str>,
+    ) -> StoreResult<()> {
+        let mut those =
+            Condition::all().add(C::SessionId.eq(session.0)).add(C::Conversation.eq(conversation));
+        if let Some(subpath) = subpath {
+            those = those.add(C::Subpath.eq(subpath));
+        }
+        self.write_one(transcript_entry::Entity::delete_many().filter(those)).await.map(drop)
+    }
+}
+
+fn of(key: &TranscriptKey) -> Condition {
+    Condition::all()
+        .add(C::SessionId.eq(key.session_id.0))
+        .add(C::Conversation.eq(key.conversation))
+        .add(C::Subpath.eq(key.subpath.as_deref().unwrap_or_default()))
+}
+
+fn row(
+    key: &TranscriptKey,
+    entry: &TranscriptEntry,
+    position: i64,
+    at: Timestamp,
+) -> transcript_entry::Model {
+    transcript_entry::Model {
+        session_id: key.session_id.0,
+        conversation: key.conversation,
+        subpath: key.subpath.clone().unwrap_or_default(),
+        position,
+        uuid: entry.uuid.clone(),
+        entry: entry.text.clone(),
+        bytes: stored(entry.text.len()),
+        added_at: micros(at),
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Position {
+    position: i64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct KnownUuid {
+    uuid: String,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Size {
+    position: i64,
+    bytes: i64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Text {
+    entry: String,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Place {
+    conversation: Uuid,
+    position: i64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Summary {
+    conversation: Uuid,
+    subpath: String,
+    added_at: i64,
+}
+
+impl TryFrom<Summary> for TranscriptSummary {
+    type Error = StoreError;
+    fn try_from(row: Summary) -> Result<Self, StoreError> {
+        Ok(Self {
+            conversation: row.conversation,
+            subpath: Some(row.subpath).filter(|subpath| !subpath.is_empty()),
+            added_at: Reader("transcript_entries").instant("added_at", row.added_at)?,
+        })
+    }
+}
