@@ -9,7 +9,7 @@ use actix_web::{
     },
 };
 use apidoc::{Problem, Violation};
-use domain::{Approval, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{Approval, Operation, SessionStatus, TurnFailure, TurnId, ports::StoreError};
 
 use engine::{Error, FieldError};
 
@@ -38,6 +38,7 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}"))
         }
         Error::WrongState(status) => wrong_state(*status),
+        Error::Held(operation) => held(*operation),
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
@@ -93,6 +94,13 @@ fn wrong_state(status: SessionStatus) -> Problem {
         "WRONG_STATE",
         format!("the session is {word}, which does not allow this"),
     )
+}
+
+/// 409, with the word for what holds the session.
+fn held(operation: Operation) -> Problem {
+    let word = operation.as_str();
+    let detail = format!("the session is held by an operation ({word}); wait until that is over");
+    Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail).with_member("operation", word)
 }
 
 /// 409, with the decision that stands, so that whoever came second knows.

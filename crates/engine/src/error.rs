@@ -1,6 +1,6 @@
 //! What a use case answers when it does not succeed, named for what the caller can do.
 
-use domain::{Approval, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{Approval, Operation, SessionStatus, TurnFailure, TurnId, ports::StoreError};
 
 /// One field of a request that cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum Error {
     /// The session is in a state that does not allow this; ask again when it has changed.
     #[error("do this while the session is {}", .0.as_str())]
     WrongState(SessionStatus),
+    /// This holds the session; ask again when it is over.
+    #[error("do this while the session is being {}", match .0 { Operation::Archiving => "archived", Operation::Restoring => "restored" })]
+    Held(Operation),
     /// Somebody else answered first, or the time was up; this one stands.
     #[error("decide what is {} already", .0.status.as_str())]
     AlreadyDecided(Box<Approval>),

@@ -300,6 +300,7 @@ impl SessionManager {
                 Ok(*session)
             }
             Moved::Refused(status) => Err(Error::WrongState(status)),
+            Moved::Held(operation) => Err(Error::Held(operation)),
             Moved::NoSession => Err(Error::NotFound("session")),
         }
     }

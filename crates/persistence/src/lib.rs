@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approvals;
+mod archives;
 mod audit;
 mod database;
 mod decisions;

@@ -12,6 +12,8 @@
 mod accounts;
 mod approvals;
 mod approvals_told;
+mod archives;
+mod archives_over;
 mod audit;
 mod audit_governance;
 mod decisions;
@@ -26,13 +28,15 @@ mod sessions;
 mod turns;
 
 use domain::ports::{
-    Accounts, Approvals, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions,
-    Turns,
+    Accounts, Approvals, Archives, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies,
+    Sessions, Turns,
 };
 
 pub use accounts::*;
 pub use approvals::*;
 pub use approvals_told::*;
+pub use archives::*;
+pub use archives_over::*;
 pub use audit::*;
 pub use audit_governance::*;
 pub use decisions::*;
@@ -59,6 +63,7 @@ pub trait AnyStore:
     + Policies
     + HookStore
     + Approvals
+    + Archives
     + Ping
     + Clone
     + 'static
@@ -77,6 +82,7 @@ impl<S> AnyStore for S where
         + Policies
         + HookStore
         + Approvals
+        + Archives
         + Ping
         + Clone
         + 'static
@@ -176,6 +182,20 @@ macro_rules! store_conformance {
             a_delivery_is_taken_by_one_until_it_is_settled
             deliveries_due_at_once_are_each_taken_once
             a_delivery_can_be_sent_again_and_goes_with_its_endpoint
+            an_archive_holds_its_session_until_it_is_completed
+            of_many_archives_asked_for_at_once_one_is_opened
+            only_a_session_at_rest_is_archived
+            an_attempt_is_claimed_once_and_a_later_one_voids_it
+            an_attempt_that_is_put_off_is_due_again_later
+            an_archive_that_is_given_up_lets_its_session_go
+            a_session_is_restored_once
+            a_restore_that_failed_leaves_the_session_as_it_was
+            a_session_is_restored_from_its_own_archive_and_at_rest
+            a_second_archive_takes_the_place_of_the_first
+            an_archive_that_expires_takes_along_the_session_that_had_nothing_else
+            sessions_in_which_nothing_happens_are_found
+            what_archives_leave_over_is_found_until_it_is_gone
+            the_life_of_an_archive_is_in_the_audit_log
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(
