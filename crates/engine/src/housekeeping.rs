@@ -24,6 +24,7 @@ impl SessionManager {
             self.end_orphan(turn).await?;
         }
         self.keep_approvals().await?;
+        self.keep_archives().await?;
         self.run_queues().await?;
         Ok(turns.len())
     }
@@ -88,6 +89,7 @@ impl SessionManager {
             }
         }
         self.keep_approvals().await?;
+        self.keep_archives().await?;
         self.run_queues().await
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Error, FieldError, Result,
     agent::Directories,
     approvals::desk::{Desk, Surrounding},
+    archives::Workshop,
     canary::SelfTest,
     draft::{SessionDraft, start},
     feed::Feed,
@@ -14,7 +15,10 @@ use crate::{
 use domain::{
     Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
     UserId,
-    ports::{Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
+    ports::{
+        Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
+        Sessions, Turns,
+    },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
@@ -39,6 +43,8 @@ pub struct Stores {
     pub policies: Arc<dyn Policies>,
     pub hooks: Arc<dyn HookStore>,
     pub approvals: Arc<dyn Approvals>,
+    pub archives: Arc<dyn Archives>,
+    pub archive_store: Arc<dyn ArchiveStore>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -59,6 +65,7 @@ pub(crate) struct Inner {
     pub self_test: SelfTest,
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
+    pub archiving: Arc<Workshop>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
     pub runtime: Handle,
@@ -130,6 +137,7 @@ impl SessionManager {
             hooks,
             desk,
             live,
+            archiving: Arc::default(),
             tasks,
             runtime,
             draining,

@@ -120,9 +120,10 @@ impl Archives for Store {
         &self,
         session: SessionId,
         from: ArchiveId,
+        working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>> {
-        release::finish_restore(self, session, from, at).await
+        release::finish_restore(self, session, from, working_directory, at).await
     }
 
     async fn fail_restore(

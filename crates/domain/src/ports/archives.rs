@@ -68,10 +68,12 @@ pub trait Archives: Send + Sync {
     ) -> StoreResult<RestoreOpened>;
 
     /// The session is restored and let go; one that was archived is `active`. `None` if it was not held for that.
+    /// `working_directory` is where its own one is from now on.
     async fn finish_restore(
         &self,
         session: SessionId,
         from: ArchiveId,
+        working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>>;
 

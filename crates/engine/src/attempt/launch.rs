@@ -26,6 +26,7 @@ impl Attempt<'_> {
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
             inner.live.closed(session.id).await;
+            self.manager.bring_back_lost(session).await.map_err(|error| not_prepared(error.into()))?;
             let launch = agent::prepare(&inner.settings, &inner.governance, session, &endpoint, self.take_up)
                 .map_err(not_prepared)?;
             let options = launch.governed.install(launch.options, &inner.hooks, session).await;

@@ -10,7 +10,7 @@ use crate::{
     recording::{Locked, Recording, lock, lock_one_of, locked},
     sessions::{entered, updated},
     unit::Batch,
-    value::micros,
+    value::{micros, to_json},
 };
 use domain::{
     Archive, ArchiveId, ArchiveStatus, AuditEvent, Event, EventKind, Operation, Session, SessionId,
@@ -93,13 +93,18 @@ pub(super) async fn finish_restore(
     store: &Store,
     id: SessionId,
     from: ArchiveId,
+    working_directory: Option<&str>,
     at: Timestamp,
 ) -> StoreResult<Option<(Session, Vec<Event>)>> {
     let mut reads = store.batch();
     let session = lock(&mut reads, id);
+    let whole = reads.select(session::Entity::find_by_id(id.0));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = restoring(locked(&mut read, session)?) else { return Ok(None) };
+    let Some(whole) = read.first(whole)? else { return Ok(None) };
+    let mut spec = Session::try_from(whole)?.spec;
+    spec.working_directory = working_directory.map_or(spec.working_directory, str::to_owned);
     let mut recording = Recording::new(&locked, None, at)?;
     recording.data(EventKind::Notice, data::restored(from));
     let changes = match locked.status {
@@ -112,7 +117,7 @@ pub(super) async fn finish_restore(
         _ => session::ActiveModel::default(),
     };
     let mut writes = store.batch();
-    let let_go = session::ActiveModel { operation: Set(None), ..changes };
+    let let_go = session::ActiveModel { operation: Set(None), spec: Set(to_json(&spec)?), ..changes };
     let (update, events) = recording.write(&mut writes, let_go);
     let session = writes.update_returning(update);
     let head = audit::head(&mut read, head)?;

@@ -21,7 +21,7 @@ pub async fn a_session_is_restored_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let from = archive(&f, &session).await.id;
-    assert_eq!(f.store.finish_restore(session.id, from, f.tick()).await.unwrap(), None);
+    assert_eq!(f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap(), None);
     let RestoreOpened::Opened(held, event) = hold(&f, session.id, from).await else { panic!("not held") };
     assert_eq!((held.status, held.operation), (SessionStatus::Archived, Some(Operation::Restoring)));
     assert_eq!(*held, f.reload(session.id).await);
@@ -33,12 +33,15 @@ pub async fn a_session_is_restored_once<S: AnyStore>(store: S) {
     // What is needed just now does not expire.
     assert_eq!(f.store.expire_archive(from, f.tick()).await.unwrap(), None);
 
-    let (restored, events) = f.store.finish_restore(session.id, from, f.tick()).await.unwrap().unwrap();
+    let (restored, events) =
+        f.store.finish_restore(session.id, from, Some("/elsewhere"), f.tick()).await.unwrap().unwrap();
+    assert_eq!(restored.spec.working_directory, "/elsewhere");
+    assert_eq!(restored, f.reload(session.id).await);
     assert_eq!((restored.status, restored.operation), (SessionStatus::Active, None));
     assert_eq!(restored.archive_id, Some(from));
     assert_eq!(data(&events[0]), &json!({ "what": "restored", "archive_id": from }));
     assert_eq!(data(&events[1]), &json!({ "from": "archived", "to": "active" }));
-    assert_eq!(f.store.finish_restore(session.id, from, f.tick()).await.unwrap(), None);
+    assert_eq!(f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap(), None);
     assert_eq!(f.store.fail_restore(session.id, from, "late", f.tick()).await.unwrap(), None);
     assert_eq!(f.store.open_restores(10).await.unwrap(), []);
     let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
@@ -67,12 +70,12 @@ pub async fn a_session_is_restored_from_its_own_archive_and_at_rest<S: AnyStore>
     assert_eq!(hold(&f, session.id, ArchiveId::new()).await, RestoreOpened::NoArchive);
     assert_eq!(hold(&f, SessionId::new(), from).await, RestoreOpened::NoSession);
     hold(&f, session.id, from).await;
-    f.store.finish_restore(session.id, from, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
 
     // What it had on disk was lost while it was paused: it is paused afterwards, too.
     f.store.move_to(session.id, SessionStatus::Paused, f.tick()).await.unwrap();
     assert!(matches!(hold(&f, session.id, from).await, RestoreOpened::Opened(..)));
-    let (restored, events) = f.store.finish_restore(session.id, from, f.tick()).await.unwrap().unwrap();
+    let (restored, events) = f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
     assert_eq!((restored.status, events.len()), (SessionStatus::Paused, 1));
 
     f.store.move_to(session.id, SessionStatus::Active, f.tick()).await.unwrap();
@@ -92,7 +95,7 @@ pub async fn a_second_archive_takes_the_place_of_the_first<S: AnyStore>(store: S
     let session = f.session().await;
     let first = archive(&f, &session).await;
     hold(&f, session.id, first.id).await;
-    f.store.finish_restore(session.id, first.id, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, first.id, None, f.tick()).await.unwrap().unwrap();
     let claimed = claim(&f, &session).await;
     let known = f.store.archive(first.id).await.unwrap().unwrap();
     assert!(known.is_restorable(), "the first is there until the second is");
@@ -110,7 +113,7 @@ pub async fn an_archive_that_expires_takes_along_the_session_that_had_nothing_el
     let first = archive(&f, &archived).await;
     let second = archive(&f, &restored).await;
     hold(&f, restored.id, second.id).await;
-    f.store.finish_restore(restored.id, second.id, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(restored.id, second.id, None, f.tick()).await.unwrap().unwrap();
 
     let between = first.archived_at.unwrap();
     assert_eq!(f.store.expired_archives(between, 10).await.unwrap(), [first.clone()]);
@@ -182,7 +185,7 @@ pub async fn the_life_of_an_archive_is_in_the_audit_log<S: AnyStore>(store: S) {
     f.store.fail_archive(&failed, "not a word of this", f.tick()).await.unwrap().unwrap();
     let kept = archive(&f, &session).await;
     hold(&f, session.id, kept.id).await;
-    f.store.finish_restore(session.id, kept.id, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, kept.id, None, f.tick()).await.unwrap().unwrap();
     f.store.expire_archive(kept.id, f.tick()).await.unwrap().unwrap();
     let entries = log(&f.store).await.split_off(before);
     let actions: Vec<_> = entries.iter().map(|entry| entry.event.action.as_ref()).collect();

@@ -169,10 +169,14 @@ impl Archives for MemoryStore {
         &self,
         id: SessionId,
         from: ArchiveId,
+        working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>> {
         let mut state = self.state();
         let Some(session) = state.restoring(id) else { return Ok(None) };
+        if let (Some(session), Some(path)) = (state.sessions.get_mut(&id), working_directory) {
+            path.clone_into(&mut session.spec.working_directory);
+        }
         state.hold(id, None);
         state.audit(events::session_restored(id, from, at))?;
         let mut told = vec![state.notice(id, at, data::restored(from))];
