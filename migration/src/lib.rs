@@ -16,6 +16,7 @@ mod m0007_policies;
 mod m0008_hooks;
 mod m0009_audit;
 mod m0011_transcripts;
+mod m0012_archives;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_hooks::Migration),
             Box::new(m0009_audit::Migration),
             Box::new(m0011_transcripts::Migration),
+            Box::new(m0012_archives::Migration),
         ]
     }
 }

@@ -57,6 +57,7 @@ async fn the_tables_are_these() {
         [
             "api_keys",
             "approvals",
+            "archives",
             "audit_head",
             "audit_log",
             "hook_deliveries",

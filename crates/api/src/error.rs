@@ -9,7 +9,7 @@ use actix_web::{
     },
 };
 use apidoc::{Problem, Violation};
-use domain::{Approval, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{Approval, Operation, SessionStatus, TurnFailure, TurnId, ports::StoreError};
 
 use engine::{Error, FieldError};
 
@@ -41,6 +41,7 @@ fn translate(error: &Error) -> Problem {
         Error::NotForkable(why) => {
             Problem::new(StatusCode::CONFLICT, "NOT_FORKABLE", format!("the session cannot be forked: {why}"))
         }
+        Error::Held(operation) => held(*operation),
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
@@ -96,6 +97,13 @@ fn wrong_state(status: SessionStatus) -> Problem {
         "WRONG_STATE",
         format!("the session is {word}, which does not allow this"),
     )
+}
+
+/// 409, with the word for what holds the session.
+fn held(operation: Operation) -> Problem {
+    let word = operation.as_str();
+    let detail = format!("the session is held by an operation ({word}); wait until that is over");
+    Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail).with_member("operation", word)
 }
 
 /// 409, with the decision that stands, so that whoever came second knows.

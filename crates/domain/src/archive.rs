@@ -1,6 +1,6 @@
 //! An archive: what a session had on disk, and its transcript, put away as one object.
 
-use crate::{ArchiveId, SessionId};
+use crate::{ArchiveId, Session, SessionId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +113,7 @@ impl ArchiveStatus {
 
     /// The word for it on the wire and in the database.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::InProgress => "in_progress",
@@ -143,11 +143,83 @@ pub struct Archive {
     pub at_message: u64,
     /// Known once it is completed.
     pub content: Option<ArchiveContent>,
+    /// Why the last attempt failed.
     pub error_message: Option<String>,
+    /// How often somebody has begun; a later attempt makes what an earlier one still does void.
+    pub attempt: u32,
+    /// When a pending one is begun at the earliest.
+    pub due_at: Timestamp,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// When it was completed.
     pub archived_at: Option<Timestamp>,
+    /// Since when it can be restored no more: a newer one took its place, or its time was up.
+    pub removed_at: Option<Timestamp>,
+}
+
+impl Archive {
+    /// One that was asked for just now.
+    #[must_use]
+    pub fn pending(session: &Session, place: ArchivePlace, compression: Compression, at: Timestamp) -> Self {
+        let id = ArchiveId::new();
+        let (user, session_id, extension) = (session.user_id, session.id, compression.extension());
+        Self {
+            id,
+            session_id,
+            status: ArchiveStatus::Pending,
+            compression,
+            place,
+            key: format!("{user}/{session_id}/{id}.{extension}"),
+            at_message: session.counters.messages,
+            content: None,
+            error_message: None,
+            attempt: 0,
+            due_at: at,
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+            removed_at: None,
+        }
+    }
+
+    /// The same as the next attempt begins.
+    #[must_use]
+    pub fn claimed(self, at: Timestamp) -> Self {
+        Self { status: ArchiveStatus::InProgress, attempt: self.attempt + 1, updated_at: at, ..self }
+    }
+
+    /// Whether this is still what whoever claimed it has.
+    #[must_use]
+    pub fn is_claimed_as(&self, claimed: &Self) -> bool {
+        self.status == ArchiveStatus::InProgress && self.attempt == claimed.attempt
+    }
+
+    /// The same after an attempt that failed, for another one.
+    #[must_use]
+    pub fn postponed(self, error: &str, due_at: Timestamp, at: Timestamp) -> Self {
+        let error_message = Some(error.to_owned());
+        Self { status: ArchiveStatus::Pending, error_message, due_at, updated_at: at, ..self }
+    }
+
+    /// The same once it is stored.
+    #[must_use]
+    pub fn completed(self, content: &ArchiveContent, at: Timestamp) -> Self {
+        let (status, content) = (ArchiveStatus::Completed, Some(content.clone()));
+        Self { status, content, error_message: None, archived_at: Some(at), updated_at: at, ..self }
+    }
+
+    /// The same given up.
+    #[must_use]
+    pub fn failed(self, error: &str, at: Timestamp) -> Self {
+        let error_message = Some(error.to_owned());
+        Self { status: ArchiveStatus::Failed, error_message, updated_at: at, ..self }
+    }
+
+    /// Whether a session can be restored from it.
+    #[must_use]
+    pub fn is_restorable(&self) -> bool {
+        self.status == ArchiveStatus::Completed && self.removed_at.is_none()
+    }
 }
 
 /// What a completed archive is and holds.

@@ -51,7 +51,7 @@ pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};
 pub use money::{MicroUsd, MicroUsdPerMtok};
 pub use page::{Page, PageRequest};
 pub use policy::{CustomPolicy, PolicyContent};
-pub use session::{Counters, Session, SessionMode, SessionStatus};
+pub use session::{Counters, Operation, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
 pub use usage::{RequestUsage, TokenUsage};

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod archive_store;
+mod archives;
 mod audit;
 mod decisions;
 mod policies;
@@ -12,15 +13,16 @@ pub use archive_store::{
     ArchiveError, ArchiveJob, ArchiveLimits, ArchiveRef, ArchiveRoot, ArchiveStore, ByteStream, Found,
     Restored, Stored,
 };
+pub use archives::{ArchiveObject, ArchiveOpened, Archives, RestoreOpened};
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;
 pub use transcripts::Transcripts;
 
 use crate::{
-    ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,
-    RequestUsage, Scope, Session, SessionId, SessionStatus, Source, ToolCall, Turn, TurnEnd, TurnId, User,
-    UserId,
+    ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Operation, Origin, Page, PageRequest,
+    RefreshToken, RequestUsage, Scope, Session, SessionId, SessionStatus, Source, ToolCall, Turn, TurnEnd,
+    TurnId, User, UserId,
     account::Rotation,
     fork::{MessageEntry, NewFork, Relative},
     session::{SessionFilter, SessionPatch},
@@ -110,6 +112,8 @@ pub enum Moved {
     Moved(Box<Session>, Event),
     /// It was in this state, which does not lead there. Being there already counts as this.
     Refused(SessionStatus),
+    /// This held the session.
+    Held(Operation),
     NoSession,
 }
 

@@ -1,6 +1,6 @@
 //! A session and the states it may move through.
 
-use crate::{MicroUsd, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
+use crate::{ArchiveId, MicroUsd, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,7 +107,7 @@ impl SessionStatus {
             S::Paused => &[S::Active, S::Terminated, S::Archived],
             S::Completed | S::Failed => &[S::Active, S::Terminated, S::Archived],
             S::Terminated => &[S::Archived],
-            S::Archived => &[S::Active],
+            S::Archived => &[S::Active, S::Terminated],
         }
     }
 
@@ -145,6 +145,36 @@ impl SessionStatus {
     #[must_use]
     pub fn predecessors(next: Self) -> Vec<Self> {
         Self::ALL.into_iter().filter(|status| status.successors().contains(&next)).collect()
+    }
+}
+
+/// What holds a session that runs no turn: until it is over, nothing else begins, and the state does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// What it has on disk is being put into the archive store.
+    Archiving,
+    /// What it had on disk is being brought back.
+    Restoring,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 2] = [Self::Archiving, Self::Restoring];
+
+    /// The word for it on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Archiving => "archiving",
+            Self::Restoring => "restoring",
+        }
+    }
+
+    /// The operation of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == word)
     }
 }
 
@@ -197,6 +227,10 @@ pub struct Session {
     pub fork_at_message: Option<u64>,
     /// The turn that holds the session now; at most one does.
     pub current_turn_id: Option<TurnId>,
+    /// What holds the session now, beside turns.
+    pub operation: Option<Operation>,
+    /// The archive that it can be restored from.
+    pub archive_id: Option<ArchiveId>,
     /// The conversation as the CLI knows it; none before the first turn.
     pub agent: Option<AgentConversation>,
     pub counters: Counters,
@@ -297,7 +331,7 @@ mod tests {
                 "completed -> active terminated archived",
                 "failed -> active terminated archived",
                 "terminated -> archived",
-                "archived -> active",
+                "archived -> active terminated",
             ]
         );
     }

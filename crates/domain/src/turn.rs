@@ -200,6 +200,8 @@ pub enum Begin {
     Begun(Box<BegunTurn>),
     /// The session was in this state, from which no turn begins.
     Refused(crate::SessionStatus),
+    /// This held the session.
+    Held(crate::Operation),
     /// No such session.
     NoSession,
 }

@@ -157,6 +157,11 @@ impl Directories {
         }
     }
 
+    /// Where the CLI keeps its transcripts.
+    pub fn transcripts(&self) -> PathBuf {
+        self.config.join("projects")
+    }
+
     fn make(&self) -> Result<(), Error> {
         let all = [Some(&self.config), Some(&self.temporary), self.own.as_ref()];
         all.into_iter().flatten().try_for_each(|path| make(path))

@@ -164,6 +164,8 @@ impl SessionDraft {
             parent_session_id: None,
             fork_at_message: None,
             current_turn_id: None,
+            operation: None,
+            archive_id: None,
             agent: None,
             counters: Counters::default(),
             error_message: None,

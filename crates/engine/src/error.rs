@@ -1,6 +1,9 @@
 //! What a use case answers when it does not succeed, named for what the caller can do.
 
-use domain::{Approval, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{
+    Approval, Operation, SessionStatus, TurnFailure, TurnId,
+    ports::{ArchiveError, StoreError},
+};
 
 /// One field of a request that cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,9 @@ pub enum Error {
     /// The session cannot be forked like that; the text says why.
     #[error("fork the session: {0}")]
     NotForkable(String),
+    /// This holds the session; ask again when it is over.
+    #[error("do this while the session is being {}", match .0 { Operation::Archiving => "archived", Operation::Restoring => "restored" })]
+    Held(Operation),
     /// Somebody else answered first, or the time was up; this one stands.
     #[error("decide what is {} already", .0.status.as_str())]
     AlreadyDecided(Box<Approval>),
@@ -82,6 +88,21 @@ pub enum Error {
     /// The turn ran and failed; its record says the rest.
     #[error("complete turn {turn_id}: {message}")]
     TurnFailed { turn_id: TurnId, failure: TurnFailure, message: String },
+    /// There was an archive, and its time was up or something newer took its place.
+    #[error("find what is left of an archive that was removed")]
+    ArchiveRemoved,
+    /// The archive was given up; the text says why.
+    #[error("archive the session: {0}")]
+    NotArchived(String),
+    /// The session could not be restored; the text says why.
+    #[error("restore the session: {0}")]
+    NotRestored(String),
+    /// Archives on the local disk take as much as they may.
+    #[error("keep more than {max} bytes of archives on this server ({used} are used)")]
+    ArchivesFull { used: u64, max: u64 },
+    /// The archive store failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

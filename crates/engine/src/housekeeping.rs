@@ -27,6 +27,7 @@ impl SessionManager {
         }
         self.sweep_forks().await?;
         self.keep_approvals().await?;
+        self.keep_archives().await?;
         self.run_queues().await?;
         Ok(turns.len())
     }
@@ -91,6 +92,7 @@ impl SessionManager {
             }
         }
         self.keep_approvals().await?;
+        self.keep_archives().await?;
         self.run_queues().await
     }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod approvals;
+mod archives;
 mod attempt;
 pub mod audit;
 mod canary;
@@ -32,6 +33,7 @@ mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
 pub use approvals::ApprovalReply;
+pub use archives::{ArchiveRequest, OpenedArchive};
 pub use audit::AuditLog;
 pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;
@@ -42,7 +44,7 @@ pub use hook_endpoints::HookDraft;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
-    AgentSettings, ApprovalSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
+    AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, SessionDefaults,
 };
 pub use tokens::Tokens;

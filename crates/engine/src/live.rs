@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// What a caller without a slot is told to wait.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -57,6 +60,8 @@ pub struct LiveAgents {
     background_max: usize,
     /// How many agents of a session have lost their seat and have not ended yet.
     closing: watch::Sender<HashMap<SessionId, usize>>,
+    /// Wakes whoever waits for a seat to be given up.
+    given_up: Notify,
 }
 
 /// An agent is being closed; it counts as gone when this is dropped.
@@ -125,7 +130,8 @@ impl LiveAgents {
     #[must_use]
     pub fn new(interactive_max: usize, background_max: usize) -> Arc<Self> {
         let closing = watch::Sender::default();
-        Arc::new(Self { seats: Mutex::default(), interactive_max, background_max, closing })
+        let given_up = Notify::new();
+        Arc::new(Self { seats: Mutex::default(), interactive_max, background_max, closing, given_up })
     }
 
     /// The session, if its agent is here and waits for the next prompt.
@@ -202,6 +208,20 @@ impl LiveAgents {
     /// Takes away the session's idle agent, to be closed.
     pub fn dismiss(&self, session: SessionId) -> Option<LiveAgent> {
         remove_idle(&mut self.seats(), session)
+    }
+
+    /// Waits until nobody has the session's seat, and takes away its agent, to be closed.
+    pub async fn vacate(&self, session: SessionId) -> Option<LiveAgent> {
+        loop {
+            let mut given_up = std::pin::pin!(self.given_up.notified());
+            given_up.as_mut().enable();
+            let is_taken =
+                matches!(self.seats().get(&session), Some(Seat { state: SeatState::Taken(_), .. }));
+            if !is_taken {
+                return self.dismiss(session);
+            }
+            given_up.await;
+        }
     }
 
     /// Takes away the session's idle agent, to be closed; one that is at work stays until its turn is over.
@@ -304,5 +324,7 @@ impl Drop for Hold {
                 seats.remove(&self.session);
             }
         }
+        drop(seats);
+        self.live.given_up.notify_waiters();
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     Error, FieldError, Result,
     agent::Directories,
     approvals::desk::{Desk, Surrounding},
+    archives::Workshop,
     canary::SelfTest,
     draft::{SessionDraft, start},
     feed::Feed,
@@ -16,8 +17,8 @@ use domain::{
     Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionMode,
     SessionStatus, TurnId, UserId,
     ports::{
-        Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Transcripts,
-        Turns,
+        Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
+        Sessions, Transcripts, Turns,
     },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
@@ -44,6 +45,8 @@ pub struct Stores {
     pub hooks: Arc<dyn HookStore>,
     pub approvals: Arc<dyn Approvals>,
     pub transcripts: Arc<dyn Transcripts>,
+    pub archives: Arc<dyn Archives>,
+    pub archive_store: Arc<dyn ArchiveStore>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -64,6 +67,7 @@ pub(crate) struct Inner {
     pub self_test: SelfTest,
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
+    pub archiving: Arc<Workshop>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
     pub runtime: Handle,
@@ -135,6 +139,7 @@ impl SessionManager {
             hooks,
             desk,
             live,
+            archiving: Arc::default(),
             tasks,
             runtime,
             draining,
@@ -314,6 +319,7 @@ impl SessionManager {
                 Ok(*session)
             }
             Moved::Refused(status) => Err(Error::WrongState(status)),
+            Moved::Held(operation) => Err(Error::Held(operation)),
             Moved::NoSession => Err(Error::NotFound("session")),
         }
     }

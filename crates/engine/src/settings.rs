@@ -1,10 +1,12 @@
 //! What the operator decided about sessions and agents.
 
 use crate::containment::ContainmentSettings;
+use domain::Compression;
 use hooks::{
     SessionHook, Switches,
     webhook::{Client, SecretSealer},
 };
+use jiff::SignedDuration;
 use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,6 +20,28 @@ pub struct EngineSettings {
     pub governance: GovernanceSettings,
     pub containment: ContainmentSettings,
     pub hooks: HookSettings,
+    pub archives: ArchiveSettings,
+}
+
+/// How sessions are archived.
+#[derive(Debug, Clone, Default)]
+pub struct ArchiveSettings {
+    /// Unless a request says otherwise.
+    pub compression: Compression,
+    /// What the names of objects in S3 begin with.
+    pub s3_prefix: String,
+    /// Patterns as in a `.gitignore`: what of a working directory is left out.
+    pub excludes: Vec<String>,
+    /// Larger files are left out; `None` leaves none out.
+    pub file_bytes_max: Option<u64>,
+    /// Whether what a session has on disk is removed once its archive is stored and was read back.
+    pub auto_cleanup: bool,
+    /// How long archives are kept; `None` keeps them for ever.
+    pub retention: Option<SignedDuration>,
+    /// Sessions in which nothing happened for this long are archived; `None` archives none.
+    pub auto_archive_after: Option<SignedDuration>,
+    /// How much all archives on the local disk may take; `None` is as much as there is room for.
+    pub local_bytes_max: Option<u64>,
 }
 
 /// How agents are started.

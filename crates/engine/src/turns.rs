@@ -321,6 +321,7 @@ impl SessionManager {
                 }))
             }
             Begin::Refused(status) => Ok(Err(status)),
+            Begin::Held(operation) => Err(Error::Held(operation)),
             Begin::NoSession => Err(Error::NotFound("session")),
         }
     }

@@ -36,7 +36,7 @@ pub fn prepare(
 ) -> Result<WorkingDirectory> {
     let home = settings.workspaces.join(user.to_string());
     let Some(asked) = asked else {
-        let path = home.join(session.to_string());
+        let path = own(settings, user, session);
         make(&path).map_err(not_made)?;
         return Ok(WorkingDirectory { path, is_own: true });
     };
@@ -44,6 +44,11 @@ pub fn prepare(
     make(&path)
         .map_err(|source| unusable("/working_directory", &source).unwrap_or_else(|| not_made(source)))?;
     Ok(WorkingDirectory { path, is_own: false })
+}
+
+/// Where a session's own directory is.
+pub fn own(settings: &DirectorySettings, user: UserId, session: SessionId) -> PathBuf {
+    settings.workspaces.join(user.to_string()).join(session.to_string())
 }
 
 /// The absolute path of a directory the user may use; it need not exist yet.

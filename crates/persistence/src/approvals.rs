@@ -84,6 +84,7 @@ impl Approvals for Store {
                 .column(session::Column::Id)
                 .filter(session::Column::Status.is_in(ready))
                 .filter(session::Column::CurrentTurnId.is_null())
+                .filter(session::Column::Operation.is_null())
         };
         let background = idle().filter(session::Column::Mode.eq(SessionMode::Background.as_str()));
         let expired_to_yes = Condition::all()

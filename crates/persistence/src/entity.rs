@@ -7,6 +7,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod approval;
+pub(crate) mod archive;
 pub(crate) mod audit_entry;
 pub(crate) mod audit_head;
 pub(crate) mod hook_delivery;

@@ -8,11 +8,12 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 const SQLITE_PASSING: [u32; 5] = [5, 6, 10, 13, 14];
 
 /// The columns that must be unique, as SQLite names them, and what to call a value that is there already.
-const UNIQUE: [(&str, &str); 6] = [
+const UNIQUE: [(&str, &str); 7] = [
     ("users.email", "a user with this e-mail address"),
     ("users.username", "a user of this name"),
     ("sessions.id", "a session of this id"),
     ("turns.session_id", "a running turn"),
+    ("archives.session_id", "an open archive"),
     ("policies.name", POLICY_EXISTS),
     ("hook_endpoints.user_id", "a hook of this name"),
 ];

@@ -6,6 +6,7 @@
 mod accounts;
 mod approvals;
 mod archiver;
+mod archives;
 mod audit;
 mod database;
 mod decisions;

@@ -6,7 +6,8 @@ use crate::{
     value::{Reader, micros, stored},
 };
 use domain::{
-    Event, EventBody, EventKind, Message, NewMessage, SessionId, SessionStatus, TurnId, ports::StoreResult,
+    Event, EventBody, EventKind, Message, NewMessage, Operation, SessionId, SessionStatus, TurnId,
+    ports::StoreResult,
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -22,6 +23,7 @@ pub(crate) struct Locked {
     pub(crate) id: SessionId,
     pub(crate) status: SessionStatus,
     pub(crate) current_turn_id: Option<Uuid>,
+    pub(crate) operation: Option<Operation>,
     last_seq: i64,
     message_count: i64,
 }
@@ -32,6 +34,7 @@ pub(crate) struct LockedRow {
     id: Uuid,
     status: String,
     current_turn_id: Option<Uuid>,
+    operation: Option<String>,
     last_seq: i64,
     message_count: i64,
 }
@@ -55,13 +58,16 @@ pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreRe
 
 fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
     use session::Column as C;
-    let columns = [C::Id, C::Status, C::CurrentTurnId, C::LastSeq, C::MessageCount];
+    let columns = [C::Id, C::Status, C::CurrentTurnId, C::Operation, C::LastSeq, C::MessageCount];
     sessions.select_only().columns(columns).lock_exclusive()
 }
 
 impl LockedRow {
     fn read(self) -> StoreResult<Locked> {
+        let operation = self.operation.as_deref();
+        let operation = operation.map(|word| Reader("sessions").word("operation", Operation::parse, word));
         Ok(Locked {
+            operation: operation.transpose()?,
             id: SessionId(self.id),
             status: Reader("sessions").word("status", SessionStatus::parse, &self.status)?,
             current_turn_id: self.current_turn_id,
@@ -101,6 +107,11 @@ impl Recording {
             errors: 0,
             retries: 0,
         })
+    }
+
+    /// How many messages the conversation has by now.
+    pub(crate) fn message_count(&self) -> u64 {
+        self.message_count
     }
 
     /// Journals an object.

@@ -118,6 +118,9 @@ async fn move_to(
     let audited = audited.map(|event| (audit::lock_head(&mut reads), event));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
+    if let Some(operation) = locked.operation {
+        return Ok(Moved::Held(operation));
+    }
     if !locked.status.successors().contains(&to) {
         return Ok(Moved::Refused(locked.status));
     }

@@ -86,6 +86,7 @@ impl Turns for Store {
             .column(session::Column::Id)
             .filter(session::Column::Id.in_subquery(waiting))
             .filter(session::Column::CurrentTurnId.is_null())
+            .filter(session::Column::Operation.is_null())
             .order_by_asc(session::Column::Id)
             .into_tuple::<Uuid>();
         Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(SessionId).collect())

@@ -12,6 +12,8 @@
 mod accounts;
 mod approvals;
 mod approvals_told;
+mod archives;
+mod archives_over;
 mod audit;
 mod audit_governance;
 mod decisions;
@@ -28,13 +30,15 @@ mod transcripts;
 mod turns;
 
 use domain::ports::{
-    Accounts, Approvals, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies, Sessions,
-    Transcripts, Turns,
+    Accounts, Approvals, Archives, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies,
+    Sessions, Transcripts, Turns,
 };
 
 pub use accounts::*;
 pub use approvals::*;
 pub use approvals_told::*;
+pub use archives::*;
+pub use archives_over::*;
 pub use audit::*;
 pub use audit_governance::*;
 pub use decisions::*;
@@ -64,6 +68,7 @@ pub trait AnyStore:
     + HookStore
     + Approvals
     + Transcripts
+    + Archives
     + Ping
     + Clone
     + 'static
@@ -83,6 +88,7 @@ impl<S> AnyStore for S where
         + HookStore
         + Approvals
         + Transcripts
+        + Archives
         + Ping
         + Clone
         + 'static
@@ -190,6 +196,20 @@ macro_rules! store_conformance {
             a_fork_goes_on_and_can_be_forked_again
             a_fork_of_a_long_conversation_is_whole
             a_family_is_shown_as_far_as_it_is_the_callers
+            an_archive_holds_its_session_until_it_is_completed
+            of_many_archives_asked_for_at_once_one_is_opened
+            only_a_session_at_rest_is_archived
+            an_attempt_is_claimed_once_and_a_later_one_voids_it
+            an_attempt_that_is_put_off_is_due_again_later
+            an_archive_that_is_given_up_lets_its_session_go
+            a_session_is_restored_once
+            a_restore_that_failed_leaves_the_session_as_it_was
+            a_session_is_restored_from_its_own_archive_and_at_rest
+            a_second_archive_takes_the_place_of_the_first
+            an_archive_that_expires_takes_along_the_session_that_had_nothing_else
+            sessions_in_which_nothing_happens_are_found
+            what_archives_leave_over_is_found_until_it_is_gone
+            the_life_of_an_archive_is_in_the_audit_log
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

@@ -1,8 +1,10 @@
-//! For tests only: a store in memory, the suite that every store must pass, a clock that can be set.
+//! For tests only: stores in memory, the suite that every store must pass, a clock that can be set.
 
+mod archive_store;
 mod clock;
 pub mod conformance;
 mod memory;
 
+pub use archive_store::MemoryArchives;
 pub use clock::TestClock;
 pub use memory::MemoryStore;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approvals;
+mod archives;
 mod audit;
 mod decisions;
 mod fork;
@@ -47,6 +48,7 @@ struct State {
     requests: Vec<RequestUsage>,
     audit: Vec<AuditEntry>,
     approvals: Vec<Approval>,
+    archives: Vec<archives::StoredArchive>,
     decisions: Vec<PermissionDecision>,
     policies: Vec<policies::StoredPolicy>,
     hook_runs: Vec<HookRun>,

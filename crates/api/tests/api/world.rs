@@ -5,8 +5,8 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyManager, Registrant, Registration,
+    AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, DirectorySettings,
+    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyManager, Registrant, Registration,
     SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use sdk_runtime::testing::{Say, ScriptedLauncher, ScriptedPrompt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use testkit::{MemoryStore, TestClock};
+use testkit::{MemoryArchives, MemoryStore, TestClock};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery";
@@ -30,6 +30,7 @@ pub struct Plan {
     pub interactive_agents_max: usize,
     pub queue_max: u32,
     pub governance: GovernanceSettings,
+    pub archives: ArchiveSettings,
 }
 
 impl Default for Plan {
@@ -47,6 +48,7 @@ impl Default for Plan {
             interactive_agents_max: 8,
             queue_max: 2,
             governance: GovernanceSettings::default(),
+            archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
         }
     }
 }
@@ -54,6 +56,7 @@ impl Default for Plan {
 pub struct World {
     pub state: Data<ApiState>,
     pub launcher: ScriptedLauncher,
+    pub archives: MemoryArchives,
     pub address: String,
     pub alice: Client,
     pub bob: Client,
@@ -71,6 +74,7 @@ impl World {
     pub async fn of(plan: Plan) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::default());
+        let archives = MemoryArchives::default();
         let clock = TestClock::default();
         let launcher = ScriptedLauncher::new().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));
@@ -95,6 +99,8 @@ impl World {
             hooks: store.clone(),
             approvals: store.clone(),
             transcripts: store.clone(),
+            archives: store.clone(),
+            archive_store: Arc::new(archives.clone()),
         };
         let sessions = SessionManager::new(
             stores,
@@ -125,7 +131,7 @@ impl World {
         } else {
             (anonymous.clone(), anonymous.clone())
         };
-        Self { state, launcher, address, alice, bob, admin, anonymous, server, directory }
+        Self { state, launcher, archives, address, alice, bob, admin, anonymous, server, directory }
     }
 
     /// A session of alice's.
@@ -210,6 +216,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
 
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
+        archives: plan.archives.clone(),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Every store writes its entries with these, so that the log says the same whatever is underneath.
 
+mod archives;
 mod governance;
 
+pub use archives::*;
 pub use governance::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};

@@ -4,8 +4,8 @@
 //! beside `type`, `seq`, `session_id`, `turn_id`, `at` and `message`, so none has one of those names.
 
 use crate::{
-    Approval, HookRun, MessageId, PermissionDecision, SessionId, SessionStatus, ToolCall, Turn,
-    fork::DirectorySource,
+    Approval, Archive, ArchiveId, HookRun, MessageId, PermissionDecision, SessionId, SessionStatus, ToolCall,
+    Turn, fork::DirectorySource,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +36,42 @@ pub fn forked(parent: SessionId, at_message: u64, directory: Option<DirectorySou
 #[must_use]
 pub fn turn_queued(position: u64) -> Value {
     json!({ "what": "turn_queued", "position": position })
+}
+
+/// `notice`: the session is held until its archive is completed or given up.
+#[must_use]
+pub fn archive_opened(archive: &Archive) -> Value {
+    json!({ "what": "archive_opened", "archive_id": archive.id })
+}
+
+/// `notice`: the archive was given up, and the session is as it was before.
+#[must_use]
+pub fn archive_failed(archive: &Archive, error: &str) -> Value {
+    json!({ "what": "archive_failed", "archive_id": archive.id, "error_message": error })
+}
+
+/// `notice`: the archive's time was up. A session that had nothing else is terminated with it.
+#[must_use]
+pub fn archive_expired(archive: &Archive) -> Value {
+    json!({ "what": "archive_expired", "archive_id": archive.id })
+}
+
+/// `notice`: the session is held until it is restored.
+#[must_use]
+pub fn restore_opened(from: ArchiveId) -> Value {
+    json!({ "what": "restore_opened", "archive_id": from })
+}
+
+/// `notice`: what the session had on disk is there again.
+#[must_use]
+pub fn restored(from: ArchiveId) -> Value {
+    json!({ "what": "restored", "archive_id": from })
+}
+
+/// `notice`: it could not be restored, and is as it was before.
+#[must_use]
+pub fn restore_failed(from: ArchiveId, error: &str) -> Value {
+    json!({ "what": "restore_failed", "archive_id": from, "error_message": error })
 }
 
 /// `tool_call_started`: the model asked for a tool.

@@ -26,6 +26,7 @@ impl Attempt<'_> {
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
             inner.live.closed(session.id).await;
+            self.manager.bring_back_lost(session).await.map_err(|error| not_prepared(error.into()))?;
             let has_transcript = self.manager.check_out(session).await;
             let has_transcript = has_transcript.map_err(|error| not_prepared(error.into()).retryable())?;
             let launch = agent::prepare(

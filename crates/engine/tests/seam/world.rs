@@ -10,15 +10,15 @@ use domain::{
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
-    AgentSettings, ContainmentSettings, DirectorySettings, EngineSettings, GovernanceSettings, HookSettings,
-    LimitSettings, Result, SelfTestSetting, SessionDefaults, SessionDraft, SessionManager, StartedTurn,
-    Stores, WhenBusy,
+    AgentSettings, ArchiveSettings, ContainmentSettings, DirectorySettings, EngineSettings,
+    GovernanceSettings, HookSettings, LimitSettings, Result, SelfTestSetting, SessionDefaults, SessionDraft,
+    SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
-use testkit::{MemoryStore, TestClock};
+use testkit::{MemoryArchives, MemoryStore, TestClock};
 
 /// Far longer than anything here may take, also in paused time.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -30,6 +30,7 @@ pub struct World {
     pub launcher: ScriptedLauncher,
     pub store: MemoryStore,
     pub faults: Faults,
+    pub archives: MemoryArchives,
     pub clock: TestClock,
     pub access: Arc<RecordedAccess>,
     pub settings: EngineSettings,
@@ -58,8 +59,9 @@ impl World {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let mut settings = settings(dir.path());
         change(&mut settings);
-        let store = MemoryStore::default();
-        Self::build(launcher, started_by, Faults::around(store.clone()), store, settings, caller(), dir)
+        let (store, archives) = (MemoryStore::default(), MemoryArchives::default());
+        let faults = Faults::around(store.clone());
+        Self::build(launcher, started_by, faults, store, archives, settings, caller(), dir)
     }
 
     /// The server's next life: another manager on the same store, disk and person.
@@ -67,15 +69,18 @@ impl World {
         let started_by = Arc::new(self.launcher.clone());
         let faults = Faults::around(self.store.clone());
         let (settings, dir) = (self.settings.clone(), self.dir.clone());
-        let launcher = self.launcher.clone();
-        Self::build(launcher, started_by, faults, self.store.clone(), settings, self.caller.clone(), dir)
+        let (launcher, archives) = (self.launcher.clone(), self.archives.clone());
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        Self::build(launcher, started_by, faults, store, archives, settings, caller, dir)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that one world takes from the one before")]
     fn build(
         launcher: ScriptedLauncher,
         started_by: Arc<dyn Launcher>,
         faults: Faults,
         store: MemoryStore,
+        archives: MemoryArchives,
         settings: EngineSettings,
         caller: Caller,
         dir: Arc<tempfile::TempDir>,
@@ -93,6 +98,8 @@ impl World {
             hooks: Arc::new(store.clone()),
             approvals: Arc::new(store.clone()),
             transcripts: Arc::new(store.clone()),
+            archives: Arc::new(store.clone()),
+            archive_store: Arc::new(archives.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -101,7 +108,7 @@ impl World {
             started_by,
             access.clone(),
         );
-        Self { manager, launcher, store, faults, clock, access, settings, caller, dir }
+        Self { manager, launcher, store, faults, archives, clock, access, settings, caller, dir }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -256,5 +263,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
+        archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
     }
 }

@@ -212,6 +212,8 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         parent_session_id: None,
         fork_at_message: None,
         current_turn_id: None,
+        operation: None,
+        archive_id: None,
         agent: None,
         counters: Counters::default(),
         error_message: None,

@@ -2,7 +2,7 @@
 
 use crate::value::{Reader, Spent, micros, stored, to_json};
 use domain::{
-    Counters, Session, SessionId, SessionMode, SessionStatus, TurnId, UserId,
+    ArchiveId, Counters, Operation, Session, SessionId, SessionMode, SessionStatus, TurnId, UserId,
     ports::{StoreError, StoreResult},
     session::AgentConversation,
 };
@@ -24,6 +24,8 @@ pub struct Model {
     pub parent_session_id: Option<Uuid>,
     pub fork_at_message: Option<i64>,
     pub current_turn_id: Option<Uuid>,
+    pub operation: Option<String>,
+    pub archive_id: Option<Uuid>,
     pub agent_id: Option<Uuid>,
     pub agent_last_entry: Option<Uuid>,
     pub last_seq: i64,
@@ -75,6 +77,8 @@ impl Model {
             parent_session_id: session.parent_session_id.map(|id| id.0),
             fork_at_message: session.fork_at_message.map(stored),
             current_turn_id: session.current_turn_id.map(|id| id.0),
+            operation: session.operation.map(|operation| operation.as_str().to_owned()),
+            archive_id: session.archive_id.map(|id| id.0),
             agent_id: session.agent.map(|agent| agent.id),
             agent_last_entry: session.agent.and_then(|agent| agent.last_entry),
             last_seq: 0,
@@ -126,6 +130,8 @@ impl TryFrom<Model> for Session {
     fn try_from(row: Model) -> Result<Self, StoreError> {
         let reader = Reader("sessions");
         let fork_at_message = row.fork_at_message.map(|at| reader.figure("fork_at_message", at));
+        let operation = row.operation.as_deref();
+        let operation = operation.map(|word| reader.word("operation", Operation::parse, word));
         Ok(Self {
             id: SessionId(row.id),
             user_id: UserId(row.user_id),
@@ -139,6 +145,8 @@ impl TryFrom<Model> for Session {
             parent_session_id: row.parent_session_id.map(SessionId),
             fork_at_message: fork_at_message.transpose()?,
             current_turn_id: row.current_turn_id.map(TurnId),
+            operation: operation.transpose()?,
+            archive_id: row.archive_id.map(ArchiveId),
             agent: row.agent_id.map(|id| AgentConversation { id, last_entry: row.agent_last_entry }),
             error_message: row.error_message,
             created_at: reader.instant("created_at", row.created_at)?,

@@ -27,8 +27,8 @@ pub(super) async fn begin(store: &Store, new: &NewTurn, first_status: SessionSta
     let session = lock(&mut reads, new.session_id);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Begin::NoSession) };
-    if !is_ready(&locked) {
-        return Ok(Begin::Refused(locked.status));
+    if let Some(refused) = refusal(&locked) {
+        return Ok(refused);
     }
     let prompt = MessageId::new();
     let mut writes = store.batch();
@@ -50,8 +50,8 @@ pub(super) async fn begin_queued(
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session_row)? else { return Ok(None) };
     let Some(next) = read.first(next)? else { return Ok(None) };
-    if !is_ready(&locked) {
-        return Ok(Some(Begin::Refused(locked.status)));
+    if let Some(refused) = refusal(&locked) {
+        return Ok(Some(refused));
     }
     let content = next.queued_prompt.ok_or(Reader("turns").inconsistent("queued_prompt"))?;
     let prompt = MessageId::new();
@@ -121,8 +121,11 @@ struct Length {
     waiting: i64,
 }
 
-fn is_ready(session: &Locked) -> bool {
-    SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none()
+/// Why no turn begins in the session now.
+fn refusal(session: &Locked) -> Option<Begin> {
+    let is_ready = SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none();
+    let held = session.operation.map(Begin::Held);
+    held.or_else(|| (!is_ready).then_some(Begin::Refused(session.status)))
 }
 
 /// What the beginning of a turn does besides its own row.

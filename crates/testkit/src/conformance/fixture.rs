@@ -141,6 +141,8 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         parent_session_id: None,
         fork_at_message: None,
         current_turn_id: None,
+        operation: None,
+        archive_id: None,
         agent: None,
         counters: domain::Counters::default(),
         error_message: None,

@@ -106,7 +106,8 @@ impl Approvals for MemoryStore {
         let state = self.state();
         let mut found = state.approvals_where(|approval| {
             let session = state.sessions.get(&approval.session_id).filter(|session| {
-                SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none()
+                SessionStatus::READY.contains(&session.status)
+                    && (session.current_turn_id, session.operation) == (None, None)
             });
             let is_yes = approval.verdict() == Some(Verdict::Allow);
             is_untold(approval)

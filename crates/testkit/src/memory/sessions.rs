@@ -112,6 +112,9 @@ impl Sessions for MemoryStore {
 impl State {
     fn move_to(&mut self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(Moved::NoSession) };
+        if let Some(operation) = session.operation {
+            return Ok(Moved::Held(operation));
+        }
         let from = session.status;
         if !from.successors().contains(&to) {
             return Ok(Moved::Refused(from));

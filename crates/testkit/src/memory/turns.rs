@@ -21,8 +21,8 @@ impl Turns for MemoryStore {
     async fn begin(&self, new: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
         let mut state = self.state();
         let Some(session) = state.sessions.get(&new.session_id) else { return Ok(Begin::NoSession) };
-        if !is_ready(session) {
-            return Ok(Begin::Refused(session.status));
+        if let Some(refused) = refusal(session) {
+            return Ok(refused);
         }
         state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt: None });
         let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
@@ -42,8 +42,8 @@ impl Turns for MemoryStore {
         let mut state = self.state();
         let Some(&next) = state.queue(session).first() else { return Ok(None) };
         let Some(found) = state.sessions.get(&session) else { return Ok(None) };
-        if !is_ready(found) {
-            return Ok(Some(Begin::Refused(found.status)));
+        if let Some(refused) = refusal(found) {
+            return Ok(Some(refused));
         }
         let prompt = state.turns.get_mut(&next).and_then(|stored| stored.queued_prompt.take());
         let prompt = prompt.ok_or(StoreError::Inconsistent { table: "turns", column: "queued_prompt" })?;
@@ -107,7 +107,8 @@ impl Turns for MemoryStore {
 
     async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
         let state = self.state();
-        let idle = state.sessions.values().filter(|session| session.current_turn_id.is_none());
+        let idle = state.sessions.values();
+        let idle = idle.filter(|session| (session.current_turn_id, session.operation) == (None, None));
         Ok(idle.map(|session| session.id).filter(|id| !state.queue(*id).is_empty()).collect())
     }
 }
@@ -121,7 +122,7 @@ impl State {
     }
 
     /// The queued turns of a session, the next one first.
-    fn queue(&self, session: SessionId) -> Vec<TurnId> {
+    pub(super) fn queue(&self, session: SessionId) -> Vec<TurnId> {
         let queued = |turn: &Turn| turn.session_id == session && turn.status == TurnStatus::Queued;
         self.turns_where(queued).into_iter().map(|turn| turn.id).collect()
     }
@@ -197,8 +198,11 @@ impl State {
     }
 }
 
-fn is_ready(session: &Session) -> bool {
-    SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none()
+/// Why no turn begins in the session now.
+fn refusal(session: &Session) -> Option<Begin> {
+    let is_ready = SessionStatus::READY.contains(&session.status) && session.current_turn_id.is_none();
+    let held = session.operation.map(Begin::Held);
+    held.or_else(|| (!is_ready).then_some(Begin::Refused(session.status)))
 }
 
 fn blank(new: &NewTurn) -> Turn {

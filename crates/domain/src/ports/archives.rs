@@ -1,0 +1,152 @@
+//! The records of archives, and how archiving and restoring hold a session.
+
+use super::StoreResult;
+use crate::{
+    Archive, ArchiveId, ArchivePlace, Event, Operation, Origin, Session, SessionId, SessionStatus,
+    archive::ArchiveContent,
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+/// Archives on record. An archive that is open, and a restore, hold their session: [`Session::operation`] says so, and
+/// nothing else begins until they are over.
+///
+/// What runs an archive says by the attempt it claimed that it still does: somebody else may have taken it for lost and
+/// claimed it since, and then what the former one says is refused (`None`, `false`).
+#[async_trait]
+pub trait Archives: Send + Sync {
+    /// Opens an archive and holds its session, which must run no turn and be in a state that leads to `archived`.
+    async fn open_archive(&self, archive: &Archive, origin: &Origin) -> StoreResult<ArchiveOpened>;
+
+    /// Begins an attempt: the archive is due, or in progress and nobody runs it any more, which the caller knows. The
+    /// answer is the archive with the number of this attempt; `None` if somebody else was faster.
+    async fn claim_archive(&self, archive: &Archive, at: Timestamp) -> StoreResult<Option<Archive>>;
+
+    /// Puts an attempt that failed off until `due_at`; the session stays held.
+    async fn postpone_archive(
+        &self,
+        claimed: &Archive,
+        error: &str,
+        due_at: Timestamp,
+        at: Timestamp,
+    ) -> StoreResult<bool>;
+
+    /// The archive is stored: it is completed, the session becomes `archived` and is let go, and what archives it had
+    /// before are removed.
+    async fn complete_archive(
+        &self,
+        claimed: &Archive,
+        content: &ArchiveContent,
+        at: Timestamp,
+    ) -> StoreResult<Option<(Archive, Event)>>;
+
+    /// The archive is given up, and the session let go as it was before.
+    async fn fail_archive(
+        &self,
+        claimed: &Archive,
+        error: &str,
+        at: Timestamp,
+    ) -> StoreResult<Option<(Archive, Event)>>;
+
+    /// The session's newest archive, whatever became of it.
+    async fn latest_archive(&self, session: SessionId) -> StoreResult<Option<Archive>>;
+
+    /// One archive.
+    async fn archive(&self, id: ArchiveId) -> StoreResult<Option<Archive>>;
+
+    /// Archives that are due or in progress, oldest first.
+    async fn open_archives(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
+
+    /// Holds a session for being restored from `from`, the archive that is its newest: it must be archived, or idle
+    /// where it lost what it had on disk.
+    async fn open_restore(
+        &self,
+        session: SessionId,
+        from: ArchiveId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<RestoreOpened>;
+
+    /// The session is restored and let go; one that was archived is `active`. `None` if it was not held for that.
+    /// `working_directory` is where its own one is from now on.
+    async fn finish_restore(
+        &self,
+        session: SessionId,
+        from: ArchiveId,
+        working_directory: Option<&str>,
+        at: Timestamp,
+    ) -> StoreResult<Option<(Session, Vec<Event>)>>;
+
+    /// The session is let go as it was before. `None` if it was not held for that.
+    async fn fail_restore(
+        &self,
+        session: SessionId,
+        from: ArchiveId,
+        error: &str,
+        at: Timestamp,
+    ) -> StoreResult<Option<Event>>;
+
+    /// Sessions that are held for being restored.
+    async fn open_restores(&self, limit: u32) -> StoreResult<Vec<Session>>;
+
+    /// Sessions that could be archived, in which nothing happened since `before` and nothing waits; oldest first.
+    async fn idle_sessions(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Session>>;
+
+    /// Completed archives from before `before`, and not removed.
+    async fn expired_archives(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
+
+    /// Removes an archive whose time is up, unless its session is held. A session that had nothing but this archive is
+    /// terminated, and told why.
+    async fn expire_archive(&self, id: ArchiveId, at: Timestamp) -> StoreResult<Option<Vec<Event>>>;
+
+    /// What may still be in the archive store of archives that failed, were removed, or whose session is gone.
+    async fn objects_to_delete(&self, limit: u32) -> StoreResult<Vec<ArchiveObject>>;
+
+    /// Nothing of the archive is in the store any more.
+    async fn object_deleted(&self, id: ArchiveId) -> StoreResult<()>;
+
+    /// Archived sessions of which something may still be on disk besides the archive.
+    async fn sessions_to_clean(&self, limit: u32) -> StoreResult<Vec<Session>>;
+
+    /// Nothing of the session is on disk any more, apart from this archive of it.
+    async fn session_cleaned(&self, archive: ArchiveId) -> StoreResult<()>;
+
+    /// What the archives on local disks take together, in bytes.
+    async fn local_archive_bytes(&self) -> StoreResult<u64>;
+}
+
+/// Where an archive was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveObject {
+    pub archive: ArchiveId,
+    pub place: ArchivePlace,
+    pub key: String,
+}
+
+/// What came of asking for an archive.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArchiveOpened {
+    Opened(Box<Archive>, Event),
+    /// One is under way.
+    Open(Box<Archive>),
+    /// It was in this state, from which it is not archived.
+    Refused(SessionStatus),
+    /// This held the session.
+    Held(Operation),
+    NoSession,
+}
+
+/// What came of asking for a restore.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RestoreOpened {
+    Opened(Box<Session>, Event),
+    /// One is under way.
+    Open(Box<Session>),
+    /// It was in this state, from which it is not restored.
+    Refused(SessionStatus),
+    /// This held the session.
+    Held(Operation),
+    /// The archive is not the one that it can be restored from.
+    NoArchive,
+    NoSession,
+}

@@ -1,0 +1,251 @@
+//! Archives as people ask for them: put a session away, look at what was put away, bring it back.
+//!
+//! The store says what is under way and holds the session; whoever works on it here may die at any point. What is left
+//! half-done is found by [`keep`] and done again under the same key, which changes nothing that was done already.
+
+mod bring_back;
+mod keep;
+mod put_away;
+mod workshop;
+
+use crate::{Error, Result, SessionManager};
+use domain::{
+    Archive, ArchivePlace, ArchiveStatus, Caller, Compression, Session, SessionId, SessionStatus,
+    ports::{ArchiveError, ArchiveLimits, ArchiveOpened, ArchiveRef, ByteStream, RestoreOpened},
+};
+use std::{ops::Range, path::Path, time::Duration};
+use tokio::task::JoinHandle;
+
+pub(crate) use workshop::Workshop;
+
+/// How long a request waits for what it began, before it is told that it goes on.
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// How long an address is good for that was signed for a download.
+const SIGNED_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// The largest archive, unpacked; a session's directories are bounded far below.
+const UNPACKED_BYTES_MAX: u64 = 1 << 40;
+const ENTRIES_MAX: u64 = 1_000_000;
+
+/// How a session is to be archived.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveRequest {
+    /// The server's own choice if there is none.
+    pub compression: Option<Compression>,
+    /// Whether it goes to S3 where there is one.
+    pub to_s3: bool,
+    /// Whether the request waits a while for the end.
+    pub waits: bool,
+}
+
+/// A completed archive, and what of it was asked for.
+pub struct OpenedArchive {
+    pub archive: Archive,
+    pub bytes: ByteStream,
+}
+
+impl std::fmt::Debug for OpenedArchive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedArchive").field("archive", &self.archive).finish_non_exhaustive()
+    }
+}
+
+impl SessionManager {
+    /// Archives a session that runs no turn. One that is being archived, or is archived already, is answered with the
+    /// archive that it has.
+    pub async fn archive(&self, caller: &Caller, id: SessionId, asked: ArchiveRequest) -> Result<Archive> {
+        self.admit_work()?;
+        let session = self.load(caller.scope(), id).await?;
+        let archives = &self.inner.stores.archives;
+        let place = if asked.to_s3 { self.inner.stores.archive_store.place() } else { ArchivePlace::Local };
+        if session.status == SessionStatus::Archived {
+            return archives.latest_archive(id).await?.ok_or(Error::Internal("find the session's archive"));
+        }
+        if place == ArchivePlace::Local {
+            self.admit_local_bytes(1).await?;
+        }
+        let archive = self.new_archive(&session, place, asked.compression);
+        let (this, origin) = (self.clone(), caller.origin());
+        let opened = self.see_through(async move {
+            // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
+            this.admit_work()?;
+            Ok(match this.inner.stores.archives.open_archive(&archive, &origin).await? {
+                ArchiveOpened::Opened(archive, event) => {
+                    this.inner.feed.publish([event]);
+                    let working = this.put_away_later(Archive::clone(&archive));
+                    (archive, Some(working))
+                }
+                ArchiveOpened::Open(archive) => (archive, None),
+                ArchiveOpened::Refused(status) => return Err(Error::WrongState(status)),
+                ArchiveOpened::Held(operation) => return Err(Error::Held(operation)),
+                ArchiveOpened::NoSession => return Err(Error::NotFound("session")),
+            })
+        });
+        let (archive, working) = opened.await?;
+        if let Some(working) = working.filter(|_| asked.waits) {
+            outcome(working).await;
+        }
+        let archive = archives.archive(archive.id).await?.unwrap_or(*archive);
+        match (archive.status, &archive.error_message) {
+            (ArchiveStatus::Failed, Some(why)) => Err(Error::NotArchived(why.clone())),
+            _ => Ok(archive),
+        }
+    }
+
+    /// The session's newest archive, whatever became of it.
+    pub async fn archive_of(&self, caller: &Caller, id: SessionId) -> Result<Archive> {
+        self.load(caller.scope(), id).await?;
+        self.inner.stores.archives.latest_archive(id).await?.ok_or(Error::NotFound("archive"))
+    }
+
+    /// The archive that the session can be restored from, and its bytes, or a range of them.
+    pub async fn open_archive(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        range: impl FnOnce(&Archive) -> Option<Range<u64>>,
+    ) -> Result<OpenedArchive> {
+        let (archive, stored) = self.stored_archive(caller, id).await?;
+        let bytes = self.inner.stores.archive_store.open(&stored, range(&archive)).await?;
+        Ok(OpenedArchive { archive, bytes })
+    }
+
+    /// The manifest of the archive that the session can be restored from.
+    pub async fn archive_manifest(&self, caller: &Caller, id: SessionId) -> Result<OpenedArchive> {
+        let (archive, stored) = self.stored_archive(caller, id).await?;
+        let bytes = self.inner.stores.archive_store.manifest(&stored).await?;
+        Ok(OpenedArchive { archive, bytes })
+    }
+
+    /// An address at which the archive can be downloaded for a while, where the archive store can sign one.
+    pub async fn signed_archive_address(&self, caller: &Caller, id: SessionId) -> Result<Option<String>> {
+        let (_, stored) = self.stored_archive(caller, id).await?;
+        Ok(self.inner.stores.archive_store.presign(&stored, SIGNED_LIFETIME).await?)
+    }
+
+    /// Brings an archived session back, or what an idle one lost on disk. Waits a while for the end; the session says
+    /// whether it is still held.
+    pub async fn restore(&self, caller: &Caller, id: SessionId, waits: bool) -> Result<Session> {
+        self.admit_work()?;
+        let session = self.load(caller.scope(), id).await?;
+        if session.status != SessionStatus::Archived
+            && session.operation.is_none()
+            && self.has_workspace(&session).await?
+        {
+            return Err(Error::WrongState(session.status));
+        }
+        let from = match session.archive_id {
+            Some(from) => from,
+            None => {
+                let latest = self.inner.stores.archives.latest_archive(id).await?;
+                let was_removed = latest.is_some_and(|latest| latest.removed_at.is_some());
+                return Err(if was_removed { Error::ArchiveRemoved } else { Error::NotFound("archive") });
+            }
+        };
+        let (this, origin) = (self.clone(), caller.origin());
+        let opened = self.see_through(async move {
+            this.admit_work()?;
+            let now = this.inner.clock.now();
+            Ok(match this.inner.stores.archives.open_restore(id, from, now, &origin).await? {
+                RestoreOpened::Opened(session, event) => {
+                    this.inner.feed.publish([event]);
+                    Some(this.bring_back_later(*session))
+                }
+                RestoreOpened::Open(_) => None,
+                RestoreOpened::Refused(status) => return Err(Error::WrongState(status)),
+                RestoreOpened::Held(operation) => return Err(Error::Held(operation)),
+                RestoreOpened::NoArchive => return Err(Error::ArchiveRemoved),
+                RestoreOpened::NoSession => return Err(Error::NotFound("session")),
+            })
+        });
+        if let Some(working) = opened.await?.filter(|_| waits)
+            && let Some(restored) = outcome(working).await
+        {
+            restored?;
+        }
+        self.get(caller, id).await
+    }
+
+    /// Whether the archive store works, and where it is.
+    pub async fn check_archive_store(&self) -> std::result::Result<String, ArchiveError> {
+        self.inner.stores.archive_store.check().await
+    }
+
+    /// An archive to be asked for.
+    fn new_archive(
+        &self,
+        session: &Session,
+        place: ArchivePlace,
+        compression: Option<Compression>,
+    ) -> Archive {
+        let settings = &self.inner.settings.archives;
+        let compression = compression.unwrap_or(settings.compression);
+        let archive = Archive::pending(session, place, compression, self.inner.clock.now());
+        match place {
+            ArchivePlace::Local => archive,
+            ArchivePlace::S3 => Archive { key: format!("{}{}", settings.s3_prefix, archive.key), ..archive },
+        }
+    }
+
+    /// Whether so many more bytes of archives may be kept on the local disk.
+    async fn admit_local_bytes(&self, more: u64) -> Result<()> {
+        let Some(max) = self.inner.settings.archives.local_bytes_max else { return Ok(()) };
+        let used = self.inner.stores.archives.local_archive_bytes().await?;
+        if used.saturating_add(more) > max { Err(Error::ArchivesFull { used, max }) } else { Ok(()) }
+    }
+
+    async fn stored_archive(&self, caller: &Caller, id: SessionId) -> Result<(Archive, ArchiveRef)> {
+        let session = self.load(caller.scope(), id).await?;
+        let archives = &self.inner.stores.archives;
+        if let Some(id) = session.archive_id
+            && let Some(archive) = archives.archive(id).await?
+            && let Some(stored) = self.stored(&archive)
+        {
+            return Ok((archive, stored));
+        }
+        match archives.latest_archive(id).await? {
+            Some(latest) if latest.removed_at.is_some() => Err(Error::ArchiveRemoved),
+            _ => Err(Error::NotFound("archive")),
+        }
+    }
+
+    /// How the archive store knows the archive; `None` if there is nothing of it there.
+    fn stored(&self, archive: &Archive) -> Option<ArchiveRef> {
+        let content = archive.content.clone().filter(|_| archive.is_restorable())?;
+        Some(ArchiveRef {
+            place: archive.place,
+            key: archive.key.clone(),
+            compression: archive.compression,
+            content,
+            limits: self.archive_limits(),
+        })
+    }
+
+    fn archive_limits(&self) -> ArchiveLimits {
+        ArchiveLimits {
+            bytes_max: UNPACKED_BYTES_MAX,
+            entries_max: ENTRIES_MAX,
+            file_bytes_max: self.inner.settings.archives.file_bytes_max,
+        }
+    }
+
+    /// Whether the session's working directory is here.
+    async fn has_workspace(&self, session: &Session) -> Result<bool> {
+        let there = tokio::fs::try_exists(Path::new(&session.spec.working_directory)).await;
+        there.map_err(|source| Error::Files { action: "look at the working directory", source })
+    }
+}
+
+/// What came of the work, if that is known soon.
+async fn outcome<T>(working: JoinHandle<Result<T>>) -> Option<Result<T>> {
+    match tokio::time::timeout(ANSWER_WAIT, working).await {
+        Ok(Ok(done)) => Some(done),
+        // It goes on, or somebody else goes on with it.
+        Ok(Err(_)) | Err(_) => None,
+    }
+}
+
+/// An error and what led to it, as the end of a sentence.
+fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(format!("could not {error}"), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,168 @@
+//! Bringing a session back: unpack beside, put in place, and only then let it go on.
+
+use super::{
+    put_away::{TRANSCRIPT, WORKSPACE},
+    words,
+};
+use crate::{Error, Result, SessionManager, agent::Directories, workdir};
+use domain::{Entry, Operation, Session, SessionStatus, journal::data, ports::ArchiveRef};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use tokio::task::JoinHandle;
+
+impl SessionManager {
+    /// Begins with a restore, or goes on with one that somebody left.
+    pub(super) fn bring_back_later(&self, session: Session) -> JoinHandle<Result<()>> {
+        let this = self.clone();
+        let work = async move {
+            let working = this.bring_back(&session);
+            // The next life of this server, or another server, begins it anew.
+            let worked = this.inner.draining.run_until_cancelled(working).await.unwrap_or(Ok(()));
+            if let Err(error) = &worked {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(session_id = %session.id, error, "could not restore a session");
+            }
+            worked
+        };
+        self.inner.tasks.spawn_on(work, &self.inner.runtime)
+    }
+
+    async fn bring_back(&self, session: &Session) -> Result<()> {
+        let _alone = self.inner.archiving.enter(session.id).await;
+        let _room = self.inner.archiving.room().await;
+        let session = self.load(domain::Scope::All, session.id).await?;
+        let (Some(Operation::Restoring), Some(from)) = (session.operation, session.archive_id) else {
+            return Ok(());
+        };
+        let archives = &self.inner.stores.archives;
+        let archive = archives.archive(from).await?;
+        let stored = archive.and_then(|archive| self.stored(&archive)).ok_or(Error::ArchiveRemoved);
+        let unpacked = match stored {
+            Ok(stored) => self.unpack(&session, &stored).await,
+            Err(error) => Err(error),
+        };
+        let now = self.inner.clock.now();
+        match unpacked {
+            Ok(workspace) => {
+                let workspace = workspace.map(|path| path.display().to_string());
+                let finished = archives.finish_restore(session.id, from, workspace.as_deref(), now).await?;
+                if let Some((_, events)) = finished {
+                    self.inner.feed.publish(events);
+                    self.run_queued_later(session.id);
+                }
+                Ok(())
+            }
+            // Nobody knows whether it would work: another round tries again.
+            Err(error @ Error::Store(_)) => Err(error),
+            Err(error) => {
+                let why = words(&error);
+                self.inner.feed.publish(archives.fail_restore(session.id, from, &why, now).await?);
+                Err(match error {
+                    Error::Archive(domain::ports::ArchiveError::Unavailable(_)) => error,
+                    _ => Error::NotRestored(why),
+                })
+            }
+        }
+    }
+
+    /// Puts what the session had on disk in place again; answers with its own working directory, if it has one.
+    async fn unpack(&self, session: &Session, stored: &ArchiveRef) -> Result<Option<PathBuf>> {
+        let workspace = self.unpack_workspace(session, stored).await?;
+        let transcripts = Directories::of(&self.inner.settings, session).transcripts();
+        // One that only lost its files may have talked on since the archive.
+        let is_archived = session.status == SessionStatus::Archived;
+        if is_archived || is_empty(&transcripts).map_err(not_replaced)? {
+            self.unpack_root(stored, TRANSCRIPT, transcripts).await?;
+        }
+        Ok(workspace)
+    }
+
+    async fn unpack_workspace(&self, session: &Session, stored: &ArchiveRef) -> Result<Option<PathBuf>> {
+        let settings = &self.inner.settings;
+        if session.spec.owns_directory {
+            // Its place on this server, wherever it was before.
+            let own = workdir::own(&settings.directories, session.user_id, session.id);
+            self.unpack_root(stored, WORKSPACE, own.clone()).await?;
+            return Ok(Some(own));
+        }
+        // Others work in it: it is as it is, unless it is gone.
+        let shared = &session.spec.working_directory;
+        let home = workdir::home(settings, session.user_id);
+        let shared = workdir::check(&settings.directories, &home, shared, "")?;
+        if is_empty(&shared).map_err(not_replaced)? {
+            self.inner.stores.archive_store.restore(stored, WORKSPACE, shared).await?;
+        }
+        Ok(None)
+    }
+
+    /// Unpacks beside the target and puts it in its place: what was there is there until all of it is.
+    async fn unpack_root(&self, stored: &ArchiveRef, root: &str, target: PathBuf) -> Result<()> {
+        let beside = beside(&target);
+        blocking({
+            let beside = beside.clone();
+            move || remove(&beside)
+        })
+        .await?;
+        self.inner.stores.archive_store.restore(stored, root, beside.clone()).await?;
+        blocking(move || {
+            remove(&target)?;
+            if let Some(parent) = target.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::rename(&beside, &target)
+        })
+        .await
+    }
+
+    /// Where a session that is about to start has lost its own working directory: brings back what its archive has of
+    /// it, and says so in the journal. What was done since the archive is not in it.
+    pub(crate) async fn bring_back_lost(&self, session: &Session) -> Result<()> {
+        let is_lost = session.spec.owns_directory
+            && session.status != SessionStatus::Created
+            && session.archive_id.is_some()
+            && !self.has_workspace(session).await?;
+        let Some(from) = session.archive_id.filter(|_| is_lost) else { return Ok(()) };
+        let archive = self.inner.stores.archives.archive(from).await?;
+        let Some(stored) = archive.and_then(|archive| self.stored(&archive)) else { return Ok(()) };
+        let own = PathBuf::from(&session.spec.working_directory);
+        self.unpack_root(&stored, WORKSPACE, own).await?;
+        let entry = Entry::Notice(data::restored(from));
+        let now = self.inner.clock.now();
+        let turn = session.current_turn_id;
+        let events = self.inner.stores.journal.record(session.id, turn, vec![entry], now).await?;
+        self.inner.feed.publish(events);
+        Ok(())
+    }
+}
+
+/// A folder beside the target, on the same file system.
+fn beside(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".restoring-{name}"))
+}
+
+fn is_empty(path: &Path) -> io::Result<bool> {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn not_replaced(source: io::Error) -> Error {
+    Error::Files { action: "put what was archived in its place", source }
+}
+
+async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.map_err(|_| Error::Internal("put what was archived in its place"))?.map_err(not_replaced)
+}

@@ -1,0 +1,113 @@
+//! What nobody asks for: going on with what was left, archiving what lies idle, removing what is of no use any more.
+
+use super::workshop::Alone;
+use crate::{Error, Result, SessionManager, agent::Directories};
+use domain::{ArchiveId, ArchivePlace, Origin, Session, ports::ArchiveOpened};
+
+/// What is looked at in one round; the next one looks at the rest.
+const ROUND_MAX: u32 = 64;
+
+impl SessionManager {
+    /// One round. Every step looks at the state and can be repeated; one that fails keeps no other from its turn.
+    pub(crate) async fn keep_archives(&self) -> Result<()> {
+        self.go_on_with_archives().await?;
+        self.clean_archived().await?;
+        self.expire_archives().await?;
+        self.delete_objects().await?;
+        self.archive_idle().await
+    }
+
+    /// Takes up what was asked for and nobody works on.
+    async fn go_on_with_archives(&self) -> Result<()> {
+        let archives = &self.inner.stores.archives;
+        for archive in archives.open_archives(self.inner.clock.now(), ROUND_MAX).await? {
+            if self.inner.archiving.is_free(archive.session_id) {
+                drop(self.put_away_later(archive));
+            }
+        }
+        for session in archives.open_restores(ROUND_MAX).await? {
+            if self.inner.archiving.is_free(session.id) {
+                drop(self.bring_back_later(session));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a server that died left on disk of sessions that are archived.
+    async fn clean_archived(&self) -> Result<()> {
+        if !self.inner.settings.archives.auto_cleanup {
+            return Ok(());
+        }
+        for session in self.inner.stores.archives.sessions_to_clean(ROUND_MAX).await? {
+            let Some(alone) = self.inner.archiving.try_enter(session.id) else { continue };
+            // It may have been restored since it was listed.
+            let session = self.load(domain::Scope::All, session.id).await?;
+            if session.status == domain::SessionStatus::Archived
+                && session.operation.is_none()
+                && let Some(archive) = session.archive_id
+            {
+                self.clean_up(&session, archive, &alone).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a session has on disk, which its archive has too. A directory that others may use stays.
+    pub(super) async fn clean_up(&self, session: &Session, archive: ArchiveId, _: &Alone) -> Result<()> {
+        if !self.inner.settings.archives.auto_cleanup {
+            return Ok(());
+        }
+        let directories = Directories::of(&self.inner.settings, session);
+        tokio::task::spawn_blocking(move || directories.remove())
+            .await
+            .map_err(|_| Error::Internal("remove the session's directories"))??;
+        Ok(self.inner.stores.archives.session_cleaned(archive).await?)
+    }
+
+    async fn expire_archives(&self) -> Result<()> {
+        let Some(retention) = self.inner.settings.archives.retention else { return Ok(()) };
+        let (archives, now) = (&self.inner.stores.archives, self.inner.clock.now());
+        for archive in archives.expired_archives(now - retention, ROUND_MAX).await? {
+            if let Some(events) = archives.expire_archive(archive.id, now).await? {
+                tracing::info!(session_id = %archive.session_id, "an archive's time was up");
+                self.inner.feed.publish(events);
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_objects(&self) -> Result<()> {
+        for object in self.inner.stores.archives.objects_to_delete(ROUND_MAX).await? {
+            match self.inner.stores.archive_store.delete(object.place, &object.key).await {
+                Ok(()) => self.inner.stores.archives.object_deleted(object.archive).await?,
+                // It stays on the list.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(archive_id = %object.archive, error, "could not delete an archive for now");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens archives of sessions in which nothing happened for long. One that cannot be archived is tried again when
+    /// it has been idle as long once more, because what was tried is in its journal.
+    async fn archive_idle(&self) -> Result<()> {
+        let Some(after) = self.inner.settings.archives.auto_archive_after else { return Ok(()) };
+        let place = self.inner.stores.archive_store.place();
+        if place == ArchivePlace::Local && self.admit_local_bytes(1).await.is_err() {
+            return Ok(());
+        }
+        let archives = &self.inner.stores.archives;
+        for session in archives.idle_sessions(self.inner.clock.now() - after, ROUND_MAX).await? {
+            let archive = self.new_archive(&session, place, None);
+            if let ArchiveOpened::Opened(archive, event) =
+                archives.open_archive(&archive, &Origin::system()).await?
+            {
+                self.inner.feed.publish([event]);
+                drop(self.put_away_later(*archive));
+            }
+        }
+        Ok(())
+    }
+}
