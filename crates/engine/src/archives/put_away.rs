@@ -72,7 +72,7 @@ impl SessionManager {
         }
         self.inner.live.closed(session.id).await;
         let (this, session) = (self.clone(), session.clone());
-        let staged = tokio::task::spawn_blocking(move || this.stage(&session)).await;
+        let staged = tokio::task::spawn_blocking(move || this.stage_for_archive(&session)).await;
         let (_staging, roots) = staged.map_err(|_| Error::Internal("gather what is archived"))??;
         let job = ArchiveJob {
             place: claimed.place,
@@ -91,7 +91,7 @@ impl SessionManager {
     }
 
     /// What goes into the archive, and a folder with what is not on disk as it is there.
-    fn stage(&self, session: &Session) -> Result<(Staging, Vec<ArchiveRoot>)> {
+    fn stage_for_archive(&self, session: &Session) -> Result<(Staging, Vec<ArchiveRoot>)> {
         let settings = &self.inner.settings;
         let staging = Staging::make(&settings.directories.temporary.join(format!("archive-{}", session.id)))?;
         let workspace = PathBuf::from(&session.spec.working_directory);
