@@ -1,6 +1,6 @@
 //! A session and the states it may move through.
 
-use crate::{MicroUsd, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
+use crate::{Generation, MicroUsd, ServerId, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -197,6 +197,10 @@ pub struct Session {
     pub fork_at_message: Option<u64>,
     /// The turn that holds the session now; at most one does.
     pub current_turn_id: Option<TurnId>,
+    /// Its home: the server that alone may run it while its lease lasts, and that has its files. None until the first
+    /// turn begins, and when nothing of it is left.
+    pub server_id: Option<ServerId>,
+    pub generation: Generation,
     /// The conversation as the CLI knows it; none before the first turn.
     pub agent: Option<AgentConversation>,
     pub counters: Counters,

@@ -198,6 +198,8 @@ pub enum Begin {
     Begun(Box<BegunTurn>),
     /// The session was in this state, from which no turn begins.
     Refused(crate::SessionStatus),
+    /// Another server is the session's home and lives; a prompt that waits is begun there.
+    Elsewhere,
     /// No such session.
     NoSession,
 }

@@ -161,7 +161,7 @@ impl SessionManager {
             return Ok(());
         }
         // A turn that waits already will carry the answer: one for each session.
-        let queued = self.inner.stores.turns.sessions_with_queue().await?;
+        let queued = self.inner.stores.turns.sessions_with_queue(self.server()).await?;
         let mut busy: HashSet<SessionId> = queued.into_iter().collect();
         for approval in self.inner.stores.approvals.to_go_on(ROUND_MAX).await? {
             if !busy.insert(approval.session_id) {

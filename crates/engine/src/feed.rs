@@ -21,6 +21,8 @@ pub enum Signal {
     Event(Arc<Event>),
     /// A piece of an answer in the making; the whole follows as an event.
     Delta(Arc<Delta>),
+    /// Something may be in the journal that another server put there.
+    Nudge,
     /// A turn as it ended, for those who wait for it; its `result` event follows.
     Over { turn: Arc<Turn>, called_tools: bool },
 }
@@ -69,6 +71,19 @@ impl Feed {
     /// Tells the watchers of a piece of an answer.
     pub fn publish_delta(&self, session: SessionId, delta: Delta) {
         self.send(session, || Signal::Delta(Arc::new(delta)));
+    }
+
+    /// Has the watchers look into the journal.
+    pub fn nudge(&self, session: SessionId) {
+        self.send(session, || Signal::Nudge);
+    }
+
+    /// The sessions that somebody watches.
+    #[must_use]
+    pub fn watched(&self) -> Vec<SessionId> {
+        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = channels.iter().filter(|(_, sender)| sender.receiver_count() > 0);
+        watched.map(|(session, _)| *session).collect()
     }
 
     /// Ends every watch: the server is going away.

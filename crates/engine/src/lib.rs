@@ -13,8 +13,10 @@ mod error;
 mod feed;
 pub mod files;
 mod governance;
+mod homes;
 mod hook_endpoints;
 mod housekeeping;
+mod lease;
 mod live;
 mod passwords;
 mod policies;
@@ -41,7 +43,8 @@ pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, Runs
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, SessionDefaults,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, ServerSettings,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

@@ -1,6 +1,7 @@
 //! What the operator decided about sessions and agents.
 
 use crate::containment::ContainmentSettings;
+use domain::ServerId;
 use hooks::{
     SessionHook, Switches,
     webhook::{Client, SecretSealer},
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 /// Settings of the engine, already checked.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
+    pub server: ServerSettings,
     pub agent: AgentSettings,
     pub directories: DirectorySettings,
     pub defaults: SessionDefaults,
@@ -18,6 +20,15 @@ pub struct EngineSettings {
     pub governance: GovernanceSettings,
     pub containment: ContainmentSettings,
     pub hooks: HookSettings,
+}
+
+/// Which server this is, among those that share a store.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerSettings {
+    /// The same in all lives of a server on one data folder.
+    pub id: ServerId,
+    /// How long others wait for a server that is not heard of, before they take its sessions over.
+    pub lease: Duration,
 }
 
 /// How agents are started.

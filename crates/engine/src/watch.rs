@@ -77,7 +77,7 @@ impl Watch {
                     return Ok(Some(Sight::Event(event)));
                 }
                 // Two writers' signals crossed, or one was journalled elsewhere: the journal has the right order.
-                Ok(Signal::Event(_)) => self.caught_up = false,
+                Ok(Signal::Event(_) | Signal::Nudge) => self.caught_up = false,
                 Ok(Signal::Delta(delta)) => return Ok(Some(Sight::Delta(delta))),
                 Ok(Signal::Over { .. }) => {}
                 Err(RecvError::Lagged(_)) => return Ok(None),

@@ -36,7 +36,7 @@ pub fn prepare(
 ) -> Result<WorkingDirectory> {
     let home = settings.workspaces.join(user.to_string());
     let Some(asked) = asked else {
-        let path = home.join(session.to_string());
+        let path = own(settings, user, session);
         make(&path).map_err(not_made)?;
         return Ok(WorkingDirectory { path, is_own: true });
     };
@@ -44,6 +44,19 @@ pub fn prepare(
     make(&path)
         .map_err(|source| unusable("/working_directory", &source).unwrap_or_else(|| not_made(source)))?;
     Ok(WorkingDirectory { path, is_own: false })
+}
+
+/// Where the directory is that a session has for itself.
+#[must_use]
+pub fn own(settings: &DirectorySettings, user: UserId, session: SessionId) -> PathBuf {
+    settings.workspaces.join(user.to_string()).join(session.to_string())
+}
+
+/// Makes a session's own directory; whether it was there.
+pub fn make_own(path: &Path) -> Result<bool> {
+    let was_there = path.try_exists().map_err(not_made)?;
+    make(path).map_err(not_made)?;
+    Ok(was_there)
 }
 
 /// The absolute path of a directory the user may use; it need not exist yet.

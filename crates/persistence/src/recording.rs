@@ -6,7 +6,8 @@ use crate::{
     value::{Reader, micros, stored},
 };
 use domain::{
-    Event, EventBody, EventKind, Message, NewMessage, SessionId, SessionStatus, TurnId, ports::StoreResult,
+    Event, EventBody, EventKind, Generation, Message, NewMessage, SessionId, SessionStatus, TurnId,
+    ports::{StoreError, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -22,6 +23,7 @@ pub(crate) struct Locked {
     pub(crate) id: SessionId,
     pub(crate) status: SessionStatus,
     pub(crate) current_turn_id: Option<Uuid>,
+    pub(crate) generation: Generation,
     last_seq: i64,
     message_count: i64,
 }
@@ -32,6 +34,7 @@ pub(crate) struct LockedRow {
     id: Uuid,
     status: String,
     current_turn_id: Option<Uuid>,
+    generation: i64,
     last_seq: i64,
     message_count: i64,
 }
@@ -53,18 +56,26 @@ pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreRe
     answers.first(session)?.map(LockedRow::read).transpose()
 }
 
-fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
+pub(crate) fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
     use session::Column as C;
-    let columns = [C::Id, C::Status, C::CurrentTurnId, C::LastSeq, C::MessageCount];
+    let columns = [C::Id, C::Status, C::CurrentTurnId, C::Generation, C::LastSeq, C::MessageCount];
     sessions.select_only().columns(columns).lock_exclusive()
 }
 
+impl Locked {
+    /// Goes on only for who writes in the session's present generation.
+    pub(crate) fn admit(&self, by: Generation) -> StoreResult<()> {
+        if self.generation == by { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+}
+
 impl LockedRow {
-    fn read(self) -> StoreResult<Locked> {
+    pub(crate) fn read(self) -> StoreResult<Locked> {
         Ok(Locked {
             id: SessionId(self.id),
             status: Reader("sessions").word("status", SessionStatus::parse, &self.status)?,
             current_turn_id: self.current_turn_id,
+            generation: Generation(Reader("sessions").figure("generation", self.generation)?),
             last_seq: self.last_seq,
             message_count: self.message_count,
         })

@@ -16,7 +16,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus,
+    Event, Generation, Page, PageRequest, ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
+    TurnStatus,
     ports::{StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
 };
@@ -27,8 +28,8 @@ use sea_orm::{
 
 #[async_trait]
 impl Turns for Store {
-    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
-        begin::begin(self, turn, first_status).await
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin> {
+        begin::begin(self, turn, first_status, home).await
     }
 
     async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
@@ -40,12 +41,13 @@ impl Turns for Store {
         session: SessionId,
         first_status: SessionStatus,
         at: Timestamp,
+        home: ServerId,
     ) -> StoreResult<Option<Begin>> {
-        begin::begin_queued(self, session, first_status, at).await
+        begin::begin_queued(self, session, first_status, at, home).await
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
-        end::end(self, id, end).await
+    async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
+        end::end(self, id, by, end).await
     }
 
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
@@ -69,13 +71,17 @@ impl Turns for Store {
         try_map(read_page(&self.read, rows, &list, page).await?, Turn::try_from)
     }
 
-    async fn running(&self) -> StoreResult<Vec<Turn>> {
-        let rows = turn::Entity::find().filter(C::Status.eq(TurnStatus::Running.as_str()));
+    async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
+        let ours = session::Entity::find().select_only().column(session::Column::Id);
+        let ours = ours.filter(self.looked_after_by(home)).into_query();
+        let rows = turn::Entity::find()
+            .filter(C::Status.eq(TurnStatus::Running.as_str()))
+            .filter(C::SessionId.in_subquery(ours));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
     }
 
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
         let waiting = turn::Entity::find()
             .select_only()
             .column(C::SessionId)
@@ -86,6 +92,7 @@ impl Turns for Store {
             .column(session::Column::Id)
             .filter(session::Column::Id.in_subquery(waiting))
             .filter(session::Column::CurrentTurnId.is_null())
+            .filter(self.looked_after_by(home))
             .order_by_asc(session::Column::Id)
             .into_tuple::<Uuid>();
         Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(SessionId).collect())

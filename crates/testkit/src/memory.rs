@@ -9,14 +9,15 @@ mod journal;
 mod ledger;
 mod page;
 mod policies;
+mod servers;
 mod sessions;
 mod turns;
 
 use async_trait::async_trait;
 use domain::{
     ApiKey, Approval, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
-    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn,
-    TurnId,
+    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, ServerId, Session, SessionId,
+    ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -36,6 +37,9 @@ struct State {
     api_keys: Vec<ApiKey>,
     refresh_tokens: Vec<IssuedToken>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Until when each server's lease lasts.
+    servers: BTreeMap<ServerId, Timestamp>,
+    stop_requests: BTreeMap<SessionId, TurnId>,
     turns: BTreeMap<TurnId, StoredTurn>,
     journal: Vec<Event>,
     tool_calls: Vec<ToolCall>,

@@ -2,7 +2,7 @@
 
 use crate::value::{Reader, Spent, micros, stored, to_json};
 use domain::{
-    Counters, Session, SessionId, SessionMode, SessionStatus, TurnId, UserId,
+    Counters, Generation, ServerId, Session, SessionId, SessionMode, SessionStatus, TurnId, UserId,
     ports::{StoreError, StoreResult},
     session::AgentConversation,
 };
@@ -24,6 +24,9 @@ pub struct Model {
     pub parent_session_id: Option<Uuid>,
     pub fork_at_message: Option<i64>,
     pub current_turn_id: Option<Uuid>,
+    pub server_id: Option<Uuid>,
+    pub generation: i64,
+    pub stop_requested: Option<Uuid>,
     pub agent_id: Option<Uuid>,
     pub agent_last_entry: Option<Uuid>,
     pub last_seq: i64,
@@ -75,6 +78,9 @@ impl Model {
             parent_session_id: session.parent_session_id.map(|id| id.0),
             fork_at_message: session.fork_at_message.map(stored),
             current_turn_id: session.current_turn_id.map(|id| id.0),
+            server_id: session.server_id.map(|id| id.0),
+            generation: stored(session.generation.0),
+            stop_requested: None,
             agent_id: session.agent.map(|agent| agent.id),
             agent_last_entry: session.agent.and_then(|agent| agent.last_entry),
             last_seq: 0,
@@ -139,6 +145,8 @@ impl TryFrom<Model> for Session {
             parent_session_id: row.parent_session_id.map(SessionId),
             fork_at_message: fork_at_message.transpose()?,
             current_turn_id: row.current_turn_id.map(TurnId),
+            server_id: row.server_id.map(ServerId),
+            generation: Generation(reader.figure("generation", row.generation)?),
             agent: row.agent_id.map(|id| AgentConversation { id, last_entry: row.agent_last_entry }),
             error_message: row.error_message,
             created_at: reader.instant("created_at", row.created_at)?,
