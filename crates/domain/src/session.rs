@@ -197,8 +197,8 @@ pub struct Session {
     pub fork_at_message: Option<u64>,
     /// The turn that holds the session now; at most one does.
     pub current_turn_id: Option<TurnId>,
-    /// Its home: the server that alone may run it while its lease lasts, and that has its files. None until the first
-    /// turn begins, and when nothing of it is left.
+    /// Its home: the server that alone may run it while its lease lasts, and that has its files. None when there is
+    /// nothing of it on any server's disk.
     pub server_id: Option<ServerId>,
     pub generation: Generation,
     /// The conversation as the CLI knows it; none before the first turn.

@@ -21,8 +21,8 @@ pub enum Signal {
     Event(Arc<Event>),
     /// A piece of an answer in the making; the whole follows as an event.
     Delta(Arc<Delta>),
-    /// Something may be in the journal that another server put there.
-    Nudge,
+    /// Another server has written, or may have: the journal knows.
+    Elsewhere,
     /// A turn as it ended, for those who wait for it; its `result` event follows.
     Over { turn: Arc<Turn>, called_tools: bool },
 }
@@ -73,9 +73,17 @@ impl Feed {
         self.send(session, || Signal::Delta(Arc::new(delta)));
     }
 
-    /// Has the watchers look into the journal.
-    pub fn nudge(&self, session: SessionId) {
-        self.send(session, || Signal::Nudge);
+    /// Has the watchers of one session, or all of them, look at the journal: another server may have written.
+    pub fn poke(&self, session: Option<SessionId>) {
+        match session {
+            Some(session) => self.send(session, || Signal::Elsewhere),
+            None => {
+                let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+                for sender in channels.values() {
+                    let _ = sender.send(Signal::Elsewhere);
+                }
+            }
+        }
     }
 
     /// The sessions that somebody watches.

@@ -51,7 +51,7 @@ impl SessionManager {
             running.values().copied().chain(idle.iter().map(|one| one.session_id)).collect();
         for session in self.inner.feed.watched() {
             if !ours.contains(&session) {
-                self.inner.feed.nudge(session);
+                self.inner.feed.poke(Some(session));
             }
         }
         let ours: Vec<SessionId> = ours.into_iter().collect();

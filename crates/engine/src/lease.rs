@@ -140,10 +140,10 @@ impl SessionManager {
             if Instant::now() >= lease.deadline() {
                 self.lose_lease();
             }
-            // Once it is lost there is no hurry any more.
-            let patience = lease.deadline().max(Instant::now() + lease.duration / RENEWALS);
-            let patience = if lease.known().is_lost { patience } else { lease.deadline() };
             next = lease.duration / RENEWALS;
+            // Once it is lost there is no hurry any more.
+            let is_lost = lease.known().is_lost;
+            let patience = if is_lost { Instant::now() + next } else { lease.deadline() };
             match timeout_at(patience, lease.renew()).await {
                 Ok(Ok(had_lapsed)) => {
                     if had_lapsed {

@@ -53,7 +53,7 @@ impl SessionManager {
             match self.inner.stores.turns.end(begun.turn_id, begun.session.generation, &end).await {
                 Ok(Some(ended)) => return self.inner.feed.publish_end(ended, end.called_tools),
                 // Somebody else took it for lost and ended it.
-                Ok(None) | Err(StoreError::Fenced) => return self.inner.feed.nudge(begun.session.id),
+                Ok(None) | Err(StoreError::Fenced) => return self.inner.feed.poke(Some(begun.session.id)),
                 Err(error) => {
                     tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
                         "could not record the end of a turn");

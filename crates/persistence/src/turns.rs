@@ -23,7 +23,9 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, prelude::Uuid,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    prelude::Uuid,
+    sea_query::{Expr, ExprTrait},
 };
 
 #[async_trait]
@@ -72,11 +74,13 @@ impl Turns for Store {
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
-        let ours = session::Entity::find().select_only().column(session::Column::Id);
+        // Row by row: there are few running turns and many sessions.
+        let its = Expr::col((session::Entity, session::Column::Id)).equals((turn::Entity, C::SessionId));
+        let ours = session::Entity::find().select_only().expr(Expr::val(1)).filter(its);
         let ours = ours.filter(self.looked_after_by(home)).into_query();
         let rows = turn::Entity::find()
             .filter(C::Status.eq(TurnStatus::Running.as_str()))
-            .filter(C::SessionId.in_subquery(ours));
+            .filter(Expr::exists(ours));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
     }

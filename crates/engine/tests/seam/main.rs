@@ -10,6 +10,7 @@ mod endings;
 mod failures;
 mod files;
 mod governance;
+mod leases;
 mod life;
 mod links;
 mod pipes;
