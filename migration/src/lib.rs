@@ -15,6 +15,7 @@ mod m0006_approvals;
 mod m0007_policies;
 mod m0008_hooks;
 mod m0009_audit;
+mod m0010_servers;
 mod m0011_transcripts;
 mod m0012_archives;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_audit::Migration),
             Box::new(m0011_transcripts::Migration),
             Box::new(m0012_archives::Migration),
+            Box::new(m0010_servers::Migration),
         ]
     }
 }

@@ -70,6 +70,7 @@ async fn the_tables_are_these() {
             "policy_versions",
             "refresh_tokens",
             "request_usage",
+            "servers",
             "sessions",
             "tool_calls",
             "transcript_entries",

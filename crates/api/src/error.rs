@@ -66,6 +66,9 @@ fn translate(error: &Error) -> Problem {
         }
         Error::AgentUnavailable(what_to_do) => unavailable("AGENT_UNAVAILABLE", what_to_do),
         Error::ShuttingDown => unavailable("SHUTTING_DOWN", "this server is shutting down"),
+        Error::LeaseLost => {
+            unavailable("LEASE_LOST", "this server could not renew its lease and runs no agents until it can")
+        }
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),
@@ -139,6 +142,9 @@ fn store_failed(error: &StoreError) -> Problem {
             "cursor",
             "is not a cursor that this list gave out",
         )]),
+        StoreError::Fenced => {
+            unavailable("SESSION_MOVED", "another server has taken the session over; ask again")
+        }
         StoreError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", "the database does not answer"),
         StoreError::Inconsistent { .. } | StoreError::Failed(_) => internal(),
     }

@@ -100,6 +100,7 @@ fn surroundings(folder: &Path) -> Surroundings {
     Surroundings {
         session_id: SessionId::new(),
         user_id: UserId::new(),
+        generation: domain::Generation::FIRST,
         working_directory: folder.join("work"),
         add_dirs: Vec::new(),
         home: folder.join("home"),

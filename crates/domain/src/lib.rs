@@ -10,6 +10,7 @@ pub mod clock;
 pub mod current_turn;
 pub mod decision;
 pub mod fork;
+pub mod generation;
 pub mod history;
 pub mod hook;
 pub mod ids;
@@ -37,6 +38,7 @@ pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;
 pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
+pub use generation::Generation;
 pub use history::{Message, MessageType, NewMessage, ToolCall, ToolCallStatus};
 pub use hook::{
     FailMode, HookDelivery, HookDeliveryStatus, HookEndpoint, HookEndpointKind, HookRun, HookRunStatus,

@@ -6,6 +6,7 @@ mod archives;
 mod audit;
 mod decisions;
 mod policies;
+mod servers;
 mod transcripts;
 
 pub use approvals::{Approvals, Decided};
@@ -17,12 +18,13 @@ pub use archives::{ArchiveObject, ArchiveOpened, Archives, RestoreOpened};
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;
+pub use servers::{Renewed, Servers, Standing};
 pub use transcripts::Transcripts;
 
 use crate::{
-    ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Operation, Origin, Page, PageRequest,
-    RefreshToken, RequestUsage, Scope, Session, SessionId, SessionStatus, Source, ToolCall, Turn, TurnEnd,
-    TurnId, User, UserId,
+    ApiKey, ApiKeyId, Entry, Event, FamilyId, Generation, Message, NewUser, Operation, Origin, Page,
+    PageRequest, RefreshToken, RequestUsage, Scope, ServerId, Session, SessionId, SessionStatus, Source,
+    ToolCall, Turn, TurnEnd, TurnId, User, UserId,
     account::Rotation,
     fork::{MessageEntry, NewFork, Relative},
     session::{SessionFilter, SessionPatch},
@@ -47,6 +49,9 @@ pub enum StoreError {
     /// The store did not answer in time or is not there; trying again later may help.
     #[error("reach the store")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The session has another home since; nothing that an earlier one writes counts.
+    #[error("write to a session that another server has taken over")]
+    Fenced,
     /// A row makes no sense; trying again will not help.
     #[error("make sense of {table}.{column}")]
     Inconsistent { table: &'static str, column: &'static str },
@@ -94,7 +99,13 @@ pub trait Sessions: Send + Sync {
     ) -> StoreResult<Option<Session>>;
 
     /// Moves the session to `to` if its state allows it now, and journals the change.
-    async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved>;
+    async fn move_to(
+        &self,
+        id: SessionId,
+        by: Generation,
+        to: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Moved>;
 
     /// Moves the session to `paused` as `move_to` does, on somebody's behalf.
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
@@ -123,17 +134,21 @@ pub trait Turns: Send + Sync {
     /// Holds the session and begins a turn on it: the session must be ready. Its state becomes `first_status`
     /// (`connecting` or `processing`), the prompt becomes a message, and `status_change`, `message` and
     /// `message_sent` are journalled.
-    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin>;
+    ///
+    /// The session is run by `home` from now on. One that had another home whose lease is over gets a new generation;
+    /// while that other home lives, no turn begins here.
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin>;
 
     /// Puts a turn into the session's queue, unless `queue_max` wait already (then `None`), and journals a notice.
     async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>>;
 
-    /// Begins the oldest queued turn, if there is one and the session is ready.
+    /// Begins the oldest queued turn, if there is one and the session is ready, as `begin` does.
     async fn begin_queued(
         &self,
         session: SessionId,
         first_status: SessionStatus,
         at: Timestamp,
+        home: ServerId,
     ) -> StoreResult<Option<Begin>>;
 
     /// Ends a running turn: its row, its unfinished tool calls, the session's state and figures, and the journal's
@@ -141,7 +156,7 @@ pub trait Turns: Send + Sync {
     ///
     /// If the session was meanwhile moved to a state that `end.session_status` cannot follow (paused, terminated),
     /// that state stands.
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>>;
+    async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>>;
 
     /// Ends every queued turn of the session as interrupted, and journals each.
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>>;
@@ -152,11 +167,12 @@ pub trait Turns: Send + Sync {
     /// A session's turns, newest first.
     async fn list(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<Turn>>;
 
-    /// Every turn that is running according to the store: after a crash, those nobody runs any more.
-    async fn running(&self) -> StoreResult<Vec<Turn>>;
+    /// Every turn that is running according to the store and is `home`'s to look after: no other server that lives is
+    /// its session's home. After a crash, these are the ones that nobody runs any more.
+    async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>>;
 
-    /// Sessions that have queued turns and run none.
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>>;
+    /// Sessions that have queued turns and run none, and are `home`'s to look after.
+    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>>;
 }
 
 /// The journal of each session.
@@ -166,6 +182,7 @@ pub trait Journal: Send + Sync {
     async fn record(
         &self,
         session: SessionId,
+        by: Generation,
         turn: Option<TurnId>,
         entries: Vec<Entry>,
         at: Timestamp,

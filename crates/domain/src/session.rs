@@ -1,6 +1,6 @@
 //! A session and the states it may move through.
 
-use crate::{ArchiveId, MicroUsd, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
+use crate::{ArchiveId, Generation, MicroUsd, ServerId, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -231,6 +231,10 @@ pub struct Session {
     pub operation: Option<Operation>,
     /// The archive that it can be restored from.
     pub archive_id: Option<ArchiveId>,
+    /// Its home: the server that alone may run it while its lease lasts, and that has its files. None when there is
+    /// nothing of it on any server's disk.
+    pub server_id: Option<ServerId>,
+    pub generation: Generation,
     /// The conversation as the CLI knows it; none before the first turn.
     pub agent: Option<AgentConversation>,
     pub counters: Counters,

@@ -202,6 +202,8 @@ pub enum Begin {
     Refused(crate::SessionStatus),
     /// This held the session.
     Held(crate::Operation),
+    /// Another server is the session's home and lives; a prompt that waits is begun there.
+    Elsewhere,
     /// No such session.
     NoSession,
 }

@@ -161,9 +161,15 @@ impl SessionManager {
             return Ok(());
         }
         // A turn that waits already will carry the answer: one for each session.
-        let queued = self.inner.stores.turns.sessions_with_queue().await?;
+        let queued = self.inner.stores.turns.sessions_with_queue(self.server()).await?;
         let mut busy: HashSet<SessionId> = queued.into_iter().collect();
         for approval in self.inner.stores.approvals.to_go_on(ROUND_MAX).await? {
+            if self.inner.lease.has_company() {
+                let session = self.load(Scope::All, approval.session_id).await?;
+                if self.inner.lease.is_elsewhere(session.server_id) {
+                    continue;
+                }
+            }
             if !busy.insert(approval.session_id) {
                 self.inner.desk.note_untold(approval.session_id);
                 continue;

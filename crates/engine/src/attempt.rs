@@ -85,8 +85,11 @@ impl Attempt<'_> {
     /// Runs the attempt. Leaves the agent in the hold if it can be used again.
     pub(crate) async fn run(&self, hold: &mut Hold) -> Ended {
         let idle = match hold.agent.take() {
-            // It died while it had nothing to do, which is no failure of this turn.
-            Some(live) if live.agent.exited().now_or_never().is_some() => {
+            // It died while it had nothing to do, which is no failure of this turn. Or it was started for what the
+            // session is no more: another server ran or changed it meanwhile.
+            Some(live)
+                if live.agent.exited().now_or_never().is_some() || live.is_outdated(&self.begun.session) =>
+            {
                 self.manager.close(live).await;
                 None
             }
@@ -149,6 +152,7 @@ impl Attempt<'_> {
                 return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
             }
         };
+        fail::fail_point!("turn.prompted");
         if let Err(error) = sent {
             let ended = Ended::failed(TurnFailure::AgentFailed, error.to_string());
             return (ended.in_conversation(before).retryable(), Afterwards::Close);
@@ -163,6 +167,10 @@ impl Attempt<'_> {
             let event = tokio::select! {
                 biased;
                 why = stopped(stop), if !matches!(cut, Some(Cut::Stop(_))) => {
+                    if why == Stop::LeaseLost {
+                        live.agent.kill().await;
+                        return (Ended::stopped(why).in_conversation(before), Afterwards::Close);
+                    }
                     cut = Some(Cut::Stop(why));
                     grace = Some(Instant::now() + INTERRUPT_GRACE);
                     interrupts.push(self.interrupt(&live.agent));
@@ -261,7 +269,11 @@ impl Attempt<'_> {
 
     async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {
         let entries = seen.read(&frame);
+        let calls_tool = entries.iter().any(|entry| matches!(entry, Entry::ToolCallStarted { .. }));
         self.manager.record(self.begun, entries).await?;
+        if calls_tool {
+            fail::fail_point!("turn.tool_called");
+        }
         if let Frame::StreamEvent { parent_tool_use_id, raw } = frame {
             let event = raw.into_value().get_mut("event").map(Value::take).unwrap_or_default();
             let delta = Delta { turn_id: self.begun.turn_id, parent_tool_use_id, event };
@@ -301,7 +313,7 @@ impl Attempt<'_> {
             }
         };
         let afterwards = match cut {
-            Some(Cut::Stop(Stop::Terminate | Stop::Shutdown)) => Afterwards::Close,
+            Some(Cut::Stop(Stop::Terminate | Stop::Shutdown | Stop::LeaseLost)) => Afterwards::Close,
             Some(Cut::Stop(Stop::Interrupt) | Cut::Deadline) | None => Afterwards::Keep,
         };
         let ended = Ended {
@@ -327,6 +339,9 @@ impl Attempt<'_> {
             why = stopped(stop) => Cut::Stop(why),
             () = tokio::time::sleep_until(self.deadline) => Cut::Deadline,
         };
+        if matches!(cut, Cut::Stop(Stop::LeaseLost)) {
+            return cut;
+        }
         tokio::time::sleep(INTERRUPT_GRACE).await;
         cut
     }

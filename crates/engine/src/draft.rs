@@ -8,7 +8,7 @@ use crate::{
     workdir::{self, WorkingDirectory},
 };
 use domain::{
-    Counters, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
+    Counters, Generation, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
 };
 use jiff::Timestamp;
@@ -166,6 +166,8 @@ impl SessionDraft {
             current_turn_id: None,
             operation: None,
             archive_id: None,
+            server_id: Some(settings.server.id),
+            generation: Generation::FIRST,
             agent: None,
             counters: Counters::default(),
             error_message: None,

@@ -85,6 +85,9 @@ pub enum Error {
     /// The server is ending; another one, or this one later, will take the request.
     #[error("begin new work while shutting down")]
     ShuttingDown,
+    /// This server could not renew its lease and runs no agents until it can; another one will take the request.
+    #[error("run agents without a lease")]
+    LeaseLost,
     /// The turn ran and failed; its record says the rest.
     #[error("complete turn {turn_id}: {message}")]
     TurnFailed { turn_id: TurnId, failure: TurnFailure, message: String },

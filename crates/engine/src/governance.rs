@@ -13,15 +13,19 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Clock, CurrentTurn, DecisionFilter, Event, Page, PageRequest, PermissionDecision, Session, SessionId,
-    SessionMode,
+    Clock, CurrentTurn, DecisionFilter, Event, Generation, Page, PageRequest, PermissionDecision, Session,
+    SessionId, SessionMode,
     ports::{Decisions, StoreResult},
 };
 use hooks::{Always, HookManager, Hooks, HooksError, Origin, SessionHook};
 use jiff::Timestamp;
 use permissions::{CustomPolicies, PermissionManager, Policy, PolicyBook, PolicyEngine, Surroundings};
 use sdk_runtime::{AgentOptions, Gate, HookEvent, OnFailure};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// How long the agent waits for a verdict. Policies answer in far less; the store may be busy for a while.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +46,8 @@ pub(crate) struct Governed {
     pub turn: CurrentTurn,
     /// How long it waits for people.
     pub waits: Waits,
+    /// Whether it was told that its plan is accepted, and so works in another mode than it was started in.
+    pub left_plan_mode: Arc<AtomicBool>,
     gate: Arc<dyn Gate>,
 }
 
@@ -69,7 +75,7 @@ impl Governance {
             self.clock.clone(),
         );
         let permissions = Arc::new(permissions);
-        let waits = Waits::default();
+        let (waits, left_plan_mode) = (Waits::default(), Arc::<AtomicBool>::default());
         let gate = ApprovalGate {
             desk: self.desk.clone(),
             subject: session.into(),
@@ -77,8 +83,9 @@ impl Governance {
             permissions: permissions.clone(),
             turn: turn.clone(),
             waits: waits.clone(),
+            left_plan_mode: left_plan_mode.clone(),
         };
-        Governed { permissions, turn, waits, gate: Arc::new(gate) }
+        Governed { permissions, turn, waits, left_plan_mode, gate: Arc::new(gate) }
     }
 
     fn custom_policies(&self, session: &Session) -> Arc<dyn Policy> {
@@ -156,6 +163,7 @@ pub(crate) fn surroundings(session: &Session, directories: &Directories) -> Surr
     Surroundings {
         session_id: session.id,
         user_id: session.user_id,
+        generation: session.generation,
         working_directory: PathBuf::from(&spec.working_directory),
         add_dirs: spec.sdk_options.add_dirs.iter().map(PathBuf::from).collect(),
         home: directories.config.clone(),
@@ -171,8 +179,8 @@ struct Watched {
 
 #[async_trait]
 impl Decisions for Watched {
-    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
-        let event = self.decisions.record_decision(decision).await?;
+    async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
+        let event = self.decisions.record_decision(decision, by).await?;
         self.feed.publish([event.clone()]);
         Ok(event)
     }

@@ -19,13 +19,15 @@ impl SessionManager {
     /// Takes up after a previous life of this server: its open turns are closed as interrupted, its queues go on.
     /// Call it once, before the first request, when no process of that life is left.
     pub async fn recover(&self) -> Result<usize> {
-        let turns = self.inner.stores.turns.running().await?;
+        self.take_lease().await?;
+        let turns = self.inner.stores.turns.running(self.server()).await?;
         for turn in &turns {
             let session = self.load(domain::Scope::All, turn.session_id).await?;
             self.rescue_transcript(&session).await;
             self.end_orphan(turn).await?;
         }
         self.sweep_forks().await?;
+        self.clear_terminated().await?;
         self.keep_approvals().await?;
         self.keep_archives().await?;
         self.run_queues().await?;
@@ -34,7 +36,11 @@ impl SessionManager {
 
     /// Keeps house until cancelled, and sends what is due to people's endpoints.
     pub async fn keep_house(&self, cancelled: CancellationToken) {
-        tokio::join!(self.make_rounds(cancelled.clone()), self.inner.hooks.send(cancelled));
+        tokio::join!(
+            self.make_rounds(cancelled.clone()),
+            self.look_around(cancelled.clone()),
+            self.inner.hooks.send(cancelled)
+        );
     }
 
     async fn make_rounds(&self, cancelled: CancellationToken) {
@@ -73,6 +79,7 @@ impl SessionManager {
         }
         self.inner.hooks.shut_down().await;
         self.inner.feed.close();
+        self.give_up_lease().await;
     }
 
     /// How many agents run or are being started.
@@ -83,27 +90,40 @@ impl SessionManager {
 
     async fn round(&self) -> Result<()> {
         let now = self.inner.clock.now();
-        for turn in self.inner.stores.turns.running().await? {
+        let lease = &self.inner.lease;
+        lease.note_others(lease.store.others(self.server()).await?);
+        for turn in self.inner.stores.turns.running(self.server()).await? {
             let is_ours =
-                self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&turn.id);
+                self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn.id);
             let is_old = turn.started_at.is_none_or(|started| now.duration_since(started) > ORPHAN_AGE);
-            if !is_ours && is_old {
+            if !is_ours && (is_old || self.is_abandoned(&turn).await?) {
                 self.end_orphan(&turn).await?;
             }
         }
+        self.clear_terminated().await?;
         self.keep_approvals().await?;
         self.keep_archives().await?;
         self.run_queues().await
     }
 
-    async fn run_queues(&self) -> Result<()> {
-        for session in self.inner.stores.turns.sessions_with_queue().await? {
+    pub(crate) async fn run_queues(&self) -> Result<()> {
+        for session in self.inner.stores.turns.sessions_with_queue(self.server()).await? {
             self.run_queued_later(session);
         }
         Ok(())
     }
 
+    /// Whether the turn was begun by another server, which is gone: it cannot be just beginning.
+    async fn is_abandoned(&self, turn: &Turn) -> Result<bool> {
+        let session = self.load(domain::Scope::All, turn.session_id).await?;
+        Ok(session.server_id != Some(self.server()))
+    }
+
     async fn end_orphan(&self, turn: &Turn) -> Result<()> {
+        let now = self.inner.clock.now();
+        let taken = self.inner.lease.store.take_over(turn.session_id, self.server(), now).await?;
+        // Another server was faster, or its home is back.
+        let Some(generation) = taken else { return Ok(()) };
         let session = self.load(domain::Scope::All, turn.session_id).await?;
         let session_status = match session.mode {
             SessionMode::Interactive | SessionMode::Forked => SessionStatus::Active,
@@ -123,7 +143,7 @@ impl SessionManager {
             agent: None,
             at: self.inner.clock.now(),
         };
-        if let Some(ended) = self.inner.stores.turns.end(turn.id, &end).await? {
+        if let Some(ended) = self.inner.stores.turns.end(turn.id, generation, &end).await? {
             self.inner.feed.publish_end(ended, end.called_tools);
         }
         Ok(())

@@ -15,8 +15,10 @@ mod feed;
 pub mod files;
 mod fork;
 mod governance;
+mod homes;
 mod hook_endpoints;
 mod housekeeping;
+mod lease;
 mod live;
 mod passwords;
 mod policies;
@@ -45,7 +47,8 @@ pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, Runs
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, SessionDefaults,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, ServerSettings,
+    SessionDefaults,
 };
 pub use tokens::Tokens;
 pub use transcript::SessionTranscripts;

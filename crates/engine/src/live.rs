@@ -1,11 +1,11 @@
 //! Which sessions have an agent process now, who holds it, and how many there may be.
 
 use crate::{Error, Result, governance::Governed};
-use domain::{Session, SessionId, SessionMode, UserId};
+use domain::{Generation, Session, SessionId, SessionMode, SessionSpec, UserId};
 use sdk_runtime::{Agent, Events};
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -24,7 +24,21 @@ pub struct LiveAgent {
     /// The agent's own credential at the gateway.
     pub token: String,
     pub subject: Subject,
+    /// What it was started with.
+    pub spec: SessionSpec,
     pub governed: Governed,
+}
+
+impl LiveAgent {
+    /// Whether the session is not any more what this agent was started for. That it has left the plan mode by itself
+    /// is no difference.
+    pub fn is_outdated(&self, session: &Session) -> bool {
+        let mut started_with = self.spec.clone();
+        if self.governed.left_plan_mode.load(Ordering::Relaxed) {
+            started_with.permission_mode.clone_from(&session.spec.permission_mode);
+        }
+        self.subject != Subject::from(session) || started_with != session.spec
+    }
 }
 
 /// What of its session an agent is bound to for good.
@@ -33,11 +47,18 @@ pub struct Subject {
     pub session_id: SessionId,
     pub user_id: UserId,
     pub mode: SessionMode,
+    /// In which it was taken up.
+    pub generation: Generation,
 }
 
 impl From<&Session> for Subject {
     fn from(session: &Session) -> Self {
-        Self { session_id: session.id, user_id: session.user_id, mode: session.mode }
+        Self {
+            session_id: session.id,
+            user_id: session.user_id,
+            mode: session.mode,
+            generation: session.generation,
+        }
     }
 }
 
@@ -50,6 +71,8 @@ pub enum Stop {
     Terminate,
     /// The server ends.
     Shutdown,
+    /// Another server may run the session: the agent is killed at once.
+    LeaseLost,
 }
 
 /// Every live agent of this server.
@@ -140,6 +163,16 @@ impl LiveAgents {
             SeatState::Idle { agent, .. } => Some(agent.subject),
             SeatState::Taken(_) => None,
         }
+    }
+
+    /// The agents that wait for prompts.
+    pub fn idle(&self) -> Vec<Subject> {
+        let seats = self.seats();
+        let idle = seats.values().filter_map(|seat| match &seat.state {
+            SeatState::Idle { agent, .. } => Some(agent.subject),
+            SeatState::Taken(_) => None,
+        });
+        idle.collect()
     }
 
     /// Takes the session's seat, its idle agent with it unless that is outdated and has to be closed. With all seats of its kind taken, the agent that has been

@@ -8,8 +8,8 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnId, TurnStatus, session::AgentConversation,
-    turn::BegunTurn,
+    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnId, TurnStatus, ports::StoreError,
+    session::AgentConversation, turn::BegunTurn,
 };
 use futures::FutureExt;
 use rand::RngExt;
@@ -26,8 +26,15 @@ const END_RETRY_DELAY: Duration = Duration::from_secs(1);
 impl SessionManager {
     /// Runs a begun turn to its end. The seat is given up before the end is stored, so that whoever learns of the end
     /// can send the next prompt at once.
-    pub(crate) async fn run(&self, mut hold: Hold, begun: BegunTurn) {
-        let attempts = AssertUnwindSafe(self.attempts(&mut hold, &begun)).catch_unwind().await;
+    pub(crate) async fn run(&self, mut hold: Hold, mut begun: BegunTurn) {
+        fail::fail_point!("turn.began");
+        let attempts = async {
+            if let Err(error) = self.settle_in(&mut begun).await {
+                return (Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}")), 0);
+            }
+            self.attempts(&mut hold, &begun).await
+        };
+        let attempts = AssertUnwindSafe(attempts).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
         let mut end = self.turn_end(&begun, ended, retries);
         if end.failure == Some(TurnFailure::ServerStopped) {
@@ -41,11 +48,12 @@ impl SessionManager {
         drop(hold);
         // Whoever learns of the end finds what hooks did on record before it.
         self.inner.hooks.flush().await;
+        fail::fail_point!("turn.before_end");
         for attempt in 1..=END_ATTEMPTS_MAX {
-            match self.inner.stores.turns.end(begun.turn_id, &end).await {
+            match self.inner.stores.turns.end(begun.turn_id, begun.session.generation, &end).await {
                 Ok(Some(ended)) => return self.inner.feed.publish_end(ended, end.called_tools),
                 // Somebody else took it for lost and ended it.
-                Ok(None) => return,
+                Ok(None) | Err(StoreError::Fenced) => return self.inner.feed.poke(Some(begun.session.id)),
                 Err(error) => {
                     tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
                         "could not record the end of a turn");
@@ -98,7 +106,12 @@ impl SessionManager {
             return Ok(None);
         }
         let now = self.inner.clock.now();
-        let told = self.inner.stores.approvals.tell(begun.session.id, begun.turn_id, now).await?;
+        let told = self
+            .inner
+            .stores
+            .approvals
+            .tell(begun.session.id, begun.session.generation, begun.turn_id, now)
+            .await?;
         if told.is_empty() {
             return Ok(None);
         }
@@ -114,8 +127,12 @@ impl SessionManager {
             return Ok(());
         }
         let now = self.inner.clock.now();
-        let events =
-            self.inner.stores.journal.record(begun.session.id, Some(begun.turn_id), entries, now).await?;
+        let events = self
+            .inner
+            .stores
+            .journal
+            .record(begun.session.id, begun.session.generation, Some(begun.turn_id), entries, now)
+            .await?;
         self.inner.feed.publish(events);
         Ok(())
     }
@@ -171,6 +188,7 @@ impl Ended {
             Stop::Interrupt => (TurnFailure::Interrupted, "the turn was interrupted"),
             Stop::Terminate => (TurnFailure::Interrupted, "the session was ended"),
             Stop::Shutdown => (TurnFailure::ServerStopped, "the server was stopped"),
+            Stop::LeaseLost => (TurnFailure::ServerStopped, "the server lost its lease while the turn ran"),
         };
         Self { status: TurnStatus::Interrupted, ..Self::failed(failure, message) }
     }

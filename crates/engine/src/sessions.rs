@@ -2,7 +2,6 @@
 
 use crate::{
     Error, FieldError, Result,
-    agent::Directories,
     approvals::desk::{Desk, Surrounding},
     archives::Workshop,
     canary::SelfTest,
@@ -10,6 +9,7 @@ use crate::{
     feed::Feed,
     fork::ForkDraft,
     governance::Governance,
+    lease::Lease,
     live::{LiveAgent, LiveAgents, Stop},
     settings::EngineSettings,
 };
@@ -18,7 +18,7 @@ use domain::{
     SessionStatus, TurnId, UserId,
     ports::{
         Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
-        Sessions, Transcripts, Turns,
+        Servers, Sessions, Transcripts, Turns,
     },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
@@ -26,7 +26,7 @@ use domain::{
 use hooks::{Hooks, builtin::LogSink};
 use sdk_runtime::Launcher;
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex},
 };
 use tokio::runtime::Handle;
@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Clone)]
 pub struct Stores {
     pub sessions: Arc<dyn Sessions>,
+    pub servers: Arc<dyn Servers>,
     pub turns: Arc<dyn Turns>,
     pub journal: Arc<dyn Journal>,
     pub history: Arc<dyn History>,
@@ -68,13 +69,14 @@ pub(crate) struct Inner {
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
     pub archiving: Arc<Workshop>,
+    pub lease: Arc<Lease>,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
     pub runtime: Handle,
     /// Cancelled when no new work is taken any more.
     pub draining: CancellationToken,
     /// Turns that run in this process, from before they begin in the store until after they ended there.
-    pub running: Mutex<HashSet<TurnId>>,
+    pub running: Mutex<HashMap<TurnId, SessionId>>,
 }
 
 impl std::fmt::Debug for Stores {
@@ -103,10 +105,12 @@ impl SessionManager {
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
         let feed = Arc::new(Feed::default());
         let (tasks, runtime, draining) = (TaskTracker::new(), Handle::current(), CancellationToken::new());
+        let lease = Arc::new(Lease::new(&settings.server, stores.servers.clone()));
         let around = Surrounding {
             clock: clock.clone(),
             feed: feed.clone(),
             live: live.clone(),
+            lease: lease.clone(),
             tasks: tasks.clone(),
             runtime: runtime.clone(),
             draining: draining.clone(),
@@ -140,6 +144,7 @@ impl SessionManager {
             desk,
             live,
             archiving: Arc::default(),
+            lease,
             tasks,
             runtime,
             draining,
@@ -269,14 +274,7 @@ impl SessionManager {
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
         self.withdraw_approvals(id, origin).await?;
-        if let Some(agent) = self.inner.live.dismiss(id) {
-            self.close(agent).await;
-        }
-        self.inner.live.closed(id).await;
-        let directories = Directories::of(&self.inner.settings, &session);
-        tokio::task::spawn_blocking(move || directories.remove())
-            .await
-            .map_err(|_| Error::Internal("remove the session's directories"))?
+        self.clear_away(&session).await
     }
 
     /// Whether what is denied does not run, as far as that was tried: what was found, or why no session starts.
@@ -300,15 +298,21 @@ impl SessionManager {
     }
 
     pub(crate) fn admit_work(&self) -> Result<()> {
-        if self.inner.draining.is_cancelled() { Err(Error::ShuttingDown) } else { Ok(()) }
+        if self.inner.draining.is_cancelled() {
+            Err(Error::ShuttingDown)
+        } else {
+            self.inner.lease.admit_work()
+        }
     }
 
     pub(crate) async fn load(&self, scope: Scope, id: SessionId) -> Result<Session> {
         self.inner.stores.sessions.get(scope, id).await?.ok_or(Error::NotFound("session"))
     }
 
-    pub(crate) async fn move_to(&self, id: SessionId, to: SessionStatus) -> Result<Session> {
-        self.moved(self.inner.stores.sessions.move_to(id, to, self.inner.clock.now()).await?)
+    pub(crate) async fn move_to(&self, session: &Session, to: SessionStatus) -> Result<Session> {
+        let now = self.inner.clock.now();
+        let moved = self.inner.stores.sessions.move_to(session.id, session.generation, to, now).await?;
+        self.moved(moved)
     }
 
     /// The session, if it was moved; watchers are told.
@@ -337,6 +341,17 @@ impl SessionManager {
         let closing = self.inner.live.closing(live.subject.session_id);
         self.spawn(async move {
             this.close(live).await;
+            drop(closing);
+        });
+    }
+
+    /// As [`SessionManager::close_later`], without asking the agent.
+    pub(crate) fn kill_later(&self, live: LiveAgent) {
+        let this = self.clone();
+        let closing = self.inner.live.closing(live.subject.session_id);
+        self.spawn(async move {
+            live.agent.kill().await;
+            this.inner.model_access.revoke(&live.token).await;
             drop(closing);
         });
     }

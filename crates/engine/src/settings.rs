@@ -1,7 +1,7 @@
 //! What the operator decided about sessions and agents.
 
 use crate::containment::ContainmentSettings;
-use domain::Compression;
+use domain::{Compression, ServerId};
 use hooks::{
     SessionHook, Switches,
     webhook::{Client, SecretSealer},
@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 /// Settings of the engine, already checked.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
+    pub server: ServerSettings,
     pub agent: AgentSettings,
     pub directories: DirectorySettings,
     pub defaults: SessionDefaults,
@@ -42,6 +43,15 @@ pub struct ArchiveSettings {
     pub auto_archive_after: Option<SignedDuration>,
     /// How much all archives on the local disk may take; `None` is as much as there is room for.
     pub local_bytes_max: Option<u64>,
+}
+
+/// Which server this is, among those that share a store.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerSettings {
+    /// The same in all lives of a server on one data folder.
+    pub id: ServerId,
+    /// How long others wait for a server that is not heard of, before they take its sessions over.
+    pub lease: Duration,
 }
 
 /// How agents are started.

@@ -3,7 +3,7 @@
 use crate::{Result, SessionManager, agent::Directories};
 use async_trait::async_trait;
 use domain::{
-    Clock, Session, SessionId,
+    Clock, Generation, Session, SessionId,
     ports::Transcripts,
     transcript::{TranscriptEntry, TranscriptKey},
 };
@@ -32,6 +32,7 @@ pub struct SessionTranscripts {
     transcripts: Arc<dyn Transcripts>,
     clock: Arc<dyn Clock>,
     session: SessionId,
+    generation: Generation,
 }
 
 impl std::fmt::Debug for SessionTranscripts {
@@ -41,10 +42,15 @@ impl std::fmt::Debug for SessionTranscripts {
 }
 
 impl SessionTranscripts {
-    /// Those of this session.
+    /// Those of this session, added to in this generation.
     #[must_use]
-    pub fn new(transcripts: Arc<dyn Transcripts>, clock: Arc<dyn Clock>, session: SessionId) -> Self {
-        Self { transcripts, clock, session }
+    pub fn new(
+        transcripts: Arc<dyn Transcripts>,
+        clock: Arc<dyn Clock>,
+        session: SessionId,
+        generation: Generation,
+    ) -> Self {
+        Self { transcripts, clock, session, generation }
     }
 
     /// How an agent of the session uses them: each line is stored soon after it was written, and the agent resumes from
@@ -83,7 +89,7 @@ impl SessionStore for SessionTranscripts {
             })
             .collect();
         let key = self.key(key)?;
-        Ok(self.transcripts.append_transcript(&key, &entries, self.clock.now()).await?)
+        Ok(self.transcripts.append_transcript(&key, self.generation, &entries, self.clock.now()).await?)
     }
 
     async fn load(&self, key: &SessionKey) -> std::result::Result<Option<Vec<Value>>, StoreError> {
@@ -130,7 +136,8 @@ impl SessionManager {
     /// Where an agent of this session has its transcripts kept.
     pub(crate) fn session_store(&self, session: &Session) -> SessionStoreOptions {
         let transcripts = self.inner.stores.transcripts.clone();
-        SessionTranscripts::new(transcripts, self.inner.clock.clone(), session.id).options()
+        SessionTranscripts::new(transcripts, self.inner.clock.clone(), session.id, session.generation)
+            .options()
     }
 
     /// Brings what this server's disk and the store have of a session's conversation to the same state, and says

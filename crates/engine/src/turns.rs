@@ -8,7 +8,7 @@ use crate::{
 };
 use domain::{
     Caller, DecisionFilter, Event, EventKind, Message, Page, PageRequest, PermissionDecision, RequestUsage,
-    Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
+    ServerId, Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
     turn::{Begin, NewTurn},
 };
 use serde_json::Value;
@@ -47,6 +47,14 @@ pub struct FinishedTurn {
     pub tool_calls: Vec<ToolCall>,
 }
 
+/// Why a turn did not begin.
+enum NotBegun {
+    /// The session was in this state.
+    InState(SessionStatus),
+    /// The session's home is another server.
+    Elsewhere,
+}
+
 impl SessionManager {
     /// Begins a turn, or queues it if asked to while another runs, and waits until it is over. A caller that goes
     /// away does not stop it.
@@ -74,13 +82,13 @@ impl SessionManager {
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
         self.admit_work()?;
-        let (subject, status) = match self.inner.live.waiting(id) {
+        let (subject, status, home) = match self.inner.live.waiting(id) {
             // Its agent waits for the next prompt, so the session is ready as far as is known here. The store has the
             // last word when the turn begins; asking it twice would only take longer.
-            Some(subject) if caller.scope().covers(subject.user_id) => (subject, SessionStatus::Active),
+            Some(subject) if caller.scope().covers(subject.user_id) => (subject, SessionStatus::Active, None),
             Some(_) | None => {
                 let session = self.load(caller.scope(), id).await?;
-                (Subject::from(&session), session.status)
+                (Subject::from(&session), session.status, session.server_id)
             }
         };
         if let Err(why) = &self.inner.settings.agent.cli {
@@ -89,32 +97,52 @@ impl SessionManager {
         let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, at: self.inner.clock.now() };
         // Once the store has begun the turn somebody must run it.
         let this = self.clone();
-        self.see_through(async move { this.place_turn(subject, status, &turn, when_busy).await }).await
+        self.see_through(async move { this.place_turn(subject, status, home, &turn, when_busy).await }).await
     }
 
     async fn place_turn(
         &self,
         subject: Subject,
         status: SessionStatus,
+        home: Option<ServerId>,
         turn: &NewTurn,
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
         // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
         self.admit_work()?;
+        if self.inner.lease.is_elsewhere(home) {
+            return self.hand_over(status, turn, when_busy).await;
+        }
         // Whoever may wait does not overtake those that wait already, for a slot or for the turn that just ended.
         if when_busy == WhenBusy::Queue
             && SessionStatus::READY.contains(&status)
-            && self.inner.stores.turns.sessions_with_queue().await?.contains(&subject.session_id)
+            && self.inner.stores.turns.sessions_with_queue(self.server()).await?.contains(&subject.session_id)
         {
             return self.enqueue_and_run(turn).await;
         }
         match self.begin_now(subject, status, turn).await? {
             Ok(started) => Ok(started),
+            Err(NotBegun::Elsewhere) => self.hand_over(status, turn, when_busy).await,
             // The running turn may have ended in between and not seen the new one.
-            Err(status) if status.is_busy() && when_busy == WhenBusy::Queue => {
+            Err(NotBegun::InState(status)) if status.is_busy() && when_busy == WhenBusy::Queue => {
                 self.enqueue_and_run(turn).await
             }
-            Err(status) => Err(Error::WrongState(status)),
+            Err(NotBegun::InState(status)) => Err(Error::WrongState(status)),
+        }
+    }
+
+    /// Queues a turn for the session's home, which begins it.
+    async fn hand_over(
+        &self,
+        status: SessionStatus,
+        turn: &NewTurn,
+        when_busy: WhenBusy,
+    ) -> Result<StartedTurn> {
+        let waits = status.is_busy() && when_busy == WhenBusy::Queue;
+        if waits || SessionStatus::READY.contains(&status) {
+            self.enqueue(turn).await
+        } else {
+            Err(Error::WrongState(status))
         }
     }
 
@@ -127,7 +155,12 @@ impl SessionManager {
     /// Asks the running turn to stop and waits until it has; without one there is nothing to do.
     pub async fn interrupt(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         let session = self.load(caller.scope(), id).await?;
-        self.inner.live.stop(id, Stop::Interrupt);
+        if !self.inner.live.stop(id, Stop::Interrupt)
+            && let Some(turn) = session.current_turn_id
+        {
+            // Another server runs it, and looks.
+            self.inner.stores.servers.request_stop(id, turn).await?;
+        }
         self.settle_current(&session).await?;
         self.get(caller, id).await
     }
@@ -157,8 +190,8 @@ impl SessionManager {
                 Ok(Signal::Event(event))
                     if event.kind == EventKind::Result && event.turn_id == Some(turn_id) => {}
                 Ok(Signal::Event(_) | Signal::Delta(_) | Signal::Over { .. }) => continue,
-                // What was missed may have been its end.
-                Err(RecvError::Lagged(_)) => {}
+                // What was missed, or happened elsewhere, may have been its end.
+                Ok(Signal::Elsewhere) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Err(Error::ShuttingDown),
             }
             if let Some(turn) = self.ended_turn(id, turn_id).await? {
@@ -275,7 +308,7 @@ impl SessionManager {
     async fn run_queued(&self, id: SessionId) -> Result<()> {
         self.admit_work()?;
         // Looked up before the seat is taken: a seat held for nothing would turn a prompt away.
-        if !self.inner.stores.turns.sessions_with_queue().await?.contains(&id) {
+        if !self.inner.stores.turns.sessions_with_queue(self.server()).await?.contains(&id) {
             return Ok(());
         }
         let session = self.load(domain::Scope::All, id).await?;
@@ -289,7 +322,8 @@ impl SessionManager {
             return Ok(());
         }
         let Some((hold, first)) = self.take_seat(Subject::from(&session))? else { return Ok(()) };
-        let begun = self.inner.stores.turns.begin_queued(id, first, self.inner.clock.now()).await?;
+        let begun =
+            self.inner.stores.turns.begin_queued(id, first, self.inner.clock.now(), self.server()).await?;
         if let Some(Begin::Begun(begun)) = begun {
             self.spawn_run(hold, *begun);
         }
@@ -302,14 +336,14 @@ impl SessionManager {
         subject: Subject,
         status: SessionStatus,
         turn: &NewTurn,
-    ) -> Result<std::result::Result<StartedTurn, SessionStatus>> {
+    ) -> Result<std::result::Result<StartedTurn, NotBegun>> {
         if !status.is_busy() && !SessionStatus::READY.contains(&status) {
-            return Ok(Err(status));
+            return Ok(Err(NotBegun::InState(status)));
         }
         let Some((hold, first)) = self.take_seat(subject)? else {
-            return Ok(Err(SessionStatus::Processing));
+            return Ok(Err(NotBegun::InState(SessionStatus::Processing)));
         };
-        match self.inner.stores.turns.begin(turn, first).await? {
+        match self.inner.stores.turns.begin(turn, first, self.server()).await? {
             Begin::Begun(begun) => {
                 let after_seq = begun.events.first().map_or(0, |event| event.seq - 1);
                 self.spawn_run(hold, *begun);
@@ -320,8 +354,9 @@ impl SessionManager {
                     after_seq,
                 }))
             }
-            Begin::Refused(status) => Ok(Err(status)),
+            Begin::Refused(status) => Ok(Err(NotBegun::InState(status))),
             Begin::Held(operation) => Err(Error::Held(operation)),
+            Begin::Elsewhere => Ok(Err(NotBegun::Elsewhere)),
             Begin::NoSession => Err(Error::NotFound("session")),
         }
     }
@@ -358,7 +393,7 @@ impl SessionManager {
 
     fn spawn_run(&self, hold: Hold, begun: domain::turn::BegunTurn) {
         let turn_id = begun.turn_id;
-        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).insert(turn_id);
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).insert(turn_id, begun.session.id);
         self.inner.feed.publish(begun.events.clone());
         let this = self.clone();
         self.spawn(async move {

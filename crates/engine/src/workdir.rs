@@ -46,9 +46,17 @@ pub fn prepare(
     Ok(WorkingDirectory { path, is_own: false })
 }
 
-/// Where a session's own directory is.
+/// Where the directory is that a session has for itself.
+#[must_use]
 pub fn own(settings: &DirectorySettings, user: UserId, session: SessionId) -> PathBuf {
     settings.workspaces.join(user.to_string()).join(session.to_string())
+}
+
+/// Makes a session's own directory; whether it was there.
+pub fn make_own(path: &Path) -> Result<bool> {
+    let was_there = path.try_exists().map_err(not_made)?;
+    make(path).map_err(not_made)?;
+    Ok(was_there)
 }
 
 /// The absolute path of a directory the user may use; it need not exist yet.

@@ -62,7 +62,7 @@ impl Hook for Chain {
             }
         }
         let deliveries = self.observe(&input, &mut runs, &joined, fatal.as_deref());
-        let recorded = self.recorder.record(runs, deliveries).await;
+        let recorded = self.recorder.record(self.scope.generation, runs, deliveries).await;
         recorded.map_err(|error| format!("could not {error}"))?;
         match fatal {
             None => Ok(joined.into_output()),

@@ -155,6 +155,7 @@ impl Hooks {
         HookScope {
             session_id: session.id,
             user_id: session.user_id,
+            generation: session.generation,
             turn: turn.clone(),
             is_trial: self.is_trial,
         }

@@ -1,7 +1,7 @@
 //! The hooks of one session, as the agent is told of them: one registration per event that somebody listens to.
 
 use crate::{BadMatcher, Matcher, Observer, Recorder, SessionHook, chain::Chain, limits::ANSWER_MARGIN};
-use domain::{Clock, CurrentTurn, SessionId, UserId};
+use domain::{Clock, CurrentTurn, Generation, SessionId, UserId};
 use sdk_runtime::{HookEvent, HookInput, HookRegistration, OnFailure};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 pub struct HookScope {
     pub session_id: SessionId,
     pub user_id: UserId,
+    /// In which the agent was taken up; nothing it does counts in a later one.
+    pub generation: Generation,
     pub turn: CurrentTurn,
     /// Tells a call that is made only to see it denied: the last hook answers it alone, and nothing is recorded.
     pub is_trial: fn(&HookInput) -> bool,

@@ -6,7 +6,7 @@ use crate::limits::{
     RECORD_WAIT,
 };
 use domain::{
-    Clock, Event, HookDelivery, HookRun,
+    Clock, Event, Generation, HookDelivery, HookRun,
     ports::{HookStore, StoreError},
 };
 use std::{
@@ -48,7 +48,7 @@ pub struct Recorder {
 }
 
 enum Item {
-    Records { runs: Vec<HookRun>, deliveries: Vec<HookDelivery> },
+    Records { runs: Vec<(Generation, HookRun)>, deliveries: Vec<HookDelivery> },
     Flush(oneshot::Sender<()>),
 }
 
@@ -83,8 +83,14 @@ impl Recorder {
     }
 
     /// Hands runs and messages to the writer.
-    pub async fn record(&self, runs: Vec<HookRun>, deliveries: Vec<HookDelivery>) -> Result<(), NotRecorded> {
+    pub async fn record(
+        &self,
+        by: Generation,
+        runs: Vec<HookRun>,
+        deliveries: Vec<HookDelivery>,
+    ) -> Result<(), NotRecorded> {
         let runs = if self.keeps_runs { runs } else { vec![] };
+        let runs: Vec<_> = runs.into_iter().map(|run| (by, run)).collect();
         if runs.is_empty() && deliveries.is_empty() {
             return Ok(());
         }
@@ -161,7 +167,7 @@ impl Writer {
     }
 
     /// Writes until the store has it. A store that is there and says no will say so again.
-    async fn write_all(&self, runs: Vec<HookRun>, deliveries: Vec<HookDelivery>) {
+    async fn write_all(&self, runs: Vec<(Generation, HookRun)>, deliveries: Vec<HookDelivery>) {
         let has_news = !deliveries.is_empty();
         let mut attempts_at_end = 0;
         loop {

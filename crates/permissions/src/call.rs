@@ -1,6 +1,6 @@
 //! A tool call as policies see it.
 
-use domain::{SessionId, UserId};
+use domain::{Generation, SessionId, UserId};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -23,6 +23,8 @@ pub struct ToolCall {
 pub struct Surroundings {
     pub session_id: SessionId,
     pub user_id: UserId,
+    /// In which the agent was taken up; nothing it does counts in a later one.
+    pub generation: Generation,
     pub working_directory: PathBuf,
     /// Further directories it may write in.
     pub add_dirs: Vec<PathBuf>,

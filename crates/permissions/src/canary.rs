@@ -76,6 +76,7 @@ mod tests {
         let surroundings = Surroundings {
             session_id: SessionId::new(),
             user_id: UserId::new(),
+            generation: domain::Generation::FIRST,
             working_directory: "/work".into(),
             add_dirs: vec![],
             home: "/home".into(),

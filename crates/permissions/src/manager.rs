@@ -62,7 +62,7 @@ impl PermissionManager {
         }
         let decided_by = if judgement.is_failure { DecidedBy::Failure } else { DecidedBy::Policy };
         let decision = self.decision(call, judgement.opinion.clone(), decided_by);
-        match self.decisions.record_decision(&decision).await {
+        match self.decisions.record_decision(&decision, self.surroundings.generation).await {
             Ok(_) => judgement.opinion,
             Err(error) => {
                 tracing::error!(session_id = %self.surroundings.session_id, tool_name = call.tool_name,
@@ -79,7 +79,8 @@ impl PermissionManager {
 
     /// Puts on record what somebody else decided about a call, such as a person. Unless this succeeds it does not run.
     pub async fn record(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> StoreResult<()> {
-        self.decisions.record_decision(&self.decision(call, opinion, decided_by)).await.map(drop)
+        let decision = self.decision(call, opinion, decided_by);
+        self.decisions.record_decision(&decision, self.surroundings.generation).await.map(drop)
     }
 
     fn decision(&self, call: &ToolCall, opinion: Opinion, decided_by: DecidedBy) -> PermissionDecision {

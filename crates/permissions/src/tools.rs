@@ -142,6 +142,7 @@ mod tests {
         let surroundings = Surroundings {
             session_id: SessionId::new(),
             user_id: UserId::new(),
+            generation: domain::Generation::FIRST,
             working_directory: "/w".into(),
             add_dirs: vec![],
             home: "/h".into(),

@@ -18,6 +18,7 @@ async fn judge(settings: &NetworkSettings, tool: &str, input: Value) -> Opinion 
     let surroundings = Surroundings {
         session_id: SessionId::new(),
         user_id: UserId::new(),
+        generation: domain::Generation::FIRST,
         working_directory: "/w".into(),
         add_dirs: vec![],
         home: "/h".into(),

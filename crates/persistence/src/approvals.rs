@@ -15,8 +15,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Origin, Page, PageRequest, Scope,
-    SessionId, SessionMode, SessionStatus, TurnId, Verdict,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Generation, Origin, Page, PageRequest,
+    Scope, SessionId, SessionMode, SessionStatus, TurnId, Verdict,
     ports::{Approvals, Decided, StoreResult},
     turn::NewTurn,
 };
@@ -27,8 +27,8 @@ use sea_orm::{
 
 #[async_trait]
 impl Approvals for Store {
-    async fn open(&self, approval: &Approval) -> StoreResult<Option<Vec<Event>>> {
-        decide::open(self, approval).await
+    async fn open(&self, approval: &Approval, by: Generation) -> StoreResult<Option<Vec<Event>>> {
+        decide::open(self, approval, by).await
     }
 
     async fn decide(
@@ -72,8 +72,8 @@ impl Approvals for Store {
         self.approvals(rows.limit(u64::from(limit))).await
     }
 
-    async fn deliver(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
-        tell::deliver(self, id, at).await
+    async fn deliver(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool> {
+        tell::deliver(self, id, by, at).await
     }
 
     async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>> {
@@ -98,8 +98,14 @@ impl Approvals for Store {
         self.approvals(oldest_first(rows).limit(u64::from(limit))).await
     }
 
-    async fn tell(&self, session: SessionId, turn: TurnId, at: Timestamp) -> StoreResult<Vec<Approval>> {
-        tell::tell(self, session, turn, at).await
+    async fn tell(
+        &self,
+        session: SessionId,
+        by: Generation,
+        turn: TurnId,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Approval>> {
+        tell::tell(self, session, by, turn, at).await
     }
 
     async fn go_on(&self, id: ApprovalId, turn: &NewTurn) -> StoreResult<Option<Event>> {
@@ -116,8 +122,8 @@ impl Approvals for Store {
         self.approvals(oldest_first(rows)).await
     }
 
-    async fn use_up(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
-        tell::use_up(self, id, at).await
+    async fn use_up(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool> {
+        tell::use_up(self, id, by, at).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    DecisionFilter, Event, EventKind, Page, PageRequest, PermissionDecision, SessionId,
+    DecisionFilter, Event, EventKind, Generation, Page, PageRequest, PermissionDecision, SessionId,
     audit::events,
     journal::data,
     ports::{Decisions, StoreError, StoreResult},
@@ -22,7 +22,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryTrait, Select, 
 
 #[async_trait]
 impl Decisions for Store {
-    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
+    async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
         let mut reads = self.batch();
         let session = lock(&mut reads, decision.session_id);
         let audited = events::decision(decision).map(|event| (audit::lock_head(&mut reads), event));
@@ -30,6 +30,7 @@ impl Decisions for Store {
         let Some(locked) = locked(&mut read, session)? else {
             return Err(StoreError::Inconsistent { table: "permission_decisions", column: "session_id" });
         };
+        locked.admit(by)?;
         let mut writes = self.batch();
         let row = permission_decision::Model::from(decision);
         writes.insert::<permission_decision::ActiveModel>(row.into());

@@ -20,6 +20,7 @@ pub(crate) mod policy;
 pub(crate) mod policy_version;
 pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
+pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod tool_call;
 pub(crate) mod transcript_entry;

@@ -14,7 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, EventKind, HookDelivery, HookRun, Page, PageRequest, SessionId,
+    Event, EventKind, Generation, HookDelivery, HookRun, Page, PageRequest, SessionId,
     audit::events as audited,
     hook::HookRunFilter,
     journal::data,
@@ -30,14 +30,14 @@ use std::collections::{BTreeMap, BTreeSet};
 impl HookRuns for Store {
     async fn record_hook_runs(
         &self,
-        runs: Vec<HookRun>,
+        runs: Vec<(Generation, HookRun)>,
         deliveries: Vec<HookDelivery>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {
         // In the order of their ids, so that writers that meet queue for the sessions' rows instead of deadlocking.
-        let mut of_session: BTreeMap<SessionId, Vec<HookRun>> = BTreeMap::new();
-        for run in runs {
-            of_session.entry(run.session_id).or_default().push(run);
+        let mut of_session: BTreeMap<SessionId, Vec<(Generation, HookRun)>> = BTreeMap::new();
+        for (by, run) in runs {
+            of_session.entry(run.session_id).or_default().push((by, run));
         }
         let mut reads = self.batch();
         let of_session: Vec<_> =
@@ -45,13 +45,19 @@ impl HookRuns for Store {
         let wanted: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint_id.0).collect();
         let known = hook_endpoint::Entity::find().filter(hook_endpoint::Column::Id.is_in(wanted));
         let known = reads.select(known);
-        let tells = of_session.iter().flat_map(|(_, runs)| runs).any(|run| audited::hook_run(run).is_some());
+        let tells =
+            of_session.iter().flat_map(|(_, runs)| runs).any(|(_, run)| audited::hook_run(run).is_some());
         let head = tells.then(|| audit::lock_head(&mut reads));
         let (mut read, unit) = self.open(reads).await?;
         let mut writes = self.batch();
         let (mut events, mut told) = (Vec::new(), Vec::new());
         for (session, runs) in of_session {
             if let Some(session) = locked(&mut read, session)? {
+                let present = runs.into_iter().filter(|(by, _)| *by == session.generation);
+                let runs: Vec<HookRun> = present.map(|(_, run)| run).collect();
+                if runs.is_empty() {
+                    continue;
+                }
                 told.extend(runs.iter().filter_map(audited::hook_run));
                 events.extend(record(&mut writes, &session, runs, at)?);
             }

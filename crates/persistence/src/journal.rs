@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Entry, Event, EventKind, SessionId, ToolCall, ToolCallStatus, TurnId,
+    Entry, Event, EventKind, Generation, SessionId, ToolCall, ToolCallStatus, TurnId,
     history::ToolOutcome,
     journal::data,
     ports::{Journal, StoreError, StoreResult},
@@ -26,6 +26,7 @@ impl Journal for Store {
     async fn record(
         &self,
         session: SessionId,
+        by: Generation,
         turn: Option<TurnId>,
         entries: Vec<Entry>,
         at: Timestamp,
@@ -40,6 +41,7 @@ impl Journal for Store {
         let Some(locked) = locked(&mut read, row)? else {
             return Err(StoreError::Inconsistent { table: "journal", column: "session_id" });
         };
+        locked.admit(by)?;
         let open = open.map(|open| read.all(open)).transpose()?.unwrap_or_default();
         let mut open = open.into_iter().map(ToolCall::try_from).collect::<StoreResult<Vec<_>>>()?;
         let mut recording = Recording::new(&locked, turn, at)?;

@@ -23,6 +23,7 @@ mod logins;
 mod page;
 mod policies;
 mod recording;
+mod servers;
 mod sessions;
 mod store;
 mod transcripts;

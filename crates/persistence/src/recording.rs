@@ -6,8 +6,9 @@ use crate::{
     value::{Reader, micros, stored},
 };
 use domain::{
-    Event, EventBody, EventKind, Message, NewMessage, Operation, SessionId, SessionStatus, TurnId,
-    ports::StoreResult,
+    Event, EventBody, EventKind, Generation, Message, NewMessage, Operation, SessionId, SessionStatus,
+    TurnId,
+    ports::{StoreError, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -24,6 +25,7 @@ pub(crate) struct Locked {
     pub(crate) status: SessionStatus,
     pub(crate) current_turn_id: Option<Uuid>,
     pub(crate) operation: Option<Operation>,
+    pub(crate) generation: Generation,
     last_seq: i64,
     message_count: i64,
 }
@@ -35,6 +37,7 @@ pub(crate) struct LockedRow {
     status: String,
     current_turn_id: Option<Uuid>,
     operation: Option<String>,
+    generation: i64,
     last_seq: i64,
     message_count: i64,
 }
@@ -56,14 +59,22 @@ pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreRe
     answers.first(session)?.map(LockedRow::read).transpose()
 }
 
-fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
+pub(crate) fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
     use session::Column as C;
-    let columns = [C::Id, C::Status, C::CurrentTurnId, C::Operation, C::LastSeq, C::MessageCount];
+    let columns =
+        [C::Id, C::Status, C::CurrentTurnId, C::Operation, C::Generation, C::LastSeq, C::MessageCount];
     sessions.select_only().columns(columns).lock_exclusive()
 }
 
+impl Locked {
+    /// Goes on only for who writes in the session's present generation.
+    pub(crate) fn admit(&self, by: Generation) -> StoreResult<()> {
+        if self.generation == by { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+}
+
 impl LockedRow {
-    fn read(self) -> StoreResult<Locked> {
+    pub(crate) fn read(self) -> StoreResult<Locked> {
         let operation = self.operation.as_deref();
         let operation = operation.map(|word| Reader("sessions").word("operation", Operation::parse, word));
         Ok(Locked {
@@ -71,6 +82,7 @@ impl LockedRow {
             id: SessionId(self.id),
             status: Reader("sessions").word("status", SessionStatus::parse, &self.status)?,
             current_turn_id: self.current_turn_id,
+            generation: Generation(Reader("sessions").figure("generation", self.generation)?),
             last_seq: self.last_seq,
             message_count: self.message_count,
         })

@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    AuditEvent, EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
@@ -88,27 +88,35 @@ impl Sessions for Store {
         Ok(Some(patched))
     }
 
-    async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
-        move_to(self, id, to, at, None).await
+    async fn move_to(
+        &self,
+        id: SessionId,
+        by: Generation,
+        to: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Moved> {
+        move_to(self, id, Some(by), to, at, None).await
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, SessionStatus::Paused, at, Some(events::session_paused(id, origin, at))).await
+        move_to(self, id, None, SessionStatus::Paused, at, Some(events::session_paused(id, origin, at))).await
     }
 
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, SessionStatus::Active, at, Some(events::session_resumed(id, origin, at))).await
+        move_to(self, id, None, SessionStatus::Active, at, Some(events::session_resumed(id, origin, at)))
+            .await
     }
 
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let event = events::session_terminated(id, origin, at);
-        move_to(self, id, SessionStatus::Terminated, at, Some(event)).await
+        move_to(self, id, None, SessionStatus::Terminated, at, Some(event)).await
     }
 }
 
 async fn move_to(
     store: &Store,
     id: SessionId,
+    by: Option<Generation>,
     to: SessionStatus,
     at: Timestamp,
     audited: Option<AuditEvent>,
@@ -118,6 +126,7 @@ async fn move_to(
     let audited = audited.map(|event| (audit::lock_head(&mut reads), event));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
+    by.map_or(Ok(()), |by| locked.admit(by))?;
     if let Some(operation) = locked.operation {
         return Ok(Moved::Held(operation));
     }

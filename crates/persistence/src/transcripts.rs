@@ -9,7 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    SessionId,
+    Generation, SessionId,
     ports::{StoreError, StoreResult, Transcripts},
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPart, TranscriptPlace, TranscriptSummary},
 };
@@ -29,6 +29,7 @@ impl Transcripts for Store {
     async fn append_transcript(
         &self,
         key: &TranscriptKey,
+        by: Generation,
         entries: &[TranscriptEntry],
         at: Timestamp,
     ) -> StoreResult<()> {
@@ -45,9 +46,10 @@ impl Transcripts for Store {
         let known = transcript_entry::Entity::find().filter(of(key)).filter(C::Uuid.is_in(uuids));
         let known = reads.select_as::<KnownUuid>(known.select_only().column(C::Uuid));
         let (mut read, unit) = self.open(reads).await?;
-        if locked(&mut read, session)?.is_none() {
+        let Some(locked) = locked(&mut read, session)? else {
             return Err(StoreError::Inconsistent { table: "transcript_entries", column: "session_id" });
-        }
+        };
+        locked.admit(by)?;
         let last = read.first(last)?.map_or(0, |row| row.position);
         let mut known: HashSet<String> = read.all(known)?.into_iter().map(|row| row.uuid).collect();
         let new =

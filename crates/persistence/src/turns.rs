@@ -16,19 +16,22 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, Page, PageRequest, SessionId, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus,
+    Event, Generation, Page, PageRequest, ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
+    TurnStatus,
     ports::{StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, prelude::Uuid,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    prelude::Uuid,
+    sea_query::{Expr, ExprTrait},
 };
 
 #[async_trait]
 impl Turns for Store {
-    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
-        begin::begin(self, turn, first_status).await
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin> {
+        begin::begin(self, turn, first_status, home).await
     }
 
     async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
@@ -40,12 +43,13 @@ impl Turns for Store {
         session: SessionId,
         first_status: SessionStatus,
         at: Timestamp,
+        home: ServerId,
     ) -> StoreResult<Option<Begin>> {
-        begin::begin_queued(self, session, first_status, at).await
+        begin::begin_queued(self, session, first_status, at, home).await
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
-        end::end(self, id, end).await
+    async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
+        end::end(self, id, by, end).await
     }
 
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
@@ -69,13 +73,19 @@ impl Turns for Store {
         try_map(read_page(&self.read, rows, &list, page).await?, Turn::try_from)
     }
 
-    async fn running(&self) -> StoreResult<Vec<Turn>> {
-        let rows = turn::Entity::find().filter(C::Status.eq(TurnStatus::Running.as_str()));
+    async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
+        // Row by row: there are few running turns and many sessions.
+        let its = Expr::col((session::Entity, session::Column::Id)).equals((turn::Entity, C::SessionId));
+        let ours = session::Entity::find().select_only().expr(Expr::val(1)).filter(its);
+        let ours = ours.filter(self.looked_after_by(home)).into_query();
+        let rows = turn::Entity::find()
+            .filter(C::Status.eq(TurnStatus::Running.as_str()))
+            .filter(Expr::exists(ours));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
     }
 
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
         let waiting = turn::Entity::find()
             .select_only()
             .column(C::SessionId)
@@ -87,6 +97,7 @@ impl Turns for Store {
             .filter(session::Column::Id.in_subquery(waiting))
             .filter(session::Column::CurrentTurnId.is_null())
             .filter(session::Column::Operation.is_null())
+            .filter(self.looked_after_by(home))
             .order_by_asc(session::Column::Id)
             .into_tuple::<Uuid>();
         Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(SessionId).collect())

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{
-    Entry, MessageId, MessageType, MicroUsd, NewMessage, Origin, PageRequest, RequestUsage, RequestUsageId,
-    Scope, SessionId, SessionStatus, TokenUsage,
+    Entry, Generation, MessageId, MessageType, MicroUsd, NewMessage, Origin, PageRequest, RequestUsage,
+    RequestUsageId, Scope, SessionId, SessionStatus, TokenUsage,
     ports::{History, Journal, Ledger, Ping, Sessions, StoreError, Turns},
     turn::Begin,
 };
@@ -56,11 +56,12 @@ async fn what_was_committed_survives_the_death_of_the_process() {
     let database = open(&folder).await;
     let f = Fixture::new(database.store()).await;
     let session = f.session().await.id;
-    let Begin::Begun(begun) = f.store.begin(&f.prompt(session), SessionStatus::Processing).await.unwrap()
+    let Begin::Begun(begun) =
+        f.store.begin(&f.prompt(session), SessionStatus::Processing, f.home).await.unwrap()
     else {
         panic!("the turn did not begin");
     };
-    f.store.record(session, Some(begun.turn_id), notice(), f.tick()).await.unwrap();
+    f.store.record(session, Generation::FIRST, Some(begun.turn_id), notice(), f.tick()).await.unwrap();
     let other = stranger(&folder).await;
     other.execute_unprepared("BEGIN IMMEDIATE; UPDATE sessions SET name = 'lost';").await.unwrap();
     for file in ["steward.db", "steward.db-wal"] {
@@ -71,7 +72,7 @@ async fn what_was_committed_survives_the_death_of_the_process() {
     let events = store.read_after(session, 0, 10).await.unwrap();
     assert_eq!(events, f.store.read_after(session, 0, 10).await.unwrap());
     assert_eq!(events.len(), 4);
-    let open_turns = store.running().await.unwrap();
+    let open_turns = store.running(f.home).await.unwrap();
     assert_eq!(open_turns.iter().map(|turn| turn.id).collect::<Vec<_>>(), [begun.turn_id]);
     let found = Sessions::get(&store, Scope::All, session).await.unwrap().unwrap();
     assert_eq!(found.name.as_deref(), Some("a name"));
@@ -86,7 +87,7 @@ async fn a_write_waits_for_another_process_and_gives_up_in_time() {
     let session = f.session().await;
     let other = stranger(&folder).await;
     other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
-    let transaction = f.store.record(session.id, None, notice(), f.tick()).await;
+    let transaction = f.store.record(session.id, Generation::FIRST, None, notice(), f.tick()).await;
     assert!(matches!(transaction, Err(StoreError::Unavailable(_))), "{transaction:?}");
     let statement = f.store.create(&session, &Origin::system()).await;
     assert!(matches!(statement, Err(StoreError::Unavailable(_))), "{statement:?}");
@@ -94,7 +95,7 @@ async fn a_write_waits_for_another_process_and_gives_up_in_time() {
     assert!(reading.unwrap().is_some(), "reading must not wait for a writer");
 
     let patient = Database::open(&options(folder.path()), async |_| Ok(())).await.unwrap().store();
-    let write = patient.record(session.id, None, notice(), f.tick());
+    let write = patient.record(session.id, Generation::FIRST, None, notice(), f.tick());
     let release = async {
         tokio::task::yield_now().await;
         other.execute_unprepared("COMMIT").await.unwrap();
@@ -117,7 +118,7 @@ async fn writes_of_another_process_in_between_are_no_error() {
     };
     let ours = async {
         for _ in 0..200 {
-            f.store.record(session, None, notice(), f.tick()).await.unwrap();
+            f.store.record(session, Generation::FIRST, None, notice(), f.tick()).await.unwrap();
         }
     };
     futures::future::join(theirs, ours).await;
@@ -142,7 +143,7 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
             entry_uuid: None,
         };
         let entries = vec![Entry::Message(Box::new(message)), Entry::Notice(json!({}))];
-        let mut write = f.store.record(session, None, entries, f.tick());
+        let mut write = f.store.record(session, Generation::FIRST, None, entries, f.tick());
         for _ in 0..polls {
             if futures::poll!(write.as_mut()).is_ready() {
                 finished += 1;
@@ -157,7 +158,7 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
         let messages = f.store.messages(session, &PageRequest::first(1)).await.unwrap();
         assert_eq!(journal.len() as u64, 2 * messages.total, "half a record was kept");
     }
-    let events = f.store.record(session, None, notice(), f.tick()).await.unwrap();
+    let events = f.store.record(session, Generation::FIRST, None, notice(), f.tick()).await.unwrap();
     assert_eq!(events[0].seq, f.journal(session).await.len() as u64);
     assert!(finished < 60, "no call was ever cut off, so this showed nothing");
 }
@@ -208,12 +209,12 @@ async fn every_step_can_be_taken_back_with_data_in_it() {
     let f = Fixture::new(database.store()).await;
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
-    f.store.record(session, Some(turn), notice(), f.tick()).await.unwrap();
+    f.store.record(session, Generation::FIRST, Some(turn), notice(), f.tick()).await.unwrap();
     database.close().await.unwrap();
     let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 9).await).await;
     emptied.unwrap().close().await.unwrap();
     let store: Store = open(&folder).await.store();
-    assert_eq!(store.running().await.unwrap(), []);
+    assert_eq!(store.running(f.home).await.unwrap(), []);
 }
 
 #[tokio::test]

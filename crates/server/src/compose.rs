@@ -6,8 +6,8 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::Ping};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, SessionDefaults,
-    SessionManager, Stores, Tokens,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, ServerSettings,
+    SessionDefaults, SessionManager, Stores, Tokens,
 };
 use gateway::Gateway;
 use jiff::SignedDuration;
@@ -93,6 +93,10 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
                 async move { audit.head().await.map(|head| Some(head.to_string())).map_err(|error| chain(&error)) }
             }
         }),
+        Check::required("lease", {
+            let sessions = sessions.clone();
+            move || std::future::ready(sessions.lease())
+        }),
         sandbox.check(),
         Check::required("canary", {
             let sessions = sessions.clone();
@@ -165,6 +169,7 @@ fn engine_settings(
     let containment = &config.containment;
     let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
     Ok(EngineSettings {
+        server: ServerSettings { id: data_dir.server_id, lease: config.sessions.server_lease },
         agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
         defaults: SessionDefaults {
             model: config.agent.default_model.clone(),
@@ -200,6 +205,7 @@ fn sessions(
 ) -> SessionManager {
     let stores = Stores {
         sessions: store.clone(),
+        servers: store.clone(),
         turns: store.clone(),
         journal: store.clone(),
         history: store.clone(),

@@ -145,6 +145,8 @@ pub struct SessionsConfig {
     pub max_background: usize,
     /// An agent nobody prompts for this long is closed; the next prompt resumes it.
     pub idle_timeout: Duration,
+    /// How long others wait for a server that is not heard of, before they take its sessions over.
+    pub server_lease: Duration,
     /// Prompts that may wait behind the running turn of one session.
     pub queue_max: u32,
     /// Absolute directories in which users may place sessions, besides their own in the data directory.
@@ -331,11 +333,13 @@ impl SessionsConfig {
         // Minutes, as operators know it; a fraction is allowed because a test cannot wait for a whole one.
         let idle_minutes = reader.value("SESSION_IDLE_TIMEOUT_MINUTES", "30", decimal(0.01..=10_080.0));
         let queue_max = reader.value("SESSION_QUEUE_MAX", "16", number(0..=1000));
+        let lease = reader.value("SERVER_LEASE_SECONDS", "30", seconds(3..=3600));
         let roots = reader.option("WORKING_DIRECTORY_ROOTS", |text| absolute_directories(&list(text)));
         Some(Self {
             max_interactive: interactive?,
             max_background: background?,
             idle_timeout: Duration::from_secs_f64(idle_minutes? * 60.0),
+            server_lease: lease?,
             queue_max: queue_max?,
             working_directory_roots: roots?.unwrap_or_default(),
         })

@@ -2,11 +2,12 @@
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
-    io,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
+use domain::ServerId;
 use engine::DirectorySettings;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +29,9 @@ pub enum DataDirError {
     /// Two servers on one folder would run each other's sessions.
     #[error("use the data folder {}: another server is using it", .0.display())]
     InUse(PathBuf),
+    /// What is in the file is no id; to make a new one up would leave the sessions of the old one to nobody.
+    #[error("read the id of this server in {}: put back what was there, or remove it to begin as a new server", .0.display())]
+    BadServerId(PathBuf),
     /// Somebody else made the folder for temporary files first.
     #[error("use the folder {} for temporary files: it belongs to somebody else", .0.display())]
     NotOurs(PathBuf),
@@ -43,6 +47,8 @@ pub struct DataDir {
     pub path: PathBuf,
     /// The same for every life of a server on this folder, and different for every other folder.
     pub host_marker: String,
+    /// Whose lives on this folder are one server's, as the other servers on its store see it.
+    pub server_id: ServerId,
     _lock: File,
 }
 
@@ -65,7 +71,8 @@ impl DataDir {
         }
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
         let host_marker = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { path, host_marker, _lock: lock })
+        let server_id = server_id(&path)?;
+        Ok(Self { path, host_marker, server_id, _lock: lock })
     }
 
     /// Where sessions keep their files.
@@ -104,6 +111,26 @@ impl DataDir {
     }
 }
 
+/// The id in the folder; the first server on it makes one up.
+///
+/// Called with the folder locked. The file appears whole or not at all, so a crash leaves no half of an id behind.
+fn server_id(folder: &Path) -> Result<ServerId, DataDirError> {
+    let path = folder.join("server_id");
+    let failed = |source| DataDirError::Io { path: path.clone(), source };
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| DataDirError::BadServerId(path.clone())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = ServerId::new();
+            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+            writeln!(file, "{id}").map_err(failed)?;
+            file.as_file().sync_all().map_err(failed)?;
+            file.persist(&path).map_err(|error| failed(error.error))?;
+            Ok(id)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
 fn make_private(path: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(PRIVATE).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -120,9 +147,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::open(dir.path()).unwrap();
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
-        let marker = first.host_marker.clone();
+        let (marker, id) = (first.host_marker.clone(), first.server_id);
         drop(first);
-        assert_eq!(DataDir::open(dir.path()).unwrap().host_marker, marker);
+        let next = DataDir::open(dir.path()).unwrap();
+        assert_eq!((next.host_marker, next.server_id), (marker, id));
+    }
+
+    #[test]
+    fn a_server_id_that_is_none_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("server_id"), "half-an-").unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::BadServerId(_))));
+        assert_eq!(fs::read_to_string(dir.path().join("server_id")).unwrap(), "half-an-");
     }
 
     #[test]

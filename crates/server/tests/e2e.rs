@@ -21,6 +21,10 @@ mod bad_luck;
 mod bounds;
 #[path = "e2e/canary.rs"]
 mod canary;
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/crash_turn.rs"]
+mod crash_turn;
 #[path = "e2e/custom_policies.rs"]
 mod custom_policies;
 #[path = "e2e/governance.rs"]
@@ -38,5 +42,7 @@ mod limits;
 mod sandbox;
 #[path = "e2e/tour.rs"]
 mod tour;
+#[path = "e2e/two_servers.rs"]
+mod two_servers;
 #[path = "e2e/watching.rs"]
 mod watching;

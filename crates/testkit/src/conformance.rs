@@ -25,13 +25,14 @@ mod ledger;
 mod logins;
 mod policies;
 mod queue;
+mod servers;
 mod sessions;
 mod transcripts;
 mod turns;
 
 use domain::ports::{
     Accounts, Approvals, Archives, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies,
-    Sessions, Transcripts, Turns,
+    Servers, Sessions, Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -50,6 +51,7 @@ pub use ledger::*;
 pub use logins::*;
 pub use policies::*;
 pub use queue::*;
+pub use servers::*;
 pub use sessions::*;
 pub use transcripts::*;
 pub use turns::*;
@@ -57,6 +59,7 @@ pub use turns::*;
 /// All ports in one.
 pub trait AnyStore:
     Sessions
+    + Servers
     + Turns
     + Journal
     + History
@@ -77,6 +80,7 @@ pub trait AnyStore:
 
 impl<S> AnyStore for S where
     S: Sessions
+        + Servers
         + Turns
         + Journal
         + History
@@ -132,6 +136,15 @@ macro_rules! store_conformance {
             a_queue_has_a_limit
             cancelled_turns_end_as_interrupted
             sessions_with_a_queue_are_found_once_they_are_idle
+            a_lease_lasts_until_it_ends_or_is_given_up
+            a_session_stays_with_a_home_that_lives
+            a_dead_servers_session_goes_to_one_of_those_that_want_it
+            a_server_takes_its_own_back_at_once
+            a_stale_generation_is_refused_everywhere
+            a_turn_and_a_queue_are_looked_after_by_the_home_or_by_anybody
+            a_stop_is_asked_of_the_turn_that_runs
+            a_terminated_session_is_left_once_nothing_of_it_is_there
+            a_session_that_moves_says_so
             the_journal_has_no_gaps_under_concurrent_writers
             a_message_is_numbered_and_comes_back_from_the_journal
             a_tool_call_is_completed_once_by_its_id

@@ -11,6 +11,7 @@ mod journal;
 mod ledger;
 mod page;
 mod policies;
+mod servers;
 mod sessions;
 mod transcripts;
 mod turns;
@@ -18,8 +19,8 @@ mod turns;
 use async_trait::async_trait;
 use domain::{
     ApiKey, Approval, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
-    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, Session, SessionId, ToolCall, Turn,
-    TurnId,
+    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, ServerId, Session, SessionId,
+    ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -39,6 +40,9 @@ struct State {
     api_keys: Vec<ApiKey>,
     refresh_tokens: Vec<IssuedToken>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Until when each server's lease lasts.
+    servers: BTreeMap<ServerId, Timestamp>,
+    stop_requests: BTreeMap<SessionId, TurnId>,
     turns: BTreeMap<TurnId, StoredTurn>,
     journal: Vec<Event>,
     /// Messages that forks have of their parents; their journals do not tell of them.

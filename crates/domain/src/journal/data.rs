@@ -74,6 +74,18 @@ pub fn restore_failed(from: ArchiveId, error: &str) -> Value {
     json!({ "what": "restore_failed", "archive_id": from, "error_message": error })
 }
 
+/// `notice`: the server that had the session's own files is gone; its working directory is a new one, and empty.
+#[must_use]
+pub fn workspace_missing() -> Value {
+    json!({ "what": "workspace_missing" })
+}
+
+/// `notice`: the session's files were found at another path than before; this server was moved.
+#[must_use]
+pub fn workspace_moved() -> Value {
+    json!({ "what": "workspace_moved" })
+}
+
 /// `tool_call_started`: the model asked for a tool.
 #[must_use]
 pub fn tool_call_started(call: &ToolCall) -> Value {

@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Origin, Page, PageRequest, Scope,
-    SessionId, TurnId, turn::NewTurn,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, Generation, Origin, Page, PageRequest,
+    Scope, SessionId, TurnId, turn::NewTurn,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub trait Approvals: Send + Sync {
     /// Stores a pending approval and journals `approval_requested`; a session that is `processing` becomes
     /// `waiting_user`. `None` if the turn does not run any more.
-    async fn open(&self, approval: &Approval) -> StoreResult<Option<Vec<Event>>>;
+    async fn open(&self, approval: &Approval, by: Generation) -> StoreResult<Option<Vec<Event>>>;
 
     /// Decides a pending approval ([`Approval::decide`]) and journals `approval_decided`; a session that is
     /// `waiting_user` and has no other pending approval in its turn becomes `processing`. Of several decisions the
@@ -44,15 +44,21 @@ pub trait Approvals: Send + Sync {
     /// Pending approvals whose time is up, at most `limit`.
     async fn due(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Approval>>;
 
-    /// Notes that an agent learns of the decision now; false if that was settled before.
-    async fn deliver(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool>;
+    /// Notes that an agent learns of the decision now; false if that was settled before, or the session was taken over.
+    async fn deliver(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool>;
 
     /// Decisions with which a session that runs nothing can go on by itself, oldest first, at most `limit`: no agent has
     /// learned of them, the turn that asked is over, and they are a yes, or the session works in the background.
     async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>>;
 
     /// Hands the session's untold decisions to this turn, oldest first.
-    async fn tell(&self, session: SessionId, turn: TurnId, at: Timestamp) -> StoreResult<Vec<Approval>>;
+    async fn tell(
+        &self,
+        session: SessionId,
+        by: Generation,
+        turn: TurnId,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Approval>>;
 
     /// Queues a turn that carries this decision to the agent. `None`, and no turn, if the decision was told meanwhile.
     async fn go_on(&self, id: ApprovalId, turn: &NewTurn) -> StoreResult<Option<Event>>;
@@ -61,8 +67,8 @@ pub trait Approvals: Send + Sync {
     /// call was not repeated yet.
     async fn standing(&self, session: SessionId, turn: TurnId) -> StoreResult<Vec<Approval>>;
 
-    /// Uses up an approval that was told in a later turn; false if it was used before.
-    async fn use_up(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool>;
+    /// Uses up an approval that was told in a later turn; false if it was used before, or the session was taken over.
+    async fn use_up(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool>;
 }
 
 /// What came of deciding.

@@ -1,7 +1,7 @@
 //! What was decided about tool calls, on record before the agent learns of it.
 
 use super::StoreResult;
-use crate::{DecisionFilter, Event, Page, PageRequest, PermissionDecision, SessionId};
+use crate::{DecisionFilter, Event, Generation, Page, PageRequest, PermissionDecision, SessionId};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 #[async_trait]
 pub trait Decisions: Send + Sync {
     /// Stores a decision, counts it on its session, and journals it as `permission_decision`.
-    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event>;
+    async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event>;
 
     /// A session's decisions that pass the filter, newest first.
     async fn decisions(

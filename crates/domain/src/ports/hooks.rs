@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page, PageRequest,
-    Scope, SessionId, UserId,
+    Event, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page,
+    PageRequest, Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
 };
 use async_trait::async_trait;
@@ -13,10 +13,11 @@ use jiff::Timestamp;
 #[async_trait]
 pub trait HookRuns: Send + Sync {
     /// Records runs of any sessions, counts them on their sessions and journals the notable ones, together with
-    /// messages that are to go out because of them. Runs of a session that is not there are passed over.
+    /// messages that are to go out because of them. Runs of a session that is not there, and those of a generation that
+    /// is over, are passed over.
     async fn record_hook_runs(
         &self,
-        runs: Vec<HookRun>,
+        runs: Vec<(Generation, HookRun)>,
         deliveries: Vec<HookDelivery>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>>;

@@ -2,7 +2,7 @@
 
 use super::StoreResult;
 use crate::{
-    SessionId,
+    Generation, SessionId,
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPart, TranscriptPlace, TranscriptSummary},
 };
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ pub trait Transcripts: Send + Sync {
     async fn append_transcript(
         &self,
         key: &TranscriptKey,
+        by: Generation,
         entries: &[TranscriptEntry],
         at: Timestamp,
     ) -> StoreResult<()>;

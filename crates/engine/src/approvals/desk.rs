@@ -2,11 +2,13 @@
 
 use crate::{
     feed::Feed,
+    lease::Lease,
     live::{LiveAgents, Stop},
     settings::ApprovalSettings,
 };
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, ApprovalStatus, Clock, Origin, SessionId,
+    Approval, ApprovalDecision, ApprovalId, ApprovalOutcome, ApprovalStatus, Clock, Generation, Origin,
+    SessionId,
     ports::{Approvals, Decided, StoreError, StoreResult},
 };
 use std::{
@@ -27,6 +29,7 @@ pub(crate) struct Desk {
     pub settings: ApprovalSettings,
     feed: Arc<Feed>,
     live: Arc<LiveAgents>,
+    lease: Arc<Lease>,
     tasks: TaskTracker,
     runtime: Handle,
     draining: CancellationToken,
@@ -43,6 +46,7 @@ pub(crate) struct Surrounding {
     pub clock: Arc<dyn Clock>,
     pub feed: Arc<Feed>,
     pub live: Arc<LiveAgents>,
+    pub lease: Arc<Lease>,
     pub tasks: TaskTracker,
     pub runtime: Handle,
     pub draining: CancellationToken,
@@ -54,7 +58,7 @@ impl Desk {
         settings: ApprovalSettings,
         around: Surrounding,
     ) -> Arc<Self> {
-        let Surrounding { clock, feed, live, tasks, runtime, draining } = around;
+        let Surrounding { clock, feed, live, lease, tasks, runtime, draining } = around;
         let (decided, awaited, untold) = (Notify::new(), Mutex::default(), Mutex::default());
         Arc::new(Self {
             store,
@@ -62,6 +66,7 @@ impl Desk {
             settings,
             feed,
             live,
+            lease,
             tasks,
             runtime,
             draining,
@@ -72,8 +77,8 @@ impl Desk {
     }
 
     /// Opens an approval; false if its turn is over.
-    pub(crate) async fn open(&self, approval: &Approval) -> StoreResult<bool> {
-        let events = self.store.open(approval).await?;
+    pub(crate) async fn open(&self, approval: &Approval, by: Generation) -> StoreResult<bool> {
+        let events = self.store.open(approval, by).await?;
         let is_open = events.is_some();
         self.feed.publish(events.into_iter().flatten());
         Ok(is_open)
@@ -134,10 +139,10 @@ impl Desk {
         }
     }
 
-    /// Withdraws what an agent does not want to know any more, in a task of its own. What is asked when the server ends
-    /// is not withdrawn: it can be answered later.
-    pub(crate) fn withdraw_later(self: &Arc<Self>, id: ApprovalId) {
-        if self.draining.is_cancelled() {
+    /// Withdraws what an agent does not want to know any more, in a task of its own. What is asked when the server ends,
+    /// or loses its lease, is not withdrawn: it can be answered later.
+    pub(crate) fn withdraw_later(self: &Arc<Self>, id: ApprovalId, by: Generation) {
+        if self.draining.is_cancelled() || self.lease.admit_work().is_err() {
             return;
         }
         let this = Arc::clone(self);
@@ -145,7 +150,7 @@ impl Desk {
             let withdrawn = this.decide(id, ApprovalOutcome::Withdrawn, &Origin::system()).await;
             // Answered in the same instant: the turn was stopped, so nothing goes on with it.
             let settled = match withdrawn {
-                Ok(Some(Decided::Stands(_))) => this.store.deliver(id, this.clock.now()).await.map(drop),
+                Ok(Some(Decided::Stands(_))) => this.store.deliver(id, by, this.clock.now()).await.map(drop),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
             };

@@ -8,14 +8,20 @@ use super::{
 use crate::{live::Subject, settings::BackgroundApprovals, waits::Waits};
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalId, ApprovalKind, ApprovalStatus, CurrentTurn, DecidedBy, Opinion, SessionMode, TurnId,
-    Verdict,
+    Approval, ApprovalId, ApprovalKind, ApprovalStatus, CurrentTurn, DecidedBy, Generation, Opinion,
+    SessionMode, TurnId, Verdict,
 };
 use jiff::SignedDuration;
 use permissions::{PermissionManager, ToolCall};
 use sdk_runtime::{Decision, DecisionClassification, Gate, ToolQuestion, hook::SeamError};
 use serde_json::{Value, json};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The policy named in the record of what people decide.
 const POLICY: &str = "approval";
@@ -29,6 +35,7 @@ pub(crate) struct ApprovalGate {
     pub permissions: Arc<PermissionManager>,
     pub turn: CurrentTurn,
     pub waits: Waits,
+    pub left_plan_mode: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -49,7 +56,11 @@ impl Gate for ApprovalGate {
                 return Ok(self.allow(&question, approval, None, "remembered").await);
             }
             Some(Covered::Once(approval))
-                if self.desk.store.use_up(approval.id, self.desk.clock.now()).await? =>
+                if self
+                    .desk
+                    .store
+                    .use_up(approval.id, self.subject.generation, self.desk.clock.now())
+                    .await? =>
             {
                 return Ok(self
                     .allow(&question, approval, approval.updated_input.clone(), "answered_late")
@@ -68,14 +79,16 @@ impl Gate for ApprovalGate {
         }
         let approval = self.approval(turn, &question, asked);
         // From here on the row exists, or may: whatever ends this future early withdraws it.
-        let mut open = Open { desk: Arc::clone(&self.desk), id: Some(approval.id) };
+        let mut open =
+            Open { desk: Arc::clone(&self.desk), generation: self.subject.generation, id: Some(approval.id) };
         let _waiting = self.waits.begin();
-        if !self.desk.open(&approval).await? {
+        if !self.desk.open(&approval, self.subject.generation).await? {
             open.id = None;
             return Ok(Decision::deny("The turn is over, so this call does not run."));
         }
         let decided = self.desk.wait(&approval).await?;
-        let is_ours = self.desk.store.deliver(decided.id, self.desk.clock.now()).await?;
+        let is_ours =
+            self.desk.store.deliver(decided.id, self.subject.generation, self.desk.clock.now()).await?;
         open.id = None;
         if !is_ours {
             return Ok(Decision::deny("This call was settled elsewhere, so it does not run here."));
@@ -162,6 +175,9 @@ impl ApprovalGate {
         if let Err(no) = self.record(question, &input, opinion, decided_by(approval)).await {
             return no;
         }
+        if approval.kind == ApprovalKind::Plan {
+            self.left_plan_mode.store(true, Ordering::Relaxed);
+        }
         let (updates, who) = if approval.remember {
             (remembered::kept(approval), DecisionClassification::UserPermanent)
         } else {
@@ -212,13 +228,14 @@ fn rule_of(approval: &Approval) -> &'static str {
 /// An approval somebody waits for; it is withdrawn if they are stopped.
 struct Open {
     desk: Arc<Desk>,
+    generation: Generation,
     id: Option<ApprovalId>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.desk.withdraw_later(id);
+            self.desk.withdraw_later(id, self.generation);
         }
     }
 }

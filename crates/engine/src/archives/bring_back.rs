@@ -131,7 +131,8 @@ impl SessionManager {
         let entry = Entry::Notice(data::restored(from));
         let now = self.inner.clock.now();
         let turn = session.current_turn_id;
-        let events = self.inner.stores.journal.record(session.id, turn, vec![entry], now).await?;
+        let journal = &self.inner.stores.journal;
+        let events = journal.record(session.id, session.generation, turn, vec![entry], now).await?;
         self.inner.feed.publish(events);
         Ok(())
     }

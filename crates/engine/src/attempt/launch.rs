@@ -54,7 +54,8 @@ impl Attempt<'_> {
                     }
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
-                    Ok((LiveAgent { agent, events, token, subject, governed }, launch.conversation))
+                    let spec = session.spec.clone();
+                    Ok((LiveAgent { agent, events, token, subject, spec, governed }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),
@@ -64,7 +65,7 @@ impl Attempt<'_> {
         match started.unwrap_or_else(|_| Err(Ended::panicked(self.begun.turn_id))) {
             Ok(launched) => {
                 // Refused only if the session was paused or ended meanwhile, and then the stop is on its way.
-                if let Err(error) = self.manager.move_to(session.id, SessionStatus::Processing).await {
+                if let Err(error) = self.manager.move_to(session, SessionStatus::Processing).await {
                     tracing::debug!(session_id = %session.id, %error, "the session moved on while its agent started");
                 }
                 Ok(launched)

@@ -32,7 +32,7 @@ async fn turns_of_a_former_life_are_closed_once() {
         prompt: "lost".into(),
         at: domain::Clock::now(&world.clock),
     };
-    let begun = world.store.begin(&new, SessionStatus::Processing).await.unwrap();
+    let begun = world.store.begin(&new, SessionStatus::Processing, world.settings.server.id).await.unwrap();
     assert!(matches!(begun, Begin::Begun(_)), "{begun:?}");
 
     let world = world.next_life();

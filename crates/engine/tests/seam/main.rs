@@ -11,6 +11,7 @@ mod endings;
 mod failures;
 mod files;
 mod governance;
+mod leases;
 mod life;
 mod links;
 mod pipes;

@@ -147,7 +147,13 @@ async fn what_somebody_else_journalled_is_seen_in_its_place() {
     let at = domain::Clock::now(&world.clock);
     let silent: Vec<Event> = world
         .store
-        .record(session, None, vec![Entry::Notice(json!({ "what": "silent" }))], at)
+        .record(
+            session,
+            domain::Generation::FIRST,
+            None,
+            vec![Entry::Notice(json!({ "what": "silent" }))],
+            at,
+        )
         .await
         .unwrap();
     world.ask(session, "two").await;

@@ -2,19 +2,21 @@
 
 pub mod access;
 pub mod faults;
+pub mod leases;
 
 use access::RecordedAccess;
 use domain::{
-    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, Session, SessionId, SessionStatus,
-    Source, Turn, UserId,
+    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, ServerId, Session, SessionId,
+    SessionStatus, Source, Turn, UserId,
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
     AgentSettings, ArchiveSettings, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, Result, SelfTestSetting, SessionDefaults, SessionDraft,
-    SessionManager, StartedTurn, Stores, WhenBusy,
+    GovernanceSettings, HookSettings, LimitSettings, Result, SelfTestSetting, ServerSettings,
+    SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
+use leases::Leases;
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -31,6 +33,7 @@ pub struct World {
     pub store: MemoryStore,
     pub faults: Faults,
     pub archives: MemoryArchives,
+    pub leases: Leases,
     pub clock: TestClock,
     pub access: Arc<RecordedAccess>,
     pub settings: EngineSettings,
@@ -87,8 +90,10 @@ impl World {
     ) -> Self {
         let clock = TestClock::default();
         let access = Arc::new(RecordedAccess::default());
+        let leases = Leases::around(store.clone());
         let stores = Stores {
             sessions: Arc::new(store.clone()),
+            servers: Arc::new(leases.clone()),
             turns: Arc::new(faults.clone()),
             journal: Arc::new(faults.clone()),
             history: Arc::new(store.clone()),
@@ -108,7 +113,16 @@ impl World {
             started_by,
             access.clone(),
         );
-        Self { manager, launcher, store, faults, archives, clock, access, settings, caller, dir }
+        Self { manager, launcher, store, faults, archives, leases, clock, access, settings, caller, dir }
+    }
+
+    /// Another server on the same store, with a data folder of its own.
+    pub fn another_server(&self, launcher: ScriptedLauncher) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let faults = Faults::around(self.store.clone());
+        let (started_by, settings) = (Arc::new(launcher.clone()), settings(dir.path()));
+        let (store, archives, caller) = (self.store.clone(), self.archives.clone(), self.caller.clone());
+        Self::build(launcher, started_by, faults, store, archives, settings, caller, dir)
     }
 
     pub fn root(&self) -> PathBuf {
@@ -236,6 +250,7 @@ pub fn caller() -> Caller {
 
 fn settings(root: &std::path::Path) -> EngineSettings {
     EngineSettings {
+        server: ServerSettings { id: ServerId::new(), lease: Duration::from_secs(30) },
         agent: AgentSettings {
             cli: Ok(PathBuf::from("/opt/claude")),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),

@@ -214,6 +214,8 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         current_turn_id: None,
         operation: None,
         archive_id: None,
+        server_id: None,
+        generation: domain::Generation::FIRST,
         agent: None,
         counters: Counters::default(),
         error_message: None,

@@ -42,6 +42,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         session_id: SessionId::new(),
         user_id: UserId::new(),
+        generation: domain::Generation::FIRST,
         working_directory: "/work/shop".into(),
         add_dirs: vec![],
         home: "/home/agent".into(),

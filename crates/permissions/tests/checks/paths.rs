@@ -74,6 +74,7 @@ impl World {
         let surroundings = Surroundings {
             session_id: SessionId::new(),
             user_id: UserId::new(),
+            generation: domain::Generation::FIRST,
             working_directory: here,
             add_dirs: vec![at("shared/added")],
             home: at("data/agents/me"),

@@ -11,7 +11,8 @@ use crate::{
     unit::Batch,
 };
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Origin, SessionStatus,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Generation, Origin,
+    SessionStatus,
     audit::events as audited,
     journal::data,
     ports::{Decided, StoreError, StoreResult},
@@ -19,12 +20,17 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
-pub(super) async fn open(store: &Store, approval: &Approval) -> StoreResult<Option<Vec<Event>>> {
+pub(super) async fn open(
+    store: &Store,
+    approval: &Approval,
+    by: Generation,
+) -> StoreResult<Option<Vec<Event>>> {
     let mut reads = store.batch();
     let session = lock(&mut reads, approval.session_id);
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
+    locked.admit(by)?;
     if locked.current_turn_id != Some(approval.turn_id.0) {
         return Ok(None);
     }

@@ -3,25 +3,41 @@
 use super::{oldest_first, untold};
 use crate::{
     Store,
-    entity::approval::{self, Column as C},
+    entity::{
+        approval::{self, Column as C},
+        session,
+    },
     error::failure,
+    recording::{lock, locked},
     turns::QueueEnd,
-    value::micros,
+    value::{micros, stored},
 };
-use domain::{Approval, ApprovalId, Event, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
+use domain::{Approval, ApprovalId, Event, Generation, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::SelectStatement,
+};
 
-pub(super) async fn deliver(store: &Store, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+pub(super) async fn deliver(
+    store: &Store,
+    id: ApprovalId,
+    by: Generation,
+    at: Timestamp,
+) -> StoreResult<bool> {
     let changes = approval::ActiveModel { delivered_at: Set(Some(micros(at))), ..Default::default() };
-    let update =
-        approval::Entity::update_many().set(changes).filter(C::Id.eq(id.0)).filter(C::DeliveredAt.is_null());
+    let update = approval::Entity::update_many()
+        .set(changes)
+        .filter(C::Id.eq(id.0))
+        .filter(C::DeliveredAt.is_null())
+        .filter(C::SessionId.in_subquery(in_generation(by)));
     Ok(store.write_one(update).await? > 0)
 }
 
 pub(super) async fn tell(
     store: &Store,
     session: SessionId,
+    by: Generation,
     turn: TurnId,
     at: Timestamp,
 ) -> StoreResult<Vec<Approval>> {
@@ -31,8 +47,12 @@ pub(super) async fn tell(
         return Ok(Vec::new());
     }
     let mut reads = store.batch();
+    let session = lock(&mut reads, session);
     let rows = reads.select(rows.lock_exclusive());
     let (mut read, unit) = store.open(reads).await?;
+    if let Some(session) = locked(&mut read, session)? {
+        session.admit(by)?;
+    }
     let rows = read.all(rows)?;
     let mut writes = store.batch();
     writes.run(
@@ -64,11 +84,25 @@ pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> Store
     Ok(Some(event))
 }
 
-pub(super) async fn use_up(store: &Store, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+pub(super) async fn use_up(
+    store: &Store,
+    id: ApprovalId,
+    by: Generation,
+    at: Timestamp,
+) -> StoreResult<bool> {
     let changes = approval::ActiveModel { used_at: Set(Some(micros(at))), ..Default::default() };
-    let update =
-        approval::Entity::update_many().set(changes).filter(C::Id.eq(id.0)).filter(C::UsedAt.is_null());
+    let update = approval::Entity::update_many()
+        .set(changes)
+        .filter(C::Id.eq(id.0))
+        .filter(C::UsedAt.is_null())
+        .filter(C::SessionId.in_subquery(in_generation(by)));
     Ok(store.write_one(update).await? > 0)
+}
+
+/// The sessions in which who writes in this generation may write.
+fn in_generation(by: Generation) -> SelectStatement {
+    let sessions = session::Entity::find().select_only().column(session::Column::Id);
+    sessions.filter(session::Column::Generation.eq(stored(by.0))).into_query()
 }
 
 fn told(turn: TurnId, at: Timestamp) -> approval::ActiveModel {

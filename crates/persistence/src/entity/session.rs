@@ -2,7 +2,8 @@
 
 use crate::value::{Reader, Spent, micros, stored, to_json};
 use domain::{
-    ArchiveId, Counters, Operation, Session, SessionId, SessionMode, SessionStatus, TurnId, UserId,
+    ArchiveId, Counters, Generation, Operation, ServerId, Session, SessionId, SessionMode, SessionStatus,
+    TurnId, UserId,
     ports::{StoreError, StoreResult},
     session::AgentConversation,
 };
@@ -26,6 +27,9 @@ pub struct Model {
     pub current_turn_id: Option<Uuid>,
     pub operation: Option<String>,
     pub archive_id: Option<Uuid>,
+    pub server_id: Option<Uuid>,
+    pub generation: i64,
+    pub stop_requested: Option<Uuid>,
     pub agent_id: Option<Uuid>,
     pub agent_last_entry: Option<Uuid>,
     pub last_seq: i64,
@@ -79,6 +83,9 @@ impl Model {
             current_turn_id: session.current_turn_id.map(|id| id.0),
             operation: session.operation.map(|operation| operation.as_str().to_owned()),
             archive_id: session.archive_id.map(|id| id.0),
+            server_id: session.server_id.map(|id| id.0),
+            generation: stored(session.generation.0),
+            stop_requested: None,
             agent_id: session.agent.map(|agent| agent.id),
             agent_last_entry: session.agent.and_then(|agent| agent.last_entry),
             last_seq: 0,
@@ -147,6 +154,8 @@ impl TryFrom<Model> for Session {
             current_turn_id: row.current_turn_id.map(TurnId),
             operation: operation.transpose()?,
             archive_id: row.archive_id.map(ArchiveId),
+            server_id: row.server_id.map(ServerId),
+            generation: Generation(reader.figure("generation", row.generation)?),
             agent: row.agent_id.map(|id| AgentConversation { id, last_entry: row.agent_last_entry }),
             error_message: row.error_message,
             created_at: reader.instant("created_at", row.created_at)?,

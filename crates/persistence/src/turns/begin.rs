@@ -8,12 +8,14 @@ use crate::{
         turn::{self, Column as C},
     },
     recording::{Locked, LockedRow, Recording, lock, locked},
+    servers::{Claim, claimable},
     sessions::{entered, updated},
     unit::{Answers, Batch, Rows, Unit},
     value::{Reader, micros},
 };
 use domain::{
-    Event, EventKind, MessageId, MessageType, NewMessage, SessionId, SessionStatus, TurnId, TurnStatus,
+    Event, EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId,
+    TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult},
     turn::{Begin, BegunTurn, NewTurn},
@@ -22,20 +24,32 @@ use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 use serde_json::Value;
 
-pub(super) async fn begin(store: &Store, new: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
+pub(super) async fn begin(
+    store: &Store,
+    new: &NewTurn,
+    first_status: SessionStatus,
+    home: ServerId,
+) -> StoreResult<Begin> {
     let mut reads = store.batch();
-    let session = lock(&mut reads, new.session_id);
+    let session = store.lock_for(&mut reads, new.session_id);
     let (mut read, unit) = store.open(reads).await?;
-    let Some(locked) = locked(&mut read, session)? else { return Ok(Begin::NoSession) };
-    if let Some(refused) = refusal(&locked) {
+    let Some(session) = claimable(&mut read, session)? else { return Ok(Begin::NoSession) };
+    if let Some(refused) = refusal(&session.locked) {
         return Ok(refused);
     }
+    let Some(claim) = session.claim(home) else { return Ok(Begin::Elsewhere) };
     let prompt = MessageId::new();
     let mut writes = store.batch();
     writes.insert::<turn::ActiveModel>(turn::Model::running(new, prompt).into());
-    let begun =
-        Beginning { turn: new.id, prompt: new.prompt.clone(), message: prompt, first_status, at: new.at };
-    Ok(Begin::Begun(Box::new(begun.commit(unit, writes, &locked).await?)))
+    let begun = Beginning {
+        turn: new.id,
+        prompt: new.prompt.clone(),
+        message: prompt,
+        first_status,
+        claim,
+        at: new.at,
+    };
+    Ok(Begin::Begun(Box::new(begun.commit(unit, writes, &session.locked).await?)))
 }
 
 pub(super) async fn begin_queued(
@@ -43,16 +57,18 @@ pub(super) async fn begin_queued(
     session: SessionId,
     first_status: SessionStatus,
     at: Timestamp,
+    home: ServerId,
 ) -> StoreResult<Option<Begin>> {
     let mut reads = store.batch();
-    let session_row = lock(&mut reads, session);
+    let session_row = store.lock_for(&mut reads, session);
     let next = reads.select(queued(session).limit(1));
     let (mut read, unit) = store.open(reads).await?;
-    let Some(locked) = locked(&mut read, session_row)? else { return Ok(None) };
+    let Some(session) = claimable(&mut read, session_row)? else { return Ok(None) };
     let Some(next) = read.first(next)? else { return Ok(None) };
-    if let Some(refused) = refusal(&locked) {
+    if let Some(refused) = refusal(&session.locked) {
         return Ok(Some(refused));
     }
+    let Some(claim) = session.claim(home) else { return Ok(Some(Begin::Elsewhere)) };
     let content = next.queued_prompt.ok_or(Reader("turns").inconsistent("queued_prompt"))?;
     let prompt = MessageId::new();
     let changes = turn::ActiveModel {
@@ -64,8 +80,9 @@ pub(super) async fn begin_queued(
     };
     let mut writes = store.batch();
     writes.run(turn::Entity::update_many().set(changes).filter(C::Id.eq(next.id)));
-    let begun = Beginning { turn: TurnId(next.id), prompt: content, message: prompt, first_status, at };
-    Ok(Some(Begin::Begun(Box::new(begun.commit(unit, writes, &locked).await?))))
+    let begun =
+        Beginning { turn: TurnId(next.id), prompt: content, message: prompt, first_status, claim, at };
+    Ok(Some(Begin::Begun(Box::new(begun.commit(unit, writes, &session.locked).await?))))
 }
 
 pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
@@ -134,6 +151,7 @@ struct Beginning {
     prompt: Value,
     message: MessageId,
     first_status: SessionStatus,
+    claim: Claim,
     at: Timestamp,
 }
 
@@ -153,7 +171,7 @@ impl Beginning {
         });
         recording.data(EventKind::MessageSent, data::message_sent(self.message));
 
-        let mut changes = entered(self.first_status, self.at);
+        let mut changes = self.claim.mark(entered(self.first_status, self.at));
         changes.current_turn_id = Set(Some(self.turn.0));
         if session.status == SessionStatus::Created {
             changes.started_at = Set(Some(micros(self.at)));

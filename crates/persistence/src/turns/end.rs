@@ -13,13 +13,18 @@ use crate::{
     value::micros,
 };
 use domain::{
-    Event, EventKind, SessionId, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
+    Event, EventKind, Generation, SessionId, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
     journal::data, ports::StoreResult, turn::EndedTurn,
 };
 use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, UpdateMany};
 
-pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
+pub(super) async fn end(
+    store: &Store,
+    id: TurnId,
+    by: Generation,
+    end: &TurnEnd,
+) -> StoreResult<Option<EndedTurn>> {
     let mut reads = store.batch();
     // The turn first, as where a request is booked: writers that meet wait for each other instead of deadlocking.
     let running = C::Status.eq(TurnStatus::Running.as_str());
@@ -30,6 +35,7 @@ pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
+    locked.admit(by)?;
     let turn = ended(row.try_into()?, end);
 
     let mut writes = store.batch();

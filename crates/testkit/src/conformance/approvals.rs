@@ -6,7 +6,7 @@ use super::{
 };
 use domain::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalId, ApprovalKind, ApprovalOutcome, ApprovalStatus,
-    Origin, PageRequest, Scope, SessionId, SessionStatus, TurnId, Verdict,
+    Generation, Origin, PageRequest, Scope, SessionId, SessionStatus, TurnId, Verdict,
     ports::{Approvals, Decided},
 };
 use futures::future::join_all;
@@ -51,7 +51,7 @@ impl<S: AnyStore> Fixture<S> {
     /// Opens a question in a running turn.
     pub(super) async fn ask(&self, session: SessionId, turn: TurnId) -> Approval {
         let approval = self.question(session, turn);
-        self.store.open(&approval).await.unwrap().unwrap();
+        self.store.open(&approval, Generation::FIRST).await.unwrap().unwrap();
         approval
     }
 
@@ -82,7 +82,7 @@ pub async fn an_approval_comes_back_as_it_was_asked_and_its_session_waits<S: Any
     let turn = f.begin(session).await.turn_id;
     let before = f.journal(session).await.len();
     let approval = f.question(session, turn);
-    let events = f.store.open(&approval).await.unwrap().unwrap();
+    let events = f.store.open(&approval, Generation::FIRST).await.unwrap().unwrap();
     assert_eq!(f.approval(&approval).await, approval);
     assert_eq!(kinds(&events), ["approval_requested", "status_change"]);
     assert_eq!(events, f.journal(session).await[before..]);
@@ -112,10 +112,10 @@ pub async fn an_approval_is_not_opened_for_a_turn_that_is_over<S: AnyStore>(stor
     let f = Fixture::new(store).await;
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
-    f.store.end(turn, &f.well()).await.unwrap();
+    f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
     let before = f.journal(session).await;
     let late = f.question(session, turn);
-    assert_eq!(f.store.open(&late).await.unwrap(), None);
+    assert_eq!(f.store.open(&late, Generation::FIRST).await.unwrap(), None);
     assert_eq!(Approvals::get(&f.store, session, late.id).await.unwrap(), None);
     assert_eq!(f.journal(session).await, before);
 }
@@ -189,7 +189,7 @@ pub async fn an_approval_outlives_its_turn_and_leaves_the_session_alone_then<S: 
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
     let approval = f.ask(session, turn).await;
-    f.store.end(turn, &f.well()).await.unwrap();
+    f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
     assert_eq!(f.approval(&approval).await.status, ApprovalStatus::Pending);
     assert_eq!(f.reload(session).await.status, SessionStatus::Active);
 

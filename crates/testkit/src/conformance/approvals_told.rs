@@ -2,7 +2,8 @@
 
 use super::{AnyStore, Fixture};
 use domain::{
-    Approval, ApprovalAnswer, ApprovalOutcome, SessionId, SessionMode, SessionStatus, TurnId, TurnStatus,
+    Approval, ApprovalAnswer, ApprovalOutcome, Generation, SessionId, SessionMode, SessionStatus, TurnId,
+    TurnStatus,
     ports::{Sessions, Turns},
 };
 use futures::future::join_all;
@@ -15,7 +16,7 @@ async fn answered_after_its_turn<S: AnyStore>(
 ) -> Approval {
     let turn = f.begin(session).await.turn_id;
     let approval = f.ask(session, turn).await;
-    f.store.end(turn, &f.well()).await.unwrap();
+    f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
     f.decide(approval.id, ApprovalOutcome::Answered(answer)).await.approval().clone()
 }
 
@@ -27,8 +28,8 @@ pub async fn a_decision_is_delivered_once<S: AnyStore>(store: S) {
     f.decide(approval.id, ApprovalOutcome::Answered(f.says(true))).await;
     assert_eq!(f.store.to_go_on(10).await.unwrap(), [], "its turn runs, so its agent is there to be told");
     let now = f.tick();
-    assert!(f.store.deliver(approval.id, now).await.unwrap());
-    assert!(!f.store.deliver(approval.id, f.tick()).await.unwrap());
+    assert!(f.store.deliver(approval.id, Generation::FIRST, now).await.unwrap());
+    assert!(!f.store.deliver(approval.id, Generation::FIRST, f.tick()).await.unwrap());
     assert_eq!(f.approval(&approval).await.delivered_at, Some(now));
 }
 
@@ -42,13 +43,13 @@ pub async fn a_decision_nobody_learned_of_is_told_in_a_later_turn_once<S: AnySto
     assert_eq!(to_go_on, [first.clone(), elsewhere.clone()], "a no waits for the next prompt");
 
     let turn = f.begin(session).await.turn_id;
-    let told = f.store.tell(session, turn, f.tick()).await.unwrap();
+    let told = f.store.tell(session, Generation::FIRST, turn, f.tick()).await.unwrap();
     let ids: Vec<_> = told.iter().map(|approval| approval.id).collect();
     assert_eq!(ids, [first.id, second.id]);
     assert!(told.iter().all(|approval| approval.told_in == Some(turn) && approval.delivered_at.is_some()));
     assert_eq!(told[0], f.approval(&first).await);
-    assert_eq!(f.store.tell(session, turn, f.tick()).await.unwrap(), []);
-    f.store.end(turn, &f.well()).await.unwrap();
+    assert_eq!(f.store.tell(session, Generation::FIRST, turn, f.tick()).await.unwrap(), []);
+    f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
     assert_eq!(f.store.to_go_on(10).await.unwrap(), [elsewhere]);
 }
 
@@ -59,7 +60,7 @@ pub async fn a_background_session_goes_on_with_a_no_too<S: AnyStore>(store: S) {
     Sessions::create(&f.store, &background, &domain::Origin::system()).await.unwrap();
     let denied = answered_after_its_turn(&f, background.id, f.says(false)).await;
     assert_eq!(f.store.to_go_on(10).await.unwrap(), [denied]);
-    f.store.move_to(background.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    f.store.move_to(background.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
     assert_eq!(f.store.to_go_on(10).await.unwrap(), [], "not while a person has set it aside");
 }
 
@@ -87,10 +88,10 @@ pub async fn what_stands_is_what_was_remembered_and_what_was_told_and_not_used<S
     let forgotten = ApprovalAnswer { remember: true, ..f.says(false) };
     let remembered = answered_after_its_turn(&f, session, remembered).await;
     let denied = answered_after_its_turn(&f, session, forgotten).await;
-    f.store.tell(session, TurnId::new(), f.tick()).await.unwrap();
+    f.store.tell(session, Generation::FIRST, TurnId::new(), f.tick()).await.unwrap();
     let once = answered_after_its_turn(&f, session, f.says(true)).await;
     let turn = f.begin(session).await.turn_id;
-    f.store.tell(session, turn, f.tick()).await.unwrap();
+    f.store.tell(session, Generation::FIRST, turn, f.tick()).await.unwrap();
 
     let ids = async |turn| {
         let standing = f.store.standing(session, turn).await.unwrap();
@@ -99,8 +100,8 @@ pub async fn what_stands_is_what_was_remembered_and_what_was_told_and_not_used<S
     assert_eq!(ids(turn).await, [remembered.id, once.id]);
     assert_eq!(ids(TurnId::new()).await, [remembered.id], "a yes is good for the turn it was told in");
     assert!(!ids(turn).await.contains(&denied.id));
-    assert!(f.store.use_up(once.id, f.tick()).await.unwrap());
-    assert!(!f.store.use_up(once.id, f.tick()).await.unwrap());
+    assert!(f.store.use_up(once.id, Generation::FIRST, f.tick()).await.unwrap());
+    assert!(!f.store.use_up(once.id, Generation::FIRST, f.tick()).await.unwrap());
     assert_eq!(ids(turn).await, [remembered.id]);
     assert_eq!(f.store.standing(f.session().await.id, turn).await.unwrap(), []);
 }

@@ -5,8 +5,8 @@ use super::{
     fixture::{data, kinds},
 };
 use domain::{
-    Archive, ArchivePlace, ArchiveStatus, Compression, EventKind, Operation, Origin, Session, SessionId,
-    SessionStatus,
+    Archive, ArchivePlace, ArchiveStatus, Compression, EventKind, Generation, Operation, Origin, Session,
+    SessionId, SessionStatus,
     archive::ArchiveContent,
     ports::{ArchiveOpened, Moved},
     turn::Begin,
@@ -51,7 +51,7 @@ pub async fn an_archive_holds_its_session_until_it_is_completed<S: AnyStore>(sto
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let turn = f.begin(session.id).await;
-    f.store.end(turn.turn_id, &f.well()).await.unwrap();
+    f.store.end(turn.turn_id, Generation::FIRST, &f.well()).await.unwrap();
     let before = f.reload(session.id).await;
     let archive = open(&f, &session).await;
     assert_eq!((archive.status, archive.at_message, archive.attempt), (ArchiveStatus::Pending, 1, 0));
@@ -60,15 +60,15 @@ pub async fn an_archive_holds_its_session_until_it_is_completed<S: AnyStore>(sto
     let held = f.reload(session.id).await;
     assert_eq!((held.status, held.archive_id), (before.status, None));
     assert_eq!(held.operation, Some(Operation::Archiving));
-    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
+    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
     assert_eq!(begun, Begin::Held(Operation::Archiving));
     for status in [SessionStatus::Paused, SessionStatus::Terminated] {
-        let moved = f.store.move_to(session.id, status, f.tick()).await.unwrap();
+        let moved = f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
         assert_eq!(moved, Moved::Held(Operation::Archiving));
     }
     f.store.enqueue(&f.prompt(session.id), 3).await.unwrap().unwrap();
-    assert_eq!(f.store.sessions_with_queue().await.unwrap(), []);
-    let begun = f.store.begin_queued(session.id, SessionStatus::Processing, f.tick()).await.unwrap();
+    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), []);
+    let begun = f.store.begin_queued(session.id, SessionStatus::Processing, f.tick(), f.home).await.unwrap();
     assert_eq!(begun, Some(Begin::Held(Operation::Archiving)));
 
     let claimed = f.store.claim_archive(&archive, f.tick()).await.unwrap().unwrap();
@@ -120,7 +120,7 @@ pub async fn only_a_session_at_rest_is_archived<S: AnyStore>(store: S) {
     f.begin(session.id).await;
     assert_eq!(asked(&session).await, ArchiveOpened::Refused(SessionStatus::Processing));
     // Paused while its turn runs on.
-    f.store.move_to(session.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
     assert_eq!(asked(&session).await, ArchiveOpened::Refused(SessionStatus::Paused));
     let archived = f.session().await;
     archive(&f, &archived).await;
@@ -129,7 +129,7 @@ pub async fn only_a_session_at_rest_is_archived<S: AnyStore>(store: S) {
     assert_eq!(asked(&nobodys).await, ArchiveOpened::NoSession);
     for status in [SessionStatus::Paused, SessionStatus::Failed, SessionStatus::Terminated] {
         let session = f.session().await;
-        f.store.move_to(session.id, status, f.tick()).await.unwrap();
+        f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
         assert!(matches!(asked(&session).await, ArchiveOpened::Opened(..)), "{status:?}");
     }
 }
@@ -182,7 +182,7 @@ pub async fn an_attempt_that_is_put_off_is_due_again_later<S: AnyStore>(store: S
 pub async fn an_archive_that_is_given_up_lets_its_session_go<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
-    f.store.move_to(session.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
     let claimed = claim(&f, &session).await;
     let (failed, event) = f.store.fail_archive(&claimed, "too large", f.tick()).await.unwrap().unwrap();
     assert_eq!((failed.status, failed.error_message.as_deref()), (ArchiveStatus::Failed, Some("too large")));
@@ -190,7 +190,7 @@ pub async fn an_archive_that_is_given_up_lets_its_session_go<S: AnyStore>(store:
     assert_eq!(data(&event), &told);
     let let_go = f.reload(session.id).await;
     assert_eq!((let_go.status, let_go.operation, let_go.archive_id), (SessionStatus::Paused, None, None));
-    f.store.move_to(session.id, SessionStatus::Active, f.tick()).await.unwrap();
-    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Active, f.tick()).await.unwrap();
+    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
     assert!(matches!(begun, Begin::Begun(_)), "{begun:?}");
 }

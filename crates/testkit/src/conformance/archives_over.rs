@@ -7,7 +7,7 @@ use super::{
     fixture::data,
 };
 use domain::{
-    ArchiveId, Operation, Origin, Session, SessionId, SessionStatus,
+    ArchiveId, Generation, Operation, Origin, Session, SessionId, SessionStatus,
     ports::{ArchiveObject, Moved, RestoreOpened},
     turn::Begin,
 };
@@ -28,7 +28,8 @@ pub async fn a_session_is_restored_once<S: AnyStore>(store: S) {
     assert_eq!(data(&event), &json!({ "what": "restore_opened", "archive_id": from }));
     assert_eq!(hold(&f, session.id, from).await, RestoreOpened::Open(held.clone()));
     assert_eq!(f.store.open_restores(10).await.unwrap(), [*held]);
-    let moved = f.store.move_to(session.id, SessionStatus::Active, f.tick()).await.unwrap();
+    let moved =
+        f.store.move_to(session.id, Generation::FIRST, SessionStatus::Active, f.tick()).await.unwrap();
     assert_eq!(moved, Moved::Held(Operation::Restoring));
     // What is needed just now does not expire.
     assert_eq!(f.store.expire_archive(from, f.tick()).await.unwrap(), None);
@@ -44,7 +45,7 @@ pub async fn a_session_is_restored_once<S: AnyStore>(store: S) {
     assert_eq!(f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap(), None);
     assert_eq!(f.store.fail_restore(session.id, from, "late", f.tick()).await.unwrap(), None);
     assert_eq!(f.store.open_restores(10).await.unwrap(), []);
-    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
+    let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
     assert!(matches!(begun, Begin::Begun(_)), "{begun:?}");
 }
 
@@ -73,20 +74,20 @@ pub async fn a_session_is_restored_from_its_own_archive_and_at_rest<S: AnyStore>
     f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
 
     // What it had on disk was lost while it was paused: it is paused afterwards, too.
-    f.store.move_to(session.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
     assert!(matches!(hold(&f, session.id, from).await, RestoreOpened::Opened(..)));
     let (restored, events) = f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
     assert_eq!((restored.status, events.len()), (SessionStatus::Paused, 1));
 
-    f.store.move_to(session.id, SessionStatus::Active, f.tick()).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Active, f.tick()).await.unwrap();
     let begun = f.begin(session.id).await;
     assert_eq!(hold(&f, session.id, from).await, RestoreOpened::Refused(SessionStatus::Processing));
-    f.store.end(begun.turn_id, &f.well()).await.unwrap();
+    f.store.end(begun.turn_id, Generation::FIRST, &f.well()).await.unwrap();
     let session = f.reload(session.id).await;
     let second = claim(&f, &session).await;
     assert_eq!(hold(&f, session.id, from).await, RestoreOpened::Held(Operation::Archiving));
     f.store.fail_archive(&second, "no", f.tick()).await.unwrap();
-    f.store.move_to(session.id, SessionStatus::Terminated, f.tick()).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Terminated, f.tick()).await.unwrap();
     assert_eq!(hold(&f, session.id, from).await, RestoreOpened::Refused(SessionStatus::Terminated));
 }
 
@@ -139,7 +140,7 @@ pub async fn sessions_in_which_nothing_happens_are_found<S: AnyStore>(store: S) 
     let idle = f.session().await;
     let (terminated, waiting, held, busy) =
         (f.session().await, f.session().await, f.session().await, f.session().await);
-    f.store.move_to(terminated.id, SessionStatus::Terminated, f.tick()).await.unwrap();
+    f.store.move_to(terminated.id, Generation::FIRST, SessionStatus::Terminated, f.tick()).await.unwrap();
     f.store.enqueue(&f.prompt(waiting.id), 3).await.unwrap().unwrap();
     open(&f, &held).await;
     f.begin(busy.id).await;

@@ -2,8 +2,8 @@
 
 use super::{AnyStore, Fixture, fixture::data};
 use domain::{
-    DecidedBy, DecisionFilter, EventKind, Opinion, PageRequest, PermissionDecision, PermissionDecisionId,
-    SessionId, TurnId, UserId, Verdict, ports::StoreError,
+    DecidedBy, DecisionFilter, EventKind, Generation, Opinion, PageRequest, PermissionDecision,
+    PermissionDecisionId, SessionId, TurnId, UserId, Verdict, ports::StoreError,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -21,7 +21,7 @@ pub async fn a_decision_is_stored_counted_and_journalled_at_once<S: AnyStore>(st
         interrupted: true,
         ..decision(&f, session, Some(turn))
     };
-    let event = f.store.record_decision(&decision).await.unwrap();
+    let event = f.store.record_decision(&decision, Generation::FIRST).await.unwrap();
     assert_eq!((event.kind, event.turn_id), (EventKind::PermissionDecision, Some(turn)));
     let expected = json!({
         "decision_id": decision.id, "tool_use_id": "toolu_1", "tool_name": "Bash", "decision": "deny",
@@ -43,7 +43,7 @@ pub async fn everybody_who_may_decide_comes_back_as_stored<S: AnyStore>(store: S
         for verdict in Verdict::ALL {
             let opinion = Opinion::new(verdict, "tools", "", "");
             let decision = PermissionDecision { decided_by: by, opinion, ..decision(&f, session, None) };
-            f.store.record_decision(&decision).await.unwrap();
+            f.store.record_decision(&decision, Generation::FIRST).await.unwrap();
             stored.insert(0, decision);
         }
     }
@@ -55,14 +55,14 @@ pub async fn everybody_who_may_decide_comes_back_as_stored<S: AnyStore>(store: S
 pub async fn decisions_are_listed_newest_first_and_by_what_they_are<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let (session, other) = (f.session().await.id, f.session().await.id);
-    f.store.record_decision(&decision(&f, other, None)).await.unwrap();
+    f.store.record_decision(&decision(&f, other, None), Generation::FIRST).await.unwrap();
     let mut asked = vec![];
     for round in 0..6 {
         let verdict = if round % 2 == 0 { Verdict::Ask } else { Verdict::Abstain };
         let tool_name = if round < 4 { "Bash" } else { "Write" }.to_owned();
         let opinion = Opinion::new(verdict, "paths", "", "");
         let decision = PermissionDecision { opinion, tool_name, ..decision(&f, session, None) };
-        f.store.record_decision(&decision).await.unwrap();
+        f.store.record_decision(&decision, Generation::FIRST).await.unwrap();
         if verdict == Verdict::Ask {
             asked.insert(0, decision);
         }
@@ -90,11 +90,11 @@ pub async fn decisions_are_listed_newest_first_and_by_what_they_are<S: AnyStore>
 pub async fn recent_decisions_are_found_across_sessions<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let (one, two) = (f.session().await.id, f.session().await.id);
-    f.store.record_decision(&decision(&f, one, None)).await.unwrap();
+    f.store.record_decision(&decision(&f, one, None), Generation::FIRST).await.unwrap();
     let mut recent = vec![];
     for session in [two, one, two] {
         let decision = decision(&f, session, None);
-        f.store.record_decision(&decision).await.unwrap();
+        f.store.record_decision(&decision, Generation::FIRST).await.unwrap();
         recent.insert(0, decision);
     }
     let since = recent[2].decided_at;
@@ -109,7 +109,9 @@ pub async fn concurrent_decisions_are_all_counted<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await.id;
     let decisions: Vec<_> = (0..20).map(|_| decision(&f, session, None)).collect();
-    for recorded in join_all(decisions.iter().map(|decision| f.store.record_decision(decision))).await {
+    for recorded in
+        join_all(decisions.iter().map(|decision| f.store.record_decision(decision, Generation::FIRST))).await
+    {
         recorded.unwrap();
     }
     assert_eq!(f.reload(session).await.counters.permission_checks, 20);
@@ -119,7 +121,7 @@ pub async fn concurrent_decisions_are_all_counted<S: AnyStore>(store: S) {
 pub async fn no_decision_is_recorded_for_a_session_that_is_not_there<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let nowhere = SessionId::new();
-    assert!(f.store.record_decision(&decision(&f, nowhere, None)).await.is_err());
+    assert!(f.store.record_decision(&decision(&f, nowhere, None), Generation::FIRST).await.is_err());
     let page = f.store.decisions_since(f.user.created_at, &PageRequest::first(10)).await.unwrap();
     assert_eq!(page.items, []);
 }

@@ -3,9 +3,9 @@
 use super::AnyStore;
 use crate::TestClock;
 use domain::{
-    Clock, Event, EventBody, MessageId, MessageType, NewMessage, NewUser, Origin, Role, Scope, SdkOptions,
-    Session, SessionId, SessionMode, SessionSpec, SessionStatus, Turn, TurnEnd, TurnId, TurnStatus, User,
-    UserId,
+    Clock, Event, EventBody, Generation, HookRun, MessageId, MessageType, NewMessage, NewUser, Origin, Role,
+    Scope, SdkOptions, ServerId, Session, SessionId, SessionMode, SessionSpec, SessionStatus, Turn, TurnEnd,
+    TurnId, TurnStatus, User, UserId,
     ports::Turns,
     turn::{Begin, BegunTurn, NewTurn},
 };
@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub struct Fixture<S> {
     pub store: S,
     pub user: User,
+    /// The server that runs the sessions.
+    pub home: ServerId,
     pub clock: TestClock,
 }
 
@@ -26,7 +28,7 @@ impl<S: AnyStore> Fixture<S> {
         let clock = TestClock::default();
         let user = user("ada", clock.now());
         store.create_user(&user, &Origin::system()).await.unwrap();
-        Self { store, user: user.user, clock }
+        Self { store, user: user.user, home: ServerId::new(), clock }
     }
 
     /// The next instant.
@@ -65,7 +67,7 @@ impl<S: AnyStore> Fixture<S> {
 
     /// Begins a turn, which must succeed.
     pub async fn begin(&self, session: SessionId) -> BegunTurn {
-        match self.store.begin(&self.prompt(session), SessionStatus::Processing).await.unwrap() {
+        match self.store.begin(&self.prompt(session), SessionStatus::Processing, self.home).await.unwrap() {
             Begin::Begun(begun) => *begun,
             other => panic!("the turn did not begin: {other:?}"),
         }
@@ -143,6 +145,8 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         current_turn_id: None,
         operation: None,
         archive_id: None,
+        server_id: None,
+        generation: Generation::FIRST,
         agent: None,
         counters: domain::Counters::default(),
         error_message: None,
@@ -172,6 +176,11 @@ pub(super) fn data(event: &Event) -> &Value {
         EventBody::Data(data) => data,
         EventBody::Message(message) => panic!("a message, not data: {message:?}"),
     }
+}
+
+/// Runs of sessions that never changed their home.
+pub(super) fn first(runs: &[HookRun]) -> Vec<(Generation, HookRun)> {
+    runs.iter().map(|run| (Generation::FIRST, run.clone())).collect()
 }
 
 /// The names of the events' kinds.

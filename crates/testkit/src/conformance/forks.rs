@@ -5,8 +5,8 @@ use super::{
     transcripts::{beside, entry, key, texts},
 };
 use domain::{
-    AuditFilter, Counters, Entry, MessageId, MicroUsd, Origin, PageRequest, Scope, Session, SessionId,
-    SessionMode,
+    AuditFilter, Counters, Entry, Generation, MessageId, MicroUsd, Origin, PageRequest, Scope, Session,
+    SessionId, SessionMode,
     audit::Fact,
     fork::{DirectorySource, NewFork},
     ports::{Audit, History, Journal, Sessions, StoreError, Transcripts},
@@ -25,13 +25,13 @@ async fn parent<S: AnyStore>(f: &Fixture<S>) -> (Session, TranscriptKey) {
         message.parent_tool_use_id = parent_tool_use_id.map(str::to_owned);
         entries.push(Entry::Message(Box::new(message)));
     }
-    f.store.record(session.id, Some(begun.turn_id), entries, f.tick()).await.unwrap();
-    domain::ports::Turns::end(&f.store, begun.turn_id, &f.well()).await.unwrap();
+    f.store.record(session.id, Generation::FIRST, Some(begun.turn_id), entries, f.tick()).await.unwrap();
+    domain::ports::Turns::end(&f.store, begun.turn_id, Generation::FIRST, &f.well()).await.unwrap();
     let key = key(session.id);
     let lines: Vec<_> = ["1", "2", "4", "5"].map(|uuid| entry(&key, uuid)).into();
-    f.store.append_transcript(&key, &lines, f.tick()).await.unwrap();
+    f.store.append_transcript(&key, Generation::FIRST, &lines, f.tick()).await.unwrap();
     let sub = beside(&key, "subagents/agent-a");
-    f.store.append_transcript(&sub, &[entry(&key, "side")], f.tick()).await.unwrap();
+    f.store.append_transcript(&sub, Generation::FIRST, &[entry(&key, "side")], f.tick()).await.unwrap();
     (f.reload(session.id).await, key)
 }
 
@@ -132,7 +132,10 @@ pub async fn a_fork_of_a_long_conversation_is_whole<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let parent = f.session().await;
     let message = |number: u64| Entry::Message(Box::new(fixture::message(json!(number))));
-    f.store.record(parent.id, None, (1..=MESSAGES).map(message).collect(), f.tick()).await.unwrap();
+    f.store
+        .record(parent.id, Generation::FIRST, None, (1..=MESSAGES).map(message).collect(), f.tick())
+        .await
+        .unwrap();
     let session = Session { agent: None, ..fork_of(&f, &parent, MESSAGES - 1) };
     let fork = NewFork { session: session.clone(), parent: parent.id, cut: None };
     f.store.fork(&fork, &Origin::system()).await.unwrap();
@@ -142,7 +145,7 @@ pub async fn a_fork_of_a_long_conversation_is_whole<S: AnyStore>(store: S) {
     let contents: Vec<_> = messages.items.iter().map(|message| message.content.clone()).collect();
     assert_eq!(contents, (2_491..MESSAGES).map(|number| json!(number)).collect::<Vec<_>>());
     let again = Entry::PromptedAgain { message: messages.items[0].id, entry_uuid: MessageId::new().0 };
-    let told = f.store.record(parent.id, None, vec![again], f.tick()).await.unwrap();
+    let told = f.store.record(parent.id, Generation::FIRST, None, vec![again], f.tick()).await.unwrap();
     assert_eq!(told, [], "what journals nothing tells nobody");
 }
 

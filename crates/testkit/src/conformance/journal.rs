@@ -5,7 +5,7 @@ use super::{
     fixture::{data, kinds, message},
 };
 use domain::{
-    Entry, Event, EventBody, PageRequest, SessionId, ToolCall, ToolCallId, ToolCallStatus,
+    Entry, Event, EventBody, Generation, PageRequest, SessionId, ToolCall, ToolCallId, ToolCallStatus,
     history::ToolOutcome, ports::StoreError,
 };
 use futures::future::join_all;
@@ -20,8 +20,9 @@ pub async fn the_journal_has_no_gaps_under_concurrent_writers<S: AnyStore>(store
         let both = [Entry::Notice(json!({ "n": n })), Entry::Message(Box::new(message(json!(n))))];
         both.into_iter().cycle().take(n % 4).collect::<Vec<_>>()
     };
-    let writes =
-        (0..40).map(|n| f.store.record(if n % 5 == 0 { other } else { session }, None, entries(n), at));
+    let writes = (0..40).map(|n| {
+        f.store.record(if n % 5 == 0 { other } else { session }, Generation::FIRST, None, entries(n), at)
+    });
     let mut written: Vec<Event> = Vec::new();
     for (n, events) in join_all(writes).await.into_iter().enumerate() {
         let events = events.unwrap();
@@ -53,8 +54,11 @@ pub async fn a_message_is_numbered_and_comes_back_from_the_journal<S: AnyStore>(
     let mut said = message(json!([{ "type": "text", "text": "a\u{0}b\nc\u{2028}\u{1F980}" }, { "n": 1.5 }]));
     said.parent_tool_use_id = Some("toolu_7".into());
     let at = f.tick() + SignedDuration::from_micros(1);
-    let events =
-        f.store.record(session, Some(turn), vec![Entry::Message(Box::new(said.clone()))], at).await.unwrap();
+    let events = f
+        .store
+        .record(session, Generation::FIRST, Some(turn), vec![Entry::Message(Box::new(said.clone()))], at)
+        .await
+        .unwrap();
     let EventBody::Message(recorded) = &events[0].body else { panic!("{events:?}") };
     assert_eq!((recorded.id, recorded.sequence_number), (said.id, 2));
     assert_eq!((&recorded.content, &recorded.model), (&said.content, &said.model));
@@ -79,7 +83,11 @@ pub async fn a_tool_call_is_completed_once_by_its_id<S: AnyStore>(store: S) {
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
     let (id, started) = (ToolCallId::new(), f.tick());
-    let events = f.store.record(session, Some(turn), vec![start(id, "toolu_1")], started).await.unwrap();
+    let events = f
+        .store
+        .record(session, Generation::FIRST, Some(turn), vec![start(id, "toolu_1")], started)
+        .await
+        .unwrap();
     let input = json!({ "command": "ls" });
     let expected =
         json!({ "tool_call_id": id, "tool_use_id": "toolu_1", "tool_name": "Bash", "tool_input": input });
@@ -91,7 +99,7 @@ pub async fn a_tool_call_is_completed_once_by_its_id<S: AnyStore>(store: S) {
     outcome.permission_reason = Some("not here".into());
     let complete = || vec![Entry::ToolCallCompleted(Box::new(outcome.clone()))];
     let completed = started + SignedDuration::from_millis(1500);
-    let events = f.store.record(session, Some(turn), complete(), completed).await.unwrap();
+    let events = f.store.record(session, Generation::FIRST, Some(turn), complete(), completed).await.unwrap();
     let expected = json!({
         "tool_call_id": id, "tool_use_id": "toolu_1", "tool_name": "Bash", "status": "denied", "duration_ms": 1500,
     });
@@ -115,7 +123,10 @@ pub async fn a_tool_call_is_completed_once_by_its_id<S: AnyStore>(store: S) {
     // Neither a second result nor one that nobody asked for leaves a trace.
     let unknown = Entry::ToolCallCompleted(Box::new(completion("toolu_9", json!("?"))));
     for ignored in [complete(), vec![unknown]] {
-        assert_eq!(f.store.record(session, Some(turn), ignored, f.tick()).await.unwrap(), []);
+        assert_eq!(
+            f.store.record(session, Generation::FIRST, Some(turn), ignored, f.tick()).await.unwrap(),
+            []
+        );
     }
     let calls = f.store.tool_calls(session, &PageRequest::first(10)).await.unwrap();
     assert_eq!(calls.items, [call]);
@@ -127,10 +138,13 @@ pub async fn a_tool_call_may_start_and_complete_in_one_record<S: AnyStore>(store
     let session = f.session().await.id;
     // The same id twice, as a retried turn gives it: the result belongs to the younger call.
     let (left_open, retried) = (ToolCallId::new(), ToolCallId::new());
-    f.store.record(session, None, vec![start(left_open, "toolu_1")], f.tick()).await.unwrap();
+    f.store
+        .record(session, Generation::FIRST, None, vec![start(left_open, "toolu_1")], f.tick())
+        .await
+        .unwrap();
     let done = Entry::ToolCallCompleted(Box::new(completion("toolu_1", json!("out"))));
     let entries = vec![start(retried, "toolu_1"), done, Entry::Message(Box::new(message(json!("out"))))];
-    let events = f.store.record(session, None, entries, f.tick()).await.unwrap();
+    let events = f.store.record(session, Generation::FIRST, None, entries, f.tick()).await.unwrap();
     assert_eq!(kinds(&events), ["tool_call_started", "tool_call_completed", "message"]);
     assert_eq!(data(&events[1])["tool_call_id"], json!(retried));
     let calls = f.store.tool_calls(session, &PageRequest::first(10)).await.unwrap();
@@ -149,7 +163,7 @@ pub async fn errors_and_retries_are_counted<S: AnyStore>(store: S) {
         Entry::Retry(json!({ "code": "C" })),
         Entry::Notice(json!({ "code": "D" })),
     ];
-    let events = f.store.record(session, None, entries, at).await.unwrap();
+    let events = f.store.record(session, Generation::FIRST, None, entries, at).await.unwrap();
     assert_eq!(kinds(&events), ["error", "notice", "notice", "notice"]);
     assert_eq!(data(&events[2]), &json!({ "code": "C" }));
     let after = f.reload(session).await;
@@ -159,7 +173,8 @@ pub async fn errors_and_retries_are_counted<S: AnyStore>(store: S) {
 pub async fn nothing_is_recorded_for_a_session_that_is_not_there<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let nowhere = SessionId::new();
-    let answer = f.store.record(nowhere, None, vec![Entry::Notice(json!({}))], f.tick()).await;
+    let answer =
+        f.store.record(nowhere, Generation::FIRST, None, vec![Entry::Notice(json!({}))], f.tick()).await;
     assert!(matches!(answer, Err(StoreError::Inconsistent { .. })), "{answer:?}");
     assert_eq!(f.journal(nowhere).await, []);
 }
@@ -168,7 +183,7 @@ pub async fn a_long_record_is_kept_whole<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await.id;
     let entries: Vec<_> = (0..2500).map(|n| Entry::Message(Box::new(message(json!(n))))).collect();
-    let events = f.store.record(session, None, entries, f.tick()).await.unwrap();
+    let events = f.store.record(session, Generation::FIRST, None, entries, f.tick()).await.unwrap();
     assert_eq!(events.len(), 2500);
     assert_eq!(f.journal(session).await, events);
 }
@@ -177,7 +192,10 @@ pub async fn a_message_of_twenty_megabytes_passes<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await.id;
     let said = message(json!("x".repeat(20 * 1024 * 1024)));
-    f.store.record(session, None, vec![Entry::Message(Box::new(said.clone()))], f.tick()).await.unwrap();
+    f.store
+        .record(session, Generation::FIRST, None, vec![Entry::Message(Box::new(said.clone()))], f.tick())
+        .await
+        .unwrap();
     let events = f.store.read_after(session, 0, 1).await.unwrap();
     let EventBody::Message(back) = &events[0].body else { panic!("not a message") };
     assert!(back.content == said.content, "the content came back changed");
@@ -190,7 +208,7 @@ pub async fn history_pages_follow_each_other<S: AnyStore>(store: S) {
     let record = |n: u32| {
         let entries =
             vec![Entry::Message(Box::new(message(json!(n)))), start(ToolCallId::new(), &n.to_string())];
-        f.store.record(session, None, entries, at)
+        f.store.record(session, Generation::FIRST, None, entries, at)
     };
     for n in 0..5 {
         record(n).await.unwrap();

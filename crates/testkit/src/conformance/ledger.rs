@@ -1,7 +1,9 @@
 //! The ledger.
 
 use super::{AnyStore, Fixture, fixture::data};
-use domain::{MicroUsd, PageRequest, RequestUsage, RequestUsageId, SessionId, TokenUsage, TurnId};
+use domain::{
+    Generation, MicroUsd, PageRequest, RequestUsage, RequestUsageId, SessionId, TokenUsage, TurnId,
+};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -23,7 +25,7 @@ pub async fn a_request_is_booked_once_on_its_turn_and_session<S: AnyStore>(store
     assert_eq!((counters.tokens, counters.cost), (first.tokens + first.tokens, MicroUsd(24)));
     assert_eq!(f.turn(session, turn).await.cost, first.cost);
 
-    let events = f.store.end(turn, &f.well()).await.unwrap().unwrap().events;
+    let events = f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap().unwrap().events;
     let result = data(&events[1]);
     let expected = json!({
         "duration_ms": 3000, "cost_usd": 0.000_012,

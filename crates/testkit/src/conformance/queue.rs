@@ -5,7 +5,7 @@ use super::{
     fixture::{data, kinds},
 };
 use domain::{
-    SessionId, SessionStatus, TurnFailure, TurnStatus,
+    Generation, SessionId, SessionStatus, TurnFailure, TurnStatus,
     ports::{StoreError, Turns},
     turn::Begin,
 };
@@ -15,7 +15,7 @@ pub async fn queued_turns_begin_in_their_order<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let (id, next) = (session.id, SessionStatus::Connecting);
-    assert_eq!(f.store.begin_queued(id, next, f.tick()).await.unwrap(), None);
+    assert_eq!(f.store.begin_queued(id, next, f.tick(), f.home).await.unwrap(), None);
     let mut running = f.begin(id).await.turn_id;
     let mut waiting = Vec::new();
     for n in 0..3 {
@@ -28,12 +28,12 @@ pub async fn queued_turns_begin_in_their_order<S: AnyStore>(store: S) {
         assert_eq!((turn.status, turn.prompt_message_id, turn.started_at), (TurnStatus::Queued, None, None));
         waiting.push(prompt);
     }
-    let busy = f.store.begin_queued(id, next, f.tick()).await.unwrap();
+    let busy = f.store.begin_queued(id, next, f.tick(), f.home).await.unwrap();
     assert_eq!(busy, Some(Begin::Refused(SessionStatus::Processing)));
     for prompt in waiting {
-        f.store.end(running, &f.well()).await.unwrap();
+        f.store.end(running, Generation::FIRST, &f.well()).await.unwrap();
         let at = f.tick();
-        let Some(Begin::Begun(begun)) = f.store.begin_queued(id, next, at).await.unwrap() else {
+        let Some(Begin::Begun(begun)) = f.store.begin_queued(id, next, at, f.home).await.unwrap() else {
             panic!("the queued turn did not begin");
         };
         assert_eq!((begun.turn_id, &begun.prompt), (prompt.id, &prompt.prompt));
@@ -43,8 +43,8 @@ pub async fn queued_turns_begin_in_their_order<S: AnyStore>(store: S) {
         assert_eq!(turn.started_at, Some(at));
         running = begun.turn_id;
     }
-    f.store.end(running, &f.well()).await.unwrap();
-    assert_eq!(f.store.begin_queued(id, next, f.tick()).await.unwrap(), None);
+    f.store.end(running, Generation::FIRST, &f.well()).await.unwrap();
+    assert_eq!(f.store.begin_queued(id, next, f.tick(), f.home).await.unwrap(), None);
     assert_eq!(f.reload(id).await.counters.messages, 4);
     f.journal(id).await;
 }
@@ -61,8 +61,8 @@ pub async fn a_queue_has_a_limit<S: AnyStore>(store: S) {
     assert_eq!(f.store.enqueue(&refused, 2).await.unwrap(), None);
     assert_eq!(Turns::get(&f.store, session.id, refused.id).await.unwrap(), None);
     assert_eq!(f.journal(session.id).await.len(), 5);
-    f.store.end(running, &f.well()).await.unwrap();
-    f.store.begin_queued(session.id, SessionStatus::Processing, f.tick()).await.unwrap();
+    f.store.end(running, Generation::FIRST, &f.well()).await.unwrap();
+    f.store.begin_queued(session.id, SessionStatus::Processing, f.tick(), f.home).await.unwrap();
     assert!(f.store.enqueue(&refused, 2).await.unwrap().is_some(), "a place became free");
     let nowhere = f.store.enqueue(&f.prompt(SessionId::new()), 2).await;
     assert!(matches!(nowhere, Err(StoreError::Inconsistent { .. })), "{nowhere:?}");
@@ -101,9 +101,9 @@ pub async fn sessions_with_a_queue_are_found_once_they_are_idle<S: AnyStore>(sto
     for _ in 0..2 {
         f.store.enqueue(&f.prompt(queued.id), 5).await.unwrap();
     }
-    assert_eq!(f.store.sessions_with_queue().await.unwrap(), []);
-    f.store.end(running, &f.well()).await.unwrap();
-    assert_eq!(f.store.sessions_with_queue().await.unwrap(), [queued.id]);
+    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), []);
+    f.store.end(running, Generation::FIRST, &f.well()).await.unwrap();
+    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), [queued.id]);
     f.store.cancel_queued(queued.id, f.tick()).await.unwrap();
-    assert_eq!(f.store.sessions_with_queue().await.unwrap(), []);
+    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), []);
 }

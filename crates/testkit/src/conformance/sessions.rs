@@ -2,8 +2,8 @@
 
 use super::{AnyStore, Fixture, fixture};
 use domain::{
-    Counters, MicroUsd, Origin, PageRequest, Scope, Session, SessionId, SessionMode, SessionStatus,
-    TokenUsage,
+    Counters, Generation, MicroUsd, Origin, PageRequest, Scope, Session, SessionId, SessionMode,
+    SessionStatus, TokenUsage,
     ports::{Moved, Sessions, StoreError},
     session::{AgentConversation, SessionFilter, SessionPatch, SessionSort},
 };
@@ -75,7 +75,7 @@ pub async fn a_list_shows_what_passes_the_filter<S: AnyStore>(store: S) {
     (fork.mode, fork.parent_session_id) = (SessionMode::Forked, Some(first.id));
     f.store.create(&fork, &Origin::system()).await.unwrap();
     let paused = f.session().await;
-    f.store.move_to(paused.id, SessionStatus::Paused, f.tick()).await.unwrap();
+    f.store.move_to(paused.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
 
     let all = SessionFilter::default;
     let cases = [
@@ -262,7 +262,7 @@ pub async fn a_session_moves_only_where_its_state_leads<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let at = f.tick();
-    match f.store.move_to(session.id, SessionStatus::Paused, at).await.unwrap() {
+    match f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, at).await.unwrap() {
         Moved::Moved(moved, event) => {
             let expected = Session { status: SessionStatus::Paused, updated_at: at, ..session.clone() };
             assert_eq!(*moved, expected);
@@ -272,14 +272,15 @@ pub async fn a_session_moves_only_where_its_state_leads<S: AnyStore>(store: S) {
         other => panic!("not moved: {other:?}"),
     }
     for refused in [SessionStatus::Paused, SessionStatus::Processing, SessionStatus::Completed] {
-        let answer = f.store.move_to(session.id, refused, f.tick()).await.unwrap();
+        let answer = f.store.move_to(session.id, Generation::FIRST, refused, f.tick()).await.unwrap();
         assert_eq!(answer, Moved::Refused(SessionStatus::Paused), "{refused:?}");
     }
     let at = f.tick();
-    f.store.move_to(session.id, SessionStatus::Terminated, at).await.unwrap();
+    f.store.move_to(session.id, Generation::FIRST, SessionStatus::Terminated, at).await.unwrap();
     assert_eq!(f.reload(session.id).await.completed_at, Some(at));
     assert_eq!(f.journal(session.id).await.len(), 2);
-    let nobody = f.store.move_to(SessionId::new(), SessionStatus::Paused, at).await.unwrap();
+    let nobody =
+        f.store.move_to(SessionId::new(), Generation::FIRST, SessionStatus::Paused, at).await.unwrap();
     assert_eq!(nobody, Moved::NoSession);
 }
 
@@ -287,7 +288,7 @@ pub async fn of_two_moves_at_once_one_is_refused<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let at = f.tick();
-    let pause = || f.store.move_to(session.id, SessionStatus::Paused, at);
+    let pause = || f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, at);
     let (a, b) = join(pause(), pause()).await;
     let outcomes = [a.unwrap(), b.unwrap()];
     let moved = outcomes.iter().filter(|outcome| matches!(outcome, Moved::Moved(..))).count();

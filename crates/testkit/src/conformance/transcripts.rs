@@ -2,7 +2,7 @@
 
 use super::{AnyStore, Fixture};
 use domain::{
-    SessionId,
+    Generation, SessionId,
     ports::{StoreError, Transcripts},
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPlace},
 };
@@ -42,12 +42,17 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
     let note = TranscriptEntry { uuid: None, text: r#"{"z": 1.0,"a":"\u0000"}"#.into() };
     let [a, b, c] = ["a", "b", "c"].map(|uuid| entry(&key, uuid));
     let at = f.tick();
-    f.store.append_transcript(&key, &[a.clone(), note.clone()], at).await.unwrap();
+    f.store.append_transcript(&key, Generation::FIRST, &[a.clone(), note.clone()], at).await.unwrap();
     f.store
-        .append_transcript(&key, &[a.clone(), b.clone(), b.clone(), note.clone(), c.clone()], at)
+        .append_transcript(
+            &key,
+            Generation::FIRST,
+            &[a.clone(), b.clone(), b.clone(), note.clone(), c.clone()],
+            at,
+        )
         .await
         .unwrap();
-    f.store.append_transcript(&key, &[a.clone()], at).await.unwrap();
+    f.store.append_transcript(&key, Generation::FIRST, &[a.clone()], at).await.unwrap();
     let expected = [&a, &note, &b, &note, &c].map(|entry| entry.text.clone());
     assert_eq!(texts(&f.store, &key).await, expected);
     let place = f.store.transcript_place(key.session_id, "b").await.unwrap();
@@ -56,7 +61,7 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
     let other = f.session().await.id;
     assert_eq!(f.store.transcript_place(other, "b").await.unwrap(), None, "a stranger's entry");
     let nowhere = TranscriptKey { session_id: SessionId::new(), ..key };
-    let refused = f.store.append_transcript(&nowhere, &[a], at).await;
+    let refused = f.store.append_transcript(&nowhere, Generation::FIRST, &[a], at).await;
     assert!(matches!(refused, Err(StoreError::Inconsistent { .. })), "{refused:?}");
 }
 
@@ -68,7 +73,7 @@ pub async fn transcripts_of_a_session_are_kept_apart_and_forgotten_apart<S: AnyS
     let mut at = f.tick();
     for key in [&main, &one, &two, &second] {
         at = f.tick();
-        f.store.append_transcript(key, &[entry(key, "same")], at).await.unwrap();
+        f.store.append_transcript(key, Generation::FIRST, &[entry(key, "same")], at).await.unwrap();
     }
     for key in [&main, &one, &two, &second] {
         assert_eq!(texts(&f.store, key).await, [entry(key, "same").text]);
@@ -107,7 +112,7 @@ pub async fn appends_at_once_lose_nothing_and_keep_their_order<S: AnyStore>(stor
         async move {
             for batch in 0..BATCHES {
                 let entries: Vec<_> = (0..3).map(|place| entry(key, &name(writer, batch, place))).collect();
-                store.append_transcript(key, &entries, at).await.unwrap();
+                store.append_transcript(key, Generation::FIRST, &entries, at).await.unwrap();
             }
         }
     });
@@ -136,7 +141,7 @@ pub async fn a_large_transcript_is_read_in_parts<S: AnyStore>(store: S) {
     entries.push(large("huge", 20 << 20));
     entries.extend((0..6).map(|number| large(&format!("l{number}"), 1 << 20)));
     for batch in entries.chunks(500) {
-        f.store.append_transcript(&key, batch, at).await.unwrap();
+        f.store.append_transcript(&key, Generation::FIRST, batch, at).await.unwrap();
     }
     let expected: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
     assert!(texts(&f.store, &key).await == expected, "it is not what was added");

@@ -5,8 +5,8 @@ use super::{
     fixture::{data, kinds},
 };
 use domain::{
-    Entry, EventBody, MessageType, PageRequest, SessionId, SessionStatus, ToolCallId, ToolCallStatus, Turn,
-    TurnEnd, TurnFailure, TurnId, TurnStatus,
+    Entry, EventBody, Generation, MessageType, PageRequest, SessionId, SessionStatus, ToolCallId,
+    ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
     ports::Turns,
     session::AgentConversation,
     turn::{Begin, EndedTurn},
@@ -19,7 +19,7 @@ pub async fn a_turn_begins_with_its_prompt_on_record<S: AnyStore>(store: S) {
     let session = f.session().await;
     let mut prompt = f.prompt(session.id);
     prompt.prompt = json!([{ "type": "text", "text": "look" }]);
-    let Begin::Begun(begun) = f.store.begin(&prompt, SessionStatus::Connecting).await.unwrap() else {
+    let Begin::Begun(begun) = f.store.begin(&prompt, SessionStatus::Connecting, f.home).await.unwrap() else {
         panic!("the turn did not begin");
     };
     assert_eq!((begun.turn_id, &begun.prompt), (prompt.id, &prompt.prompt));
@@ -40,9 +40,9 @@ pub async fn a_turn_begins_with_its_prompt_on_record<S: AnyStore>(store: S) {
     let turn = f.turn(session.id, prompt.id).await;
     assert_eq!((turn.status, turn.prompt_message_id), (TurnStatus::Running, Some(message.id)));
     assert_eq!((turn.created_at, turn.started_at), (prompt.at, Some(prompt.at)));
-    assert_eq!(f.store.running().await.unwrap(), [turn]);
+    assert_eq!(f.store.running(f.home).await.unwrap(), [turn]);
 
-    f.store.end(prompt.id, &f.well()).await.unwrap();
+    f.store.end(prompt.id, Generation::FIRST, &f.well()).await.unwrap();
     let second = f.begin(session.id).await;
     assert_eq!(second.session.started_at, Some(prompt.at), "only the first turn starts a session");
 }
@@ -52,7 +52,7 @@ pub async fn of_many_beginnings_at_once_exactly_one_wins<S: AnyStore>(store: S) 
     for _ in 0..10 {
         let session = f.session().await;
         let prompts: Vec<_> = (0..8).map(|_| f.prompt(session.id)).collect();
-        let all = prompts.iter().map(|prompt| f.store.begin(prompt, SessionStatus::Processing));
+        let all = prompts.iter().map(|prompt| f.store.begin(prompt, SessionStatus::Processing, f.home));
         let outcomes: Vec<Begin> = join_all(all).await.into_iter().map(Result::unwrap).collect();
         let refused = Begin::Refused(SessionStatus::Processing);
         let begun: Vec<_> = outcomes.iter().filter(|outcome| **outcome != refused).collect();
@@ -68,21 +68,21 @@ pub async fn a_turn_does_not_begin_in_a_session_that_is_not_ready<S: AnyStore>(s
     let f = Fixture::new(store).await;
     for status in [SessionStatus::Paused, SessionStatus::Terminated, SessionStatus::Archived] {
         let session = f.session().await;
-        f.store.move_to(session.id, status, f.tick()).await.unwrap();
-        let answer = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
+        f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
+        let answer = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
         assert_eq!(answer, Begin::Refused(status));
         assert_eq!(f.journal(session.id).await.len(), 1);
     }
     let nowhere = f.prompt(SessionId::new());
-    assert_eq!(f.store.begin(&nowhere, SessionStatus::Processing).await.unwrap(), Begin::NoSession);
+    assert_eq!(f.store.begin(&nowhere, SessionStatus::Processing, f.home).await.unwrap(), Begin::NoSession);
 
     // Paused and resumed while its turn runs on: the state says ready, the turn says no.
     let session = f.session().await;
     f.begin(session.id).await;
     for status in [SessionStatus::Paused, SessionStatus::Active] {
-        f.store.move_to(session.id, status, f.tick()).await.unwrap();
+        f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
     }
-    let answer = f.store.begin(&f.prompt(session.id), SessionStatus::Processing).await.unwrap();
+    let answer = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
     assert_eq!(answer, Begin::Refused(SessionStatus::Active));
 }
 
@@ -92,7 +92,7 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     let begun = f.begin(session.id).await;
     let agent = AgentConversation { id: SessionId::new().0, last_entry: Some(SessionId::new().0) };
     let end = TurnEnd { agent: Some(agent), ..f.well() };
-    let ends = join_all((0..4).map(|_| f.store.end(begun.turn_id, &end))).await;
+    let ends = join_all((0..4).map(|_| f.store.end(begun.turn_id, Generation::FIRST, &end))).await;
     let ends: Vec<_> = ends.into_iter().filter_map(Result::unwrap).collect();
     let [EndedTurn { turn: told, events }] = ends.as_slice() else { panic!("ended {} times", ends.len()) };
     assert_eq!(kinds(events), ["status_change", "result"]);
@@ -114,15 +114,15 @@ pub async fn a_turn_ends_exactly_once<S: AnyStore>(store: S) {
     let ended = f.reload(session.id).await;
     assert_eq!((ended.status, ended.current_turn_id), (SessionStatus::Active, None));
     assert_eq!((ended.agent, ended.updated_at), (Some(agent), end.at));
-    assert_eq!(f.store.running().await.unwrap(), []);
+    assert_eq!(f.store.running(f.home).await.unwrap(), []);
 
     let second = f.begin(session.id).await;
     let completed = TurnEnd { session_status: SessionStatus::Completed, ..f.well() };
-    f.store.end(second.turn_id, &completed).await.unwrap();
+    f.store.end(second.turn_id, Generation::FIRST, &completed).await.unwrap();
     let over = f.reload(session.id).await;
     assert_eq!((over.status, over.completed_at), (SessionStatus::Completed, Some(completed.at)));
     assert_eq!(over.agent, Some(agent), "an end without a conversation leaves the stored one");
-    assert_eq!(f.store.end(TurnId::new(), &f.well()).await.unwrap(), None);
+    assert_eq!(f.store.end(TurnId::new(), Generation::FIRST, &f.well()).await.unwrap(), None);
 }
 
 pub async fn the_end_of_a_turn_interrupts_its_open_tool_calls<S: AnyStore>(store: S) {
@@ -136,11 +136,11 @@ pub async fn the_end_of_a_turn_interrupts_its_open_tool_calls<S: AnyStore>(store
         tool_input: json!({ "command": "sleep 60" }),
     };
     let entries = vec![start("toolu_1"), start("toolu_2")];
-    f.store.record(session.id, Some(begun.turn_id), entries, f.tick()).await.unwrap();
-    f.store.record(session.id, None, vec![start("toolu_3")], f.tick()).await.unwrap();
+    f.store.record(session.id, Generation::FIRST, Some(begun.turn_id), entries, f.tick()).await.unwrap();
+    f.store.record(session.id, Generation::FIRST, None, vec![start("toolu_3")], f.tick()).await.unwrap();
     let end =
         TurnEnd { status: TurnStatus::Interrupted, failure: Some(TurnFailure::Interrupted), ..f.well() };
-    f.store.end(begun.turn_id, &end).await.unwrap();
+    f.store.end(begun.turn_id, Generation::FIRST, &end).await.unwrap();
     let calls = f.store.turn_tool_calls(begun.turn_id, 10).await.unwrap();
     let calls: Vec<_> =
         calls.iter().map(|call| (&*call.tool_use_id, call.status, call.completed_at)).collect();
@@ -155,8 +155,8 @@ pub async fn the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone<S: An
     for status in [SessionStatus::Paused, SessionStatus::Terminated] {
         let session = f.session().await;
         let begun = f.begin(session.id).await;
-        f.store.move_to(session.id, status, f.tick()).await.unwrap();
-        let events = f.store.end(begun.turn_id, &f.well()).await.unwrap().unwrap().events;
+        f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
+        let events = f.store.end(begun.turn_id, Generation::FIRST, &f.well()).await.unwrap().unwrap().events;
         assert_eq!(kinds(&events), ["result"]);
         let after = f.reload(session.id).await;
         assert_eq!((after.status, after.current_turn_id), (status, None));
@@ -183,7 +183,7 @@ pub async fn a_failed_turn_counts_as_an_error_and_an_interrupted_one_does_not<S:
         [(failed, 1, Some("it died")), (stopped, 1, Some("it died")), (f.well(), 1, None)]
     {
         let begun = f.begin(session.id).await;
-        f.store.end(begun.turn_id, &end).await.unwrap();
+        f.store.end(begun.turn_id, Generation::FIRST, &end).await.unwrap();
         let after = f.reload(session.id).await;
         assert_eq!((after.counters.errors, after.error_message.as_deref()), (errors, message), "{end:?}");
         let turn = f.turn(session.id, begun.turn_id).await;
@@ -199,7 +199,7 @@ pub async fn turns_are_listed_newest_first_and_within_their_session<S: AnyStore>
     let mut ids = Vec::new();
     for _ in 0..5 {
         let turn = f.begin(session.id).await.turn_id;
-        f.store.end(turn, &f.well()).await.unwrap();
+        f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
         ids.insert(0, turn);
     }
     let mut found: Vec<Turn> = Vec::new();

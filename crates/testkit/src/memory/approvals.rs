@@ -7,8 +7,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Origin, Page, PageRequest,
-    Scope, SessionId, SessionMode, SessionStatus, TurnId, Verdict,
+    Approval, ApprovalDecision, ApprovalId, ApprovalStatus, Event, EventKind, Generation, Origin, Page,
+    PageRequest, Scope, SessionId, SessionMode, SessionStatus, TurnId, Verdict,
     audit::events,
     journal::data,
     ports::{Approvals, Decided, StoreResult},
@@ -18,8 +18,9 @@ use jiff::Timestamp;
 
 #[async_trait]
 impl Approvals for MemoryStore {
-    async fn open(&self, approval: &Approval) -> StoreResult<Option<Vec<Event>>> {
+    async fn open(&self, approval: &Approval, by: Generation) -> StoreResult<Option<Vec<Event>>> {
         let mut state = self.state();
+        state.admit(approval.session_id, by)?;
         let found = state.sessions.get(&approval.session_id);
         let Some(session) = found.filter(|session| session.current_turn_id == Some(approval.turn_id)) else {
             return Ok(None);
@@ -95,9 +96,9 @@ impl Approvals for MemoryStore {
         Ok(due)
     }
 
-    async fn deliver(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+    async fn deliver(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool> {
         let mut state = self.state();
-        let found = state.approvals.iter_mut().find(|approval| approval.id == id);
+        let found = state.approval_in(id, by);
         let found = found.filter(|approval| approval.delivered_at.is_none());
         Ok(found.map(|approval| approval.delivered_at = Some(at)).is_some())
     }
@@ -117,8 +118,15 @@ impl Approvals for MemoryStore {
         Ok(found)
     }
 
-    async fn tell(&self, session: SessionId, turn: TurnId, at: Timestamp) -> StoreResult<Vec<Approval>> {
+    async fn tell(
+        &self,
+        session: SessionId,
+        by: Generation,
+        turn: TurnId,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Approval>> {
         let mut state = self.state();
+        state.admit(session, by)?;
         let mut told = Vec::new();
         for approval in &mut state.approvals {
             if approval.session_id == session && approval.turn_id != turn && is_untold(approval) {
@@ -148,15 +156,22 @@ impl Approvals for MemoryStore {
         }))
     }
 
-    async fn use_up(&self, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
+    async fn use_up(&self, id: ApprovalId, by: Generation, at: Timestamp) -> StoreResult<bool> {
         let mut state = self.state();
-        let found = state.approvals.iter_mut().find(|approval| approval.id == id);
+        let found = state.approval_in(id, by);
         let found = found.filter(|approval| approval.used_at.is_none());
         Ok(found.map(|approval| approval.used_at = Some(at)).is_some())
     }
 }
 
 impl State {
+    /// The approval, if its session is in this generation.
+    fn approval_in(&mut self, id: ApprovalId, by: Generation) -> Option<&mut Approval> {
+        let sessions = &self.sessions;
+        let admits = |id| sessions.get(&id).is_some_and(|session| session.generation == by);
+        self.approvals.iter_mut().find(|approval| approval.id == id && admits(approval.session_id))
+    }
+
     /// Oldest first, as they were opened.
     fn approvals_where(&self, passes: impl Fn(&Approval) -> bool) -> Vec<Approval> {
         self.approvals.iter().filter(|approval| passes(approval)).cloned().collect()

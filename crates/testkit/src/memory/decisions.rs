@@ -6,7 +6,7 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    DecisionFilter, Event, EventKind, Page, PageRequest, PermissionDecision, SessionId,
+    DecisionFilter, Event, EventKind, Generation, Page, PageRequest, PermissionDecision, SessionId,
     audit::events,
     journal::data,
     ports::{Decisions, StoreError, StoreResult},
@@ -15,8 +15,9 @@ use jiff::Timestamp;
 
 #[async_trait]
 impl Decisions for MemoryStore {
-    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
+    async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
         let mut state = self.state();
+        state.admit(decision.session_id, by)?;
         let Some(session) = state.sessions.get_mut(&decision.session_id) else {
             return Err(StoreError::Inconsistent { table: "permission_decisions", column: "session_id" });
         };

@@ -6,8 +6,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, EventKind, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
-    HookRun, Origin, Page, PageRequest, Scope, SessionId, UserId,
+    Event, EventKind, Generation, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
+    HookEndpointId, HookRun, Origin, Page, PageRequest, Scope, SessionId, UserId,
     audit::events as audited,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     journal::data,
@@ -19,15 +19,16 @@ use jiff::Timestamp;
 impl HookRuns for MemoryStore {
     async fn record_hook_runs(
         &self,
-        mut runs: Vec<HookRun>,
+        mut runs: Vec<(Generation, HookRun)>,
         deliveries: Vec<HookDelivery>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {
         let mut state = self.state();
-        runs.sort_by_key(|run| run.session_id);
+        runs.sort_by_key(|(_, run)| run.session_id);
         let mut events = vec![];
-        for run in runs {
-            let Some(session) = state.sessions.get_mut(&run.session_id) else { continue };
+        for (by, run) in runs {
+            let session = state.sessions.get_mut(&run.session_id);
+            let Some(session) = session.filter(|session| session.generation == by) else { continue };
             session.counters.hook_executions += 1;
             if run.is_notable {
                 let place = Place { session: run.session_id, turn: run.turn_id, at };

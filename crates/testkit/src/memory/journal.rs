@@ -6,8 +6,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Entry, Event, EventBody, EventKind, Message, Page, PageRequest, SessionId, ToolCall, ToolCallStatus,
-    TurnId,
+    Entry, Event, EventBody, EventKind, Generation, Message, Page, PageRequest, SessionId, ToolCall,
+    ToolCallStatus, TurnId,
     fork::MessageEntry,
     history::ToolOutcome,
     journal::data,
@@ -20,6 +20,7 @@ impl Journal for MemoryStore {
     async fn record(
         &self,
         session: SessionId,
+        by: Generation,
         turn: Option<TurnId>,
         entries: Vec<Entry>,
         at: Timestamp,
@@ -28,6 +29,7 @@ impl Journal for MemoryStore {
         if !state.sessions.contains_key(&session) {
             return Err(StoreError::Inconsistent { table: "journal", column: "session_id" });
         }
+        state.admit(session, by)?;
         let place = Place { session, turn, at };
         Ok(entries.into_iter().filter_map(|entry| state.add(place, entry)).collect())
     }

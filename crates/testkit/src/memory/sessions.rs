@@ -6,7 +6,7 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    EventKind, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
@@ -77,8 +77,16 @@ impl Sessions for MemoryStore {
         Ok(Some(patched))
     }
 
-    async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
-        self.state().move_to(id, to, at)
+    async fn move_to(
+        &self,
+        id: SessionId,
+        by: Generation,
+        to: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Moved> {
+        let mut state = self.state();
+        state.admit(id, by)?;
+        state.move_to(id, to, at)
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {

@@ -3,7 +3,7 @@
 use super::MemoryStore;
 use async_trait::async_trait;
 use domain::{
-    SessionId,
+    Generation, SessionId,
     ports::{StoreError, StoreResult, Transcripts},
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPart, TranscriptPlace, TranscriptSummary},
 };
@@ -25,12 +25,16 @@ impl Transcripts for MemoryStore {
     async fn append_transcript(
         &self,
         key: &TranscriptKey,
+        by: Generation,
         entries: &[TranscriptEntry],
         at: Timestamp,
     ) -> StoreResult<()> {
         let mut state = self.state();
         if !entries.is_empty() && !state.sessions.contains_key(&key.session_id) {
             return Err(StoreError::Inconsistent { table: "transcript_entries", column: "session_id" });
+        }
+        if !entries.is_empty() {
+            state.admit(key.session_id, by)?;
         }
         for entry in entries {
             let place = state.transcripts.iter().position(|transcript| transcript.key == *key);

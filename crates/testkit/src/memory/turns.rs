@@ -7,8 +7,9 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, EventKind, MessageId, MessageType, MicroUsd, NewMessage, Page, PageRequest, Session, SessionId,
-    SessionStatus, TokenUsage, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
+    Event, EventKind, Generation, MessageId, MessageType, MicroUsd, NewMessage, Page, PageRequest, ServerId,
+    Session, SessionId, SessionStatus, TokenUsage, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId,
+    TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult, Turns},
     turn::{Begin, BegunTurn, EndedTurn, NewTurn},
@@ -18,11 +19,14 @@ use serde_json::Value;
 
 #[async_trait]
 impl Turns for MemoryStore {
-    async fn begin(&self, new: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
+    async fn begin(&self, new: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin> {
         let mut state = self.state();
         let Some(session) = state.sessions.get(&new.session_id) else { return Ok(Begin::NoSession) };
         if let Some(refused) = refusal(session) {
             return Ok(refused);
+        }
+        if !state.claim(new.session_id, home) {
+            return Ok(Begin::Elsewhere);
         }
         state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt: None });
         let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
@@ -38,6 +42,7 @@ impl Turns for MemoryStore {
         session: SessionId,
         first_status: SessionStatus,
         at: Timestamp,
+        home: ServerId,
     ) -> StoreResult<Option<Begin>> {
         let mut state = self.state();
         let Some(&next) = state.queue(session).first() else { return Ok(None) };
@@ -45,16 +50,22 @@ impl Turns for MemoryStore {
         if let Some(refused) = refusal(found) {
             return Ok(Some(refused));
         }
+        if !state.claim(session, home) {
+            return Ok(Some(Begin::Elsewhere));
+        }
         let prompt = state.turns.get_mut(&next).and_then(|stored| stored.queued_prompt.take());
         let prompt = prompt.ok_or(StoreError::Inconsistent { table: "turns", column: "queued_prompt" })?;
         let place = Place { session, turn: Some(next), at };
         Ok(Some(state.start(place, next, prompt, first_status)))
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
+    async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         let mut state = self.state();
         let running = state.turns.get_mut(&id).filter(|stored| stored.turn.status == TurnStatus::Running);
         let Some(StoredTurn { turn, .. }) = running else { return Ok(None) };
+        let session = turn.session_id;
+        state.admit(session, by)?;
+        let Some(StoredTurn { turn, .. }) = state.turns.get_mut(&id) else { return Ok(None) };
         turn.status = end.status;
         turn.answer = end.answer.clone();
         turn.answer_message_id = end.answer_message_id;
@@ -101,15 +112,21 @@ impl Turns for MemoryStore {
         read_page("turns", turns, key, Direction::Descending, page)
     }
 
-    async fn running(&self) -> StoreResult<Vec<Turn>> {
-        Ok(self.state().turns_where(|turn| turn.status == TurnStatus::Running))
+    async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
+        let state = self.state();
+        let mut running = state.turns_where(|turn| turn.status == TurnStatus::Running);
+        running.retain(|turn| state.is_looked_after_by(turn.session_id, home));
+        Ok(running)
     }
 
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
+    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
         let state = self.state();
         let idle = state.sessions.values();
         let idle = idle.filter(|session| (session.current_turn_id, session.operation) == (None, None));
-        Ok(idle.map(|session| session.id).filter(|id| !state.queue(*id).is_empty()).collect())
+        Ok(idle
+            .map(|session| session.id)
+            .filter(|id| !state.queue(*id).is_empty() && state.is_looked_after_by(*id, home))
+            .collect())
     }
 }
 

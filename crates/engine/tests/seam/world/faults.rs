@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, DecisionFilter, Entry, Event, Origin, Page, PageRequest, PermissionDecision, SessionId,
-    SessionStatus, Turn, TurnEnd, TurnId,
+    CustomPolicy, DecisionFilter, Entry, Event, Generation, Origin, Page, PageRequest, PermissionDecision,
+    ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
     turn::{Begin, EndedTurn, NewTurn},
@@ -52,12 +52,13 @@ impl Journal for Faults {
     async fn record(
         &self,
         session: SessionId,
+        by: Generation,
         turn: Option<TurnId>,
         entries: Vec<Entry>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {
         fail_if_told(&self.records)?;
-        self.store.record(session, turn, entries, at).await
+        self.store.record(session, by, turn, entries, at).await
     }
 
     async fn read_after(&self, session: SessionId, seq: u64, limit: u32) -> StoreResult<Vec<Event>> {
@@ -69,8 +70,8 @@ impl Journal for Faults {
 
 #[async_trait]
 impl Turns for Faults {
-    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus) -> StoreResult<Begin> {
-        let begin = self.store.begin(turn, first_status).await;
+    async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin> {
+        let begin = self.store.begin(turn, first_status, home).await;
         // The sender lives in self, so the wait can only end with success.
         let _ = self.answers_begin.subscribe().wait_for(|answers| *answers).await;
         begin
@@ -85,13 +86,14 @@ impl Turns for Faults {
         session: SessionId,
         first_status: SessionStatus,
         at: Timestamp,
+        home: ServerId,
     ) -> StoreResult<Option<Begin>> {
-        self.store.begin_queued(session, first_status, at).await
+        self.store.begin_queued(session, first_status, at, home).await
     }
 
-    async fn end(&self, id: TurnId, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
+    async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         fail_if_told(&self.ends)?;
-        self.store.end(id, end).await
+        self.store.end(id, by, end).await
     }
 
     async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
@@ -106,20 +108,20 @@ impl Turns for Faults {
         Turns::list(&self.store, session, page).await
     }
 
-    async fn running(&self) -> StoreResult<Vec<Turn>> {
-        self.store.running().await
+    async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
+        self.store.running(home).await
     }
 
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
-        self.store.sessions_with_queue().await
+    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
+        self.store.sessions_with_queue(home).await
     }
 }
 
 #[async_trait]
 impl Decisions for Faults {
-    async fn record_decision(&self, decision: &PermissionDecision) -> StoreResult<Event> {
+    async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
         fail_if_told(&self.decisions)?;
-        self.store.record_decision(decision).await
+        self.store.record_decision(decision, by).await
     }
 
     async fn decisions(

@@ -1,0 +1,131 @@
+//! Leases: a server without one runs no agents, and what a former home still does counts for nothing.
+
+use crate::world::{World, kinds, soon};
+use domain::{Generation, ServerId, TurnFailure, TurnStatus, ports::Servers};
+use engine::Error;
+use sdk_runtime::testing::ScriptedLauncher;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::Instant};
+
+fn hanging() -> ScriptedLauncher {
+    ScriptedLauncher::new().on_prompt(|prompt, say| async move {
+        if prompt.text() == "hang" {
+            say.hang().await;
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_renew_its_lease_ends_its_agents_in_time_and_goes_on_when_it_can() {
+    let world = World::new(hanging());
+    world.manager.recover().await.unwrap();
+    assert_eq!(world.manager.lease(), Ok(None));
+    let (busy, idle) = (world.session().await, world.session().await);
+    world.ask(idle, "one").await;
+    let started = world.ask_and_leave(busy, "hang").await;
+    let renewed = Instant::now();
+    world.leases.is_cut_off.store(true, Ordering::SeqCst);
+
+    let turn = world.end(started).await;
+    assert_eq!((turn.status, turn.failure), (TurnStatus::Interrupted, Some(TurnFailure::ServerStopped)));
+    assert!(renewed.elapsed() < Duration::from_secs(30), "{:?}", renewed.elapsed());
+    world.alive(0).await;
+    let interrupts =
+        world.launcher.agents().iter().map(|agent| agent.controls("interrupt").len()).sum::<usize>();
+    assert_eq!(interrupts, 0, "nobody has time to ask");
+    assert!(world.manager.lease().is_err());
+    assert!(matches!(world.prompt(idle, "two").await, Err(Error::LeaseLost)));
+
+    world.leases.is_cut_off.store(false, Ordering::SeqCst);
+    soon(async {
+        while world.manager.lease().is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert_eq!(world.ask(idle, "two").await.status, TurnStatus::Completed);
+    assert_eq!(world.ask(busy, "go on").await.status, TurnStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stood_still_ends_its_agents_before_anything_else() {
+    let world = World::new(hanging());
+    world.manager.recover().await.unwrap();
+    let session = world.session().await;
+    let started = world.ask_and_leave(session, "hang").await;
+    // All of its time at once, in which no task of it ran.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(world.end(started).await.failure, Some(TurnFailure::ServerStopped));
+    world.alive(0).await;
+    soon(async {
+        while world.manager.lease().is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_former_home_still_does_is_refused_and_its_agent_ended() {
+    let permits = Arc::new(Semaphore::new(0));
+    let waits_for = permits.clone();
+    let launcher = ScriptedLauncher::new().on_prompt(move |_, say| {
+        let permits = waits_for.clone();
+        async move {
+            permits.acquire().await.unwrap().forget();
+            say.text("too late");
+        }
+    });
+    // It never had a lease, which is as good as one that is over.
+    let former = World::new(launcher);
+    let session = former.session().await;
+    let started = former.ask_and_leave(session, "one").await;
+    let other = former.another_server(ScriptedLauncher::new());
+    assert_eq!(other.manager.recover().await.unwrap(), 1);
+    let closed = other.end(started).await;
+    assert_eq!((closed.status, closed.failure), (TurnStatus::Interrupted, Some(TurnFailure::ServerStopped)));
+    let journal = former.journal(session).await;
+    assert_eq!(kinds(&journal).iter().filter(|kind| **kind == "result").count(), 1);
+
+    permits.add_permits(1);
+    former.alive(0).await;
+    soon(async {
+        while former.manager.live_agents() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(former.journal(session).await, journal, "nothing of it is on record");
+    assert_eq!(other.ask(session, "two").await.status, TurnStatus::Completed);
+    let now = former.get(session).await;
+    assert_eq!(now.server_id, Some(other.settings.server.id));
+    assert!(now.spec.working_directory.starts_with(&*other.root().display().to_string()), "{now:?}");
+    let notices: Vec<_> = kinds(&former.journal(session).await);
+    assert!(notices.contains(&"notice"), "it says that its files are gone: {notices:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_not_used_again_when_the_session_was_elsewhere_or_changed_there() {
+    let world = World::new(ScriptedLauncher::new());
+    let session = world.session().await;
+    world.ask(session, "one").await;
+    world.ask(session, "two").await;
+    assert_eq!(world.launcher.agents().len(), 1);
+
+    let at = world.get(session).await.updated_at;
+    let elsewhere = world.store.take_over(session, ServerId::new(), at).await.unwrap();
+    assert_eq!(elsewhere, Some(Generation::FIRST.next()));
+    world.ask(session, "three").await;
+    assert_eq!(world.launcher.agents().len(), 2);
+    assert_eq!(world.get(session).await.generation, Generation::FIRST.next().next());
+
+    let other = world.another_server(ScriptedLauncher::new());
+    let patch = domain::session::SessionPatch { model: Some("claude-other".into()), ..Default::default() };
+    other.manager.patch(&other.caller, session, patch).await.unwrap();
+    world.ask(session, "four").await;
+    assert_eq!(world.launcher.agents().len(), 3);
+    world.alive(1).await;
+}

@@ -1,0 +1,117 @@
+//! Which server may run a session: read with the lock on its row, decided here, written by whoever locked it.
+
+use super::C;
+use crate::{
+    Store,
+    entity::session,
+    recording::{Locked, LockedRow, locked_columns},
+    unit::{Answers, Batch, Rows},
+    value::{Reader, stored},
+};
+use domain::{
+    Generation, ServerId, SessionId, SessionStatus, TurnId,
+    ports::{Standing, StoreError, StoreResult},
+};
+use sea_orm::{
+    ActiveValue::Set, DerivePartialModel, EntityTrait, FromQueryResult, QuerySelect, prelude::Uuid,
+    sea_query::Expr,
+};
+
+/// A locked session, its home, and whether that lives.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct ClaimableRow {
+    #[sea_orm(nested)]
+    locked: LockedRow,
+    server_id: Option<Uuid>,
+    home_lives: bool,
+}
+
+/// A locked session that a server may make its own.
+#[derive(Debug)]
+pub(crate) struct Claimable {
+    pub(crate) locked: Locked,
+    home: Option<ServerId>,
+    home_lives: bool,
+}
+
+/// The home of a session from now on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    home: ServerId,
+    pub(crate) generation: Generation,
+}
+
+impl Store {
+    /// Locks the session's row, if it is there, for a server that wants to run it.
+    pub(crate) fn lock_for(&self, reads: &mut Batch, id: SessionId) -> Rows<ClaimableRow> {
+        let session = locked_columns(session::Entity::find_by_id(id.0))
+            .column(C::ServerId)
+            .expr_as(Expr::exists(self.living_home()), "home_lives");
+        reads.select_as(session)
+    }
+}
+
+/// The session that was locked, if it was there.
+pub(crate) fn claimable(
+    answers: &mut Answers,
+    session: Rows<ClaimableRow>,
+) -> StoreResult<Option<Claimable>> {
+    let Some(row) = answers.first(session)? else { return Ok(None) };
+    let home = row.server_id.map(ServerId);
+    Ok(Some(Claimable { locked: row.locked.read()?, home, home_lives: row.home_lives }))
+}
+
+impl Claimable {
+    /// For a turn that is to begin: a session that stays where it is, or had no home, keeps its generation. `None` while
+    /// another server is its home and lives.
+    pub(crate) fn claim(&self, home: ServerId) -> Option<Claim> {
+        match self.home {
+            Some(present) if present != home => self.take(home),
+            _ => Some(Claim { home, generation: self.locked.generation }),
+        }
+    }
+
+    /// From whoever ran it before, also if that was the same server in an earlier life.
+    pub(crate) fn take(&self, home: ServerId) -> Option<Claim> {
+        let is_elsewhere = self.home_lives && self.home != Some(home);
+        (!is_elsewhere).then(|| Claim { home, generation: self.locked.generation.next() })
+    }
+}
+
+impl Claim {
+    /// Adds itself to what is written to the session's row.
+    pub(crate) fn mark(self, changes: session::ActiveModel) -> session::ActiveModel {
+        session::ActiveModel {
+            server_id: Set(Some(self.home.0)),
+            generation: Set(stored(self.generation.0)),
+            ..changes
+        }
+    }
+}
+
+/// The columns that say how a session stands.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "session::Entity")]
+pub(super) struct StandingRow {
+    id: Uuid,
+    status: String,
+    server_id: Option<Uuid>,
+    generation: i64,
+    current_turn_id: Option<Uuid>,
+    stop_requested: Option<Uuid>,
+}
+
+impl TryFrom<StandingRow> for Standing {
+    type Error = StoreError;
+    fn try_from(row: StandingRow) -> StoreResult<Self> {
+        let reader = Reader("sessions");
+        Ok(Self {
+            session_id: SessionId(row.id),
+            status: reader.word("status", SessionStatus::parse, &row.status)?,
+            home: row.server_id.map(ServerId),
+            generation: Generation(reader.figure("generation", row.generation)?),
+            current_turn_id: row.current_turn_id.map(TurnId),
+            stop_requested: row.stop_requested.map(TurnId),
+        })
+    }
+}

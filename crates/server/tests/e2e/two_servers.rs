@@ -1,0 +1,221 @@
+//! Two servers on one store, each with a data folder of its own: one runs a session, whoever is asked.
+
+use crate::{
+    client::{Client, send},
+    crash::journalled,
+    world::{World, eventually, signal},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// A turn that sits in a tool until somebody ends it.
+const STUCK: &str = r#"[[tool:Bash {"command":"tail -f /dev/null","timeout":600000}]]"#;
+/// As short as may be, so that a server that is gone is not waited for long.
+const SHORT: &str = "3";
+/// Longer than any test.
+const LONG: &str = "600";
+
+/// Two servers and a person at each.
+struct Two {
+    first: World,
+    second: World,
+    at_first: Client,
+    at_second: Client,
+}
+
+impl Two {
+    /// With leases of so many seconds.
+    async fn start(lease: &str) -> Self {
+        let shared = [
+            ("SECRET_KEY", "a key of both servers, long enough"),
+            ("SERVER_LEASE_SECONDS", lease),
+            ("SHUTDOWN_GRACE_SECONDS", "0"),
+        ];
+        let first = World::with(&shared).await;
+        let (database, model) = (first.database_url(), first.model.url());
+        let second = [("DATABASE_URL", database.as_str()), ("ANTHROPIC_UPSTREAM_URL", model.as_str())];
+        let second = World::with(&[&shared[..], &second].concat()).await;
+        let (at_first, at_second) = (first.admin().await, second.admin().await);
+        let this = Self { first, second, at_first, at_second };
+        // The first one was there before and has to notice.
+        eventually("both know of each other", async || {
+            let (one, two) = (company(&this.at_first).await, company(&this.at_second).await);
+            (one && two).then_some(())
+        })
+        .await;
+        this
+    }
+
+    /// A session whose home is the first server, where it sits in a tool.
+    async fn stuck(&self) -> (String, String) {
+        let session = self.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
+        let turn = self.at_first.query_async(&session, STUCK).await;
+        stuck(&self.first).await;
+        (session, turn)
+    }
+}
+
+async fn company(user: &Client) -> bool {
+    let health = user.get("/monitoring/health").await.ok();
+    health["checks"]["lease"]["detail"].as_str().is_some_and(|detail| detail.starts_with('1'))
+}
+
+async fn stuck(world: &World) {
+    eventually("the tool runs", async || {
+        world.agent_processes().iter().any(|(_, command)| command.starts_with("tail -f")).then_some(())
+    })
+    .await;
+}
+
+/// The agents themselves, without their tools.
+fn agents_of(world: &World) -> Vec<(u32, String)> {
+    let mut agents = world.agent_processes();
+    agents.retain(|(_, command)| command.contains("stream-json"));
+    agents
+}
+
+/// The ends of a turn in the journal.
+async fn results_of(user: &Client, session: &str, turn: &str) -> Vec<Value> {
+    let id = turn.rsplit('/').next().unwrap();
+    let mut results = journalled(user, session, "result").await;
+    results.retain(|result| result["turn_id"] == id);
+    results
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_reaches_the_other_server_is_answered_by_the_home() {
+    let two = Two::start(LONG).await;
+    let session = two.at_first.session(json!({})).await;
+    two.at_first.ask(&session, "remember the lighthouse").await;
+    let agents = agents_of(&two.first);
+    let mut events = two.at_second.events(&session, 0).await;
+    let answer = two.at_second.ask(&session, "[[recall]]").await;
+    assert!(answer.contains("lighthouse"), "{answer}");
+    assert_eq!(agents_of(&two.first), agents, "the agent that was there already has answered");
+    assert_eq!(two.second.agent_processes(), []);
+    // The stream at the second server has both turns, in order.
+    let seen = events.until("result").await;
+    let more = events.until("result").await;
+    let numbers: Vec<u64> = seen.iter().chain(&more).filter_map(|seen| seen.id).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prompts_at_one_instant_on_both_servers_run_one_after_the_other_and_once() {
+    let two = Two::start(LONG).await;
+    let session = two.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
+    let prompt = |user: &Client, word: &str| {
+        let message = format!(
+            r#"[[tool:Bash {{"command":"echo {word} >> ran.txt; sleep 0.3; echo {word} >> ran.txt"}}]]"#
+        );
+        let body = json!({ "message": message, "if_busy": "queue" });
+        send(user.request(Method::POST, &format!("{session}/query")).json(&body))
+    };
+    let (one, other) = tokio::join!(prompt(&two.at_first, "one"), prompt(&two.at_second, "other"));
+    one.ok();
+    other.ok();
+    let ran = std::fs::read_to_string(two.first.workspace(&session).join("ran.txt")).unwrap();
+    let ran: Vec<_> = ran.lines().collect();
+    assert!(ran == ["one", "one", "other", "other"] || ran == ["other", "other", "one", "one"], "{ran:?}");
+    assert_eq!(two.second.agent_processes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_to_stop_at_the_other_server_stops() {
+    let two = Two::start(LONG).await;
+    let (session, turn) = two.stuck().await;
+    let shown = two.at_second.post(&format!("{session}/interrupt"), json!({})).await.ok();
+    assert_eq!(shown["status"], "active");
+    assert_eq!(two.at_second.get(&turn).await.ok()["error_code"], "INTERRUPTED");
+
+    let turn = two.at_first.query_async(&session, STUCK).await;
+    stuck(&two.first).await;
+    let shown = two.at_second.post(&format!("{session}/pause"), json!({})).await.ok();
+    assert_eq!(shown["status"], "paused");
+    assert_eq!(two.at_second.get(&turn).await.ok()["status"], "interrupted");
+    eventually("a paused session has no agent", async || {
+        two.first.agent_processes().is_empty().then_some(())
+    })
+    .await;
+    two.at_second.post(&format!("{session}/resume"), json!({})).await.ok();
+
+    let turn = two.at_first.query_async(&session, STUCK).await;
+    stuck(&two.first).await;
+    let workspace = two.first.workspace(&session);
+    assert_eq!(two.at_second.delete(&session).await.status, 204);
+    assert_eq!(two.at_second.get(&turn).await.ok()["status"], "interrupted");
+    eventually("its home has removed its files", async || (!workspace.exists()).then_some(())).await;
+    assert_eq!(two.first.agent_processes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_server_takes_over_from_one_that_was_killed() {
+    let mut two = Two::start(SHORT).await;
+    let (session, turn) = two.stuck().await;
+    let mut events = two.at_second.events(&session, 0).await;
+    two.first.kill().await;
+    let over = two.at_second.turn_over(&turn).await;
+    assert_eq!((&over["status"], &over["error_code"]), (&json!("interrupted"), &json!("SERVER_STOPPED")));
+    events.until("result").await;
+    eventually("no process of it is left", async || two.first.agent_processes().is_empty().then_some(()))
+        .await;
+
+    assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");
+    let shown = two.at_second.get(&session).await.ok();
+    let here = two.second.workspace(&session);
+    assert_eq!(shown["working_directory"].as_str().map(Into::into), Some(here));
+    let notices = journalled(&two.at_second, &session, "notice").await;
+    assert!(notices.iter().any(|notice| notice["what"] == "workspace_missing"), "{notices:?}");
+
+    // The first one comes back, is not the home any more, and says what its new home says.
+    two.first.launch().await;
+    let at_first = two.first.admin().await;
+    assert_eq!(at_first.ask(&session, "[[text:over there]]").await, "over there");
+    assert_eq!(two.first.agent_processes(), []);
+    assert_eq!(results_of(&at_first, &session, &turn).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stood_still_for_too_long_changes_nothing_any_more() {
+    let two = Two::start(SHORT).await;
+    let (session, turn) = two.stuck().await;
+    signal(two.first.server_pid(), "STOP");
+    let over = two.at_second.turn_over(&turn).await;
+    assert_eq!(over["error_code"], "SERVER_STOPPED");
+    assert!(!two.first.agent_processes().is_empty(), "it could not end them");
+    assert_eq!(two.at_second.ask(&session, "[[text:second]]").await, "second");
+
+    signal(two.first.server_pid(), "CONT");
+    eventually("it has ended its agents", async || two.first.agent_processes().is_empty().then_some(()))
+        .await;
+    assert_eq!(results_of(&two.at_second, &session, &turn).await.len(), 1, "the turn ended once");
+    assert_eq!(two.at_second.get(&turn).await.ok(), over);
+    eventually("it has a lease again", async || company(&two.at_first).await.then_some(())).await;
+    // It goes on with whatever is its own, and leaves this session to its new home.
+    assert_eq!(two.at_first.ask(&session, "[[text:third]]").await, "third");
+    assert_eq!(two.first.agent_processes(), []);
+    let own = two.at_first.session(json!({})).await;
+    assert_eq!(two.at_first.ask(&own, "[[text:its own]]").await, "its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_back_soon_takes_its_own_back_at_once() {
+    let mut two = Two::start(LONG).await;
+    let (session, turn) = two.stuck().await;
+    two.first.kill().await;
+    two.first.launch().await;
+    let at_first = two.first.admin().await;
+    assert_eq!(at_first.get(&turn).await.ok()["error_code"], "SERVER_STOPPED", "closed before it listens");
+    assert_eq!(at_first.ask(&session, "[[text:again]]").await, "again");
+    assert_eq!(two.second.agent_processes(), []);
+    assert_eq!(results_of(&at_first, &session, &turn).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_well_is_not_waited_for() {
+    let mut two = Two::start(LONG).await;
+    let (session, _) = two.stuck().await;
+    two.first.stop().await;
+    // Its lease would have lasted longer than this test.
+    assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");
+}
