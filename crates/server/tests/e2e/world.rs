@@ -192,11 +192,22 @@ impl World {
         format!("bash ./{name}")
     }
 
-    /// Takes a table away from the server that runs, or gives it back.
-    pub fn rename_table(&self, from: &str, to: &str) {
+    /// Changes a setting from the next launch on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Changes the database behind the server's back.
+    pub fn sql(&self, statements: &str) {
         let database = rusqlite::Connection::open(self.data_dir().join("steward.db")).unwrap();
         database.busy_timeout(PATIENCE).unwrap();
-        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+        database.execute_batch(statements).unwrap();
+    }
+
+    /// Takes a table away from the server that runs, or gives it back.
+    pub fn rename_table(&self, from: &str, to: &str) {
+        self.sql(&format!("ALTER TABLE {from} RENAME TO {to}"));
     }
 
     pub fn log(&self) -> String {
