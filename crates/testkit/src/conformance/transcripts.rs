@@ -3,7 +3,7 @@
 use super::{AnyStore, Fixture};
 use domain::{
     SessionId,
-    ports::{StoreError, Transcripts},
+    ports::StoreError,
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPlace},
 };
 use futures::future::join_all;
@@ -76,7 +76,7 @@ pub async fn transcripts_of_a_session_are_kept_apart_and_forgotten_apart<S: AnyS
     let listed = f.store.transcripts(main.session_id).await.unwrap();
     assert_eq!(listed.len(), 4);
     let newest = listed.iter().find(|summary| summary.conversation == second.conversation).unwrap();
-    assert_eq!((newest.added_at, &newest.subpath), (at, &None));
+    assert_eq!((newest.added_at, &newest.subpath, newest.length), (at, &None, 1));
 
     let left = async || {
         let listed = f.store.transcripts(main.session_id).await.unwrap();
