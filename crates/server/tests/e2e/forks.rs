@@ -131,7 +131,8 @@ async fn a_fork_remembers_up_to_its_message_and_both_go_on_alone() {
     user.ask(&parent, "first: the lighthouse").await;
     user.ask(&parent, "second: the windmill").await;
     user.ask(&parent, "third: the harbour").await;
-    fs::write(directory(&world, &parent).join("note"), "of the parent").unwrap();
+    fs::create_dir_all(directory(&world, &parent).join("deep/deeper")).unwrap();
+    fs::write(directory(&world, &parent).join("deep/deeper/note"), "of the parent").unwrap();
     let before = messages(&user, &parent).await;
     assert_eq!(before.len(), 6);
 
@@ -156,16 +157,22 @@ async fn a_fork_remembers_up_to_its_message_and_both_go_on_alone() {
         );
         assert_ne!(copy["id"], original["id"]);
     }
-    assert_eq!(fs::read_to_string(directory(&world, &early).join("note")).unwrap(), "of the parent");
+    assert_eq!(
+        fs::read_to_string(directory(&world, &early).join("deep/deeper/note")).unwrap(),
+        "of the parent"
+    );
     assert_eq!(staged(&world), 0);
 
     user.ask(&early, "[[text:on]]").await;
     assert!(was_told(&world, "first: the lighthouse"), "{:?}", told(&world));
     assert!(!was_told(&world, "second: the windmill") && !was_told(&world, "third"), "{:?}", told(&world));
-    fs::write(directory(&world, &early).join("note"), "of the fork").unwrap();
+    fs::write(directory(&world, &early).join("deep/deeper/note"), "of the fork").unwrap();
     user.ask(&parent, "[[text:on]]").await;
     assert!(was_told(&world, "third: the harbour") && !was_told(&world, "(fork)"), "{:?}", told(&world));
-    assert_eq!(fs::read_to_string(directory(&world, &parent).join("note")).unwrap(), "of the parent");
+    assert_eq!(
+        fs::read_to_string(directory(&world, &parent).join("deep/deeper/note")).unwrap(),
+        "of the parent"
+    );
     let (parent_now, early_now) = (user.get(&parent).await.ok(), user.get(&early).await.ok());
     assert_eq!(
         (parent_now["message_count"].clone(), early_now["message_count"].clone()),
