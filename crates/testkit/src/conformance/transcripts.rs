@@ -47,7 +47,7 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
         .append_transcript(&key, &[a.clone(), b.clone(), b.clone(), note.clone(), c.clone()], at)
         .await
         .unwrap();
-    f.store.append_transcript(&key, &[a.clone()], at).await.unwrap();
+    f.store.append_transcript(&key, std::slice::from_ref(&a), at).await.unwrap();
     let expected = [&a, &note, &b, &note, &c].map(|entry| entry.text.clone());
     assert_eq!(texts(&f.store, &key).await, expected);
     let place = f.store.transcript_place(key.session_id, "b").await.unwrap();
