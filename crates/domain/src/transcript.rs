@@ -37,6 +37,8 @@ pub struct TranscriptPart {
 pub struct TranscriptSummary {
     pub conversation: Uuid,
     pub subpath: Option<String>,
+    /// How many entries it has, which is the place of the last.
+    pub length: u64,
     /// When it was last added to.
     pub added_at: Timestamp,
 }

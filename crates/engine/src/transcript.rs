@@ -158,9 +158,10 @@ impl SessionManager {
         }
     }
 
-    /// Whether the store has a main transcript of this conversation.
-    pub(crate) async fn has_transcript(&self, session: SessionId, conversation: Uuid) -> Result<bool> {
+    /// How long the main transcript of this conversation is in the store; `None` when there is none.
+    pub(crate) async fn stored_length(&self, session: SessionId, conversation: Uuid) -> Result<Option<u64>> {
         let all = self.inner.stores.transcripts.transcripts(session).await?;
-        Ok(all.iter().any(|one| one.conversation == conversation && one.subpath.is_none()))
+        let mut main = all.iter().filter(|one| one.subpath.is_none());
+        Ok(main.find(|one| one.conversation == conversation).map(|main| main.length))
     }
 }

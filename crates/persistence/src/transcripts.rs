@@ -93,6 +93,7 @@ impl Transcripts for Store {
             .filter(C::SessionId.eq(session.0))
             .select_only()
             .columns([C::Conversation, C::Subpath])
+            .column_as(C::Position.max(), "length")
             .column_as(C::AddedAt.max(), "added_at")
             .group_by(C::Conversation)
             .group_by(C::Subpath)
@@ -190,16 +191,19 @@ struct Place {
 struct Summary {
     conversation: Uuid,
     subpath: String,
+    length: i64,
     added_at: i64,
 }
 
 impl TryFrom<Summary> for TranscriptSummary {
     type Error = StoreError;
     fn try_from(row: Summary) -> Result<Self, StoreError> {
+        let reader = Reader("transcript_entries");
         Ok(Self {
             conversation: row.conversation,
             subpath: Some(row.subpath).filter(|subpath| !subpath.is_empty()),
-            added_at: Reader("transcript_entries").instant("added_at", row.added_at)?,
+            length: reader.figure("position", row.length)?,
+            added_at: reader.instant("added_at", row.added_at)?,
         })
     }
 }

@@ -27,6 +27,8 @@ mod crash;
 mod crash_turn;
 #[path = "e2e/custom_policies.rs"]
 mod custom_policies;
+#[path = "e2e/forks.rs"]
+mod forks;
 #[path = "e2e/governance.rs"]
 mod governance;
 #[path = "../../hooks/tests/hooks/receiver.rs"]

@@ -18,7 +18,7 @@ async fn bad_sessions_are_refused_by_field() {
         (json!({"name": "two\nlines"}), &["/name control_character"]),
         (json!({"description": "a\u{1b}[2J"}), &["/description control_character"]),
         (json!({"mode": "turbo"}), &["/mode enum"]),
-        (json!({"mode": "forked"}), &["/mode unsupported"]),
+        (json!({"mode": "forked"}), &["/parent_session_id required"]),
         (json!({"mode": "background"}), &["/initial_message required"]),
         (json!({"permission_mode": "yolo"}), &["/permission_mode enum"]),
         (json!({"max_retries": 11}), &["/max_retries range"]),
@@ -90,7 +90,7 @@ async fn bad_prompts_are_refused_by_block() {
             json!({"message": image(json!({"type": "url", "url": "file:///etc/passwd"}))}),
             &["/message/1/source url"],
         ),
-        (json!({"message": "hello", "fork": true}), &["/fork unsupported"]),
+        (json!({"message": "hello", "fork": "yes"}), &["/fork type"]),
         (json!({"message": "hello", "if_busy": "wait"}), &["/if_busy enum"]),
         (json!({"message": "hello", "model": "x"}), &["/model unknown_field"]),
     ];
@@ -106,7 +106,7 @@ async fn bad_prompts_are_refused_by_block() {
 async fn other_bad_bodies_are_refused_by_field() {
     let world = World::new().await;
     let session = format!("/api/v1/sessions/{}", world.session().await);
-    let resume = format!("{session}/resume");
+    let (resume, fork) = (format!("{session}/resume"), format!("{session}/fork"));
     let table: Vec<(&str, &str, Value, &[&str])> = vec![
         ("POST", "/api/v1/auth/login", json!({"email": "a"}), &["/password required"]),
         ("POST", "/api/v1/auth/login", json!({"email": "a", "password": ""}), &["/password length"]),
@@ -139,7 +139,11 @@ async fn other_bad_bodies_are_refused_by_field() {
             json!({"name": "k", "expires_at": "soon"}),
             &["/expires_at invalid"],
         ),
-        ("POST", &resume, json!({"fork": true}), &["/fork unsupported"]),
+        ("POST", &resume, json!({"fork": 1}), &["/fork type"]),
+        ("POST", &fork, json!({"fork_at_message": 1}), &["/fork_at_message range"]),
+        ("POST", &fork, json!({"fork_at_message": -1}), &["/fork_at_message value"]),
+        ("POST", &fork, json!({"working_directory": "../x"}), &["/working_directory path"]),
+        ("POST", &fork, json!({"mode": "background"}), &["/mode unknown_field"]),
         ("PATCH", &session, json!({"status": "active"}), &["/status unknown_field"]),
         ("PATCH", &session, json!({"name": "x".repeat(256)}), &["/name length"]),
         ("PATCH", &session, json!({"name": "\r"}), &["/name control_character"]),

@@ -88,8 +88,10 @@ impl Copying {
                 to.create_dir(&name).map_err(failed)?;
                 let copy = to.open_dir(&name).map_err(failed)?;
                 self.directory(&below, &copy, &path, depth + 1)?;
-                // After what is in it, which would change its time, or be refused by its mode.
-                keep(&copy.into_std_file(), &metadata).map_err(failed)?;
+                // After what is in it, which would change its time, or be refused by its mode. The handle to work in is
+                // none to change the directory by.
+                let copy = to.open(&name).map_err(failed)?.into_std();
+                keep(&copy, &metadata).map_err(failed)?;
             } else if metadata.is_file() {
                 self.file(from, to, &path, &metadata)?;
             }

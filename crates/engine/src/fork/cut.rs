@@ -1,7 +1,7 @@
 //! Where a conversation is cut for a fork.
 
 use crate::{Error, FieldError, Result, SessionManager};
-use domain::{Session, fork::MessageEntry, transcript::TranscriptPlace};
+use domain::{Scope, Session, fork::MessageEntry, transcript::TranscriptPlace};
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,9 +35,15 @@ impl SessionManager {
         if at_message == 0 {
             return Ok(Cut { at_message, place: None, last_entry: None });
         }
-        let is_running = session.current_turn_id.is_some();
+        let mut is_running = session.current_turn_id.is_some();
         if at_message == total && !is_running {
-            return self.cut_nothing_off(session, at_message).await;
+            let cut = self.cut_nothing_off(session, at_message).await?;
+            // Nothing may have been said between the two looks, at the messages and at the transcript.
+            let now = self.load(Scope::All, session.id).await?;
+            if now.current_turn_id.is_none() && now.counters.messages == total {
+                return Ok(cut);
+            }
+            is_running = true;
         }
         let entries = self.inner.stores.history.entries_before(session.id, at_message, LOOKED_AT).await?;
         for (index, message) in entries.iter().enumerate() {
@@ -67,18 +73,20 @@ impl SessionManager {
     async fn cut_nothing_off(&self, session: &Session, at_message: u64) -> Result<Cut> {
         let nothing = Cut { at_message, place: None, last_entry: None };
         let Some(agent) = session.agent else { return Ok(nothing) };
-        // A session from before transcripts were kept has its own on this server's disk only.
-        if !self.has_transcript(session.id, agent.id).await? {
+        let mut length = self.stored_length(session.id, agent.id).await?;
+        if length.is_none() {
+            // A session from before transcripts were kept has its own on this server's disk only.
             self.rescue_transcript(session).await;
-            if !self.has_transcript(session.id, agent.id).await? {
-                return match agent.last_entry {
-                    None => Ok(nothing),
-                    Some(_) => Err(Error::NotForkable("its transcript is lost".to_owned())),
-                };
-            }
+            length = self.stored_length(session.id, agent.id).await?;
         }
-        let place = TranscriptPlace { conversation: agent.id, position: u64::MAX };
-        Ok(Cut { at_message, place: Some(place), last_entry: agent.last_entry })
+        match (length, agent.last_entry) {
+            (Some(position), last_entry) => {
+                let place = TranscriptPlace { conversation: agent.id, position };
+                Ok(Cut { at_message, place: Some(place), last_entry })
+            }
+            (None, None) => Ok(nothing),
+            (None, Some(_)) => Err(Error::NotForkable("its transcript is lost".to_owned())),
+        }
     }
 
     async fn place_of(

@@ -184,7 +184,7 @@ async fn a_change_that_no_agent_can_be_given_is_refused() {
 async fn the_environment_of_an_agent_is_this_and_nothing_else() {
     let world = World::new(hanging());
     let mut draft = SessionDraft::default();
-    draft.sdk_options.env = BTreeMap::from([("MY_FLAG".to_owned(), "1".to_owned())]);
+    draft.sdk_options.get_or_insert_default().env = BTreeMap::from([("MY_FLAG".to_owned(), "1".to_owned())]);
     let session = world.session_of(draft).await;
     world.ask(session, "one").await;
     let invocation = world.launcher.last_agent().invocation().clone();

@@ -33,7 +33,7 @@ fn content(text: &str, is_mandatory: bool) -> PolicyContent {
 }
 
 async fn choosing(world: &World, names: &[&str]) -> SessionId {
-    let custom_policies = names.iter().map(|name| (*name).to_owned()).collect();
+    let custom_policies = Some(names.iter().map(|name| (*name).to_owned()).collect());
     world.session_of(SessionDraft { custom_policies, ..SessionDraft::default() }).await
 }
 
@@ -117,7 +117,7 @@ async fn only_policies_that_are_there_can_be_chosen_and_only_where_choosing_is_o
     let (world, policies, admin) = world();
     policies.create(&admin, "house".to_owned(), content(PERMIT, false)).await.unwrap();
     let draft = |names: &[&str]| SessionDraft {
-        custom_policies: names.iter().map(|name| (*name).to_owned()).collect(),
+        custom_policies: Some(names.iter().map(|name| (*name).to_owned()).collect()),
         ..SessionDraft::default()
     };
     let pointer = |refused: Error| match refused {

@@ -9,16 +9,20 @@ type Change = fn(&mut SessionDraft);
 
 /// What is asked for, where the fault is, and its word.
 const REFUSALS: [(Change, &str, &str); 31] = [
-    (|draft| draft.mode = Some(SessionMode::Forked), "/mode", "unsupported"),
+    (|draft| draft.mode = Some(SessionMode::Forked), "/parent_session_id", "required"),
     (|draft| draft.mode = Some(SessionMode::Background), "/initial_message", "required"),
     (|draft| draft.parent_session_id = Some(SessionId::new()), "/parent_session_id", "unsupported"),
     (|draft| draft.fork_at_message = Some(3), "/fork_at_message", "unsupported"),
     (|draft| draft.permission_mode = Some("yolo".into()), "/permission_mode", "enum"),
-    (|draft| draft.sdk_options.effort = Some("huge".into()), "/sdk_options/effort", "enum"),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().effort = Some("huge".into()),
+        "/sdk_options/effort",
+        "enum",
+    ),
     (
         |draft| {
             draft.system_prompt = Some("one".into());
-            draft.sdk_options.append_system_prompt = Some("two".into());
+            draft.sdk_options.get_or_insert_default().append_system_prompt = Some("two".into());
         },
         "/sdk_options/append_system_prompt",
         "conflict",
@@ -26,32 +30,56 @@ const REFUSALS: [(Change, &str, &str); 31] = [
     (|draft| set_env(draft, "HOME"), "/sdk_options/env/HOME", "forbidden"),
     (|draft| set_env(draft, "ANTHROPIC_BASE_URL"), "/sdk_options/env/ANTHROPIC_BASE_URL", "forbidden"),
     (|draft| set_env(draft, "LD_PRELOAD"), "/sdk_options/env/LD_PRELOAD", "forbidden"),
-    (|draft| draft.hooks_enabled = vec!["audit".into()], "/hooks_enabled/0", "unknown"),
-    (|draft| draft.custom_policies = vec!["strict".into()], "/custom_policies/0", "unknown"),
+    (|draft| draft.hooks_enabled = Some(vec!["audit".into()]), "/hooks_enabled/0", "unknown"),
+    (|draft| draft.custom_policies = Some(vec!["strict".into()]), "/custom_policies/0", "unknown"),
     (|draft| draft.working_directory = Some("/etc".into()), "/working_directory", "outside"),
     (|draft| draft.working_directory = Some("../x".into()), "/working_directory", "path"),
     (|draft| draft.working_directory = Some(String::new()), "/working_directory", "path"),
     (
-        |draft| draft.sdk_options.add_dirs = vec!["ok".into(), "/etc".into()],
+        |draft| draft.sdk_options.get_or_insert_default().add_dirs = vec!["ok".into(), "/etc".into()],
         "/sdk_options/add_dirs/1",
         "outside",
     ),
-    (|draft| draft.sdk_options.add_dirs = vec!["a/../b".into()], "/sdk_options/add_dirs/0", "path"),
-    (|draft| draft.sdk_options.add_dirs = vec!["a\0b".into()], "/sdk_options/add_dirs/0", "path"),
-    (|draft| draft.working_directory = Some("n".repeat(300)), "/working_directory", "path"),
-    (|draft| draft.sdk_options.model = Some("a\0b".into()), "/sdk_options/model", "nul"),
-    (|draft| draft.sdk_options.fallback_model = Some("a\0b".into()), "/sdk_options/fallback_model", "nul"),
-    (|draft| draft.allowed_tools = vec!["Read".into(), "a\0b".into()], "/allowed_tools/1", "nul"),
     (
-        |draft| draft.sdk_options.disallowed_tools = vec!["a\0b".into()],
+        |draft| draft.sdk_options.get_or_insert_default().add_dirs = vec!["a/../b".into()],
+        "/sdk_options/add_dirs/0",
+        "path",
+    ),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().add_dirs = vec!["a\0b".into()],
+        "/sdk_options/add_dirs/0",
+        "path",
+    ),
+    (|draft| draft.working_directory = Some("n".repeat(300)), "/working_directory", "path"),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().model = Some("a\0b".into()),
+        "/sdk_options/model",
+        "nul",
+    ),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().fallback_model = Some("a\0b".into()),
+        "/sdk_options/fallback_model",
+        "nul",
+    ),
+    (|draft| draft.allowed_tools = Some(vec!["Read".into(), "a\0b".into()]), "/allowed_tools/1", "nul"),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().disallowed_tools = vec!["a\0b".into()],
         "/sdk_options/disallowed_tools/0",
         "nul",
     ),
-    (|draft| draft.sdk_options.tools = Some(vec!["a\0b".into()]), "/sdk_options/tools/0", "nul"),
-    (|draft| draft.sdk_options.betas = vec!["a\0b".into()], "/sdk_options/betas/0", "nul"),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().tools = Some(vec!["a\0b".into()]),
+        "/sdk_options/tools/0",
+        "nul",
+    ),
+    (
+        |draft| draft.sdk_options.get_or_insert_default().betas = vec!["a\0b".into()],
+        "/sdk_options/betas/0",
+        "nul",
+    ),
     (|draft| draft.system_prompt = Some("a\0b".into()), "/system_prompt", "nul"),
     (
-        |draft| draft.sdk_options.append_system_prompt = Some("a\0b".into()),
+        |draft| draft.sdk_options.get_or_insert_default().append_system_prompt = Some("a\0b".into()),
         "/sdk_options/append_system_prompt",
         "nul",
     ),
@@ -62,7 +90,7 @@ const REFUSALS: [(Change, &str, &str); 31] = [
         "too_long",
     ),
     (|draft| (0..129).for_each(|n| set_env(draft, &format!("MY_{n}"))), "/sdk_options/env", "too_many"),
-    (|draft| draft.allowed_tools = vec!["x".repeat(1024); 100], "/allowed_tools", "too_long"),
+    (|draft| draft.allowed_tools = Some(vec!["x".repeat(1024); 100]), "/allowed_tools", "too_long"),
 ];
 
 fn set_env(draft: &mut SessionDraft, name: &str) {
@@ -70,7 +98,7 @@ fn set_env(draft: &mut SessionDraft, name: &str) {
 }
 
 fn set_env_to(draft: &mut SessionDraft, name: &str, value: &str) {
-    draft.sdk_options.env.insert(name.to_owned(), value.to_owned());
+    draft.sdk_options.get_or_insert_default().env.insert(name.to_owned(), value.to_owned());
 }
 
 #[tokio::test]
@@ -96,16 +124,16 @@ async fn every_fault_is_named_where_it_is() {
 async fn all_faults_are_named_at_once() {
     let world = World::new(ScriptedLauncher::new());
     let mut draft = SessionDraft::default();
-    for (change, pointer, _) in REFUSALS {
-        // The mode is one or the other, and background needs no more than a message.
-        if pointer != "/initial_message" {
+    for (change, pointer, code) in REFUSALS {
+        // The mode is one or the other: a fork has no parent here, and background needs no more than a message.
+        if pointer != "/initial_message" && (pointer, code) != ("/parent_session_id", "unsupported") {
             change(&mut draft);
         }
     }
     let refused = world.manager.create(&world.caller, draft).await;
     let Err(Error::Invalid(faults)) = refused else { unreachable!("{refused:?}") };
     let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-    for pointer in ["/mode", "/permission_mode", "/hooks_enabled/0", "/working_directory"] {
+    for pointer in ["/parent_session_id", "/permission_mode", "/hooks_enabled/0", "/working_directory"] {
         assert!(pointers.contains(&pointer), "{pointer} is not among {pointers:?}");
     }
 }
@@ -132,6 +160,6 @@ async fn what_an_agent_can_just_be_given_is_accepted() {
     (0..128).for_each(|n| set_env_to(&mut draft, &format!("MY_{n}"), &"x".repeat(32 * 1024)));
     // Goes to the agent by its stdin, where there is room.
     draft.system_prompt = Some("x".repeat(200 * 1024));
-    draft.allowed_tools = vec!["x".repeat(1023); 100];
+    draft.allowed_tools = Some(vec!["x".repeat(1023); 100]);
     world.session_of(draft).await;
 }

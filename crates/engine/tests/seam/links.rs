@@ -91,7 +91,7 @@ async fn no_agent_is_started_with_a_further_directory_that_became_a_link() {
     let further = world.root().join("shared/further");
     fs::create_dir_all(&further).unwrap();
     let mut draft = SessionDraft::default();
-    draft.sdk_options.add_dirs = vec![further.display().to_string()];
+    draft.sdk_options.get_or_insert_default().add_dirs = vec![further.display().to_string()];
     let session = world.session_of(draft).await;
     replace(&world, &further);
     let turn = world.ask(session, "one").await;

@@ -18,5 +18,6 @@ mod pipes;
 mod prompts;
 mod queue;
 mod retries;
+mod transcripts;
 mod watching;
 mod world;

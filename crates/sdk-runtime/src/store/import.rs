@@ -90,6 +90,11 @@ async fn bring(
 pub(super) fn identity(entry: &Value) -> String {
     match entry["uuid"].as_str() {
         Some(uuid) => uuid.to_owned(),
-        None => entry.to_string(),
+        // The order of keys says nothing, and is not the same everywhere.
+        None => {
+            let mut entry = entry.clone();
+            entry.sort_all_objects();
+            entry.to_string()
+        }
     }
 }

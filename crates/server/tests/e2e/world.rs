@@ -222,10 +222,20 @@ impl World {
         self.server.as_ref().and_then(Child::id).unwrap()
     }
 
+    /// Changes a setting from the next launch on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Changes the database behind the server's back.
+    pub fn sql(&self, statements: &str) {
+        self.database().execute_batch(statements).unwrap();
+    }
+
     /// Takes a table away from the server that runs, or gives it back.
     pub fn rename_table(&self, from: &str, to: &str) {
-        let database = self.database();
-        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+        self.sql(&format!("ALTER TABLE {from} RENAME TO {to}"));
     }
 
     pub fn log(&self) -> String {

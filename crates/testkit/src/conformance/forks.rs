@@ -9,7 +9,7 @@ use domain::{
     SessionId, SessionMode,
     audit::Fact,
     fork::{DirectorySource, NewFork},
-    ports::{Audit, History, Journal, Sessions, StoreError, Transcripts},
+    ports::StoreError,
     session::AgentConversation,
     transcript::{TranscriptKey, TranscriptPlace},
 };

@@ -3,7 +3,7 @@
 use super::{AnyStore, Fixture};
 use domain::{
     Generation, SessionId,
-    ports::{StoreError, Transcripts},
+    ports::StoreError,
     transcript::{TranscriptEntry, TranscriptKey, TranscriptPlace},
 };
 use futures::future::join_all;
@@ -52,7 +52,7 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
         )
         .await
         .unwrap();
-    f.store.append_transcript(&key, Generation::FIRST, &[a.clone()], at).await.unwrap();
+    f.store.append_transcript(&key, Generation::FIRST, std::slice::from_ref(&a), at).await.unwrap();
     let expected = [&a, &note, &b, &note, &c].map(|entry| entry.text.clone());
     assert_eq!(texts(&f.store, &key).await, expected);
     let place = f.store.transcript_place(key.session_id, "b").await.unwrap();
@@ -81,7 +81,7 @@ pub async fn transcripts_of_a_session_are_kept_apart_and_forgotten_apart<S: AnyS
     let listed = f.store.transcripts(main.session_id).await.unwrap();
     assert_eq!(listed.len(), 4);
     let newest = listed.iter().find(|summary| summary.conversation == second.conversation).unwrap();
-    assert_eq!((newest.added_at, &newest.subpath), (at, &None));
+    assert_eq!((newest.added_at, &newest.subpath, newest.length), (at, &None, 1));
 
     let left = async || {
         let listed = f.store.transcripts(main.session_id).await.unwrap();

@@ -74,6 +74,7 @@ impl Transcripts for MemoryStore {
         let summary = |transcript: &Transcript| TranscriptSummary {
             conversation: transcript.key.conversation,
             subpath: transcript.key.subpath.clone(),
+            length: transcript.entries.len() as u64,
             added_at: transcript.added_at,
         };
         Ok(its.into_iter().map(summary).collect())
