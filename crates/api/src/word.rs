@@ -1,8 +1,9 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    ApprovalKind, ApprovalStatus, EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus,
-    MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
+    ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, FailMode,
+    HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, Role, SessionMode,
+    SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -47,12 +48,16 @@ macro_rules! vocabularies {
 vocabularies! {
     ApprovalKind: Self::ALL;
     ApprovalStatus: Self::ALL;
+    ArchivePlace: Self::ALL;
+    ArchiveStatus: Self::ALL;
+    Compression: Self::ALL;
     EventKind: Self::ALL;
     FailMode: Self::ALL.iter().copied();
     HookDeliveryStatus: Self::ALL.iter().copied();
     HookEndpointKind: Self::ALL.iter().copied();
     HookRunStatus: Self::ALL.iter().copied();
     MessageType: Self::ALL;
+    Operation: Self::ALL;
     Role: [Self::Admin, Self::Member];
     SessionMode: Self::ALL;
     SessionStatus: Self::ALL;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approvals;
+mod archiver;
 mod archives;
 mod audit;
 mod database;
@@ -27,5 +28,6 @@ mod turns;
 mod unit;
 mod value;
 
+pub use archiver::{ArchiverOptions, S3Options, StorageArchiver};
 pub use database::{Database, DatabaseOptions, OpenError};
 pub use store::Store;

@@ -16,6 +16,7 @@ mod fuzz;
 mod http;
 mod process;
 mod run;
+mod s3;
 mod settings;
 mod test;
 mod welcome;

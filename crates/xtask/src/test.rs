@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{bubblewrap, cargo::cargo, claude, settings::Settings};
+use crate::{bubblewrap, cargo::cargo, claude, s3::S3Server, settings::Settings};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let settings = Settings::read(root);
     let claude = claude::find_or_install_pinned(&settings)?;
     let path = bubblewrap::path_with_bwrap(&settings)?;
+    let s3 = S3Server::start(root, &settings)?;
     println!("testing with {}", claude.display());
     let run = |arguments: &[&str]| -> Result<bool> {
         let status = cargo(root)
@@ -29,6 +30,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .args(&options.filters)
             .env("CLAUDE_CLI_PATH", &claude)
             .env("PATH", &path)
+            .envs(s3.variables())
             .stdin(Stdio::null())
             .status()
             .context("failed to start cargo")?;

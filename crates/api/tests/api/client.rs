@@ -69,6 +69,20 @@ impl Client {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Looks until a field of what is there has this value, and answers with what is there then.
+    pub async fn watch_until(&self, path: &str, field: &str, value: &str) -> Value {
+        let looking = async {
+            loop {
+                let seen = self.get(path).await.json();
+                if seen[field] == value {
+                    return seen;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), looking).await.unwrap()
+    }
+
     pub async fn delete(&self, path: &str) -> Received {
         self.send(self.request(Method::DELETE, path)).await
     }
