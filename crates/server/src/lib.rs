@@ -6,6 +6,7 @@ pub mod cli;
 pub mod command;
 pub mod compose;
 pub mod config;
+pub mod crash_points;
 pub mod data_dir;
 mod remembered;
 mod sandbox;

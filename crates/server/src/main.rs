@@ -8,6 +8,7 @@ use server::{
     audit_command,
     command::{Action, Command},
     config::Config,
+    crash_points,
     serve::serve,
 };
 
@@ -32,6 +33,7 @@ fn main() -> anyhow::Result<ExitCode> {
 fn run_server() -> anyhow::Result<()> {
     let config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
     monitoring::init(config.log.filter.clone(), config.log.format).context("could not set up logging")?;
+    let _crash_points = crash_points::arm();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The listener's workers bring runtimes of their own; everything else runs on this one.
     runtime.block_on(serve(config))

@@ -13,6 +13,8 @@ mod client;
 mod approvals;
 #[path = "e2e/approvals_alone.rs"]
 mod approvals_alone;
+#[path = "e2e/archives.rs"]
+mod archives;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/bad_luck.rs"]
@@ -21,6 +23,8 @@ mod bad_luck;
 mod bounds;
 #[path = "e2e/canary.rs"]
 mod canary;
+#[path = "e2e/crash.rs"]
+mod crash;
 #[path = "e2e/custom_policies.rs"]
 mod custom_policies;
 #[path = "e2e/governance.rs"]

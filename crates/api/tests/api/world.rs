@@ -76,7 +76,7 @@ impl World {
     pub async fn of(plan: Plan) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::default());
-        let archives = MemoryArchives { place: plan.archive_place, ..MemoryArchives::default() };
+        let archives = MemoryArchives::in_place(plan.archive_place);
         let clock = TestClock::default();
         let launcher = ScriptedLauncher::new().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));

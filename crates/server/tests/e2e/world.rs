@@ -183,19 +183,48 @@ impl World {
 
     /// Puts a script into a session's working directory, and gives the command that runs it.
     pub fn script(&self, session: &str, text: &str) -> String {
-        let id = session.rsplit('/').next().unwrap();
-        let mut users = fs::read_dir(self.data_dir().join("workspaces")).unwrap().flatten();
-        let folder =
-            users.find_map(|user| Some(user.path().join(id)).filter(|folder| folder.is_dir())).unwrap();
+        let folder = self.workspace(session);
         let name = format!("script-{}.sh", fs::read_dir(&folder).unwrap().count());
         fs::write(folder.join(&name), text).unwrap();
         format!("bash ./{name}")
     }
 
+    /// A session's own working directory, which must be there.
+    pub fn workspace(&self, session: &str) -> PathBuf {
+        let id = session.rsplit('/').next().unwrap();
+        let mut users = fs::read_dir(self.data_dir().join("workspaces")).unwrap().flatten();
+        users.find_map(|user| Some(user.path().join(id)).filter(|folder| folder.is_dir())).unwrap()
+    }
+
+    /// The address of this server's database, for another server.
+    pub fn database_url(&self) -> String {
+        format!("sqlite://{}", self.data_dir().join("steward.db").display())
+    }
+
+    /// The database file itself.
+    pub fn database(&self) -> rusqlite::Connection {
+        let path = match self.settings.iter().find(|(name, _)| name == "DATABASE_URL") {
+            Some((_, url)) => PathBuf::from(url.strip_prefix("sqlite://").unwrap()),
+            None => self.data_dir().join("steward.db"),
+        };
+        let database = rusqlite::Connection::open(path).unwrap();
+        database.busy_timeout(PATIENCE).unwrap();
+        database
+    }
+
+    /// Takes a setting away from the next launch.
+    pub fn unset(&mut self, name: &str) {
+        self.settings.retain(|(set, _)| set != name);
+    }
+
+    /// The server's process.
+    pub fn server_pid(&self) -> u32 {
+        self.server.as_ref().and_then(Child::id).unwrap()
+    }
+
     /// Takes a table away from the server that runs, or gives it back.
     pub fn rename_table(&self, from: &str, to: &str) {
-        let database = rusqlite::Connection::open(self.data_dir().join("steward.db")).unwrap();
-        database.busy_timeout(PATIENCE).unwrap();
+        let database = self.database();
         database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
     }
 
