@@ -28,7 +28,9 @@ pub struct Received {
 
 impl Client {
     pub fn new(address: &str, directory: &TempDir) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        // Where a redirect leads to is asserted, not followed.
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let home = directory.path().display().to_string();
         Self { http, base: format!("http://{address}"), home, token: None }
     }
