@@ -8,12 +8,12 @@ mod keep;
 mod put_away;
 mod workshop;
 
-use crate::{Error, Result, SessionManager};
+use crate::{Error, Result, SessionManager, workdir};
 use domain::{
     Archive, ArchivePlace, ArchiveStatus, Caller, Compression, Session, SessionId, SessionStatus,
     ports::{ArchiveError, ArchiveLimits, ArchiveOpened, ArchiveRef, ByteStream, RestoreOpened},
 };
-use std::{ops::Range, path::Path, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 use tokio::task::JoinHandle;
 
 pub(crate) use workshop::Workshop;
@@ -207,9 +207,13 @@ impl SessionManager {
         }
     }
 
-    /// Whether the session's working directory is here.
+    /// Whether the session's working directory is on this server.
     async fn has_workspace(&self, session: &Session) -> Result<bool> {
-        let there = tokio::fs::try_exists(Path::new(&session.spec.working_directory)).await;
+        let workspace = match session.spec.owns_directory {
+            true => workdir::own(&self.inner.settings.directories, session.user_id, session.id),
+            false => PathBuf::from(&session.spec.working_directory),
+        };
+        let there = tokio::fs::try_exists(workspace).await;
         there.map_err(|source| Error::Files { action: "look at the working directory", source })
     }
 }
