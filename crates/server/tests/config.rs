@@ -280,7 +280,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
         let Some((name, default)) = line.strip_prefix('#').and_then(|line| line.split_once('=')) else {
             continue;
         };
-        if name.contains(|c: char| !c.is_ascii_uppercase() && c != '_') {
+        if name.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_') {
             continue;
         }
         assert!(lines[index - 1].starts_with("# "), "{name} has no line of meaning");
