@@ -9,7 +9,10 @@ use actix_web::{
     },
 };
 use apidoc::{Problem, Violation};
-use domain::{Approval, Operation, SessionStatus, TurnFailure, TurnId, ports::StoreError};
+use domain::{
+    Approval, Operation, SessionStatus, TurnFailure, TurnId,
+    ports::{ArchiveError, StoreError},
+};
 
 use engine::{Error, FieldError};
 
@@ -70,6 +73,22 @@ fn translate(error: &Error) -> Problem {
             unavailable("LEASE_LOST", "this server could not renew its lease and runs no agents until it can")
         }
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
+        Error::ArchiveRemoved => {
+            let detail = "the archive was removed: its time was up, or a newer one took its place";
+            Problem::new(StatusCode::GONE, "ARCHIVE_REMOVED", detail)
+        }
+        Error::NotArchived(why) => {
+            Problem::new(StatusCode::CONFLICT, "NOT_ARCHIVED", format!("the session was not archived: {why}"))
+        }
+        Error::NotRestored(why) => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "NOT_RESTORED",
+            format!("the session was not restored: {why}"),
+        ),
+        Error::ArchivesFull { .. } => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "ARCHIVES_FULL", failed())
+        }
+        Error::Archive(error) => archive_failed(error),
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),
     }
@@ -147,6 +166,21 @@ fn store_failed(error: &StoreError) -> Problem {
         }
         StoreError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", "the database does not answer"),
         StoreError::Inconsistent { .. } | StoreError::Failed(_) => internal(),
+    }
+}
+
+fn archive_failed(error: &ArchiveError) -> Problem {
+    match error {
+        ArchiveError::Unavailable(_) => {
+            unavailable("ARCHIVE_STORE_UNAVAILABLE", "the archive store does not answer")
+        }
+        ArchiveError::Missing | ArchiveError::Corrupt(_) | ArchiveError::Hostile(_) => {
+            Problem::new(StatusCode::BAD_GATEWAY, "ARCHIVE_DAMAGED", format!("failed to {error}"))
+        }
+        ArchiveError::TooLarge(_)
+        | ArchiveError::BadPattern(_)
+        | ArchiveError::Files { .. }
+        | ArchiveError::Failed(_) => internal(),
     }
 }
 

@@ -35,8 +35,8 @@ use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, 
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
 use serde_json::Value;
 use sessions::{
-    audit_trail, control, create, events, files, fork, list, messages, metrics, one, permissions, query,
-    stream as websocket, tool_calls, tree, turns,
+    archive, audit_trail, control, create, events, files, fork, list, messages, metrics, one, permissions,
+    query, stream as websocket, tool_calls, tree, turns,
 };
 use std::sync::OnceLock;
 
@@ -109,6 +109,10 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/files").route(get().to(files::list)))
         .service(at("/{id}/files/content").route(get().to(files::content)))
         .service(at("/{id}/workdir/download").route(get().to(files::download)))
+        .service(at("/{id}/archive").route(get().to(archive::read)).route(post().to(archive::create)))
+        .service(at("/{id}/archive/download").route(get().to(archive::download::download)))
+        .service(at("/{id}/archive/manifest").route(get().to(archive::download::manifest)))
+        .service(at("/{id}/archive/restore").route(post().to(archive::restore)))
         .service(at("/{id}/events").route(get().to(events::watch)))
         .service(at("/{id}/stream").route(get().to(websocket::stream)));
 
@@ -183,6 +187,7 @@ fn head() -> Head {
             ("Approvals", "What waits for a person's word."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
+            ("Archives", "Sessions that are put away, and come back."),
             ("Policies", "What agents may do, in rules of your own."),
             ("Hooks", "Endpoints that are asked or told when something happens in a session."),
             ("Health", "For probes and operators."),

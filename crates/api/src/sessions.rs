@@ -1,5 +1,6 @@
 //! `/sessions`: conversations with agents.
 
+pub mod archive;
 pub mod audit_trail;
 pub mod control;
 pub mod create;

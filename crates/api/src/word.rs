@@ -1,9 +1,9 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    ApprovalKind, ApprovalStatus, EventKind, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus,
-    MessageType, Role, SessionMode, SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict,
-    fork::DirectorySource,
+    ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, FailMode,
+    HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, Role, SessionMode,
+    SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict, fork::DirectorySource,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ macro_rules! vocabularies {
 vocabularies! {
     ApprovalKind: Self::ALL;
     ApprovalStatus: Self::ALL;
+    ArchivePlace: Self::ALL;
+    ArchiveStatus: Self::ALL;
+    Compression: Self::ALL;
     DirectorySource: Self::ALL;
     EventKind: Self::ALL;
     FailMode: Self::ALL.iter().copied();
@@ -55,6 +58,7 @@ vocabularies! {
     HookEndpointKind: Self::ALL.iter().copied();
     HookRunStatus: Self::ALL.iter().copied();
     MessageType: Self::ALL;
+    Operation: Self::ALL;
     Role: [Self::Admin, Self::Member];
     SessionMode: Self::ALL;
     SessionStatus: Self::ALL;

@@ -41,13 +41,16 @@ failures! {
     NotFound = 404, "There is no such thing, or it is not the caller's.";
     TooSlow = 408, "The body did not arrive in time; the connection is closed.";
     Conflict = 409, "The state of the thing forbids this.";
+    Gone = 410, "It was there and is not any more.";
     TooLarge = 413, "The body is larger than the server takes.";
     UnsupportedMedia = 415, "The body is not of the media type this operation takes.";
+    RangeNotSatisfiable = 416, "The range lies outside of what there is; `Content-Range` says how much that is.";
     Invalid = 422, "Parts of the request are not acceptable; `errors` names each.";
     TooMany = 429, "Too many requests, or no free slot; `Retry-After` says when to come back.";
-    BadGateway = 502, "The agent failed.";
+    BadGateway = 502, "The agent, or something else behind this server, failed.";
     Unavailable = 503, "Something this operation needs is down; `Retry-After` says when to come back.";
     TimedOut = 504, "The agent did not finish in time.";
+    StorageFull = 507, "This server keeps as much as it may.";
 }
 
 /// A set of failures: a tuple of types that are a [`Failure`].

@@ -118,8 +118,9 @@ mod violation;
 pub use body::{Valid, ValidOr, parse_json};
 pub use document::{Head, build, text};
 pub use failure::{
-    BadGateway, BadRequest, BudgetExhausted, Conflict, Fail, Failure, FailureSet, Forbidden, Invalid,
-    NotFound, TimedOut, TooLarge, TooMany, Unauthorized, Unavailable, UnsupportedMedia,
+    BadGateway, BadRequest, BudgetExhausted, Conflict, Fail, Failure, FailureSet, Forbidden, Gone, Invalid,
+    NotFound, RangeNotSatisfiable, StorageFull, TimedOut, TooLarge, TooMany, Unauthorized, Unavailable,
+    UnsupportedMedia,
 };
 pub use faults::faults;
 pub use header::{Header, RequestHeader};
@@ -127,10 +128,11 @@ pub use path::PathParams;
 pub use problem::completion::complete;
 pub use problem::{Occurrence, Problem};
 pub use query::ValidQuery;
-pub use reply::download::{Download, Media};
+pub use reply::download::{Download, Media, Partial};
 pub use reply::events::{EventStream, Frame};
 pub use reply::headers::{Link, Linked, ResponseHeader, With};
 pub use reply::one_of::OneOf;
+pub use reply::redirect::Redirect;
 pub use reply::upgrade::Upgrade;
 pub use reply::{Accepted, Created, Done, Fetched, Reply};
 pub use security::{SecurityScheme, require};

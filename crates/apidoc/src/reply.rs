@@ -4,6 +4,7 @@ pub(crate) mod download;
 pub(crate) mod events;
 pub(crate) mod headers;
 pub(crate) mod one_of;
+pub(crate) mod redirect;
 pub(crate) mod upgrade;
 
 use crate::record::{self, JSON, content};

@@ -8,12 +8,12 @@ mod keep;
 mod put_away;
 mod workshop;
 
-use crate::{Error, Result, SessionManager};
+use crate::{Error, Result, SessionManager, workdir};
 use domain::{
     Archive, ArchivePlace, ArchiveStatus, Caller, Compression, Session, SessionId, SessionStatus,
     ports::{ArchiveError, ArchiveLimits, ArchiveOpened, ArchiveRef, ByteStream, RestoreOpened},
 };
-use std::{ops::Range, path::Path, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 use tokio::task::JoinHandle;
 
 pub(crate) use workshop::Workshop;
@@ -35,18 +35,6 @@ pub struct ArchiveRequest {
     pub to_s3: bool,
     /// Whether the request waits a while for the end.
     pub waits: bool,
-}
-
-/// A completed archive, and what of it was asked for.
-pub struct OpenedArchive {
-    pub archive: Archive,
-    pub bytes: ByteStream,
-}
-
-impl std::fmt::Debug for OpenedArchive {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenedArchive").field("archive", &self.archive).finish_non_exhaustive()
-    }
 }
 
 impl SessionManager {
@@ -97,28 +85,34 @@ impl SessionManager {
         self.inner.stores.archives.latest_archive(id).await?.ok_or(Error::NotFound("archive"))
     }
 
-    /// The archive that the session can be restored from, and its bytes, or a range of them.
-    pub async fn open_archive(
-        &self,
-        caller: &Caller,
-        id: SessionId,
-        range: impl FnOnce(&Archive) -> Option<Range<u64>>,
-    ) -> Result<OpenedArchive> {
-        let (archive, stored) = self.stored_archive(caller, id).await?;
-        let bytes = self.inner.stores.archive_store.open(&stored, range(&archive)).await?;
-        Ok(OpenedArchive { archive, bytes })
+    /// The archive that the session can be restored from.
+    pub async fn stored_archive(&self, caller: &Caller, id: SessionId) -> Result<Archive> {
+        let session = self.load(caller.scope(), id).await?;
+        let archives = &self.inner.stores.archives;
+        if let Some(id) = session.archive_id
+            && let Some(archive) = archives.archive(id).await?
+            && archive.is_restorable()
+        {
+            return Ok(archive);
+        }
+        Err(self.no_archive(id).await?)
     }
 
-    /// The manifest of the archive that the session can be restored from.
-    pub async fn archive_manifest(&self, caller: &Caller, id: SessionId) -> Result<OpenedArchive> {
-        let (archive, stored) = self.stored_archive(caller, id).await?;
-        let bytes = self.inner.stores.archive_store.manifest(&stored).await?;
-        Ok(OpenedArchive { archive, bytes })
+    /// The bytes of a stored archive, or a range of them.
+    pub async fn read_archive(&self, archive: &Archive, range: Option<Range<u64>>) -> Result<ByteStream> {
+        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
+        Ok(self.inner.stores.archive_store.open(&stored, range).await?)
     }
 
-    /// An address at which the archive can be downloaded for a while, where the archive store can sign one.
-    pub async fn signed_archive_address(&self, caller: &Caller, id: SessionId) -> Result<Option<String>> {
-        let (_, stored) = self.stored_archive(caller, id).await?;
+    /// What a stored archive holds, as JSON.
+    pub async fn read_manifest(&self, archive: &Archive) -> Result<ByteStream> {
+        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
+        Ok(self.inner.stores.archive_store.manifest(&stored).await?)
+    }
+
+    /// An address at which a stored archive can be downloaded for a while, where the archive store can sign one.
+    pub async fn signed_address(&self, archive: &Archive) -> Result<Option<String>> {
+        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
         Ok(self.inner.stores.archive_store.presign(&stored, SIGNED_LIFETIME).await?)
     }
 
@@ -133,14 +127,7 @@ impl SessionManager {
         {
             return Err(Error::WrongState(session.status));
         }
-        let from = match session.archive_id {
-            Some(from) => from,
-            None => {
-                let latest = self.inner.stores.archives.latest_archive(id).await?;
-                let was_removed = latest.is_some_and(|latest| latest.removed_at.is_some());
-                return Err(if was_removed { Error::ArchiveRemoved } else { Error::NotFound("archive") });
-            }
-        };
+        let Some(from) = session.archive_id else { return Err(self.no_archive(id).await?) };
         let (this, origin) = (self.clone(), caller.origin());
         let opened = self.see_through(async move {
             this.admit_work()?;
@@ -193,19 +180,11 @@ impl SessionManager {
         if used.saturating_add(more) > max { Err(Error::ArchivesFull { used, max }) } else { Ok(()) }
     }
 
-    async fn stored_archive(&self, caller: &Caller, id: SessionId) -> Result<(Archive, ArchiveRef)> {
-        let session = self.load(caller.scope(), id).await?;
-        let archives = &self.inner.stores.archives;
-        if let Some(id) = session.archive_id
-            && let Some(archive) = archives.archive(id).await?
-            && let Some(stored) = self.stored(&archive)
-        {
-            return Ok((archive, stored));
-        }
-        match archives.latest_archive(id).await? {
-            Some(latest) if latest.removed_at.is_some() => Err(Error::ArchiveRemoved),
-            _ => Err(Error::NotFound("archive")),
-        }
+    /// Why a session has nothing to be restored from.
+    async fn no_archive(&self, id: SessionId) -> Result<Error> {
+        let latest = self.inner.stores.archives.latest_archive(id).await?;
+        let was_removed = latest.is_some_and(|latest| latest.removed_at.is_some());
+        Ok(if was_removed { Error::ArchiveRemoved } else { Error::NotFound("archive") })
     }
 
     /// How the archive store knows the archive; `None` if there is nothing of it there.
@@ -228,9 +207,13 @@ impl SessionManager {
         }
     }
 
-    /// Whether the session's working directory is here.
+    /// Whether the session's working directory is on this server.
     async fn has_workspace(&self, session: &Session) -> Result<bool> {
-        let there = tokio::fs::try_exists(Path::new(&session.spec.working_directory)).await;
+        let workspace = match session.spec.owns_directory {
+            true => workdir::own(&self.inner.settings.directories, session.user_id, session.id),
+            false => PathBuf::from(&session.spec.working_directory),
+        };
+        let there = tokio::fs::try_exists(workspace).await;
         there.map_err(|source| Error::Files { action: "look at the working directory", source })
     }
 }

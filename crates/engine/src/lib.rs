@@ -35,7 +35,7 @@ mod workdir;
 
 pub use accounts::{AccountManager, PASSWORD_CHARS_MIN, Registrant, Registration, TokenPair};
 pub use approvals::ApprovalReply;
-pub use archives::{ArchiveRequest, OpenedArchive};
+pub use archives::ArchiveRequest;
 pub use audit::AuditLog;
 pub use containment::{ContainmentSettings, SandboxNetwork, SandboxSettings};
 pub use draft::SessionDraft;

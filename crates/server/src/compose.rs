@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use domain::{AuditKey, Clock, SystemClock, ports::Ping};
+use domain::{
+    AuditKey, Clock, SystemClock,
+    ports::{ArchiveStore, Ping},
+};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, ServerSettings,
@@ -18,6 +21,7 @@ use sdk_runtime::ProcessLauncher;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    archives,
     cli::SearchPlaces,
     config::{Config, HooksConfig},
     data_dir::DataDir,
@@ -75,7 +79,8 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         cli.clone().map_err(|error| error.to_string()),
         &sandbox,
     )?;
-    let sessions = sessions(settings, &store, clock, &gateway);
+    let archive_store = archives::open(&config.storage, &data_dir)?;
+    let sessions = sessions(settings, &store, archive_store, clock, &gateway);
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
@@ -98,6 +103,7 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
             move || std::future::ready(sessions.lease())
         }),
         sandbox.check(),
+        archives::check(&config.storage, &sessions),
         Check::required("canary", {
             let sessions = sessions.clone();
             move || std::future::ready(sessions.self_test())
@@ -186,6 +192,7 @@ fn engine_settings(
         },
         governance: governance(config, data_dir, &directories),
         hooks: hooks(config, key)?,
+        archives: archives::settings(&config.storage)?,
         directories,
         containment: ContainmentSettings {
             sandbox: sandbox.settings(),
@@ -200,6 +207,7 @@ fn engine_settings(
 fn sessions(
     settings: EngineSettings,
     store: &Arc<persistence::Store>,
+    archive_store: Arc<dyn ArchiveStore>,
     clock: Arc<dyn Clock>,
     gateway: &Arc<Gateway>,
 ) -> SessionManager {
@@ -215,6 +223,8 @@ fn sessions(
         hooks: store.clone(),
         approvals: store.clone(),
         transcripts: store.clone(),
+        archives: store.clone(),
+        archive_store,
     };
     SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
 }
@@ -274,7 +284,7 @@ fn cli_check(
 }
 
 /// An error and what led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

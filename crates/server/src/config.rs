@@ -10,6 +10,7 @@ mod hooks;
 mod parse;
 mod reader;
 mod sources;
+mod storage;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -25,6 +26,7 @@ pub use self::{
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
+    storage::{S3Config, StorageConfig},
 };
 use self::{
     parse::{absolute_directories, boolean, decimal, list, non_empty, number, path, secret_key},
@@ -43,7 +45,7 @@ pub struct Config {
     pub environment: Environment,
     pub log: LogConfig,
     pub http: HttpConfig,
-    /// Database file, working directories and generated keys; may be relative to where the server is started.
+    /// Database file, working directories, archives and generated keys; may be relative to where the server is started.
     pub data_dir: PathBuf,
     pub database: DatabaseConfig,
     pub auth: AuthConfig,
@@ -54,6 +56,7 @@ pub struct Config {
     pub containment: ContainmentConfig,
     pub governance: GovernanceConfig,
     pub hooks: HooksConfig,
+    pub storage: StorageConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -192,6 +195,7 @@ impl Config {
         let governance = GovernanceConfig::read(reader);
         let containment = ContainmentConfig::read(reader);
         let hooks = HooksConfig::read(reader);
+        let storage = StorageConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -207,6 +211,7 @@ impl Config {
             governance: governance?,
             containment: containment?,
             hooks: hooks?,
+            storage: storage?,
             shutdown_grace: shutdown_grace?,
         })
     }

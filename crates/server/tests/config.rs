@@ -126,6 +126,13 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "one simple command"),
         ("ALLOWED_HOSTS", "https://example.com", "host names"),
         ("BLOCKED_HOSTS", "10.0.0.0/40", "networks"),
+        ("STORAGE_PROVIDER", "gcs", "local or s3"),
+        ("AWS_S3_BUCKET", "My_Bucket", "lower-case letters"),
+        ("AWS_S3_ARCHIVE_PREFIX", "../up", "folders such as"),
+        ("AWS_S3_ENDPOINT", "localhost:9000", "http://"),
+        ("ARCHIVE_COMPRESSION", "rar", "gzip, zstd, none, zip"),
+        ("ARCHIVE_RETENTION_DAYS", "-1", "from 0 to"),
+        ("ARCHIVE_MAX_FILE_SIZE_MB", "0", "from 1 to"),
     ] {
         let text = mistake(name, value);
         assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");
@@ -143,6 +150,32 @@ fn postgres_is_refused_as_not_there_yet_and_its_password_is_masked() {
     let text = mistake("DATABASE_URL", "postgres://steward:hunter2@db/steward");
     assert!(text.contains("PostgreSQL is yet to come"), "{text}");
     assert!(text.contains("postgres://***@db/steward") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn archives_go_to_a_bucket_if_that_is_asked_for() {
+    let credentials = [("AWS_ACCESS_KEY_ID", "AKIDVERYSECRET"), ("AWS_SECRET_ACCESS_KEY", "hush-hush-hush")];
+    assert!(config(&credentials).storage.s3.is_none(), "a bucket's settings alone ask for nothing");
+    let asked = [
+        ("STORAGE_PROVIDER", "s3"),
+        ("AWS_S3_ARCHIVE_PREFIX", "/team/a"),
+        ("ARCHIVE_RETENTION_DAYS", "0"),
+        ("SESSION_AUTO_ARCHIVE_DAYS", "2"),
+        ("ARCHIVE_EXCLUDE", "node_modules/, *.o"),
+    ];
+    let storage = config(&[&credentials[..], &asked].concat()).storage;
+    let debug = format!("{storage:?}");
+    assert!(!debug.contains("VERYSECRET") && !debug.contains("hush"), "{debug}");
+    let s3 = storage.s3.unwrap();
+    assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("ai-agent-archives", "team/a/"));
+    assert_eq!(s3.credentials.unwrap().0.expose_secret(), "AKIDVERYSECRET");
+    assert_eq!(storage.retention, None);
+    assert_eq!(storage.auto_archive_after, Some(Duration::from_secs(2 * 86_400)));
+    assert_eq!(storage.excludes, ["node_modules/", "*.o"]);
+    for half in credentials {
+        let errors = Config::from_map(&map(&[half])).unwrap_err().to_string();
+        assert!(errors.contains("or neither") && !errors.contains(half.1), "{errors}");
+    }
 }
 
 #[test]
@@ -247,7 +280,7 @@ fn the_example_file_shows_every_setting_with_its_default() {
         let Some((name, default)) = line.strip_prefix('#').and_then(|line| line.split_once('=')) else {
             continue;
         };
-        if name.contains(|c: char| !c.is_ascii_uppercase() && c != '_') {
+        if name.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_') {
             continue;
         }
         assert!(lines[index - 1].starts_with("# "), "{name} has no line of meaning");

@@ -13,6 +13,8 @@ mod client;
 mod approvals;
 #[path = "e2e/approvals_alone.rs"]
 mod approvals_alone;
+#[path = "e2e/archives.rs"]
+mod archives;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/bad_luck.rs"]

@@ -32,7 +32,7 @@ pub struct MemoryArchives {
     /// While false, what is being stored or restored has been read and is not written.
     pub writes: watch::Sender<bool>,
     /// Which place is for new archives. S3 can sign.
-    pub place: ArchivePlace,
+    place: ArchivePlace,
 }
 
 impl Default for MemoryArchives {
@@ -43,6 +43,12 @@ impl Default for MemoryArchives {
 }
 
 impl MemoryArchives {
+    /// An empty store in which new archives go to this place.
+    #[must_use]
+    pub fn in_place(place: ArchivePlace) -> Self {
+        Self { place, ..Self::default() }
+    }
+
     /// What is there, by key.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {

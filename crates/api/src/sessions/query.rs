@@ -1,6 +1,6 @@
 //! `POST /sessions/{id}/query`: a prompt, answered in the way the client prefers.
 
-mod manner;
+pub mod manner;
 
 use self::manner::{Manner, PreferenceApplied};
 use super::turns::TurnMetrics;

@@ -2,7 +2,7 @@
 
 use super::sdk_options::SdkOptions;
 use crate::word::Word;
-use domain::{Counters, Session, SessionMode, SessionStatus, fork::DirectorySource};
+use domain::{Counters, Operation, Session, SessionMode, SessionStatus, fork::DirectorySource};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,6 +35,9 @@ pub struct SessionResponse {
     parent_session_id: Option<Uuid>,
     fork_at_message: Option<u64>,
     is_fork: bool,
+    /// What holds the session beside turns; until it is over nothing else begins.
+    operation: Option<Word<Operation>>,
+    /// The archive that it can be restored from.
     archive_id: Option<Uuid>,
     template_id: Option<Uuid>,
     #[serde(flatten)]
@@ -81,6 +84,7 @@ pub struct SessionLinks {
     stream: String,
     files: String,
     tree: String,
+    archive: String,
 }
 
 impl From<Counters> for Figures {
@@ -114,6 +118,7 @@ impl SessionLinks {
             stream: below("/stream"),
             files: below("/files"),
             tree: below("/tree"),
+            archive: below("/archive"),
         }
     }
 }
@@ -144,7 +149,8 @@ impl From<Session> for SessionResponse {
             parent_session_id: session.parent_session_id.map(|id| id.0),
             fork_at_message: session.fork_at_message,
             is_fork: session.mode == SessionMode::Forked,
-            archive_id: None,
+            operation: session.operation.map(Word),
+            archive_id: session.archive_id.map(|id| id.0),
             template_id: None,
             metrics: figures.clone(),
             figures,

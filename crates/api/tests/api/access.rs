@@ -43,6 +43,7 @@ impl Operation {
         let id = match &self.path {
             path if path.contains("/api-keys/") => &things.key,
             path if path.contains("/v1/hooks/") => &things.hook,
+            path if path.contains("/archive") => &things.archived,
             _ => &things.session,
         };
         let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
@@ -73,6 +74,8 @@ const POLICY: &str = "house";
 /// Something of alice's of each kind.
 struct Things {
     session: String,
+    /// A session that is archived.
+    archived: String,
     turn: String,
     key: String,
     hook: String,
@@ -93,7 +96,10 @@ async fn things(world: &World) -> Things {
     let delivery = delivery["id"].as_str().unwrap().to_owned();
     let policy = json!({"name": POLICY, "text": "permit(principal, action, resource);"});
     assert_eq!(world.admin.post("/api/v1/policies", policy).await.status, 201);
-    Things { session, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
+    let archived = world.session().await;
+    let asked = world.alice.post(&format!("/api/v1/sessions/{archived}/archive"), json!({})).await;
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    Things { session, archived, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
 }
 
 async fn workdir(world: &World, session: &str) -> std::path::PathBuf {

@@ -28,7 +28,9 @@ pub struct Received {
 
 impl Client {
     pub fn new(address: &str, directory: &TempDir) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        // Where a redirect leads to is asserted, not followed.
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let home = directory.path().display().to_string();
         Self { http, base: format!("http://{address}"), home, token: None }
     }
@@ -67,6 +69,20 @@ impl Client {
 
     pub async fn get(&self, path: &str) -> Received {
         self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Looks until a field of what is there has this value, and answers with what is there then.
+    pub async fn watch_until(&self, path: &str, field: &str, value: &str) -> Value {
+        let looking = async {
+            loop {
+                let seen = self.get(path).await.json();
+                if seen[field] == value {
+                    return seen;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), looking).await.unwrap()
     }
 
     pub async fn delete(&self, path: &str) -> Received {

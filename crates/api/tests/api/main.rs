@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that meets a surprise should stop there")]
 
 mod access;
+mod archives;
 mod audit_log;
 mod auth;
 mod bad_input;

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
-use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
+use domain::{AgentScope, ArchivePlace, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
 use engine::{
     AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, DirectorySettings,
     EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyManager, Registrant, Registration,
@@ -31,6 +31,7 @@ pub struct Plan {
     pub queue_max: u32,
     pub governance: GovernanceSettings,
     pub archives: ArchiveSettings,
+    pub archive_place: ArchivePlace,
 }
 
 impl Default for Plan {
@@ -49,6 +50,7 @@ impl Default for Plan {
             queue_max: 2,
             governance: GovernanceSettings::default(),
             archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
+            archive_place: ArchivePlace::Local,
         }
     }
 }
@@ -74,7 +76,7 @@ impl World {
     pub async fn of(plan: Plan) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::default());
-        let archives = MemoryArchives::default();
+        let archives = MemoryArchives::in_place(plan.archive_place);
         let clock = TestClock::default();
         let launcher = ScriptedLauncher::new().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));

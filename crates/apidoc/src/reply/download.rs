@@ -18,13 +18,16 @@ pub trait Media: 'static {
 
 /// 200 with bytes of one of the types of `M`.
 #[derive(Debug)]
-pub struct Download<M: Media> {
+pub struct Download<M: Media, const STATUS: u16 = 200> {
     response: HttpResponse,
     media: PhantomData<fn() -> M>,
 }
 
-impl<M: Media> Download<M> {
-    /// Sends `response`; its `Content-Type` is the first type of `M` unless it has one.
+/// 206 with a range of the bytes.
+pub type Partial<M> = Download<M, 206>;
+
+impl<M: Media, const STATUS: u16> Download<M, STATUS> {
+    /// Sends `response`, which has the status; its `Content-Type` is the first type of `M` unless it has one.
     pub fn new(mut response: HttpResponse) -> Self {
         if !response.headers().contains_key(CONTENT_TYPE)
             && let Some(first) = M::TYPES.first()
@@ -36,7 +39,7 @@ impl<M: Media> Download<M> {
     }
 }
 
-impl<M: Media> Responder for Download<M> {
+impl<M: Media, const STATUS: u16> Responder for Download<M, STATUS> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
@@ -44,19 +47,21 @@ impl<M: Media> Responder for Download<M> {
     }
 }
 
-impl<M: Media> Apiv2Schema for Download<M> {}
+impl<M: Media, const STATUS: u16> Apiv2Schema for Download<M, STATUS> {}
 
-impl<M: Media> OperationModifier for Download<M> {
+impl<M: Media, const STATUS: u16> OperationModifier for Download<M, STATUS> {
     fn update_parameter(_: &mut DefaultOperationRaw) {}
 
     fn update_response(op: &mut DefaultOperationRaw) {
         let bytes = || DefaultSchemaRaw { data_type: Some(DataType::File), ..Default::default() };
         let response = Response {
-            description: Some("The bytes.".to_owned()),
+            description: Some(
+                if STATUS == 206 { "The range of the bytes." } else { "The bytes." }.to_owned(),
+            ),
             schema: Some(envelope(CONTENT, M::TYPES.iter().map(|media| ((*media).to_owned(), bytes())))),
             ..Default::default()
         };
-        record::answer(op, 200, response);
+        record::answer(op, STATUS, response);
     }
 
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}

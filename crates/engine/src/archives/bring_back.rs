@@ -119,20 +119,16 @@ impl SessionManager {
     /// Where a session that is about to start has lost its own working directory: brings back what its archive has of
     /// it, and says so in the journal. What was done since the archive is not in it.
     pub(crate) async fn bring_back_lost(&self, session: &Session) -> Result<()> {
-        let is_lost = session.spec.owns_directory
-            && session.status != SessionStatus::Created
-            && session.archive_id.is_some()
-            && !self.has_workspace(session).await?;
-        let Some(from) = session.archive_id.filter(|_| is_lost) else { return Ok(()) };
+        let Some(from) = session.archive_id.filter(|_| session.spec.owns_directory) else { return Ok(()) };
+        if self.has_workspace(session).await? {
+            return Ok(());
+        }
         let archive = self.inner.stores.archives.archive(from).await?;
         let Some(stored) = archive.and_then(|archive| self.stored(&archive)) else { return Ok(()) };
-        let own = PathBuf::from(&session.spec.working_directory);
-        self.unpack_root(&stored, WORKSPACE, own).await?;
-        let entry = Entry::Notice(data::restored(from));
-        let now = self.inner.clock.now();
-        let turn = session.current_turn_id;
-        let journal = &self.inner.stores.journal;
-        let events = journal.record(session.id, session.generation, turn, vec![entry], now).await?;
+        self.unpack_workspace(session, &stored).await?;
+        let (notice, now) = (Entry::Notice(data::restored(from)), self.inner.clock.now());
+        let (journal, turn) = (&self.inner.stores.journal, session.current_turn_id);
+        let events = journal.record(session.id, session.generation, turn, vec![notice], now).await?;
         self.inner.feed.publish(events);
         Ok(())
     }

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 pub(super) const WORKSPACE: &str = "workspace";
 pub(super) const TRANSCRIPT: &str = "transcript";
 const SESSION: &str = "session";
+/// Where it is gathered what is not on disk as it goes in; among the session's own files, and removed with them.
+const STAGING: &str = "archive";
 /// Attempts at one archive; after the last one it is given up.
 const ATTEMPTS_MAX: u32 = 6;
 /// Between the first attempt and the second; each later wait is four times as long.
@@ -93,7 +95,8 @@ impl SessionManager {
     /// What goes into the archive, and a folder with what is not on disk as it is there.
     fn stage_for_archive(&self, session: &Session) -> Result<(Staging, Vec<ArchiveRoot>)> {
         let settings = &self.inner.settings;
-        let staging = Staging::make(&settings.directories.temporary.join(format!("archive-{}", session.id)))?;
+        let directories = Directories::of(settings, session);
+        let staging = Staging::make(&directories.temporary.join(STAGING))?;
         let workspace = PathBuf::from(&session.spec.working_directory);
         let is_there = workspace.try_exists().map_err(not_staged)?;
         if !is_there && session.spec.owns_directory && session.status != SessionStatus::Terminated {
@@ -107,7 +110,7 @@ impl SessionManager {
             workdir::check(&settings.directories, &home, path, "").map_err(not_allowed)?;
         }
         let workspace = if is_there { workspace } else { staging.folder(WORKSPACE)? };
-        let transcripts = Directories::of(settings, session).transcripts();
+        let transcripts = directories.transcripts();
         let has_transcripts = transcripts.try_exists().map_err(not_staged)?;
         let transcripts = if has_transcripts { transcripts } else { staging.folder(TRANSCRIPT)? };
         let about = staging.folder(SESSION)?;

@@ -144,6 +144,27 @@ pub(super) fn sqlite_url_of(file: &Path) -> String {
     format!("sqlite://{escaped}")
 }
 
+/// As S3 has them: 3 to 63 of lower-case letters, digits, dots and hyphens.
+pub(super) fn bucket(text: &str) -> Parsed<String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    match (3..=63).contains(&text.len()) && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens".to_owned()),
+    }
+}
+
+/// What the names of objects begin with, such as `archives/`; a single slash is none at all.
+pub(super) fn object_prefix(text: &str) -> Parsed<String> {
+    let parts: Vec<&str> = text.trim_matches('/').split('/').filter(|part| !part.is_empty()).collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match parts.iter().all(|part| part.chars().all(is_plain) && !matches!(*part, "." | "..")) {
+        true => Ok(parts.iter().map(|part| format!("{part}/")).collect()),
+        false => {
+            Err("folders such as archives/, of letters, digits, dots, hyphens and underscores".to_owned())
+        }
+    }
+}
+
 /// A base URL to append paths to, without the slash at its end.
 pub(super) fn http_url(text: &str) -> Parsed<String> {
     let url = Url::parse(text)

@@ -57,6 +57,11 @@ impl<'a> Reader<'a> {
         self.read(setting, |text| check(text).map(|()| SecretString::from(text)))
     }
 
+    /// Notes what is wrong with a setting beside others.
+    pub(super) fn mistake(&mut self, name: &'static str, allowed: &str) {
+        self.mistakes.push(Mistake::value(name, None, allowed.to_owned()));
+    }
+
     fn read<T>(&mut self, setting: Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
         self.asked.push(setting);
         // An empty value is what `NAME=` in a file means to most people: not set.

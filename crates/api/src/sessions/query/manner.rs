@@ -30,8 +30,9 @@ pub enum Manner {
 }
 
 /// RFC 7240; of its preferences only `respond-async` is known, and others are ignored as it demands.
-struct Prefer {
-    respond_async: bool,
+#[derive(Debug)]
+pub struct Prefer {
+    pub respond_async: bool,
 }
 
 /// RFC 7240: which preference was honoured.
