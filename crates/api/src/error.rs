@@ -65,6 +65,9 @@ fn translate(error: &Error) -> Problem {
         Error::LeaseLost => {
             unavailable("LEASE_LOST", "this server could not renew its lease and runs no agents until it can")
         }
+        Error::FilesElsewhere => {
+            unavailable("FILES_ELSEWHERE", "another server, the session's home, has its files; ask that one")
+        }
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),

@@ -22,7 +22,7 @@ pub struct LiveAgent {
     pub token: String,
     pub subject: Subject,
     /// What it was started with.
-    pub spec: SessionSpec,
+    pub spec: Box<SessionSpec>,
     pub governed: Governed,
 }
 
@@ -34,7 +34,7 @@ impl LiveAgent {
         if self.governed.left_plan_mode.load(Ordering::Relaxed) {
             started_with.permission_mode.clone_from(&session.spec.permission_mode);
         }
-        self.subject != Subject::from(session) || started_with != session.spec
+        self.subject != Subject::from(session) || *started_with != session.spec
     }
 }
 
