@@ -135,7 +135,7 @@ pub struct Hold {
 /// What came of asking for a session's seat.
 #[derive(Debug)]
 pub enum Taken {
-    Held(Hold),
+    Held(Box<Hold>),
     /// Its turn runs already.
     Busy,
 }
@@ -175,7 +175,7 @@ impl LiveAgents {
         let pool = Pool::from(mode);
         let mut seats = self.seats();
         let (sender, stop) = watch::channel(None);
-        let hold = |agent| Hold { live: Arc::clone(self), session, agent, stop };
+        let hold = |agent| Box::new(Hold { live: Arc::clone(self), session, agent, stop });
         if let Some(seat) = seats.get_mut(&session) {
             return match std::mem::replace(&mut seat.state, SeatState::Taken(sender)) {
                 SeatState::Idle { agent, .. } if std::mem::take(&mut seat.is_outdated) => {

@@ -237,7 +237,7 @@ async fn a_server_that_is_back_soon_takes_its_own_back_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ends_well_is_not_waited_for() {
     let mut two = Two::start(LONG).await;
-    let (session, _) = two.stuck().await;
+    let session = two.at_first.session(json!({})).await;
     two.first.stop().await;
     // Its lease would have lasted longer than this test.
     assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");
