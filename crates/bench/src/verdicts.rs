@@ -184,6 +184,8 @@ fn session(surroundings: &Surroundings) -> Session {
         parent_session_id: None,
         fork_at_message: None,
         current_turn_id: None,
+        server_id: None,
+        generation: domain::Generation::FIRST,
         agent: None,
         counters: Counters::default(),
         error_message: None,
