@@ -72,6 +72,9 @@ fn translate(error: &Error) -> Problem {
         Error::LeaseLost => {
             unavailable("LEASE_LOST", "this server could not renew its lease and runs no agents until it can")
         }
+        Error::FilesElsewhere => {
+            unavailable("FILES_ELSEWHERE", "another server, the session's home, has its files; ask that one")
+        }
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
         Error::ArchiveRemoved => {
             let detail = "the archive was removed: its time was up, or a newer one took its place";

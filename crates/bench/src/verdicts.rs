@@ -187,6 +187,8 @@ fn session(surroundings: &Surroundings) -> Session {
         current_turn_id: None,
         operation: None,
         archive_id: None,
+        server_id: None,
+        generation: domain::Generation::FIRST,
         agent: None,
         counters: Counters::default(),
         error_message: None,

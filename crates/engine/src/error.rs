@@ -88,6 +88,9 @@ pub enum Error {
     /// This server could not renew its lease and runs no agents until it can; another one will take the request.
     #[error("run agents without a lease")]
     LeaseLost,
+    /// The session's home has its files; a request that reaches that server is answered.
+    #[error("read files that another server has")]
+    FilesElsewhere,
     /// The turn ran and failed; its record says the rest.
     #[error("complete turn {turn_id}: {message}")]
     TurnFailed { turn_id: TurnId, failure: TurnFailure, message: String },

@@ -98,6 +98,9 @@ impl SessionManager {
 
     async fn working_directory(&self, caller: &Caller, id: SessionId) -> Result<Dir> {
         let session = self.load(caller.scope(), id).await?;
+        if session.spec.owns_directory && self.inner.lease.is_elsewhere(session.server_id) {
+            return Err(Error::FilesElsewhere);
+        }
         let directories = self.inner.settings.directories.clone();
         let opened = blocking("open the working directory", move || {
             workdir::open(&directories, session.user_id, Path::new(&session.spec.working_directory))

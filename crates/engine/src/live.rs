@@ -25,7 +25,7 @@ pub struct LiveAgent {
     pub token: String,
     pub subject: Subject,
     /// What it was started with.
-    pub spec: SessionSpec,
+    pub spec: Box<SessionSpec>,
     pub governed: Governed,
 }
 
@@ -37,7 +37,7 @@ impl LiveAgent {
         if self.governed.left_plan_mode.load(Ordering::Relaxed) {
             started_with.permission_mode.clone_from(&session.spec.permission_mode);
         }
-        self.subject != Subject::from(session) || started_with != session.spec
+        self.subject != Subject::from(session) || *started_with != session.spec
     }
 }
 
@@ -140,7 +140,7 @@ pub struct Hold {
 /// What came of asking for a session's seat.
 #[derive(Debug)]
 pub enum Taken {
-    Held(Hold),
+    Held(Box<Hold>),
     /// Its turn runs already.
     Busy,
 }
@@ -181,7 +181,7 @@ impl LiveAgents {
         let pool = Pool::from(mode);
         let mut seats = self.seats();
         let (sender, stop) = watch::channel(None);
-        let hold = |agent| Hold { live: Arc::clone(self), session, agent, stop };
+        let hold = |agent| Box::new(Hold { live: Arc::clone(self), session, agent, stop });
         if let Some(seat) = seats.get_mut(&session) {
             return match std::mem::replace(&mut seat.state, SeatState::Taken(sender)) {
                 SeatState::Idle { agent, .. } if std::mem::take(&mut seat.is_outdated) => {

@@ -386,7 +386,7 @@ impl SessionManager {
                     Some(_) => SessionStatus::Processing,
                     None => SessionStatus::Connecting,
                 };
-                Some((hold, first))
+                Some((*hold, first))
             }
         })
     }

@@ -92,6 +92,7 @@ impl World {
         let accounts = Arc::new(accounts);
         let stores = Stores {
             sessions: store.clone(),
+            servers: store.clone(),
             turns: store.clone(),
             journal: store.clone(),
             history: store.clone(),

@@ -54,7 +54,7 @@ impl Attempt<'_> {
                     }
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
-                    let spec = session.spec.clone();
+                    let spec = Box::new(session.spec.clone());
                     Ok((LiveAgent { agent, events, token, subject, spec, governed }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),

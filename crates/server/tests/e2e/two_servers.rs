@@ -1,6 +1,7 @@
 //! Two servers on one store, each with a data folder of its own: one runs a session, whoever is asked.
 
 use crate::{
+    approvals::{answer, asked, runs},
     client::{Client, send},
     crash::journalled,
     world::{World, eventually, signal},
@@ -93,6 +94,8 @@ async fn a_prompt_that_reaches_the_other_server_is_answered_by_the_home() {
     assert!(answer.contains("lighthouse"), "{answer}");
     assert_eq!(agents_of(&two.first), agents, "the agent that was there already has answered");
     assert_eq!(two.second.agent_processes(), []);
+    two.at_second.get(&format!("{session}/files")).await.problem(503, "FILES_ELSEWHERE");
+    two.at_first.get(&format!("{session}/files")).await.ok();
     // The stream at the second server has both turns, in order.
     let seen = events.until("result").await;
     let more = events.until("result").await;
@@ -146,6 +149,26 @@ async fn who_is_asked_to_stop_at_the_other_server_stops() {
     assert_eq!(two.at_second.get(&turn).await.ok()["status"], "interrupted");
     eventually("its home has removed its files", async || (!workspace.exists()).then_some(())).await;
     assert_eq!(two.first.agent_processes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_says_at_the_other_server_reaches_the_agent_and_its_successor() {
+    let two = Two::start(LONG).await;
+    let session = two.at_first.session(json!({})).await;
+    let turn = two.at_first.query_async(&session, &runs("echo allowed > told.txt")).await;
+    let question = asked(&two.at_second, &session).await;
+    answer(&two.at_second, &session, &question, json!({ "decision": "allow" })).await.ok();
+    assert_eq!(two.at_second.turn_over(&turn).await["status"], "completed");
+    let told = std::fs::read_to_string(two.first.workspace(&session).join("told.txt")).unwrap();
+    assert_eq!(told, "allowed\n");
+
+    // The agent that waits was started before the change, and is not asked any more.
+    let before = agents_of(&two.first);
+    let patched = two.at_second.request(Method::PATCH, &session).json(&json!({ "allowed_tools": ["Bash"] }));
+    send(patched).await.ok();
+    assert_eq!(two.at_second.ask(&session, &runs("echo unasked > told.txt")).await, "done");
+    assert!(!agents_of(&two.first).iter().any(|agent| before.contains(agent)), "another agent answered");
+    assert_eq!(two.second.agent_processes(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +237,7 @@ async fn a_server_that_is_back_soon_takes_its_own_back_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ends_well_is_not_waited_for() {
     let mut two = Two::start(LONG).await;
-    let (session, _) = two.stuck().await;
+    let session = two.at_first.session(json!({})).await;
     two.first.stop().await;
     // Its lease would have lasted longer than this test.
     assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");

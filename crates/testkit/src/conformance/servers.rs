@@ -3,11 +3,12 @@
 use super::{
     AnyStore, Fixture,
     decisions::decision,
-    fixture::{data, first, kinds},
+    fixture::{data, first},
     hooks::run,
 };
 use domain::{
-    ApprovalDecision, ApprovalOutcome, Entry, Generation, Origin, ServerId, SessionId, SessionStatus, TurnId,
+    ApprovalDecision, ApprovalOutcome, Entry, EventKind, Generation, Origin, ServerId, SessionId,
+    SessionStatus, TurnId,
     journal::data as journalled,
     ports::{Standing, StoreError, StoreResult},
     turn::Begin,
@@ -232,5 +233,5 @@ pub async fn a_session_that_moves_says_so<S: AnyStore>(store: S) {
     assert_eq!(moved, f.reload(session).await);
     assert_eq!(moved.spec.working_directory, "/here");
     assert_eq!(f.journal(session).await.last(), Some(&event));
-    assert_eq!((kinds(&[event.clone()])[0], event.turn_id, data(&event)), ("notice", Some(turn), &notice));
+    assert_eq!((event.kind, event.turn_id, data(&event)), (EventKind::Notice, Some(turn), &notice));
 }
