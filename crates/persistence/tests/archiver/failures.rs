@@ -191,7 +191,7 @@ pub async fn drop_when<T>(future: impl Future<Output = T>, is_there: impl FnMut(
 }
 
 /// Looks again and again.
-async fn until(mut is_there: impl FnMut() -> bool) {
+pub async fn until(mut is_there: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_there() {
         assert!(Instant::now() < deadline, "it has not come to that");

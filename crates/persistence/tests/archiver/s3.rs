@@ -1,7 +1,7 @@
 //! What goes wrong between the archiver and a real S3 server, and what only S3 can do.
 
 use super::{
-    failures::drop_when,
+    failures::{drop_when, until},
     round_trips::whole,
     world::{World, random_file, reference, s3_options},
 };
@@ -50,6 +50,30 @@ async fn an_upload_that_is_cut_in_the_middle_is_taken_back() {
     assert!(direct.archiver.find(job.place, &job.key).await.unwrap().is_none());
     direct.archiver.store(&job).await.unwrap();
     direct.archiver.delete(job.place, &job.key).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_sent_of_a_file_that_shrinks_is_taken_back() {
+    let proxy = Proxy::start("nothing that anybody says").await;
+    let world = World::on(ArchivePlace::S3, Some(proxy.options()));
+    let folder = world.new_folder("work");
+    let file = fs::File::create(folder.join("large")).unwrap();
+    // More than can be on its way at once.
+    file.set_len(128 << 20).unwrap();
+    let job = world.job(&folder, Compression::None);
+    let has_part = || proxy.seen().iter().any(|line| line.contains("partNumber=1"));
+    let mut storing = world.archiver.store(&job);
+    tokio::select! {
+        biased;
+        () = until(has_part) => {}
+        _ = &mut storing => unreachable!("it was stored at once"),
+    }
+    file.set_len(10).unwrap();
+    let error = storing.await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Files { .. }), "{error:?}");
+    let seen = proxy.seen();
+    assert!(seen.iter().any(|line| line.starts_with("DELETE") && line.contains("uploadId=")), "{seen:#?}");
+    assert!(World::s3().archiver.find(job.place, &job.key).await.unwrap().is_none());
 }
 
 #[tokio::test]
