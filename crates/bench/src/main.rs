@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
 
+mod archive;
 mod connection;
 mod create;
 mod figures;
@@ -51,6 +52,7 @@ enum Group {
     Cold,
     Gateway,
     Verdicts,
+    Archive,
     Sdk(Topic),
 }
 
@@ -61,6 +63,9 @@ fn main() -> Result<ExitCode> {
     let success = |()| ExitCode::SUCCESS;
     if env::args().nth(1).is_some_and(|first| first == sdk::HOST_ARGUMENT) {
         return sdk::run_host(env::args().nth(2).as_deref()).map(success);
+    }
+    if env::args().nth(1).is_some_and(|first| first == archive::WORKER_ARGUMENT) {
+        return archive::run_worker().map(success);
     }
     run(&Arguments::parse()).map(success)
 }
@@ -97,6 +102,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
+            Group::Archive => archive::measure(tools, &scale, &mut report.problems).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
         match rows {
@@ -111,13 +117,14 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 12] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
     ("verdicts", Group::Verdicts),
+    ("archive", Group::Archive),
     ("sdk-answers", Group::Sdk(Topic::Answers)),
     ("sdk-partials", Group::Sdk(Topic::Partials)),
     ("sdk-crowd", Group::Sdk(Topic::Crowd)),

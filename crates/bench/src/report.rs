@@ -14,7 +14,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) what: String,
-    /// `ms`, `µs`, `KiB`, `MiB` or `/s`.
+    /// `s`, `ms`, `µs`, `KiB`, `MiB` or `/s`.
     pub(crate) unit: &'static str,
     pub(crate) ours: f64,
     pub(crate) reference: Option<Reference>,

@@ -31,6 +31,11 @@ pub(crate) struct Scale {
     pub(crate) verdicts: usize,
     /// Rounds of a claim and a cold start.
     pub(crate) claims: usize,
+    /// Rounds in which each archives and restores.
+    pub(crate) archive_rounds: usize,
+    /// Files of a folder that is archived, and their bytes together.
+    pub(crate) archive_files: u64,
+    pub(crate) archive_bytes: u64,
 }
 
 impl Scale {
@@ -51,6 +56,9 @@ impl Scale {
                 crowd_rounds: 1,
                 verdicts: 1_000,
                 claims: 3,
+                archive_rounds: 1,
+                archive_files: 12_500,
+                archive_bytes: 256 << 20,
             }
         } else {
             Self {
@@ -68,6 +76,9 @@ impl Scale {
                 crowd_rounds: 2,
                 verdicts: 10_000,
                 claims: 9,
+                archive_rounds: 2,
+                archive_files: 50_000,
+                archive_bytes: 1 << 30,
             }
         }
     }

@@ -63,6 +63,8 @@ const MANIFEST_BYTES_PER_ENTRY_MAX: u64 = 4 * 1024;
 #[derive(Debug)]
 pub struct StorageArchiver {
     places: Places,
+    /// Where temporary files are: where archives are too there is room, which a system's own folder may not have.
+    spool: PathBuf,
     threads: NonZero<usize>,
 }
 
@@ -70,7 +72,7 @@ impl StorageArchiver {
     /// Opens both places; nothing is asked of S3 yet.
     pub fn new(options: &ArchiverOptions) -> Result<Self, ArchiveError> {
         let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN).min(THREADS_MAX);
-        Ok(Self { places: Places::open(options)?, threads })
+        Ok(Self { places: Places::open(options)?, spool: options.folder.clone(), threads })
     }
 
     async fn upload_archive(
@@ -82,9 +84,10 @@ impl StorageArchiver {
         let patterns = pack::patterns(&job.excludes)?;
         let piece_bytes = place.piece_bytes(job.limits.bytes_max);
         let (sender, mut pieces) = mpsc::channel(PIECES_WAITING_MAX);
-        let (job, threads) = (job.clone(), self.threads);
+        let (job, threads, spool) = (job.clone(), self.threads, self.spool.clone());
         let packing = spawn_blocking(move || {
-            let (packed, mut sink) = pack::pack(&job, &patterns, Sink::new(sender, piece_bytes), threads)?;
+            let sink = Sink::new(sender, piece_bytes);
+            let (packed, mut sink) = pack::pack(&job, &patterns, sink, threads, new_spool(&spool)?)?;
             // Whoever takes the pieces knows better why it does not.
             sink.send().map_err(|error| ArchiveError::Failed(Box::new(error)))?;
             Ok(packed)
@@ -159,7 +162,38 @@ impl StorageArchiver {
             return Err(ArchiveError::TooLarge(format!("its manifest has {size} bytes")));
         }
         let wanted = Digested { size, sha256: archive.content.manifest_sha256 };
-        Ok((fetch(place, &path, wanted, "its manifest").await?, wanted))
+        Ok((self.fetch(place, &path, wanted, "its manifest").await?, wanted))
+    }
+
+    /// An object in a temporary file, at its start, known to be what was stored.
+    async fn fetch(
+        &self,
+        place: &Place,
+        path: &Path,
+        wanted: Digested,
+        what: &str,
+    ) -> Result<File, ArchiveError> {
+        if place.size(path).await? != wanted.size {
+            return Err(not_what_was_stored(what));
+        }
+        let folder = self.spool.clone();
+        let mut file = joined(spawn_blocking(move || new_spool(&folder)).await)?;
+        let mut hasher = Sha256::new();
+        let mut pieces = Box::pin(place.pieces(path, 0..wanted.size));
+        while let Some(piece) = pieces.try_next().await? {
+            let folder = self.spool.clone();
+            let work = move || {
+                hasher.update(&piece);
+                file.write_all(&piece).map_err(|source| spooling(&folder, source))?;
+                Ok((hasher, file))
+            };
+            (hasher, file) = joined(spawn_blocking(work).await)?;
+        }
+        if <[u8; 32]>::from(hasher.finalize()) != wanted.sha256 {
+            return Err(not_what_was_stored(what));
+        }
+        file.rewind().map_err(|source| spooling(&self.spool, source))?;
+        Ok(file)
     }
 
     async fn unpack(
@@ -177,7 +211,7 @@ impl StorageArchiver {
             Compression::Zstd => Coat::Zstd,
             Compression::Zip => {
                 // It is read from its end, so it must lie here; and then it can be known for what was stored before.
-                let file = fetch(place, &path, wanted, "it").await?;
+                let file = self.fetch(place, &path, wanted, "it").await?;
                 let work = move || unpacking.zip(file).map(|restored| (restored, folder));
                 return joined(spawn_blocking(work).await);
             }
@@ -350,29 +384,13 @@ impl Write for Sink {
     }
 }
 
-/// An object in a temporary file, at its start, known to be what was stored.
-async fn fetch(place: &Place, path: &Path, wanted: Digested, what: &str) -> Result<File, ArchiveError> {
-    let spooling =
-        |source| ArchiveError::Files { action: "write an archive below", path: std::env::temp_dir(), source };
-    if place.size(path).await? != wanted.size {
-        return Err(not_what_was_stored(what));
-    }
-    let mut file = joined(spawn_blocking(move || tempfile::tempfile().map_err(spooling)).await)?;
-    let mut hasher = Sha256::new();
-    let mut pieces = Box::pin(place.pieces(path, 0..wanted.size));
-    while let Some(piece) = pieces.try_next().await? {
-        let work = move || {
-            hasher.update(&piece);
-            file.write_all(&piece).map_err(spooling)?;
-            Ok((hasher, file))
-        };
-        (hasher, file) = joined(spawn_blocking(work).await)?;
-    }
-    if <[u8; 32]>::from(hasher.finalize()) != wanted.sha256 {
-        return Err(not_what_was_stored(what));
-    }
-    file.rewind().map_err(spooling)?;
-    Ok(file)
+/// A file that has no name, so that nothing has to be removed.
+fn new_spool(folder: &std::path::Path) -> Result<File, ArchiveError> {
+    tempfile::tempfile_in(folder).map_err(|source| spooling(folder, source))
+}
+
+fn spooling(folder: &std::path::Path, source: io::Error) -> ArchiveError {
+    ArchiveError::Files { action: "write a temporary file in", path: folder.to_owned(), source }
 }
 
 fn not_what_was_stored(what: &str) -> ArchiveError {

@@ -23,11 +23,12 @@ use crate::{
     cargo::{self, Profile},
     claude,
     process::{Interrupts, Process},
+    s3::S3Server,
     settings::Settings,
 };
 
 /// Twice what it takes on a slow machine.
-const RUN_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+const RUN_TIMEOUT: Duration = Duration::from_secs(40 * 60);
 const RESULT_FILE: &str = "docs/benchmarks.md";
 
 /// Arguments of `bench`.
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, sdk-answers, sdk-partials, sdk-crowd,
+    /// Only what has this in its name: ready, create, warm, cold, gateway, archive, sdk-answers, sdk-partials, sdk-crowd,
     /// sdk-spares, sdk-interrupt, compile. Is not written down either.
     filter: Option<String>,
 }
@@ -69,7 +70,12 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
     let mut report = match filter {
         Some(compile::GROUP) => json!({ "rows": compile::measure(root)?, "problems": [] }),
-        _ => measure(program("steward-bench")?, &contestants, options)?,
+        _ => {
+            // Without it, only what needs it is reported as missing.
+            let s3 =
+                S3Server::start(root, &settings).map_err(|error| println!("no S3 server: {error:#}")).ok();
+            measure(program("steward-bench")?, &contestants, s3.as_ref(), options)?
+        }
     };
     if filter.is_none()
         && !options.quick
@@ -90,7 +96,12 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
 }
 
 /// Runs the measuring program in a folder of its own, which is gone afterwards.
-fn measure(program: &Path, contestants: &Contestants, options: &Options) -> Result<Value> {
+fn measure(
+    program: &Path,
+    contestants: &Contestants,
+    s3: Option<&S3Server>,
+    options: &Options,
+) -> Result<Value> {
     let interrupts = Interrupts::catch()?;
     // A short name: sockets are made in there, and their paths have a limit.
     let folder = TempDir::with_prefix("sb-")?;
@@ -107,6 +118,7 @@ fn measure(program: &Path, contestants: &Contestants, options: &Options) -> Resu
     if let Some(python) = &contestants.python {
         command.arg("--python").arg(python);
     }
+    command.envs(s3.map(S3Server::variables).into_iter().flatten());
     if options.quick {
         command.arg("--quick");
     }

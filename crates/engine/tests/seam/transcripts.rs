@@ -3,8 +3,8 @@
 use crate::world::{World, all, caller};
 use async_trait::async_trait;
 use domain::{
-    Clock, Counters, Origin, Session, SessionId, SessionMode, SessionSpec, SessionStatus, SystemClock,
-    TurnStatus,
+    Clock, Counters, Generation, Origin, Session, SessionId, SessionMode, SessionSpec, SessionStatus,
+    SystemClock, TurnStatus,
     ports::{History as _, Sessions as _, Transcripts as _},
     transcript::TranscriptKey,
 };
@@ -45,7 +45,12 @@ impl Projects {
                 session.id
             }
         };
-        let bridge = SessionTranscripts::new(Arc::new(self.store.clone()), Arc::new(SystemClock), id);
+        let bridge = SessionTranscripts::new(
+            Arc::new(self.store.clone()),
+            Arc::new(SystemClock),
+            id,
+            Generation::FIRST,
+        );
         (bridge, id.to_string())
     }
 
@@ -125,6 +130,10 @@ fn session() -> Session {
         parent_session_id: None,
         fork_at_message: None,
         current_turn_id: None,
+        operation: None,
+        archive_id: None,
+        server_id: None,
+        generation: Generation::FIRST,
         agent: None,
         counters: Counters::default(),
         error_message: None,

@@ -3,8 +3,8 @@
 use crate::world::{World, answers, call};
 use async_trait::async_trait;
 use domain::{
-    Event, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page, PageRequest,
-    Scope, SessionId, UserId,
+    Event, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page,
+    PageRequest, Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
     ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
 };
@@ -34,7 +34,7 @@ struct Slow {
 impl HookRuns for Slow {
     async fn record_hook_runs(
         &self,
-        runs: Vec<HookRun>,
+        runs: Vec<(Generation, HookRun)>,
         deliveries: Vec<HookDelivery>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {

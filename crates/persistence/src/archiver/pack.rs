@@ -30,14 +30,14 @@ pub(super) struct Packed {
     pub(super) excluded_count: u64,
 }
 
-/// Packs everything into `out`, with the manifest in a temporary file until it is whole.
+/// Packs everything into `out`, and the manifest into a file that has to be empty.
 pub(super) fn pack<W: Write>(
     job: &ArchiveJob,
     patterns: &Gitignore,
     out: W,
     threads: NonZero<usize>,
+    spool: fs::File,
 ) -> Result<(Packed, W), ArchiveError> {
-    let spool = tempfile::tempfile().map_err(spooling)?;
     let mut packing = Packing {
         job,
         format: Format::new(job.compression, out, threads).map_err(passing_on)?,
@@ -208,5 +208,5 @@ fn passing_on(source: io::Error) -> ArchiveError {
 }
 
 fn spooling(source: io::Error) -> ArchiveError {
-    ArchiveError::Files { action: "write a manifest below", path: std::env::temp_dir(), source }
+    ArchiveError::Files { action: "write", path: manifest::FILE_NAME.into(), source }
 }

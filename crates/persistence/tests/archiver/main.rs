@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crash_points;
 mod failures;
 mod hostile;
 mod round_trips;
