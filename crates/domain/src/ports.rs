@@ -5,6 +5,7 @@ mod archive_store;
 mod audit;
 mod decisions;
 mod policies;
+mod wakeups;
 
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{
@@ -14,6 +15,7 @@ pub use archive_store::{
 pub use audit::Audit;
 pub use decisions::Decisions;
 pub use policies::Policies;
+pub use wakeups::{Wakeup, Wakeups};
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Message, NewUser, Origin, Page, PageRequest, RefreshToken,
