@@ -19,7 +19,10 @@ use domain::{
     ports::{Accounts, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
 
 /// A key's last use is noted no more often than this, so that reading with a key does not mean writing.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -99,7 +102,7 @@ impl Accounts for Store {
         origin: &Origin,
     ) -> StoreResult<bool> {
         let mut reads = self.batch();
-        let key = api_key::Entity::find_by_id(id.0).filter(K::UserId.eq(user.0)).lock_exclusive();
+        let key = api_key::Entity::find_by_id(id.0).filter(K::UserId.eq(user.0)).lock(LockType::NoKeyUpdate);
         let (key, head) = (reads.select(key), audit::lock_head(&mut reads));
         let (mut read, unit) = self.open(reads).await?;
         if read.first(key)?.is_none() {

@@ -17,6 +17,7 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
 };
 
 #[async_trait]
@@ -116,7 +117,7 @@ struct Held {
 async fn hold(store: &Store, scope: Scope, id: HookEndpointId) -> StoreResult<Option<Held>> {
     let mut reads = store.batch();
     let found = hook_endpoint::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
-    let row = reads.select(found.lock_exclusive());
+    let row = reads.select(found.lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The domain's ports on a database: sea-orm entities, keyset pages, one writer.
+//! The domain's ports on SQLite or PostgreSQL: sea-orm entities, keyset pages, units of work.
 //!
 //! The schema is the `migration` crate's; [`Database::open`] takes its step function as a parameter, so that this
 //! crate does not depend on it.
@@ -25,6 +25,7 @@ mod store;
 mod turns;
 mod unit;
 mod value;
+mod wakeups;
 
 pub use database::{Database, DatabaseOptions, OpenError};
 pub use store::Store;

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -162,7 +162,7 @@ type Known = (policy::Model, Option<policy_version::Model>);
 /// Locks the policy of this name, if it is there.
 async fn hold(store: &Store, name: &str) -> StoreResult<(Option<Known>, Held)> {
     let mut reads = store.batch();
-    let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock_exclusive());
+    let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock(LockType::NoKeyUpdate));
     let id = policy::Entity::find().filter(P::Name.eq(name)).select_only().column(P::Id);
     let newest = policy_version::Entity::find()
         .filter(V::PolicyId.in_subquery(id.into_query()))

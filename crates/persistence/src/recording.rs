@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, UpdateMany,
     prelude::Uuid,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreRe
 fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
     use session::Column as C;
     let columns = [C::Id, C::Status, C::CurrentTurnId, C::LastSeq, C::MessageCount];
-    sessions.select_only().columns(columns).lock_exclusive()
+    sessions.select_only().columns(columns).lock(LockType::NoKeyUpdate)
 }
 
 impl LockedRow {
@@ -145,6 +145,7 @@ impl Recording {
         writes: &mut Batch,
         changes: session::ActiveModel,
     ) -> (UpdateMany<session::Entity>, Vec<Event>) {
+        writes.wake(self.session);
         writes.insert_all(self.messages());
         writes.insert_all(self.rows());
         (self.update(changes), self.events)

@@ -19,8 +19,9 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
-    sea_query::LikeExpr,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
+    sea_query::{LikeExpr, LockType},
 };
 
 #[async_trait]
@@ -56,7 +57,7 @@ impl Sessions for Store {
         origin: &Origin,
     ) -> StoreResult<Option<Session>> {
         let mut reads = self.batch();
-        let row = reads.select(inside(scope, session::Entity::find_by_id(id.0)).lock_exclusive());
+        let row = reads.select(inside(scope, session::Entity::find_by_id(id.0)).lock(LockType::NoKeyUpdate));
         let head = audit::lock_head(&mut reads);
         let (mut read, unit) = self.open(reads).await?;
         let Some(row) = read.first(row)? else { return Ok(None) };

@@ -10,7 +10,7 @@ use crate::{
 };
 use domain::{Approval, ApprovalId, Event, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
 
 pub(super) async fn deliver(store: &Store, id: ApprovalId, at: Timestamp) -> StoreResult<bool> {
     let changes = approval::ActiveModel { delivered_at: Set(Some(micros(at))), ..Default::default() };
@@ -31,7 +31,7 @@ pub(super) async fn tell(
         return Ok(Vec::new());
     }
     let mut reads = store.batch();
-    let rows = reads.select(rows.lock_exclusive());
+    let rows = reads.select(rows.lock(LockType::NoKeyUpdate));
     let (mut read, unit) = store.open(reads).await?;
     let rows = read.all(rows)?;
     let mut writes = store.batch();
@@ -51,7 +51,8 @@ pub(super) async fn tell(
 pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> StoreResult<Option<Event>> {
     let mut reads = store.batch();
     let end = QueueEnd::find(&mut reads, new.session_id);
-    let untold = approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock_exclusive();
+    let untold =
+        approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock(LockType::NoKeyUpdate);
     let untold = reads.select(untold);
     let (mut read, unit) = store.open(reads).await?;
     if read.first(untold)?.is_none() {

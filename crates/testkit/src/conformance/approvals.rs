@@ -15,7 +15,7 @@ use serde_json::json;
 
 impl<S: AnyStore> Fixture<S> {
     /// A question that waits for an hour, with something in every field that its asker sets.
-    pub(super) fn question(&self, session: SessionId, turn: TurnId) -> Approval {
+    pub fn question(&self, session: SessionId, turn: TurnId) -> Approval {
         let now = self.tick();
         Approval {
             id: ApprovalId::new(),
