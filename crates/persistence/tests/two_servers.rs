@@ -1,6 +1,6 @@
 //! Two servers on one PostgreSQL: whatever both try at once happens once, and each hears where the other wrote.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
 use domain::{
     ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, MicroUsd, Origin, RequestUsage,
@@ -43,8 +43,8 @@ async fn a_session_begins_one_of_the_turns_that_both_begin() {
     for _ in 0..10 {
         let session = f.session().await.id;
         let prompts: Vec<_> = (0..6).map(|_| f.prompt(session)).collect();
-        let begin = |(n, prompt)| {
-            let store = if n % 2 == 0 { &f.store } else { &other };
+        let begin = |(n, prompt): (usize, _)| {
+            let store = if n.is_multiple_of(2) { &f.store } else { &other };
             store.begin(prompt, SessionStatus::Processing)
         };
         let begun = join_all(prompts.iter().enumerate().map(begin)).await;
@@ -61,7 +61,7 @@ async fn both_append_to_one_chain() {
     let before = f.store.head().await.unwrap().seq;
     let append = |n: u64| {
         let event = events::audit_exported(n, &Origin::system(), f.tick());
-        let store = if n % 2 == 0 { f.store.clone() } else { other.clone() };
+        let store = if n.is_multiple_of(2) { f.store.clone() } else { other.clone() };
         async move { store.append(&[event]).await }
     };
     for appended in join_all((0..40).map(append)).await {
@@ -85,13 +85,13 @@ async fn the_first_answer_stands_whoever_it_was_given_to() {
     let answer = |n: usize| {
         let says = ApprovalAnswer {
             by: f.user.id,
-            is_allowed: n % 3 == 0,
+            is_allowed: n.is_multiple_of(3),
             reason: None,
             updated_input: None,
             remember: false,
         };
         let decision = ApprovalDecision { outcome: ApprovalOutcome::Answered(says), at: f.tick() };
-        let store = if n % 2 == 0 { f.store.clone() } else { other.clone() };
+        let store = if n.is_multiple_of(2) { f.store.clone() } else { other.clone() };
         async move { store.decide(approval.id, &decision, &Origin::system()).await.unwrap().unwrap() }
     };
     let decided = join_all((0..8).map(answer)).await;

@@ -105,6 +105,7 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("CORS_ORIGINS", "*, https://a.example", "either * alone"),
         ("DATABASE_POOL_SIZE", "1", "from 2 to 1000"),
         ("DATABASE_URL", "mysql://x", "sqlite://"),
+        ("DATABASE_URL", "postgres://steward@host", "postgres://user:password@host:port/database"),
         ("DATABASE_URL", "sqlite::memory:", "path of a file"),
         ("DATABASE_URL", "sqlite://", "path of a file"),
         ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1.5", "a whole number"),

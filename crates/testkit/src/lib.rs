@@ -3,11 +3,6 @@
 mod clock;
 pub mod conformance;
 mod memory;
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; this crate is for tests only"
-)]
 mod postgres;
 
 pub use clock::TestClock;

@@ -7,7 +7,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{bubblewrap, cargo::cargo, claude, settings::Settings};
+use crate::{
+    bubblewrap,
+    cargo::cargo,
+    claude,
+    postgres::{self, Cluster},
+    process::Interrupts,
+    settings::Settings,
+};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +29,9 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let settings = Settings::read(root);
     let claude = claude::find_or_install_pinned(&settings)?;
     let path = bubblewrap::path_with_bwrap(&settings)?;
+    // Ctrl-C ends cargo, which is in the terminal's group, and then the cluster in order.
+    let _interrupts = Interrupts::catch()?;
+    let cluster = Cluster::start(&settings)?;
     println!("testing with {}", claude.display());
     let run = |arguments: &[&str]| -> Result<bool> {
         let status = cargo(root)
@@ -29,6 +39,8 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .args(&options.filters)
             .env("CLAUDE_CLI_PATH", &claude)
             .env("PATH", &path)
+            .env(postgres::URL_VARIABLE, cluster.url())
+            .env(postgres::RUN_VARIABLE, cluster.runner())
             .stdin(Stdio::null())
             .status()
             .context("failed to start cargo")?;

@@ -15,7 +15,7 @@ use tokio::{
 /// The writer; clones share the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteWriter {
-    options: SqliteConnectOptions,
+    options: Arc<SqliteConnectOptions>,
     /// How long a call waits for its place before the store counts as unavailable.
     patience: Duration,
     place: Arc<Mutex<Place>>,
@@ -32,7 +32,7 @@ pub(super) struct Place {
 
 impl SqliteWriter {
     pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
-        Self { options, patience, place: Arc::default() }
+        Self { options: Arc::new(options), patience, place: Arc::default() }
     }
 
     /// The place, as soon as it is free.
