@@ -21,6 +21,8 @@ pub enum Signal {
     Event(Arc<Event>),
     /// A piece of an answer in the making; the whole follows as an event.
     Delta(Arc<Delta>),
+    /// Another server has written, or may have: the journal knows.
+    Elsewhere,
     /// A turn as it ended, for those who wait for it; its `result` event follows.
     Over { turn: Arc<Turn>, called_tools: bool },
 }
@@ -69,6 +71,19 @@ impl Feed {
     /// Tells the watchers of a piece of an answer.
     pub fn publish_delta(&self, session: SessionId, delta: Delta) {
         self.send(session, || Signal::Delta(Arc::new(delta)));
+    }
+
+    /// Has the watchers of one session, or all of them, look at the journal: another server may have written.
+    pub fn poke(&self, session: Option<SessionId>) {
+        match session {
+            Some(session) => self.send(session, || Signal::Elsewhere),
+            None => {
+                let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+                for sender in channels.values() {
+                    let _ = sender.send(Signal::Elsewhere);
+                }
+            }
+        }
     }
 
     /// Ends every watch: the server is going away.

@@ -9,6 +9,7 @@ mod canary;
 pub mod containment;
 mod disk;
 mod draft;
+mod elsewhere;
 mod error;
 mod feed;
 pub mod files;

@@ -157,8 +157,8 @@ impl SessionManager {
                 Ok(Signal::Event(event))
                     if event.kind == EventKind::Result && event.turn_id == Some(turn_id) => {}
                 Ok(Signal::Event(_) | Signal::Delta(_) | Signal::Over { .. }) => continue,
-                // What was missed may have been its end.
-                Err(RecvError::Lagged(_)) => {}
+                // What was missed, or happened elsewhere, may have been its end.
+                Ok(Signal::Elsewhere) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Err(Error::ShuttingDown),
             }
             if let Some(turn) = self.ended_turn(id, turn_id).await? {

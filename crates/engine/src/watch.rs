@@ -26,6 +26,9 @@ pub struct Watch {
     backlog: VecDeque<Event>,
     /// Whether everything up to the subscription was read from the journal.
     caught_up: bool,
+    /// Whether another server may have written. Looked up after all that was signalled here, so that what is journalled
+    /// here is not shown before the deltas that led to it.
+    elsewhere: bool,
     live: Receiver<Signal>,
 }
 
@@ -43,7 +46,15 @@ impl Watch {
     #[must_use]
     pub fn after(journal: Arc<dyn Journal>, feed: &Feed, session: SessionId, seq: u64) -> Self {
         let live = feed.subscribe(session);
-        Self { journal, session, seen_seq: seq, backlog: VecDeque::new(), caught_up: false, live }
+        Self {
+            journal,
+            session,
+            seen_seq: seq,
+            backlog: VecDeque::new(),
+            caught_up: false,
+            elsewhere: false,
+            live,
+        }
     }
 
     /// Passes over the events up to `seq`, the last one before a turn that began after this watch was made. Everything
@@ -70,6 +81,11 @@ impl Watch {
                 self.backlog.extend(events);
                 continue;
             }
+            if self.elsewhere && self.live.is_empty() {
+                self.elsewhere = false;
+                self.caught_up = false;
+                continue;
+            }
             match self.live.recv().await {
                 Ok(Signal::Event(event)) if event.seq <= self.seen_seq => {}
                 Ok(Signal::Event(event)) if event.seq == self.seen_seq + 1 => {
@@ -78,6 +94,7 @@ impl Watch {
                 }
                 // Two writers' signals crossed, or one was journalled elsewhere: the journal has the right order.
                 Ok(Signal::Event(_)) => self.caught_up = false,
+                Ok(Signal::Elsewhere) => self.elsewhere = true,
                 Ok(Signal::Delta(delta)) => return Ok(Some(Sight::Delta(delta))),
                 Ok(Signal::Over { .. }) => {}
                 Err(RecvError::Lagged(_)) => return Ok(None),
