@@ -93,6 +93,10 @@ pub trait Sessions: Send + Sync {
 
     /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
+
+    /// Removes a session that is terminated or archived, with all that belongs to it. What it cost stays on its owner's
+    /// account, without saying in which session.
+    async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged>;
 }
 
 /// What came of moving a session to another state.
@@ -100,6 +104,15 @@ pub trait Sessions: Send + Sync {
 pub enum Moved {
     Moved(Box<Session>, Event),
     /// It was in this state, which does not lead there. Being there already counts as this.
+    Refused(SessionStatus),
+    NoSession,
+}
+
+/// What came of removing a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purged {
+    Purged,
+    /// It is in this state, and must be ended first.
     Refused(SessionStatus),
     NoSession,
 }
@@ -220,6 +233,10 @@ pub trait Accounts: Send + Sync {
 
     /// Ends all logins of a user.
     async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
+
+    /// Makes a user nobody: no name, address or password, no logins, keys or hooks. The row stays for what refers to it:
+    /// what they cost, and what they did. Doing it twice changes nothing; false if there is no such user.
+    async fn erase_user(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool>;
 
     /// Stores an API key.
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()>;

@@ -19,6 +19,7 @@ mod housekeeping;
 mod live;
 mod passwords;
 mod policies;
+mod purge;
 mod run;
 mod sessions;
 mod settings;

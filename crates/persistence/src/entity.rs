@@ -20,6 +20,7 @@ pub(crate) mod policy_version;
 pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod session;
+pub(crate) mod session_count;
 pub(crate) mod tool_call;
 pub(crate) mod turn;
 pub(crate) mod user;

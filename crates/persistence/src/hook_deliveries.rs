@@ -7,7 +7,7 @@ use crate::{
         hook_endpoint,
     },
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -108,7 +108,7 @@ impl HookDeliveries for Store {
             position: |row: &hook_delivery::Model| (row.created_at, row.id),
         };
         let rows = hook_delivery::Entity::find().filter(C::EndpointId.eq(endpoint.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, HookDelivery::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, HookDelivery::try_from)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     Store, audit,
     entity::hook_endpoint::{self, Column as C},
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     unit::{Batch, Unit},
 };
 use async_trait::async_trait;
@@ -43,7 +43,7 @@ impl HookEndpoints for Store {
             position: |row: &hook_endpoint::Model| (row.created_at, row.id),
         };
         let rows = hook_endpoint::Entity::find().filter(inside(scope));
-        try_map(read_page(&self.read, rows, &list, page).await?, HookEndpoint::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, HookEndpoint::try_from)
     }
 
     async fn endpoints_for(&self, user: UserId) -> StoreResult<Vec<HookEndpoint>> {

@@ -19,6 +19,7 @@ mod ledger;
 mod logins;
 mod page;
 mod policies;
+mod purge;
 mod recording;
 mod sessions;
 mod store;
