@@ -10,6 +10,7 @@ mod connection;
 mod create;
 mod figures;
 mod gateway;
+mod pages;
 mod process;
 mod relay;
 mod report;
@@ -50,6 +51,7 @@ enum Group {
     Warm,
     Cold,
     Gateway,
+    Pages,
     Verdicts,
     Sdk(Topic),
 }
@@ -96,6 +98,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
+            Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
@@ -111,12 +114,13 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 12] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
+    ("pages", Group::Pages),
     ("verdicts", Group::Verdicts),
     ("sdk-answers", Group::Sdk(Topic::Answers)),
     ("sdk-partials", Group::Sdk(Topic::Partials)),

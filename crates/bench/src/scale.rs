@@ -31,6 +31,10 @@ pub(crate) struct Scale {
     pub(crate) verdicts: usize,
     /// Rounds of a claim and a cold start.
     pub(crate) claims: usize,
+    /// Rounds of reading pages.
+    pub(crate) pages: usize,
+    /// Rows of a long list.
+    pub(crate) many_rows: u64,
 }
 
 impl Scale {
@@ -51,6 +55,8 @@ impl Scale {
                 crowd_rounds: 1,
                 verdicts: 1_000,
                 claims: 3,
+                pages: 100,
+                many_rows: 100_000,
             }
         } else {
             Self {
@@ -68,6 +74,8 @@ impl Scale {
                 crowd_rounds: 2,
                 verdicts: 10_000,
                 claims: 9,
+                pages: 500,
+                many_rows: 1_000_000,
             }
         }
     }

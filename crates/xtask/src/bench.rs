@@ -22,6 +22,7 @@ use self::{machine::Machine, table::Table};
 use crate::{
     cargo::{self, Profile},
     claude,
+    postgres::Cluster,
     process::{Interrupts, Process},
     settings::Settings,
 };
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, sdk-answers, sdk-partials, sdk-crowd,
+    /// Only what has this in its name: ready, create, warm, cold, gateway, pages, sdk-answers, sdk-partials, sdk-crowd,
     /// sdk-spares, sdk-interrupt, compile. Is not written down either.
     filter: Option<String>,
 }
@@ -69,7 +70,7 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     let filter = options.filter.as_deref();
     let mut report = match filter {
         Some(compile::GROUP) => json!({ "rows": compile::measure(root)?, "problems": [] }),
-        _ => measure(program("steward-bench")?, &contestants, options)?,
+        _ => measure(program("steward-bench")?, &contestants, options, &settings)?,
     };
     if filter.is_none()
         && !options.quick
@@ -90,7 +91,12 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
 }
 
 /// Runs the measuring program in a folder of its own, which is gone afterwards.
-fn measure(program: &Path, contestants: &Contestants, options: &Options) -> Result<Value> {
+fn measure(
+    program: &Path,
+    contestants: &Contestants,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Value> {
     let interrupts = Interrupts::catch()?;
     // A short name: sockets are made in there, and their paths have a limit.
     let folder = TempDir::with_prefix("sb-")?;
@@ -109,6 +115,11 @@ fn measure(program: &Path, contestants: &Contestants, options: &Options) -> Resu
     }
     if options.quick {
         command.arg("--quick");
+    }
+    // Without it all the rest can still be measured.
+    let cluster = Cluster::start(settings).map_err(|error| println!("no PostgreSQL: {error:#}")).ok();
+    if let Some(cluster) = &cluster {
+        command.arg("--postgres").arg(cluster.url());
     }
     command.args(&options.filter);
     let mut process = Process::start("the benchmark", &mut command, &interrupts)?;
