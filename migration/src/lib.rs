@@ -18,6 +18,7 @@ mod m0009_audit;
 mod m0010_servers;
 mod m0011_transcripts;
 mod m0012_archives;
+mod m0014_counts;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -40,9 +41,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_policies::Migration),
             Box::new(m0008_hooks::Migration),
             Box::new(m0009_audit::Migration),
+            Box::new(m0010_servers::Migration),
             Box::new(m0011_transcripts::Migration),
             Box::new(m0012_archives::Migration),
-            Box::new(m0010_servers::Migration),
+            Box::new(m0014_counts::Migration),
         ]
     }
 }

@@ -10,22 +10,50 @@ use sea_orm_migration::{
 
 /// A database in memory; with more than one connection there would be more than one.
 async fn empty() -> DatabaseConnection {
-    let mut options = ConnectOptions::new("sqlite::memory:");
+    connect("sqlite::memory:").await
+}
+
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.unwrap()
 }
 
-/// Every table and index with its definition, except the migrator's own.
+const OF_SQLITE: &str = "SELECT name, coalesce(sql, '') AS sql FROM sqlite_master
+    WHERE name NOT LIKE '%seaql_migrations%' ORDER BY name";
+/// Columns, indexes, constraints, functions and triggers.
+const OF_POSTGRES: &str = "
+    SELECT table_name || '.' || column_name AS name,
+           concat_ws(' ', data_type, is_nullable, column_default) AS sql
+      FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '%seaql%'
+    UNION ALL SELECT indexname, indexdef FROM pg_indexes
+     WHERE schemaname = 'public' AND tablename NOT LIKE '%seaql%'
+    UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+     WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE '%seaql%'
+    UNION ALL SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    ORDER BY 1, 2";
+
+/// Everything in the schema with its definition, except the migrator's own.
 async fn schema(db: &DatabaseConnection) -> Vec<(String, String)> {
-    let sql = "SELECT name, coalesce(sql, '') AS sql FROM sqlite_master
-               WHERE name NOT LIKE '%seaql_migrations%' ORDER BY name";
-    let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+    let backend = db.get_database_backend();
+    let sql = if backend == DbBackend::Sqlite { OF_SQLITE } else { OF_POSTGRES };
+    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
     rows.iter().map(|row| (row.try_get("", "name").unwrap(), row.try_get("", "sql").unwrap())).collect()
 }
 
 #[tokio::test]
 async fn every_step_leads_up_and_back() {
-    let db = empty().await;
+    leads_up_and_back(empty().await).await;
+}
+
+#[tokio::test]
+async fn every_step_leads_up_and_back_on_postgres() {
+    let own = testkit::PostgresDatabase::create().await;
+    leads_up_and_back(connect(own.url()).await).await;
+}
+
+async fn leads_up_and_back(db: DatabaseConnection) {
     let steps = u32::try_from(Migrator::migrations().len()).unwrap();
     let mut after_each = vec![schema(&db).await];
     assert_eq!(after_each[0], []);
@@ -71,6 +99,7 @@ async fn the_tables_are_these() {
             "refresh_tokens",
             "request_usage",
             "servers",
+            "session_counts",
             "sessions",
             "tool_calls",
             "transcript_entries",

@@ -1,3 +1,4 @@
 //! `/admin`: what only the people who answer for the server may see.
 
 pub mod audit_log;
+pub mod users;

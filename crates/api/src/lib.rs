@@ -28,7 +28,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
-use admin::audit_log;
+use admin::{audit_log, users};
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
 use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
@@ -146,7 +146,8 @@ fn routes(config: &mut ServiceConfig) {
 
     let admin = scope("/admin")
         .service(at("/audit-log").route(get().to(audit_log::list)))
-        .service(at("/audit-log/export").route(get().to(audit_log::export)));
+        .service(at("/audit-log/export").route(get().to(audit_log::export)))
+        .service(at("/users/{user_id}").route(delete().to(users::delete)));
 
     config
         .service(

@@ -1,7 +1,7 @@
 //! Lists on the wire: the envelope of collections, and where the next page is.
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use domain::{Page, PageRequest};
+use domain::{Page, PageRequest, Total};
 use paperclip::{
     actix::OperationModifier,
     v2::{
@@ -30,6 +30,10 @@ pub struct Collection<T> {
     pub items: Vec<T>,
     /// How many there are in all, whatever the page.
     pub total: u64,
+    /// Present and true when there are more than `total`: filtered lists are counted up to 1000.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub total_is_lower_bound: bool,
     pub limit: u32,
     pub skip: u32,
     /// Where to go on; null on the last page.
@@ -65,7 +69,18 @@ impl Here {
             self.at(&[("skip", &skip)], &["skip"])
         });
         let links = PageLinks { this: self.at(&[], &[]), next, prev };
-        Collection { items, total, limit: request.limit, skip: request.skip, next_cursor, links }
+        // Every list with an envelope is counted.
+        let Total { count: total, is_exact } = total.unwrap_or(Total::exactly(items.len() as u64));
+        let total_is_lower_bound = !is_exact;
+        Collection {
+            items,
+            total,
+            total_is_lower_bound,
+            limit: request.limit,
+            skip: request.skip,
+            next_cursor,
+            links,
+        }
     }
 
     /// The same list from `cursor` on.
@@ -110,7 +125,7 @@ mod tests {
     fn links_keep_the_filters_and_move_the_page() {
         let here = Here { path: "/sessions".into(), query: "q=a%20b&skip=20&limit=10".into() };
         let request = PageRequest { limit: 10, cursor: None, skip: 20 };
-        let page = Page { items: vec![1], total: 99, next_cursor: Some("x=".into()) };
+        let page = Page { items: vec![1], total: Some(Total::exactly(99)), next_cursor: Some("x=".into()) };
         let links = here.collection(page, &request).links;
         assert_eq!(links.this, "/sessions?q=a+b&skip=20&limit=10");
         assert_eq!(links.next.as_deref(), Some("/sessions?q=a+b&limit=10&cursor=x%3D"));
@@ -120,7 +135,7 @@ mod tests {
     #[test]
     fn the_only_page_has_no_neighbours() {
         let here = Here { path: "/sessions".into(), query: String::new() };
-        let page = Page { items: vec![1], total: 1, next_cursor: None };
+        let page = Page { items: vec![1], total: Some(Total::exactly(1)), next_cursor: None };
         let links = here.collection(page, &PageRequest::first(50)).links;
         assert_eq!((links.this.as_str(), links.next, links.prev), ("/sessions", None, None));
     }

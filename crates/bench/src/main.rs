@@ -11,6 +11,7 @@ mod connection;
 mod create;
 mod figures;
 mod gateway;
+mod pages;
 mod process;
 mod relay;
 mod report;
@@ -51,6 +52,7 @@ enum Group {
     Warm,
     Cold,
     Gateway,
+    Pages,
     Verdicts,
     Archive,
     Sdk(Topic),
@@ -101,6 +103,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
+            Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Archive => archive::measure(tools, &scale, &mut report.problems).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
@@ -117,12 +120,13 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 12] = [
+const GROUPS: [(&str, Group); 13] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
+    ("pages", Group::Pages),
     ("verdicts", Group::Verdicts),
     ("archive", Group::Archive),
     ("sdk-answers", Group::Sdk(Topic::Answers)),

@@ -36,6 +36,10 @@ pub(crate) struct Scale {
     /// Files of a folder that is archived, and their bytes together.
     pub(crate) archive_files: u64,
     pub(crate) archive_bytes: u64,
+    /// Rounds of reading pages.
+    pub(crate) pages: usize,
+    /// Rows of a long list.
+    pub(crate) many_rows: u64,
 }
 
 impl Scale {
@@ -59,6 +63,8 @@ impl Scale {
                 archive_rounds: 1,
                 archive_files: 12_500,
                 archive_bytes: 256 << 20,
+                pages: 100,
+                many_rows: 100_000,
             }
         } else {
             Self {
@@ -79,6 +85,8 @@ impl Scale {
                 archive_rounds: 2,
                 archive_files: 50_000,
                 archive_bytes: 1 << 30,
+                pages: 500,
+                many_rows: 1_000_000,
             }
         }
     }

@@ -23,6 +23,9 @@ pub(crate) struct Tools {
     /// A Python that has the official SDK; without it, that one takes no part and is reported as missing.
     #[arg(long)]
     pub(crate) python: Option<PathBuf>,
+    /// An empty PostgreSQL database.
+    #[arg(long)]
+    pub(crate) postgres: Option<String>,
     /// An empty folder for everything that is written; its path should be short, because sockets are made in it.
     #[arg(long)]
     pub(crate) folder: PathBuf,

@@ -51,7 +51,7 @@ pub use ids::{
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};
 pub use money::{MicroUsd, MicroUsdPerMtok};
-pub use page::{Page, PageRequest};
+pub use page::{Page, PageRequest, Total};
 pub use policy::{CustomPolicy, PolicyContent};
 pub use session::{Counters, Operation, Session, SessionMode, SessionStatus};
 pub use spec::{SdkOptions, SessionSpec};

@@ -23,13 +23,35 @@ impl PageRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// How many there are in all, whatever the page.
-    pub total: u64,
+    /// How many there are in all, whatever the page; `None` for lists that nobody counts.
+    pub total: Option<Total>,
     /// `None` on the last page.
     pub next_cursor: Option<String>,
 }
 
+/// The length of a list. Counting costs more the longer a list is, so it ends somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    pub count: u64,
+    /// Whether there are no more than that.
+    pub is_exact: bool,
+}
+
+impl Total {
+    /// That many.
+    #[must_use]
+    pub fn exactly(count: u64) -> Self {
+        Self { count, is_exact: true }
+    }
+}
+
 impl<T> Page<T> {
+    /// The only page of a list that has nothing in it.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { items: Vec::new(), total: Some(Total::exactly(0)), next_cursor: None }
+    }
+
     /// The same page with each item turned into another shape.
     pub fn map<U>(self, shape: impl FnMut(T) -> U) -> Page<U> {
         Page {

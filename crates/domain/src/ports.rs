@@ -8,6 +8,7 @@ mod decisions;
 mod policies;
 mod servers;
 mod transcripts;
+mod wakeups;
 
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{
@@ -20,6 +21,7 @@ pub use decisions::Decisions;
 pub use policies::Policies;
 pub use servers::{Renewed, Servers, Standing};
 pub use transcripts::Transcripts;
+pub use wakeups::{Wakeup, Wakeups};
 
 use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Generation, Message, NewUser, Operation, Origin, Page,
@@ -115,6 +117,10 @@ pub trait Sessions: Send + Sync {
 
     /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
+
+    /// Removes a session that is terminated or archived, with all that belongs to it. What it cost stays on its owner's
+    /// account, without saying in which session.
+    async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged>;
 }
 
 /// What came of moving a session to another state.
@@ -125,6 +131,15 @@ pub enum Moved {
     Refused(SessionStatus),
     /// This held the session.
     Held(Operation),
+    NoSession,
+}
+
+/// What came of removing a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purged {
+    Purged,
+    /// It is in this state, and must be ended first.
+    Refused(SessionStatus),
     NoSession,
 }
 
@@ -258,6 +273,10 @@ pub trait Accounts: Send + Sync {
 
     /// Ends all logins of a user.
     async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
+
+    /// Makes a user nobody: no name, address or password, no logins, keys or hooks. The row stays for what refers to it:
+    /// what they cost, and what they did. Doing it twice changes nothing; false if there is no such user.
+    async fn erase_user(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool>;
 
     /// Stores an API key.
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()>;

@@ -62,6 +62,9 @@ impl SessionStatus {
     /// The states in which a turn is running.
     pub const BUSY: [Self; 3] = [Self::Connecting, Self::Processing, Self::WaitingUser];
 
+    /// The states in which a session may be removed: nothing runs in it, and nothing will.
+    pub const REMOVABLE: [Self; 2] = [Self::Terminated, Self::Archived];
+
     /// The states from which a prompt starts a turn.
     pub const READY: [Self; 2] = [Self::Created, Self::Active];
 

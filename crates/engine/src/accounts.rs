@@ -22,8 +22,8 @@ const API_KEY_SHOWN_CHARS: usize = 12;
 /// Logs people in and knows them again.
 #[derive(Debug)]
 pub struct AccountManager {
-    store: StoreHandle,
-    clock: Arc<dyn Clock>,
+    pub(crate) store: StoreHandle,
+    pub(crate) clock: Arc<dyn Clock>,
     passwords: Passwords,
     tokens: Tokens,
     refresh_ttl: SignedDuration,
@@ -31,7 +31,7 @@ pub struct AccountManager {
     audit: Arc<AuditLog>,
 }
 
-struct StoreHandle(Arc<dyn Accounts>);
+pub(crate) struct StoreHandle(pub(crate) Arc<dyn Accounts>);
 
 impl std::fmt::Debug for StoreHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

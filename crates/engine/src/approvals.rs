@@ -143,7 +143,7 @@ impl SessionManager {
     pub(crate) async fn has_pending_approvals(&self, id: SessionId) -> Result<bool> {
         let pending = Some(ApprovalStatus::Pending);
         let page = self.inner.stores.approvals.list(id, pending, &PageRequest::first(1)).await?;
-        Ok(page.total > 0)
+        Ok(!page.items.is_empty())
     }
 
     fn go_on_later(&self) {

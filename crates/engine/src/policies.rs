@@ -59,7 +59,7 @@ impl PolicyManager {
         }
         let inner = &self.sessions.inner;
         let stored = inner.stores.policies.policies(&PageRequest::first(1)).await?.total;
-        if stored >= POLICIES_MAX {
+        if stored.is_some_and(|stored| stored.count >= POLICIES_MAX) {
             return Err(Error::Forbidden("there are as many policies as there may be"));
         }
         let new = NewPolicyVersion { name, content, by: caller.user_id, at: inner.clock.now() };
@@ -120,7 +120,11 @@ impl PolicyManager {
     /// The versions of a policy, newest first.
     pub async fn versions(&self, name: &str, page: &PageRequest) -> Result<Page<CustomPolicy>> {
         let versions = self.sessions.inner.stores.policies.policy_versions(name, page).await?;
-        if versions.total == 0 { Err(Error::NotFound("policy")) } else { Ok(versions) }
+        if versions.total.is_some_and(|total| total.count == 0) {
+            Err(Error::NotFound("policy"))
+        } else {
+            Ok(versions)
+        }
     }
 
     fn announce(&self, policy: CustomPolicy) -> CustomPolicy {

@@ -8,7 +8,8 @@ use crate::{
     },
     error::failure,
     logins,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
+    purge,
     value::micros,
 };
 use async_trait::async_trait;
@@ -19,7 +20,10 @@ use domain::{
     ports::{Accounts, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
 
 /// A key's last use is noted no more often than this, so that reading with a key does not mean writing.
 const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -74,6 +78,10 @@ impl Accounts for Store {
         logins::revoke(self, logins::of_user(user), at, events::logout_all(user, origin, at)).await
     }
 
+    async fn erase_user(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+        purge::user(self, user, at, origin).await
+    }
+
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
         let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
         self.write_audited(|writes| writes.run(insert), events::api_key_created(key, origin)).await
@@ -88,7 +96,7 @@ impl Accounts for Store {
             position: |row: &api_key::Model| (row.created_at, row.id),
         };
         let rows = api_key::Entity::find().filter(K::UserId.eq(user.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, ApiKey::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, ApiKey::try_from)
     }
 
     async fn delete_api_key(
@@ -99,7 +107,7 @@ impl Accounts for Store {
         origin: &Origin,
     ) -> StoreResult<bool> {
         let mut reads = self.batch();
-        let key = api_key::Entity::find_by_id(id.0).filter(K::UserId.eq(user.0)).lock_exclusive();
+        let key = api_key::Entity::find_by_id(id.0).filter(K::UserId.eq(user.0)).lock(LockType::NoKeyUpdate);
         let (key, head) = (reads.select(key), audit::lock_head(&mut reads));
         let (mut read, unit) = self.open(reads).await?;
         if read.first(key)?.is_none() {

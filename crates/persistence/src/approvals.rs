@@ -10,7 +10,7 @@ use crate::{
         session,
     },
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     value::micros,
 };
 use async_trait::async_trait;
@@ -54,7 +54,8 @@ impl Approvals for Store {
         let rows = approval::Entity::find()
             .filter(C::SessionId.eq(session.0))
             .apply_if(status, |rows, status| rows.filter(C::Status.eq(status.as_str())));
-        let page = read_page(&self.read, rows, &newest_first(ListName::Approvals), page).await?;
+        let page =
+            read_page(&self.read, rows, &newest_first(ListName::Approvals), Counting::Bounded, page).await?;
         try_map(page, Approval::try_from)
     }
 
@@ -63,7 +64,9 @@ impl Approvals for Store {
             Scope::All => pending(),
             Scope::Owner(user) => pending().filter(C::UserId.eq(user.0)),
         };
-        let page = read_page(&self.read, rows, &newest_first(ListName::PendingApprovals), page).await?;
+        let page =
+            read_page(&self.read, rows, &newest_first(ListName::PendingApprovals), Counting::Bounded, page)
+                .await?;
         try_map(page, Approval::try_from)
     }
 

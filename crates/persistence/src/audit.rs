@@ -18,12 +18,12 @@ use domain::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    QuerySelect, QueryTrait, sea_query::LockType,
 };
 
 /// Locks the end of the chain, to which this unit of work will append. Nobody else appends until it is over.
 pub(crate) fn lock_head(reads: &mut Batch) -> Rows<audit_head::Model> {
-    reads.select(audit_head::Entity::find().lock_exclusive())
+    reads.select(audit_head::Entity::find().lock(LockType::NoKeyUpdate))
 }
 
 /// The end of the chain that was locked.

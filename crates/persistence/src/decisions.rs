@@ -6,7 +6,7 @@ use crate::{
         permission_decision::{self, Column as C},
         session,
     },
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     recording::{Recording, lock, locked},
     value::{Reader, micros},
 };
@@ -84,6 +84,6 @@ impl Store {
             order: Order::Desc,
             position: |row: &permission_decision::Model| (row.decided_at, row.id),
         };
-        try_map(read_page(&self.read, rows, &list, page).await?, PermissionDecision::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, PermissionDecision::try_from)
     }
 }

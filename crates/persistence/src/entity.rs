@@ -22,6 +22,7 @@ pub(crate) mod refresh_token;
 pub(crate) mod request_usage;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod session_count;
 pub(crate) mod tool_call;
 pub(crate) mod transcript_entry;
 pub(crate) mod turn;

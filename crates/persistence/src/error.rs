@@ -1,21 +1,29 @@
 //! What a database error means to the caller.
 
 use domain::ports::StoreError;
-use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+use sea_orm::{
+    DbErr, RuntimeErr, SqlErr,
+    sqlx::{self, error::DatabaseError, postgres::PgDatabaseError},
+};
 
 /// SQLite's result codes that speak of the moment rather than of the statement: busy, locked, an I/O error, the disk
 /// full, the file not to be opened.
 const SQLITE_PASSING: [u32; 5] = [5, 6, 10, 13, 14];
 
-/// The columns that must be unique, as SQLite names them, and what to call a value that is there already.
-const UNIQUE: [(&str, &str); 7] = [
-    ("users.email", "a user with this e-mail address"),
-    ("users.username", "a user of this name"),
-    ("sessions.id", "a session of this id"),
-    ("turns.session_id", "a running turn"),
-    ("archives.session_id", "an open archive"),
-    ("policies.name", POLICY_EXISTS),
-    ("hook_endpoints.user_id", "a hook of this name"),
+/// PostgreSQL's codes that speak of the moment: out of connections, memory or disk, standing in another's way, told to
+/// stop by a time limit or because the server ends. Of a class, which is how a code begins, or whole.
+const POSTGRES_PASSING: [&str; 12] =
+    ["08", "53", "57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25P03", "25P04", "40001", "40P01"];
+
+/// What must be unique, as SQLite and PostgreSQL name it, and what to call a value that is there already.
+const UNIQUE: [(&str, &str, &str); 7] = [
+    ("users.email", "users_email_key", "a user with this e-mail address"),
+    ("users.username", "users_username_key", "a user of this name"),
+    ("sessions.id", "sessions_pkey", "a session of this id"),
+    ("turns.session_id", "ux_turns_running", "a running turn"),
+    ("archives.session_id", "ux_archives_open", "an open archive"),
+    ("policies.name", "policies_name_key", POLICY_EXISTS),
+    ("hook_endpoints.user_id", "ix_hook_endpoints_user_id_name", "a hook of this name"),
 ];
 
 /// What a second policy of a name meets.
@@ -24,8 +32,10 @@ pub(crate) const POLICY_EXISTS: &str = "a policy of this name";
 /// The store's error for the database's.
 pub(crate) fn failure(error: DbErr) -> StoreError {
     if let Some(SqlErr::UniqueConstraintViolation(violated)) = error.sql_err() {
-        let known = UNIQUE.iter().find(|(column, _)| violated.contains(column));
-        return StoreError::Conflict { what: known.map_or("something of this id", |(_, what)| what) };
+        let known = UNIQUE.iter().find(|(sqlite, postgres, _)| {
+            violated.contains(sqlite) || violated.contains(&format!("\"{postgres}\""))
+        });
+        return StoreError::Conflict { what: known.map_or("something of this id", |(_, _, what)| what) };
     }
     if is_passing(&error) {
         StoreError::Unavailable(Box::new(error))
@@ -43,15 +53,23 @@ fn is_passing(error: &DbErr) -> bool {
                 sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
+                | sqlx::Error::BeginFailed
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::Tls(_)
                 | sqlx::Error::Io(_) => true,
-                // The low byte is the code proper; the rest says more about it.
-                sqlx::Error::Database(error) => error
-                    .code()
-                    .and_then(|code| code.parse::<u32>().ok())
-                    .is_some_and(|code| SQLITE_PASSING.contains(&(code & 0xff))),
+                sqlx::Error::Database(error) => is_passing_code(error.as_ref()),
                 _ => false,
             }
         }
         _ => false,
     }
+}
+
+fn is_passing_code(error: &dyn DatabaseError) -> bool {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<PgDatabaseError>().is_some() {
+        return POSTGRES_PASSING.iter().any(|passing| code.starts_with(passing));
+    }
+    // The low byte is the code proper; the rest says more about it.
+    code.parse::<u32>().is_ok_and(|code| SQLITE_PASSING.contains(&(code & 0xff)))
 }

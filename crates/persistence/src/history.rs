@@ -4,7 +4,7 @@ use crate::{
     Store,
     entity::{message, tool_call},
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     value::{Reader, stored},
 };
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ impl History for Store {
             position: |row: &message::Model| (row.sequence_number, row.id),
         };
         let rows = message::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, Message::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, Message::try_from)
     }
 
     async fn entries_before(
@@ -60,7 +60,7 @@ impl History for Store {
             position: |row: &tool_call::Model| (row.created_at, row.id),
         };
         let rows = tool_call::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, ToolCall::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, ToolCall::try_from)
     }
 
     async fn turn_tool_calls(&self, turn: TurnId, limit: u32) -> StoreResult<Vec<ToolCall>> {

@@ -7,7 +7,7 @@ use crate::{
         hook_endpoint,
     },
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, UpdateMany,
-    sea_query::Expr,
+    sea_query::{Expr, LockType},
 };
 
 #[async_trait]
@@ -63,7 +63,7 @@ impl HookDeliveries for Store {
 
     async fn settle_delivery(&self, id: HookDeliveryId, attempt: &DeliveryAttempt) -> StoreResult<()> {
         let mut reads = self.batch();
-        let row = reads.select(hook_delivery::Entity::find_by_id(id.0).lock_exclusive());
+        let row = reads.select(hook_delivery::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
         let (mut read, unit) = self.open(reads).await?;
         let Some(row) = read.first(row)? else { return Ok(()) };
         let settled = HookDelivery::try_from(row)?.after(attempt);
@@ -108,7 +108,7 @@ impl HookDeliveries for Store {
             position: |row: &hook_delivery::Model| (row.created_at, row.id),
         };
         let rows = hook_delivery::Entity::find().filter(C::EndpointId.eq(endpoint.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, HookDelivery::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, HookDelivery::try_from)
     }
 }
 

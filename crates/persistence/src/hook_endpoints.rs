@@ -4,7 +4,7 @@ use crate::{
     Store, audit,
     entity::hook_endpoint::{self, Column as C},
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     unit::{Batch, Unit},
 };
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
 };
 
 #[async_trait]
@@ -42,7 +43,7 @@ impl HookEndpoints for Store {
             position: |row: &hook_endpoint::Model| (row.created_at, row.id),
         };
         let rows = hook_endpoint::Entity::find().filter(inside(scope));
-        try_map(read_page(&self.read, rows, &list, page).await?, HookEndpoint::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, HookEndpoint::try_from)
     }
 
     async fn endpoints_for(&self, user: UserId) -> StoreResult<Vec<HookEndpoint>> {
@@ -116,7 +117,7 @@ struct Held {
 async fn hold(store: &Store, scope: Scope, id: HookEndpointId) -> StoreResult<Option<Held>> {
     let mut reads = store.batch();
     let found = hook_endpoint::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
-    let row = reads.select(found.lock_exclusive());
+    let row = reads.select(found.lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };

@@ -7,7 +7,7 @@ use crate::{
         hook_run::{self, Column as C},
         session,
     },
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     recording::{Locked, Recording, lock, locked},
     unit::Batch,
     value::stored,
@@ -92,7 +92,7 @@ impl HookRuns for Store {
             .filter(C::SessionId.eq(session.0))
             .apply_if(filter.hook_type.as_deref(), |rows, kind| rows.filter(C::HookType.eq(kind)))
             .apply_if(filter.tool_use_id.as_deref(), |rows, id| rows.filter(C::ToolUseId.eq(id)));
-        try_map(read_page(&self.read, rows, &list, page).await?, HookRun::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, HookRun::try_from)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
         request_usage::{self, Column as C},
         session, turn,
     },
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     unit::{Batch, NotWritten},
 };
 use async_trait::async_trait;
@@ -29,6 +29,13 @@ impl Ledger for Store {
             Ok(_) => Ok(()),
             // Booked already; the unit failed as a whole, so nothing was added again.
             Err(NotWritten::Database(error)) if is_duplicate(&error) => Ok(()),
+            // The session was removed meanwhile. What was spent stays on its owner's account.
+            Err(NotWritten::Database(error)) if refers_to_nothing(&error) => {
+                let mut writes = self.batch();
+                let row = request_usage::Model { session_id: None, turn_id: None, ..row };
+                writes.insert::<request_usage::ActiveModel>(row.into());
+                self.write_whole(writes).await.map(drop)
+            }
             Err(error) => Err(error.into_store_error()),
         }
     }
@@ -42,12 +49,16 @@ impl Ledger for Store {
             position: |row: &request_usage::Model| (row.started_at, row.id),
         };
         let rows = request_usage::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, RequestUsage::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, RequestUsage::try_from)
     }
 }
 
 fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+fn refers_to_nothing(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
 }
 
 fn add_to_session(writes: &mut Batch, row: &request_usage::Model) {

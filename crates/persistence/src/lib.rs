@@ -1,4 +1,4 @@
-//! The domain's ports on a database: sea-orm entities, keyset pages, one writer.
+//! The domain's ports on SQLite or PostgreSQL: sea-orm entities, keyset pages, units of work.
 //!
 //! The schema is the `migration` crate's; [`Database::open`] takes its step function as a parameter, so that this
 //! crate does not depend on it.
@@ -22,6 +22,7 @@ mod ledger;
 mod logins;
 mod page;
 mod policies;
+mod purge;
 mod recording;
 mod servers;
 mod sessions;
@@ -30,6 +31,7 @@ mod transcripts;
 mod turns;
 mod unit;
 mod value;
+mod wakeups;
 
 pub use archiver::{ArchiverOptions, S3Options, StorageArchiver};
 pub use database::{Database, DatabaseOptions, OpenError};

@@ -16,7 +16,9 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Select, prelude::Uuid, sea_query::Expr,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Select,
+    prelude::Uuid,
+    sea_query::{Expr, LockType},
 };
 
 pub(crate) async fn begin(store: &Store, token: &RefreshToken, source: &Source) -> StoreResult<()> {
@@ -41,7 +43,7 @@ pub(crate) async fn rotate(
     let old = refresh_token::Entity::find().filter(C::SecretSha256.eq(old_sha256.to_vec()));
     let its = user::Column::Id.in_subquery(old.clone().select_only().column(C::UserId).into_query());
     let family = old.clone().select_only().column(C::FamilyId).into_query();
-    let old = reads.select(old.lock_exclusive());
+    let old = reads.select(old.lock(LockType::NoKeyUpdate));
     let user = reads.select(user::Entity::find().filter(its).filter(user::Column::IsActive.eq(true)));
     let alive = reads.select(alive(C::FamilyId.in_subquery(family)));
     let head = audit::lock_head(&mut reads);

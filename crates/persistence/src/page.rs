@@ -3,12 +3,13 @@
 use crate::error::failure;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    Page, PageRequest,
+    Page, PageRequest, Total,
     ports::{StoreError, StoreResult},
 };
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, Order, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Asterisk, Expr, ExprTrait, Func, Query},
 };
 use uuid::Uuid;
 
@@ -47,19 +48,38 @@ pub(crate) struct List<E: EntityTrait> {
     pub(crate) position: fn(&E::Model) -> (i64, Uuid),
 }
 
-/// The part of `rows` that the page asks for, and how many rows there are in all.
+/// Whether a list says how long it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Counting {
+    /// Nobody is told.
+    No,
+    /// As far as it costs little.
+    Bounded,
+    /// It is kept somewhere.
+    Known(u64),
+}
+
+/// Where counting rows ends.
+const COUNTED_MAX: u64 = 1000;
+
+/// The part of `rows` that the page asks for. It costs the same however many rows there are, if they are few that pass
+/// the filter without an index of it; only a `skip` costs what it passes over.
 pub(crate) async fn read_page<E>(
     db: &DatabaseConnection,
     rows: Select<E>,
     list: &List<E>,
+    counting: Counting,
     page: &PageRequest,
 ) -> StoreResult<Page<E::Model>>
 where
     E: EntityTrait,
 {
     let after = page.cursor.as_deref().map(|cursor| decode(list.name, cursor)).transpose()?;
-    let total = rows.clone().select_only().column_as(list.id.count(), "total");
-    let total: i64 = total.into_tuple().one(db).await.map_err(failure)?.unwrap_or(0);
+    let total = match counting {
+        Counting::No => None,
+        Counting::Bounded => Some(count(db, rows.clone().select_only().column(list.id)).await?),
+        Counting::Known(count) => Some(Total::exactly(count)),
+    };
 
     let mut rows = rows.order_by(list.key, list.order.clone()).order_by(list.id, list.order.clone());
     match after {
@@ -79,7 +99,17 @@ where
     items.truncate(limit);
     let last = items.last().filter(|_| more);
     let next_cursor = last.map(|row| encode(list.name, (list.position)(row)));
-    Ok(Page { items, total: u64::try_from(total).unwrap_or(0), next_cursor })
+    Ok(Page { items, total, next_cursor })
+}
+
+async fn count<E: EntityTrait>(db: &DatabaseConnection, ids: Select<E>) -> StoreResult<Total> {
+    let counted = ids.limit(COUNTED_MAX + 1).into_query();
+    let mut query = Query::select();
+    query.expr_as(Func::count(Expr::col(Asterisk)), "total").from_subquery(counted, "counted");
+    let row = db.query_one(&query).await.map_err(failure)?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "total")).map_err(failure)?;
+    let count = count.unsigned_abs();
+    Ok(Total { count: Ord::min(count, COUNTED_MAX), is_exact: count <= COUNTED_MAX })
 }
 
 /// Turns every item of a page into another shape, or fails as the first that cannot be.

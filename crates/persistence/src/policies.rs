@@ -7,7 +7,7 @@ use crate::{
         policy_version::{self, Column as V},
     },
     error::{POLICY_EXISTS, failure},
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
     unit::{Batch, Unit},
     value::{Reader, micros, stored},
 };
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ impl Policies for Store {
             position: |row: &policy::Model| (row.created_at, row.id),
         };
         let rows = policy::Entity::find().filter(P::DeletedAt.is_null());
-        let page = read_page(&self.read, rows, &list, page).await?;
+        let page = read_page(&self.read, rows, &list, Counting::Bounded, page).await?;
         // Versions are never changed, so these belong to the rows whatever happened since those were read.
         let newest = page.items.iter().map(|row| (row.id, row.version));
         let newest = Expr::tuple([V::PolicyId.into_expr(), V::Version.into_expr()]).in_tuples(newest);
@@ -117,7 +117,7 @@ impl Policies for Store {
 
     async fn policy_versions(&self, name: &str, page: &PageRequest) -> StoreResult<Page<CustomPolicy>> {
         let row = policy::Entity::find().filter(P::Name.eq(name)).one(&self.read).await.map_err(failure)?;
-        let Some(row) = row else { return Ok(Page { items: vec![], total: 0, next_cursor: None }) };
+        let Some(row) = row else { return Ok(Page::empty()) };
         let list = List {
             name: ListName::PolicyVersions,
             key: V::Version,
@@ -126,7 +126,9 @@ impl Policies for Store {
             position: |row: &policy_version::Model| (row.version, row.id),
         };
         let rows = policy_version::Entity::find().filter(V::PolicyId.eq(row.id));
-        try_map(read_page(&self.read, rows, &list, page).await?, |version| version.of(&row))
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, |version| {
+            version.of(&row)
+        })
     }
 
     async fn policies_in_force(&self) -> StoreResult<Vec<PolicyInForce>> {
@@ -162,7 +164,7 @@ type Known = (policy::Model, Option<policy_version::Model>);
 /// Locks the policy of this name, if it is there.
 async fn hold(store: &Store, name: &str) -> StoreResult<(Option<Known>, Held)> {
     let mut reads = store.batch();
-    let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock_exclusive());
+    let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock(LockType::NoKeyUpdate));
     let id = policy::Entity::find().filter(P::Name.eq(name)).select_only().column(P::Id);
     let newest = policy_version::Entity::find()
         .filter(V::PolicyId.in_subquery(id.into_query()))

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, UpdateMany,
     prelude::Uuid,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType},
 };
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ pub(crate) fn locked_columns(sessions: Select<session::Entity>) -> Select<sessio
     use session::Column as C;
     let columns =
         [C::Id, C::Status, C::CurrentTurnId, C::Operation, C::Generation, C::LastSeq, C::MessageCount];
-    sessions.select_only().columns(columns).lock_exclusive()
+    sessions.select_only().columns(columns).lock(LockType::NoKeyUpdate)
 }
 
 impl Locked {
@@ -169,6 +169,7 @@ impl Recording {
         writes: &mut Batch,
         changes: session::ActiveModel,
     ) -> (UpdateMany<session::Entity>, Vec<Event>) {
+        writes.wake(self.session);
         writes.insert_all(self.messages());
         writes.insert_all(self.rows());
         (self.update(changes), self.events)

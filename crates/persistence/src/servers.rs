@@ -166,7 +166,7 @@ impl Store {
     /// The database's present instant. On PostgreSQL that of the statement, which its rows are of too: one that had to
     /// wait for a lock must not take a lease for over that was renewed meanwhile.
     fn now(&self) -> SimpleExpr {
-        Expr::cust(match self.write.get_database_backend() {
+        Expr::cust(match self.read.get_database_backend() {
             DbBackend::Postgres => "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)",
             _ => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
         })

@@ -2,10 +2,14 @@
 
 use crate::{
     Store, audit,
-    entity::session::{self, Column as C, search_text},
+    entity::{
+        session::{self, Column as C, search_text},
+        session_count,
+    },
     error::failure,
     fork,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
+    purge,
     recording::{Recording, lock, locked},
     unit::{Answers, Batch, Rows},
     value::{Reader, micros, to_json},
@@ -16,13 +20,14 @@ use domain::{
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
-    ports::{Moved, Sessions, StoreResult},
+    ports::{Moved, Purged, Sessions, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
-    sea_query::LikeExpr,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
+    sea_query::{LikeExpr, LockType},
 };
 
 #[async_trait]
@@ -54,7 +59,10 @@ impl Sessions for Store {
         page: &PageRequest,
     ) -> StoreResult<Page<Session>> {
         let rows = filtered(inside(scope, session::Entity::find()), filter);
-        try_map(read_page(&self.read, rows, &list(filter.sort), page).await?, Session::try_from)
+        let unfiltered = SessionFilter { sort: filter.sort, ..SessionFilter::default() };
+        let counting =
+            if *filter == unfiltered { Counting::Known(self.count(scope).await?) } else { Counting::Bounded };
+        try_map(read_page(&self.read, rows, &list(filter.sort), counting, page).await?, Session::try_from)
     }
 
     async fn patch(
@@ -66,7 +74,7 @@ impl Sessions for Store {
         origin: &Origin,
     ) -> StoreResult<Option<Session>> {
         let mut reads = self.batch();
-        let row = reads.select(inside(scope, session::Entity::find_by_id(id.0)).lock_exclusive());
+        let row = reads.select(inside(scope, session::Entity::find_by_id(id.0)).lock(LockType::NoKeyUpdate));
         let head = audit::lock_head(&mut reads);
         let (mut read, unit) = self.open(reads).await?;
         let Some(row) = read.first(row)? else { return Ok(None) };
@@ -110,6 +118,24 @@ impl Sessions for Store {
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let event = events::session_terminated(id, origin, at);
         move_to(self, id, None, SessionStatus::Terminated, at, Some(event)).await
+    }
+
+    async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged> {
+        purge::session(self, id, at, origin).await
+    }
+}
+
+impl Store {
+    /// How many sessions there are inside the scope, as the database keeps it.
+    async fn count(&self, scope: Scope) -> StoreResult<u64> {
+        use session_count::Column as K;
+        let counts = session_count::Entity::find().select_only().column(K::Sessions);
+        let counts = match scope {
+            Scope::All => counts,
+            Scope::Owner(user) => counts.filter(K::UserId.eq(user.0)),
+        };
+        let counts: Vec<i64> = counts.into_tuple().all(&self.read).await.map_err(failure)?;
+        Ok(counts.into_iter().map(i64::unsigned_abs).sum())
     }
 }
 

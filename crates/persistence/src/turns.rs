@@ -12,7 +12,7 @@ use crate::{
         turn::{self, Column as C},
     },
     error::failure,
-    page::{List, ListName, read_page, try_map},
+    page::{Counting, List, ListName, read_page, try_map},
 };
 use async_trait::async_trait;
 use domain::{
@@ -70,7 +70,7 @@ impl Turns for Store {
             position: |row: &turn::Model| (row.created_at, row.id),
         };
         let rows = turn::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, page).await?, Turn::try_from)
+        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, Turn::try_from)
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {

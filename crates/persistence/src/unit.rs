@@ -2,24 +2,34 @@
 //!
 //! SQLite is called on a thread of its own, and going there and back costs more than a statement does. So statements
 //! travel together: [`Store::open`] begins the transaction and reads, [`Unit::commit`] writes and commits. A unit that
-//! nothing is read for is one trip, [`Store::write_whole`].
+//! nothing is read for is one trip, [`Store::write_whole`]. PostgreSQL takes the same statements one by one.
 //!
 //! A unit that is dropped before it is committed, or that fails, leaves nothing behind.
 
 mod batch;
 mod joined;
+mod postgres_writer;
+mod sqlite_writer;
 mod stepwise;
-mod writer;
 
 use crate::{Store, error::failure};
 use domain::ports::{StoreError, StoreResult};
 use joined::Joined;
-use sea_orm::{DatabaseTransaction, DbBackend, DbErr, QueryTrait};
+use sea_orm::{DbBackend, DbErr, QueryTrait, sqlx};
+use stepwise::Stepwise;
 
 pub(crate) use batch::{Answers, Batch, Rows};
-pub(crate) use writer::Writer;
+pub(crate) use postgres_writer::PostgresWriter;
+pub(crate) use sqlite_writer::SqliteWriter;
 
-/// A transaction that has begun and is the writer.
+/// Where units of work are written.
+#[derive(Debug, Clone)]
+pub(crate) enum Writer {
+    Sqlite(SqliteWriter),
+    Postgres(PostgresWriter),
+}
+
+/// A transaction that has begun and may write.
 #[derive(Debug)]
 pub(crate) struct Unit(Open);
 
@@ -28,35 +38,35 @@ pub(crate) struct Unit(Open);
 enum Open {
     /// SQLite takes several at a time.
     Joined(Joined),
-    /// Every other database takes them one by one.
-    Stepwise(DatabaseTransaction),
+    /// PostgreSQL takes them one by one.
+    Stepwise(Stepwise),
 }
 
 impl Store {
     /// Statements to be run together.
     pub(crate) fn batch(&self) -> Batch {
-        Batch::new(self.write.get_database_backend())
+        Batch::new(match self.writer {
+            Writer::Sqlite(_) => DbBackend::Sqlite,
+            Writer::Postgres(_) => DbBackend::Postgres,
+        })
     }
 
-    /// Begins a unit of work as the writer, and reads what it depends on.
+    /// Begins a unit of work as the writer, and reads what it depends on, locks first.
     ///
-    /// One that reads first and then wants to write would be refused by SQLite, without waiting, if another process
-    /// wrote in between.
+    /// On SQLite the unit is the only writer: one that reads first and then wants to write would be refused, without
+    /// waiting, if another process wrote in between. On PostgreSQL it is the only one that has these rows, and whoever
+    /// meets it there waits: what was read under the locks is still so when the unit commits.
     pub(crate) async fn open(&self, reads: Batch) -> StoreResult<(Answers, Unit)> {
-        match self.write.get_database_backend() {
-            DbBackend::Sqlite => self.open_joined(reads).await,
-            _ => self.open_stepwise(reads).await,
+        match &self.writer {
+            Writer::Sqlite(writer) => {
+                let mut open = Joined::take(writer).await?;
+                Ok((open.begin(reads).await?, Unit(Open::Joined(open))))
+            }
+            Writer::Postgres(writer) => {
+                let (read, open) = Stepwise::begin(writer, &reads).await.map_err(failure)?;
+                Ok((read, Unit(Open::Stepwise(open))))
+            }
         }
-    }
-
-    async fn open_joined(&self, reads: Batch) -> StoreResult<(Answers, Unit)> {
-        let mut open = Joined::take(&self.writer).await?;
-        Ok((open.begin(reads).await?, Unit(Open::Joined(open))))
-    }
-
-    async fn open_stepwise(&self, reads: Batch) -> StoreResult<(Answers, Unit)> {
-        let open = self.begin_writing().await?;
-        Ok((stepwise::run(&open, reads).await.map_err(failure)?, Unit(Open::Stepwise(open))))
     }
 
     /// A unit of work for which nothing needs to be read.
@@ -73,14 +83,24 @@ impl Store {
 
     /// A whole unit, for callers who want to know what the database said.
     pub(crate) async fn try_whole(&self, writes: Batch) -> Result<Answers, NotWritten> {
-        match self.write.get_database_backend() {
-            DbBackend::Sqlite => {
-                let open = Joined::take(&self.writer).await.map_err(NotWritten::Store)?;
+        match &self.writer {
+            Writer::Sqlite(writer) => {
+                let open = Joined::take(writer).await.map_err(NotWritten::Store)?;
                 open.whole(writes).await.map_err(NotWritten::Database)
             }
-            _ => {
-                let open = self.begin_writing().await.map_err(NotWritten::Store)?;
-                stepwise::commit(open, writes).await.map_err(NotWritten::Database)
+            Writer::Postgres(writer) => stepwise::whole(writer, &writes).await.map_err(NotWritten::Database),
+        }
+    }
+}
+
+impl Writer {
+    /// Waits for whoever writes and closes what is open, for good.
+    pub(crate) async fn close(&self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(writer) => writer.close().await,
+            Self::Postgres(writer) => {
+                writer.close().await;
+                Ok(())
             }
         }
     }
@@ -91,7 +111,7 @@ impl Unit {
     pub(crate) async fn commit(self, writes: Batch) -> StoreResult<Answers> {
         match self.0 {
             Open::Joined(open) => open.commit(writes).await,
-            Open::Stepwise(open) => stepwise::commit(open, writes).await,
+            Open::Stepwise(open) => open.commit(&writes).await,
         }
         .map_err(failure)
     }

@@ -155,8 +155,8 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
         // A COMMIT may be under way already; the next write comes after it.
         f.session().await;
         let journal = f.journal(session).await;
-        let messages = f.store.messages(session, &PageRequest::first(1)).await.unwrap();
-        assert_eq!(journal.len() as u64, 2 * messages.total, "half a record was kept");
+        let messages = f.store.messages(session, &PageRequest::first(100)).await.unwrap();
+        assert_eq!(journal.len(), 2 * messages.items.len(), "half a record was kept");
     }
     let events = f.store.record(session, Generation::FIRST, None, notice(), f.tick()).await.unwrap();
     assert_eq!(events[0].seq, f.journal(session).await.len() as u64);
@@ -171,7 +171,7 @@ async fn references_are_enforced() {
     let usage = RequestUsage {
         id: RequestUsageId::new(),
         session_id: SessionId::new(),
-        user_id: f.user.id,
+        user_id: domain::UserId::new(),
         turn_id: None,
         model: "m".into(),
         tokens: TokenUsage::default(),
@@ -211,7 +211,7 @@ async fn every_step_can_be_taken_back_with_data_in_it() {
     let turn = f.begin(session).await.turn_id;
     f.store.record(session, Generation::FIRST, Some(turn), notice(), f.tick()).await.unwrap();
     database.close().await.unwrap();
-    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 9).await).await;
+    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 10).await).await;
     emptied.unwrap().close().await.unwrap();
     let store: Store = open(&folder).await.store();
     assert_eq!(store.running(f.home).await.unwrap(), []);

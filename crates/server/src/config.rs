@@ -12,7 +12,7 @@ mod reader;
 mod sources;
 mod storage;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use engine::{ApprovalSettings, BackgroundApprovals};
 use monitoring::{LogFilter, LogFormat};
@@ -98,11 +98,11 @@ pub enum CorsOrigins {
 }
 
 /// The database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DatabaseConfig {
-    /// `sqlite://` and the path of a file, percent-encoded.
+    /// `sqlite://` and the path of a file, percent-encoded, or `postgres://`, perhaps with a password.
     pub url: String,
-    /// Connections in all: one writes, the others read.
+    /// Connections in all. With SQLite one writes and the others read.
     pub pool_size: u32,
 }
 
@@ -272,9 +272,15 @@ impl HttpConfig {
     }
 }
 
+impl fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
 impl DatabaseConfig {
     fn read(reader: &mut Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Self> {
-        let url = reader.option("DATABASE_URL", parse::sqlite_url);
+        let url = reader.option("DATABASE_URL", parse::database_url);
         let pool_size = reader.value("DATABASE_POOL_SIZE", "20", number(2..=1000));
         let url = match url? {
             Some(url) => url,

@@ -48,6 +48,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let house = house.clone();
         async move { audit.keep_house(house).await }
     });
+    let (sessions, others) = (parts.sessions.clone(), parts.database.store());
+    housekeeping.spawn({
+        let house = house.clone();
+        async move { sessions.hear_others(&others, house).await }
+    });
     housekeeping.close();
     let mut server = std::pin::pin!(server);
     tokio::select! {

@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("sdk-runtime", &[], &["offline-model"]),
     ("apidoc", &[], &[]),
     ("offline-model", &[], &[]),
-    ("migration", &[], &[]),
+    ("migration", &[], &["testkit"]),
     // Adapters and bridges.
     ("monitoring", &["domain"], &[]),
     ("persistence", &["domain"], &["migration", "testkit"]),
@@ -46,7 +46,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "persistence",
             "sdk-runtime",
         ],
-        &["offline-model"],
+        &["offline-model", "testkit"],
     ),
     // For tests and development only: nothing above may need these to run.
     ("testkit", &["domain", "sdk-runtime"], &[]),
@@ -59,7 +59,8 @@ const TOOLS: &[&str] = &["xtask", "bench"];
 
 /// Words, and the crates that may say them.
 const WORDS: &[(&[&str], &[&str])] = &[
-    (&["sea_orm", "sqlx::", "object_store"], &["persistence", "migration"]),
+    (&["sea_orm", "object_store"], &["persistence", "migration"]),
+    (&["sqlx::"], &["persistence", "testkit"]),
     (&["actix_web", "actix_ws", "actix_cors", "paperclip"], &["api", "apidoc", "server"]),
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),
@@ -67,7 +68,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
     // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
     // asks for that (`EnvMode::Merge`).
-    (&["std::env::", "env::var"], &["server", "offline-model", "sdk-runtime"]),
+    (&["std::env::", "env::var"], &["server", "offline-model", "sdk-runtime", "testkit"]),
     (&["opentelemetry", "prometheus"], &["monitoring"]),
     (&["cedar_policy", "brush_parser"], &["permissions"]),
 ];

@@ -105,6 +105,7 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("CORS_ORIGINS", "*, https://a.example", "either * alone"),
         ("DATABASE_POOL_SIZE", "1", "from 2 to 1000"),
         ("DATABASE_URL", "mysql://x", "sqlite://"),
+        ("DATABASE_URL", "postgres://host", "postgres://user:password@host:port/database"),
         ("DATABASE_URL", "sqlite::memory:", "path of a file"),
         ("DATABASE_URL", "sqlite://", "path of a file"),
         ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1.5", "a whole number"),
@@ -146,10 +147,13 @@ fn the_database_is_in_the_data_directory_whatever_its_name() {
 }
 
 #[test]
-fn postgres_is_refused_as_not_there_yet_and_its_password_is_masked() {
-    let text = mistake("DATABASE_URL", "postgres://steward:hunter2@db/steward");
-    assert!(text.contains("PostgreSQL is yet to come"), "{text}");
-    assert!(text.contains("postgres://***@db/steward") && !text.contains("hunter2"), "{text}");
+fn a_postgres_is_taken_as_it_is_and_its_password_is_never_shown() {
+    let url = "postgres://steward:hunter2@db/steward?sslmode=verify-full";
+    let config = config(&[("DATABASE_URL", url)]);
+    assert_eq!(config.database.url, url);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let text = mistake("DATABASE_URL", "postgres://steward:hunter2@db");
+    assert!(text.contains("postgres://***@db") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]

@@ -42,6 +42,8 @@ mod hooks;
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/postgres.rs"]
+mod postgres;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/tour.rs"]

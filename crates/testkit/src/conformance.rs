@@ -24,6 +24,7 @@ mod journal;
 mod ledger;
 mod logins;
 mod policies;
+mod purge;
 mod queue;
 mod servers;
 mod sessions;
@@ -50,6 +51,7 @@ pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
 pub use policies::*;
+pub use purge::*;
 pub use queue::*;
 pub use servers::*;
 pub use sessions::*;
@@ -182,6 +184,8 @@ macro_rules! store_conformance {
             a_deleted_policy_leaves_its_versions_and_its_numbers
             policies_and_their_versions_are_listed_newest_first
             policies_in_force_are_known_by_name_and_version
+            a_purged_session_leaves_nothing_but_what_it_cost
+            an_erased_user_is_nobody_and_cannot_come_in
             the_store_answers_a_ping
             an_audit_entry_comes_back_as_it_was_chained
             concurrent_appends_make_one_chain

@@ -22,6 +22,7 @@ use self::{machine::Machine, table::Table};
 use crate::{
     cargo::{self, Profile},
     claude,
+    postgres::Cluster,
     process::{Interrupts, Process},
     s3::S3Server,
     settings::Settings,
@@ -37,7 +38,8 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, archive, sdk-answers, sdk-partials, sdk-crowd,
+    /// Only what has this in its name: ready, create, warm, cold, gateway, archive, pages, sdk-answers, sdk-partials,
+    /// sdk-crowd,
     /// sdk-spares, sdk-interrupt, compile. Is not written down either.
     filter: Option<String>,
 }
@@ -74,7 +76,7 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
             // Without it, only what needs it is reported as missing.
             let s3 =
                 S3Server::start(root, &settings).map_err(|error| println!("no S3 server: {error:#}")).ok();
-            measure(program("steward-bench")?, &contestants, s3.as_ref(), options)?
+            measure(program("steward-bench")?, &contestants, s3.as_ref(), options, &settings)?
         }
     };
     if filter.is_none()
@@ -101,6 +103,7 @@ fn measure(
     contestants: &Contestants,
     s3: Option<&S3Server>,
     options: &Options,
+    settings: &Settings,
 ) -> Result<Value> {
     let interrupts = Interrupts::catch()?;
     // A short name: sockets are made in there, and their paths have a limit.
@@ -121,6 +124,11 @@ fn measure(
     command.envs(s3.map(S3Server::variables).into_iter().flatten());
     if options.quick {
         command.arg("--quick");
+    }
+    // Without it all the rest can still be measured.
+    let cluster = Cluster::start(settings).map_err(|error| println!("no PostgreSQL: {error:#}")).ok();
+    if let Some(cluster) = &cluster {
+        command.arg("--postgres").arg(cluster.url());
     }
     command.args(&options.filter);
     let mut process = Process::start("the benchmark", &mut command, &interrupts)?;

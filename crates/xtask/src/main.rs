@@ -14,6 +14,8 @@ mod claude;
 mod demo;
 mod fuzz;
 mod http;
+mod packages;
+mod postgres;
 mod process;
 mod run;
 mod s3;

@@ -7,7 +7,15 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{bubblewrap, cargo::cargo, claude, s3::S3Server, settings::Settings};
+use crate::{
+    bubblewrap,
+    cargo::cargo,
+    claude,
+    postgres::{self, Cluster},
+    process::Interrupts,
+    s3::S3Server,
+    settings::Settings,
+};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +30,9 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let settings = Settings::read(root);
     let claude = claude::find_or_install_pinned(&settings)?;
     let path = bubblewrap::path_with_bwrap(&settings)?;
+    // Ctrl-C ends cargo, which is in the terminal's group, and then both servers in order.
+    let _interrupts = Interrupts::catch()?;
+    let cluster = Cluster::start(&settings)?;
     let s3 = S3Server::start(root, &settings)?;
     println!("testing with {}", claude.display());
     let run = |arguments: &[&str]| -> Result<bool> {
@@ -31,6 +42,8 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .env("CLAUDE_CLI_PATH", &claude)
             .env("PATH", &path)
             .envs(s3.variables())
+            .env(postgres::URL_VARIABLE, cluster.url())
+            .env(postgres::RUN_VARIABLE, cluster.runner())
             .stdin(Stdio::null())
             .status()
             .context("failed to start cargo")?;

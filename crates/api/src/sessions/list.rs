@@ -99,7 +99,7 @@ pub async fn list(
     };
     let page = match query.template_id {
         // No session of this version came from a template.
-        Some(_) => Page { items: vec![], total: 0, next_cursor: None },
+        Some(_) => Page::empty(),
         None => state.sessions.list(&caller.0, &filter, &request).await.map_err(problem)?,
     };
     Ok(Fetched::new(here.collection(page.map(SessionResponse::from), &request)))

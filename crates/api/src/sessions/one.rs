@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{ApiState, caller::Caller, error::problem, plain};
 use actix_web::web::Data;
-use apidoc::{Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
+use apidoc::{
+    Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid, ValidQuery,
+};
 use domain::{SessionId, session::SessionPatch};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -87,15 +89,30 @@ pub async fn patch(
     Ok(Fetched::new(patched.map_err(problem)?.into()))
 }
 
+/// What is to be removed.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct SessionDeleteQuery {
+    /// Removes the history too, and everything else that is kept of the session. What it cost stays on its owner's account.
+    #[serde(default)]
+    purge: bool,
+}
+
 /// End a session and remove its files
 ///
-/// A running turn is stopped. The history stays.
+/// A running turn is stopped. The history stays, unless it is to be purged.
 #[api_v2_operation(tags(Sessions), operation_id = "deleteSession")]
 pub async fn delete(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
-    state.sessions.terminate(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    query: ValidQuery<SessionDeleteQuery>,
+) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+    let id = SessionId(id.0);
+    match query.0.purge {
+        true => state.sessions.purge(&caller.0, id).await,
+        false => state.sessions.terminate(&caller.0, id).await,
+    }
+    .map_err(problem)?;
     Ok(Done)
 }

@@ -192,6 +192,18 @@ pub fn session_terminated(id: SessionId, origin: &Origin, at: Timestamp) -> Audi
     about_session("session.terminated", id, origin, at)
 }
 
+/// A session and all that belonged to it was removed.
+#[must_use]
+pub fn session_purged(id: SessionId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    about_session("session.purged", id, origin, at)
+}
+
+/// A user was made nobody.
+#[must_use]
+pub fn user_erased(user: UserId, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("user.erased", origin, at).about("user", user)
+}
+
 /// A server began to take requests.
 #[must_use]
 pub fn server_started(version: &str, at: Timestamp) -> AuditEvent {

@@ -161,7 +161,7 @@ async fn an_api_key_reaches_as_far_as_it_was_made_for_until_it_expires_or_is_del
     let gone = door.accounts.delete_api_key(&owner, write.id).await;
     assert!(matches!(gone, Err(Error::NotFound("API key"))), "{gone:?}");
     assert!(door.accounts.authenticate(&second).await.is_err());
-    assert_eq!(door.accounts.api_keys(&owner, &crate::world::all()).await.unwrap().total, 1);
+    assert_eq!(door.accounts.api_keys(&owner, &crate::world::all()).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ async fn a_terminated_session_asks_nobody_any_more() {
         }
     })
     .await;
-    assert_eq!(world.manager.pending_approvals(&world.caller, &all()).await.unwrap().total, 0);
+    assert_eq!(world.manager.pending_approvals(&world.caller, &all()).await.unwrap().items, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,7 +116,7 @@ async fn every_fault_is_named_where_it_is() {
     }
     let filter = domain::session::SessionFilter::default();
     let left = world.manager.list(&world.caller, &filter, &crate::world::all()).await.unwrap();
-    assert_eq!(left.total, 0);
+    assert_eq!(left.total, Some(domain::Total::exactly(0)));
     assert!(!world.settings.directories.workspaces.exists(), "a refused draft left a directory");
 }
 

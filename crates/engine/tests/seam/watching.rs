@@ -1,11 +1,16 @@
 //! What watchers see: every event once, and deltas that are never stored.
 
 use crate::world::{World, soon};
-use domain::{Entry, Event, EventKind, SessionId, TurnStatus, ports::Journal as _};
+use domain::{
+    Clock as _, Entry, Event, EventKind, SessionId, SessionStatus, TurnEnd, TurnId, TurnStatus,
+    ports::{Journal as _, Turns as _, Wakeup, Wakeups},
+    turn::NewTurn,
+};
 use engine::{Sight, Watch};
 use sdk_runtime::testing::ScriptedLauncher;
 use serde_json::json;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 fn chatty(deltas: usize) -> ScriptedLauncher {
     ScriptedLauncher::new().on_prompt(move |_, say| async move {
@@ -161,4 +166,65 @@ async fn what_somebody_else_journalled_is_seen_in_its_place() {
     assert_eq!(seqs[0], silent[0].seq);
     let last = world.journal(session).await.len() as u64;
     assert_eq!(seqs, (before + 1..=last).collect::<Vec<_>>());
+}
+
+/// Another server on the store, as far as it is heard.
+struct OtherServer(tokio::sync::Mutex<tokio::sync::mpsc::UnboundedReceiver<Wakeup>>);
+
+#[async_trait::async_trait]
+impl Wakeups for OtherServer {
+    async fn exchange(&self, heard: &(dyn Fn(Wakeup) + Send + Sync)) {
+        while let Some(wakeup) = self.0.lock().await.recv().await {
+            heard(wakeup);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended_there_is_over() {
+    let world = World::new(chatty(0));
+    let session = world.session().await;
+    let (said, heard) = tokio::sync::mpsc::unbounded_channel();
+    let other = OtherServer(tokio::sync::Mutex::new(heard));
+    let hearing = world.manager.hear_others(&other, CancellationToken::new());
+    let seeing = async {
+        let mut watch = world.manager.watch(&world.caller, session, 0).await.unwrap();
+        caught_up(&mut watch).await;
+        let store = &world.store;
+        for wakeup in [Wakeup::Session(session), Wakeup::Anywhere] {
+            let prompt = json!("do it");
+            let turn = NewTurn { id: TurnId::new(), session_id: session, prompt, at: world.clock.now() };
+            store.begin(&turn, SessionStatus::Processing).await.unwrap();
+            said.send(wakeup).unwrap();
+            let first = soon(watch.next()).await.unwrap();
+            assert!(matches!(first, Some(Sight::Event(event)) if event.kind == EventKind::StatusChange));
+
+            let waiting = world.manager.wait_for_turn(session, turn.id);
+            let ending = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let end = TurnEnd {
+                    status: TurnStatus::Completed,
+                    answer: None,
+                    answer_message_id: None,
+                    failure: None,
+                    error_message: None,
+                    rounds: 1,
+                    retries: 0,
+                    session_status: SessionStatus::Active,
+                    called_tools: false,
+                    agent: None,
+                    at: world.clock.now(),
+                };
+                store.end(turn.id, &end).await.unwrap();
+                said.send(wakeup).unwrap();
+            };
+            let (ended, ()) = tokio::join!(soon(waiting), ending);
+            assert_eq!(ended.unwrap().status, TurnStatus::Completed);
+            until_result(&mut watch).await;
+        }
+    };
+    tokio::select! {
+        () = hearing => unreachable!("nobody cancelled it"),
+        () = seeing => {}
+    }
 }

@@ -18,7 +18,9 @@ use domain::{
     ports::{Decided, StoreError, StoreResult},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType,
+};
 
 pub(super) async fn open(
     store: &Store,
@@ -57,7 +59,7 @@ pub(super) async fn decide(
     let of = |column: C| approval::Entity::find_by_id(id.0).select_only().column(column).into_query();
     let session = session::Entity::find().filter(session::Column::Id.in_subquery(of(C::SessionId)));
     let session = lock_one_of(&mut reads, session);
-    let row = reads.select(approval::Entity::find_by_id(id.0).lock_exclusive());
+    let row = reads.select(approval::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
     let other = approval::Entity::find()
         .filter(C::TurnId.in_subquery(of(C::TurnId)))
         .filter(C::Status.eq(ApprovalStatus::Pending.as_str()))

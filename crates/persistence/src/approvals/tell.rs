@@ -15,8 +15,9 @@ use crate::{
 use domain::{Approval, ApprovalId, Event, Generation, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::SelectStatement,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{LockType, SelectStatement},
 };
 
 pub(super) async fn deliver(
@@ -48,7 +49,7 @@ pub(super) async fn tell(
     }
     let mut reads = store.batch();
     let session = lock(&mut reads, session);
-    let rows = reads.select(rows.lock_exclusive());
+    let rows = reads.select(rows.lock(LockType::NoKeyUpdate));
     let (mut read, unit) = store.open(reads).await?;
     if let Some(session) = locked(&mut read, session)? {
         session.admit(by)?;
@@ -71,7 +72,8 @@ pub(super) async fn tell(
 pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> StoreResult<Option<Event>> {
     let mut reads = store.batch();
     let end = QueueEnd::find(&mut reads, new.session_id);
-    let untold = approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock_exclusive();
+    let untold =
+        approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock(LockType::NoKeyUpdate);
     let untold = reads.select(untold);
     let (mut read, unit) = store.open(reads).await?;
     if read.first(untold)?.is_none() {

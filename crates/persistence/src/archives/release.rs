@@ -17,7 +17,9 @@ use domain::{
     SessionStatus, archive::ArchiveContent, audit::events as audited, journal::data, ports::StoreResult,
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType,
+};
 
 pub(super) async fn complete_archive(
     store: &Store,
@@ -68,7 +70,7 @@ async fn end_archive(
 ) -> StoreResult<Option<(Archive, Event)>> {
     let mut reads = store.batch();
     let session = lock(&mut reads, claimed.session_id);
-    let row = reads.select(archive::Entity::find_by_id(claimed.id.0).lock_exclusive());
+    let row = reads.select(archive::Entity::find_by_id(claimed.id.0).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
@@ -160,7 +162,7 @@ pub(super) async fn expire_archive(
     let its = archive::Entity::find_by_id(id.0).select_only().column(C::SessionId).into_query();
     let session = session::Entity::find().filter(session::Column::Id.in_subquery(its));
     let session = lock_one_of(&mut reads, session);
-    let row = reads.select(archive::Entity::find_by_id(id.0).lock_exclusive());
+    let row = reads.select(archive::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let (Some(locked), Some(row)) = (locked(&mut read, session)?, read.first(row)?) else { return Ok(None) };

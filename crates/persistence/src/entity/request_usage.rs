@@ -9,7 +9,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub session_id: Uuid,
+    /// Gone when the session is.
+    pub session_id: Option<Uuid>,
     pub user_id: Uuid,
     pub turn_id: Option<Uuid>,
     pub model: String,
@@ -40,7 +41,7 @@ impl From<&RequestUsage> for Model {
         let spent = Spent::new(usage.tokens, usage.cost);
         Self {
             id: usage.id.0,
-            session_id: usage.session_id.0,
+            session_id: Some(usage.session_id.0),
             user_id: usage.user_id.0,
             turn_id: usage.turn_id.map(|id| id.0),
             model: usage.model.clone(),
@@ -76,7 +77,7 @@ impl TryFrom<Model> for RequestUsage {
         let (tokens, cost) = spent.read(reader)?;
         Ok(Self {
             id: RequestUsageId(row.id),
-            session_id: SessionId(row.session_id),
+            session_id: SessionId(row.session_id.ok_or(reader.inconsistent("session_id"))?),
             user_id: UserId(row.user_id),
             turn_id: row.turn_id.map(TurnId),
             model: row.model,

@@ -17,7 +17,10 @@ use domain::{
     journal::data, ports::StoreResult, turn::EndedTurn,
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, UpdateMany};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, UpdateMany,
+    sea_query::LockType,
+};
 
 pub(super) async fn end(
     store: &Store,
@@ -29,7 +32,7 @@ pub(super) async fn end(
     // The turn first, as where a request is booked: writers that meet wait for each other instead of deadlocking.
     let running = C::Status.eq(TurnStatus::Running.as_str());
     let turn = turn::Entity::find_by_id(id.0).filter(running);
-    let row = reads.select(turn.clone().lock_exclusive());
+    let row = reads.select(turn.clone().lock(LockType::NoKeyUpdate));
     let its = session::Column::Id.in_subquery(turn.select_only().column(C::SessionId).into_query());
     let session = lock_one_of(&mut reads, session::Entity::find().filter(its));
     let (mut read, unit) = store.open(reads).await?;

@@ -1,12 +1,12 @@
 //! Statements that are run together, and what came of them.
 
 use crate::error::failure;
-use domain::ports::StoreResult;
+use domain::{SessionId, ports::StoreResult};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
     QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany, sea_query::Query,
 };
-use std::marker::PhantomData;
+use std::{collections::BTreeSet, marker::PhantomData};
 
 /// Rows of one INSERT; a row has at most a few dozen values, and SQLite takes 32766 of them.
 const ROWS_PER_INSERT: usize = 1000;
@@ -16,6 +16,8 @@ const ROWS_PER_INSERT: usize = 1000;
 pub(crate) struct Batch {
     pub(super) backend: DbBackend,
     pub(super) statements: Vec<Planned>,
+    /// The sessions that other servers are told of once this is committed.
+    pub(super) woken: BTreeSet<SessionId>,
 }
 
 /// A statement, and whether it answers with rows.
@@ -45,7 +47,7 @@ pub(super) struct Answer {
 
 impl Batch {
     pub(super) fn new(backend: DbBackend) -> Self {
-        Self { backend, statements: Vec::new() }
+        Self { backend, statements: Vec::new(), woken: BTreeSet::new() }
     }
 
     /// Reads rows as they are stored.
@@ -96,6 +98,11 @@ impl Batch {
             self.run(InsertMany::many(rows));
             rows = rest;
         }
+    }
+
+    /// Has other servers look at this session once this is committed.
+    pub(crate) fn wake(&mut self, session: SessionId) {
+        self.woken.insert(session);
     }
 
     fn push<T>(&mut self, statement: Statement, has_rows: bool) -> Rows<T> {

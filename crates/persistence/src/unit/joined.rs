@@ -6,7 +6,7 @@
 use super::{
     Answers, Batch,
     batch::Answer,
-    writer::{Place, Writer},
+    sqlite_writer::{Place, SqliteWriter},
 };
 use crate::error::failure;
 use domain::ports::StoreResult;
@@ -33,7 +33,7 @@ const KEPT_SQL_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Joined(OwnedMutexGuard<Place>);
 
 impl Joined {
-    pub(super) async fn take(writer: &Writer) -> StoreResult<Self> {
+    pub(super) async fn take(writer: &SqliteWriter) -> StoreResult<Self> {
         writer.take().await.map(Self)
     }
 

@@ -1,44 +1,74 @@
 //! Units keep their promise however their statements travel, and whoever goes away in the middle.
 
-use super::{Answers, Batch, Unit};
+use super::Batch;
 use crate::{
     Database, DatabaseOptions, Store,
     entity::user::{self, Column as C},
 };
 use domain::{
-    NewUser,
-    ports::{Accounts, StoreError, StoreResult},
+    NewUser, UserId,
+    ports::{Accounts, StoreError},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, PgConnection};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
+};
 use tempfile::TempDir;
-use testkit::conformance::Fixture;
+use testkit::{PostgresDatabase, TestClock, conformance::Fixture};
 
 const BOTH: [Way; 2] = [Way::Joined, Way::Stepwise];
 
+/// How statements travel, which is to say: on which database.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Joined,
     Stepwise,
 }
 
+/// A database, the store whose units are tried, another one as a second process has it, and one user, named "Ada".
+struct World {
+    store: Store,
+    stranger: Store,
+    ada: NewUser,
+    _place: (Option<TempDir>, Option<PostgresDatabase>),
+}
+
 impl Way {
-    async fn open(self, store: &Store, reads: Batch) -> StoreResult<(Answers, Unit)> {
-        match self {
-            Self::Joined => store.open_joined(reads).await,
-            Self::Stepwise => store.open_stepwise(reads).await,
-        }
+    async fn world(self) -> World {
+        let (url, place) = match self {
+            Self::Joined => {
+                let folder = tempfile::tempdir().unwrap();
+                (format!("sqlite://{}/steward.db", folder.path().display()), (Some(folder), None))
+            }
+            Self::Stepwise => {
+                let own = PostgresDatabase::create().await;
+                (own.url().to_owned(), (None, Some(own)))
+            }
+        };
+        let open = async || {
+            let options = DatabaseOptions::new(url.clone());
+            Database::open(&options, migration::up).await.unwrap().store()
+        };
+        let (store, stranger) = (open().await, open().await);
+        let user = Fixture::new(store.clone()).await.user;
+        store.write_whole(renaming(&store, "Ada")).await.unwrap();
+        World { store, stranger, ada: NewUser { user, password_hash: "x".into() }, _place: place }
     }
 }
 
-/// A store with one user, named "Ada".
-async fn world() -> (TempDir, Store, NewUser) {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/steward.db", folder.path().display());
-    let database = Database::open(&DatabaseOptions::new(url), migration::up).await.unwrap();
-    let store = database.store();
-    let user = Fixture::new(store.clone()).await.user;
-    store.write_whole(renaming(&store, "Ada")).await.unwrap();
-    (folder, store, NewUser { user, password_hash: "x".into() })
+impl World {
+    /// Another process finds whatever a unit held free.
+    async fn is_free(&self) {
+        let (_, unit) = self.stranger.open(locking(&self.stranger)).await.unwrap();
+        unit.commit(self.stranger.batch()).await.unwrap();
+    }
+}
+
+fn locking(store: &Store) -> Batch {
+    let mut reads = store.batch();
+    reads.select(user::Entity::find().lock(LockType::NoKeyUpdate));
+    reads
 }
 
 fn renaming(store: &Store, name: &str) -> Batch {
@@ -55,17 +85,18 @@ async fn names(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn every_statement_has_its_own_answer() {
     for way in BOTH {
-        let (_folder, store, _) = world().await;
+        let w = way.world().await;
+        let store = &w.store;
         let mut reads = store.batch();
         let nobody = reads.select(user::Entity::find().filter(C::FullName.eq("Bob")));
         let somebody = reads.select(user::Entity::find().filter(C::FullName.eq("Ada")));
         let everybody = reads.select(user::Entity::find());
-        let (mut read, unit) = way.open(&store, reads).await.unwrap();
+        let (mut read, unit) = store.open(reads).await.unwrap();
         assert_eq!(read.first(nobody).unwrap(), None, "{way:?}");
         assert_eq!(read.first(somebody).unwrap().unwrap().full_name.as_deref(), Some("Ada"), "{way:?}");
         assert_eq!(read.all(everybody).unwrap().len(), 1, "{way:?}");
 
-        let mut writes = renaming(&store, "Bob");
+        let mut writes = renaming(store, "Bob");
         let before = writes.select(user::Entity::find().filter(C::FullName.eq("Bob")));
         let after = writes.update_returning(
             user::Entity::update_many()
@@ -75,50 +106,53 @@ async fn every_statement_has_its_own_answer() {
         let mut written = unit.commit(writes).await.unwrap();
         assert_eq!(written.first(before).unwrap().unwrap().full_name.as_deref(), Some("Bob"), "{way:?}");
         assert_eq!(written.first(after).unwrap().unwrap().full_name.as_deref(), Some("Cyd"), "{way:?}");
-        assert_eq!(names(&store).await, ["Cyd"], "{way:?}");
+        assert_eq!(names(store).await, ["Cyd"], "{way:?}");
     }
 }
 
 #[tokio::test]
 async fn a_unit_that_is_not_committed_leaves_nothing_behind() {
     for way in BOTH {
-        let (_folder, store, _) = world().await;
-        let (_, unit) = way.open(&store, renaming(&store, "Bob")).await.unwrap();
+        let w = way.world().await;
+        let store = &w.store;
+        let (_, unit) = store.open(renaming(store, "Bob")).await.unwrap();
         drop(unit);
-        // Another connection finds the file free, though nobody has used this one again.
-        store.begin_writing().await.unwrap().commit().await.unwrap();
-        let (_, unit) = way.open(&store, store.batch()).await.unwrap();
+        // Though nobody has used this connection again.
+        w.is_free().await;
+        let (_, unit) = store.open(store.batch()).await.unwrap();
         unit.commit(store.batch()).await.unwrap();
-        assert_eq!(names(&store).await, ["Ada"], "{way:?}");
+        assert_eq!(names(store).await, ["Ada"], "{way:?}");
     }
 }
 
 #[tokio::test]
 async fn a_unit_that_fails_in_the_middle_leaves_nothing_behind() {
     for way in BOTH {
-        let (_folder, store, ada) = world().await;
-        let (_, unit) = way.open(&store, store.batch()).await.unwrap();
-        let mut writes = renaming(&store, "Bob");
-        writes.insert::<user::ActiveModel>(user::Model::from(&ada).into());
+        let w = way.world().await;
+        let (store, ada) = (&w.store, &w.ada);
+        let (_, unit) = store.open(store.batch()).await.unwrap();
+        let mut writes = renaming(store, "Bob");
+        writes.insert::<user::ActiveModel>(user::Model::from(ada).into());
         let failed = unit.commit(writes).await;
         assert!(matches!(failed, Err(StoreError::Conflict { .. })), "{way:?}: {failed:?}");
-        store.begin_writing().await.unwrap().commit().await.unwrap();
-        assert_eq!(names(&store).await, ["Ada"], "{way:?}");
-        store.write_whole(renaming(&store, "Cyd")).await.unwrap();
-        assert_eq!(names(&store).await, ["Cyd"], "{way:?}");
+        w.is_free().await;
+        assert_eq!(names(store).await, ["Ada"], "{way:?}");
+        store.write_whole(renaming(store, "Cyd")).await.unwrap();
+        assert_eq!(names(store).await, ["Cyd"], "{way:?}");
     }
 }
 
 #[tokio::test]
 async fn a_unit_whose_caller_goes_away_at_any_moment_happens_whole_or_not_at_all() {
     for way in BOTH {
-        let (_folder, store, _) = world().await;
+        let w = way.world().await;
+        let store = &w.store;
         let mut cut_off = 0;
         for polls in 0..40 {
             let name = format!("Bob {polls}");
             let work = async {
-                let (_, unit) = way.open(&store, renaming(&store, "half")).await?;
-                unit.commit(renaming(&store, &name)).await
+                let (_, unit) = store.open(renaming(store, "half")).await?;
+                unit.commit(renaming(store, &name)).await
             };
             let mut work = Box::pin(work);
             let mut is_done = false;
@@ -131,15 +165,52 @@ async fn a_unit_whose_caller_goes_away_at_any_moment_happens_whole_or_not_at_all
             }
             cut_off += usize::from(!is_done);
             drop(work);
-            // Waits for the connection, so whatever was under way is over.
-            let (_, unit) = way.open(&store, store.batch()).await.unwrap();
-            assert_ne!(names(&store).await, ["half"], "{way:?}");
+            // Waits for the connection or the row, so whatever was under way is over.
+            let (_, unit) = store.open(locking(store)).await.unwrap();
+            assert_ne!(names(store).await, ["half"], "{way:?}");
             unit.commit(store.batch()).await.unwrap();
             if is_done {
-                assert_eq!(names(&store).await, [name], "{way:?}");
+                assert_eq!(names(store).await, [name], "{way:?}");
             }
         }
         assert!(cut_off > 0, "{way:?}: nobody ever went away, so this showed nothing");
         assert!(store.any_user().await.unwrap());
     }
+}
+
+/// The unit and a stranger each have what the other wants. The unit looks first what keeps it, so it is rolled back.
+#[tokio::test]
+async fn a_whole_unit_that_fell_to_a_deadlock_is_done_again() {
+    let w = Way::Stepwise.world().await;
+    let bob = Fixture { store: w.store.clone(), user: w.ada.user.clone(), clock: TestClock::default() };
+    let bob = bob.another_user("bob").await;
+    let rename = |writes: &mut Batch, id: UserId, name: &str| {
+        let update = user::Entity::update_many().col_expr(C::FullName, Expr::value(name));
+        writes.run(update.filter(C::Id.eq(id.0)));
+    };
+    let url = w._place.1.as_ref().unwrap().url();
+    let mut stranger = PgConnection::connect(url).await.unwrap();
+    let theirs = format!(
+        "SET deadlock_timeout = '1h'; BEGIN; UPDATE users SET full_name = 'theirs' WHERE id = '{}'",
+        bob.id
+    );
+    stranger.execute(AssertSqlSafe(theirs)).await.unwrap();
+
+    let mut writes = w.store.batch();
+    rename(&mut writes, w.ada.user.id, "ours");
+    rename(&mut writes, bob.id, "ours");
+    let ours = w.store.write_whole(writes);
+    let theirs = async {
+        let mut looking = PgConnection::connect(url).await.unwrap();
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let want = format!("UPDATE users SET full_name = 'theirs' WHERE id = '{}'; COMMIT", w.ada.user.id);
+        stranger.execute(AssertSqlSafe(want)).await.unwrap();
+    };
+    let (ours, ()) = futures::future::join(ours, theirs).await;
+    ours.unwrap();
+    assert_eq!(names(&w.store).await, ["ours", "ours"]);
 }

@@ -122,18 +122,20 @@ pub(super) fn permission_mode(text: &str) -> Parsed<String> {
     }
 }
 
-/// `sqlite:FILE` or `sqlite://FILE`, the path percent-encoded and without options, which are ours to choose.
-pub(super) fn sqlite_url(text: &str) -> Parsed<String> {
-    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        return Err("this version keeps its data in SQLite only, PostgreSQL is yet to come; \
-                    leave it out or write sqlite:///path/to/steward.db"
-            .to_owned());
+/// `sqlite:FILE` or `sqlite://FILE`, the path percent-encoded and without options, which are ours to choose; or where
+/// a PostgreSQL is, in its own words.
+pub(super) fn database_url(text: &str) -> Parsed<String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return match Url::parse(text) {
+            Ok(url) if url.path().len() > 1 => Ok(text.to_owned()),
+            _ => Err("postgres://user:password@host:port/database".to_owned()),
+        };
     }
     let file = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     match file {
         // A colon begins a memory database, of which every connection would see one of its own.
         Some(file) if !file.is_empty() && !file.contains([':', '?', '#']) => Ok(format!("sqlite://{file}")),
-        _ => Err("sqlite:// and the path of a file, without options".to_owned()),
+        _ => Err("sqlite:// and the path of a file, without options, or postgres:// and so on".to_owned()),
     }
 }
 

@@ -88,7 +88,7 @@ pub async fn api_keys_are_listed_newest_first_and_by_owner<S: AnyStore>(store: S
     let mut page = PageRequest::first(2);
     loop {
         let found = f.store.api_keys(f.user.id, &page).await.unwrap();
-        assert_eq!(found.total, 5);
+        assert_eq!(found.total, Some(domain::Total::exactly(5)));
         names.extend(found.items.into_iter().map(|key| key.name));
         let Some(cursor) = found.next_cursor else { break };
         page.cursor = Some(cursor);

@@ -32,7 +32,7 @@ pub async fn a_decision_is_stored_counted_and_journalled_at_once<S: AnyStore>(st
     assert_eq!(f.journal(session).await.last(), Some(&event));
     assert_eq!(f.reload(session).await.counters.permission_checks, 1);
     let page = f.store.decisions(session, &DecisionFilter::default(), &PageRequest::first(10)).await.unwrap();
-    assert_eq!((page.items, page.total), (vec![decision], 1));
+    assert_eq!(page.items, [decision]);
 }
 
 pub async fn everybody_who_may_decide_comes_back_as_stored<S: AnyStore>(store: S) {
@@ -72,7 +72,6 @@ pub async fn decisions_are_listed_newest_first_and_by_what_they_are<S: AnyStore>
     let mut page = PageRequest::first(2);
     loop {
         let found = f.store.decisions(session, &filter, &page).await.unwrap();
-        assert_eq!(found.total, 3);
         listed.extend(found.items);
         let Some(cursor) = found.next_cursor else { break };
         page.cursor = Some(cursor);
@@ -99,7 +98,7 @@ pub async fn recent_decisions_are_found_across_sessions<S: AnyStore>(store: S) {
     }
     let since = recent[2].decided_at;
     let first = f.store.decisions_since(since, &PageRequest::first(2)).await.unwrap();
-    assert_eq!((first.total, &first.items[..]), (3, &recent[..2]));
+    assert_eq!(first.items, recent[..2]);
     let next = PageRequest { cursor: first.next_cursor, ..PageRequest::first(2) };
     let next = f.store.decisions_since(since, &next).await.unwrap();
     assert_eq!((next.items, next.next_cursor), (recent[2..].to_vec(), None));

@@ -60,7 +60,7 @@ pub async fn a_fork_has_the_history_up_to_its_message_and_nothing_else<S: AnySto
         f.store.messages(parent.id, &page).await.unwrap(),
         f.store.messages(session.id, &page).await.unwrap(),
     );
-    assert_eq!((theirs.total, ours.total), (5, 4));
+    assert_eq!((theirs.items.len(), ours.items.len()), (5, 4));
     for (original, copy) in theirs.items.iter().zip(&ours.items) {
         assert_ne!(copy.id, original.id);
         let expected =
@@ -123,7 +123,11 @@ pub async fn a_fork_goes_on_and_can_be_forked_again<S: AnyStore>(store: S) {
     assert_eq!(texts(&f.store, &ours).await, expected);
     let again = f.store.fork(&fork, &Origin::system()).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
-    assert_eq!(f.store.messages(second.id, &page).await.unwrap().total, 2, "nothing of it is there twice");
+    assert_eq!(
+        f.store.messages(second.id, &page).await.unwrap().items.len(),
+        2,
+        "nothing of it is there twice"
+    );
 }
 
 /// More messages than one statement copies.
@@ -141,7 +145,6 @@ pub async fn a_fork_of_a_long_conversation_is_whole<S: AnyStore>(store: S) {
     f.store.fork(&fork, &Origin::system()).await.unwrap();
     let page = PageRequest { skip: 2_490, ..PageRequest::first(100) };
     let messages = f.store.messages(session.id, &page).await.unwrap();
-    assert_eq!(messages.total, MESSAGES - 1);
     let contents: Vec<_> = messages.items.iter().map(|message| message.content.clone()).collect();
     assert_eq!(contents, (2_491..MESSAGES).map(|number| json!(number)).collect::<Vec<_>>());
     let again = Entry::PromptedAgain { message: messages.items[0].id, entry_uuid: MessageId::new().0 };

@@ -40,7 +40,7 @@ pub async fn hook_runs_are_counted_and_the_notable_ones_journalled<S: AnyStore>(
     assert_eq!(listed.items, [runs[2].clone(), noted.clone()], "newest first, as they were stored");
     let only = HookRunFilter { hook_type: Some("PreToolUse".into()), tool_use_id: noted.tool_use_id.clone() };
     let listed = f.store.hook_runs(one.id, &only, &all).await.unwrap();
-    assert_eq!((listed.total, listed.items), (1, vec![noted]));
+    assert_eq!(listed.items, [noted]);
     let first = f.store.hook_runs(one.id, &HookRunFilter::default(), &PageRequest::first(1)).await.unwrap();
     let rest = PageRequest { limit: 1, cursor: first.next_cursor, skip: 0 };
     let rest = f.store.hook_runs(one.id, &HookRunFilter::default(), &rest).await.unwrap();
@@ -189,7 +189,7 @@ pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore
     assert!(f.store.take_due_delivery(at, at, &[]).await.unwrap().is_some());
     assert!(f.store.delete_endpoint(Scope::All, one.id, f.tick(), &Origin::system()).await.unwrap());
     assert_eq!(f.store.take_due_delivery(at, at, &[]).await.unwrap(), None);
-    assert_eq!(f.store.deliveries(one.id, &PageRequest::first(1)).await.unwrap().total, 0);
+    assert_eq!(f.store.deliveries(one.id, &PageRequest::first(1)).await.unwrap().items, []);
 }
 
 pub(super) fn run(session: SessionId, hook_type: &str, at: Timestamp) -> HookRun {

@@ -42,8 +42,7 @@ pub async fn the_journal_has_no_gaps_under_concurrent_writers<S: AnyStore>(store
         assert_eq!(f.journal(id).await, expected);
         let messages = f.store.messages(id, &PageRequest::first(100)).await.unwrap();
         let numbers: Vec<u64> = messages.items.iter().map(|message| message.sequence_number).collect();
-        assert_eq!(numbers, (1..=messages.total).collect::<Vec<_>>());
-        assert_eq!(f.reload(id).await.counters.messages, messages.total);
+        assert_eq!(numbers, (1..=f.reload(id).await.counters.messages).collect::<Vec<_>>());
     }
 }
 

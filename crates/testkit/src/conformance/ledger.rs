@@ -16,7 +16,7 @@ pub async fn a_request_is_booked_once_on_its_turn_and_session<S: AnyStore>(store
         f.store.book(&first).await.unwrap();
     }
     let page = f.store.requests(session, &PageRequest::first(10)).await.unwrap();
-    assert_eq!((page.items.as_slice(), page.total), ([first.clone()].as_slice(), 1));
+    assert_eq!(page.items, std::slice::from_ref(&first));
     let booked = f.turn(session, turn).await;
     assert_eq!((booked.tokens, booked.cost), (first.tokens, first.cost));
 
@@ -66,7 +66,6 @@ pub async fn requests_are_listed_newest_first<S: AnyStore>(store: S) {
     let mut page = PageRequest::first(2);
     loop {
         let found = f.store.requests(session, &page).await.unwrap();
-        assert_eq!(found.total, 5);
         listed.extend(found.items);
         let Some(cursor) = found.next_cursor else { break };
         page.cursor = Some(cursor);
@@ -78,7 +77,7 @@ pub async fn the_store_answers_a_ping<S: AnyStore>(store: S) {
     store.ping().await.unwrap();
 }
 
-fn usage<S: AnyStore>(f: &Fixture<S>, session: SessionId, turn: Option<TurnId>) -> RequestUsage {
+pub(super) fn usage<S: AnyStore>(f: &Fixture<S>, session: SessionId, turn: Option<TurnId>) -> RequestUsage {
     RequestUsage {
         id: RequestUsageId::new(),
         session_id: session,

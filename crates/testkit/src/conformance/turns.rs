@@ -60,7 +60,7 @@ pub async fn of_many_beginnings_at_once_exactly_one_wins<S: AnyStore>(store: S) 
         assert_eq!(f.journal(session.id).await.len(), 3);
         assert_eq!(f.reload(session.id).await.counters.messages, 1);
         let turns = Turns::list(&f.store, session.id, &PageRequest::first(10)).await.unwrap();
-        assert_eq!(turns.total, 1);
+        assert_eq!(turns.items.len(), 1);
     }
 }
 
@@ -206,7 +206,6 @@ pub async fn turns_are_listed_newest_first_and_within_their_session<S: AnyStore>
     let mut page = PageRequest::first(2);
     loop {
         let turns = Turns::list(&f.store, session.id, &page).await.unwrap();
-        assert_eq!(turns.total, 5);
         found.extend(turns.items);
         let Some(cursor) = turns.next_cursor else { break };
         page.cursor = Some(cursor);

@@ -103,6 +103,28 @@ impl Accounts for MemoryStore {
         if ended { state.audit(events::logout_all(user, origin, at)) } else { Ok(()) }
     }
 
+    async fn erase_user(&self, id: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+        let mut state = self.state();
+        let Some(known) = state.users.iter_mut().find(|known| known.user.id == id) else { return Ok(false) };
+        let nobody = format!("erased-{}", id.0.simple());
+        if known.user.username == nobody {
+            return Ok(true);
+        }
+        known.user.email = format!("{nobody}@invalid");
+        known.user.username = nobody;
+        known.user.full_name = None;
+        known.user.is_active = false;
+        known.user.last_login_at = None;
+        known.password_hash.clear();
+        state.refresh_tokens.retain(|issued| issued.token.user_id != id);
+        state.api_keys.retain(|key| key.user_id != id);
+        let gone: Vec<_> = state.endpoints.iter().filter(|one| one.user_id == id).map(|one| one.id).collect();
+        state.endpoints.retain(|one| one.user_id != id);
+        state.deliveries.retain(|delivery| !gone.contains(&delivery.endpoint_id));
+        state.audit(events::user_erased(id, origin, at))?;
+        Ok(true)
+    }
+
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
         let mut state = self.state();
         state.api_keys.push(key.clone());

@@ -1,7 +1,7 @@
 //! Keyset pages over plain lists.
 
 use domain::{
-    Page, PageRequest,
+    Page, PageRequest, Total,
     ports::{StoreError, StoreResult},
 };
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub(super) fn read_page<T>(
     direction: Direction,
     page: &PageRequest,
 ) -> StoreResult<Page<T>> {
-    let total = items.len() as u64;
+    let total = Some(Total::exactly(items.len() as u64));
     items.sort_by_key(&key);
     if direction == Direction::Descending {
         items.reverse();

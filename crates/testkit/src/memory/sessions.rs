@@ -10,7 +10,7 @@ use domain::{
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
-    ports::{Moved, Sessions, StoreError, StoreResult},
+    ports::{Moved, Purged, Sessions, StoreError, StoreResult},
     session::{SessionFilter, SessionPatch, SessionSort},
 };
 use jiff::Timestamp;
@@ -114,6 +114,27 @@ impl Sessions for MemoryStore {
             state.audit(events::session_terminated(id, origin, at))?;
         }
         Ok(moved)
+    }
+
+    async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged> {
+        let mut state = self.state();
+        let Some(session) = state.sessions.get(&id) else { return Ok(Purged::NoSession) };
+        if !SessionStatus::REMOVABLE.contains(&session.status) || session.current_turn_id.is_some() {
+            return Ok(Purged::Refused(session.status));
+        }
+        state.sessions.remove(&id);
+        state.turns.retain(|_, stored| stored.turn.session_id != id);
+        state.journal.retain(|event| event.session_id != id);
+        state.tool_calls.retain(|call| call.session_id != id);
+        state.approvals.retain(|approval| approval.session_id != id);
+        state.decisions.retain(|decision| decision.session_id != id);
+        state.hook_runs.retain(|run| run.session_id != id);
+        state.deliveries.retain(|delivery| delivery.session_id != Some(id));
+        for fork in state.sessions.values_mut().filter(|fork| fork.parent_session_id == Some(id)) {
+            fork.parent_session_id = None;
+        }
+        state.audit(events::session_purged(id, origin, at))?;
+        Ok(Purged::Purged)
     }
 }
 

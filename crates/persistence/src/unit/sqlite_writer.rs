@@ -4,7 +4,6 @@
 //! memory; several would meet at the file's lock, where waiting means sleeping and trying again. It is no pool of one:
 //! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
 
-use crate::database::{self, OpenError};
 use domain::ports::{StoreError, StoreResult};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{sync::Arc, time::Duration};
@@ -15,8 +14,8 @@ use tokio::{
 
 /// The writer; clones share the connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer {
-    options: SqliteConnectOptions,
+pub(crate) struct SqliteWriter {
+    options: Arc<SqliteConnectOptions>,
     /// How long a call waits for its place before the store counts as unavailable.
     patience: Duration,
     place: Arc<Mutex<Place>>,
@@ -31,9 +30,9 @@ pub(super) struct Place {
     is_closed: bool,
 }
 
-impl Writer {
+impl SqliteWriter {
     pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
-        Self { options, patience, place: Arc::default() }
+        Self { options: Arc::new(options), patience, place: Arc::default() }
     }
 
     /// The place, as soon as it is free.
@@ -51,11 +50,11 @@ impl Writer {
     }
 
     /// Waits for whoever writes and closes the connection for good.
-    pub(crate) async fn close(&self) -> Result<(), OpenError> {
+    pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut place = self.place.lock().await;
         place.is_closed = true;
         match place.connection.take() {
-            Some(connection) => connection.close().await.map_err(database::unreachable),
+            Some(connection) => connection.close().await,
             None => Ok(()),
         }
     }

@@ -1,0 +1,16 @@
+//! What other servers on the same store have written, brought to whoever waits for it here.
+
+use crate::SessionManager;
+use domain::ports::{Wakeup, Wakeups};
+use tokio_util::sync::CancellationToken;
+
+impl SessionManager {
+    /// Tells other servers where this one writes, and has those who watch or wait here look where others did.
+    pub async fn hear_others(&self, wakeups: &dyn Wakeups, cancelled: CancellationToken) {
+        let heard = |wakeup| match wakeup {
+            Wakeup::Session(session) => self.inner.feed.poke(Some(session)),
+            Wakeup::Anywhere => self.inner.feed.poke(None),
+        };
+        cancelled.run_until_cancelled(wakeups.exchange(&heard)).await;
+    }
+}

@@ -1,0 +1,63 @@
+//! Removing sessions and people for good, with everything that is kept of them.
+
+use crate::{AccountManager, Error, Result, SessionManager};
+use domain::{
+    Caller, PageRequest, Role, Scope, SessionId, SessionStatus, UserId, ports::Purged, session::SessionFilter,
+};
+
+/// Sessions of a user that are looked up at a time.
+const SESSIONS_AT_A_TIME: u32 = 100;
+
+impl SessionManager {
+    /// Ends a session, if it has not ended, and removes all that is kept of it, apart from what it cost.
+    pub async fn purge(&self, caller: &Caller, id: SessionId) -> Result<()> {
+        match self.terminate(caller, id).await {
+            Ok(()) | Err(Error::WrongState(SessionStatus::Archived)) => {}
+            Err(error) => return Err(error),
+        }
+        let now = self.inner.clock.now();
+        match self.inner.stores.sessions.purge(id, now, &caller.origin()).await? {
+            Purged::Purged => Ok(()),
+            Purged::Refused(status) => Err(Error::WrongState(status)),
+            Purged::NoSession => Err(Error::NotFound("session")),
+        }
+    }
+
+    /// Removes every session of a user; for admins. What is left after a failure, the next call removes.
+    pub async fn purge_all_of(&self, caller: &Caller, user: UserId) -> Result<()> {
+        admits(caller)?;
+        let page = PageRequest::first(SESSIONS_AT_A_TIME);
+        loop {
+            let scope = Scope::Owner(user);
+            let sessions = self.inner.stores.sessions.list(scope, &SessionFilter::default(), &page).await?;
+            if sessions.items.is_empty() {
+                return Ok(());
+            }
+            for session in sessions.items {
+                match self.purge(caller, session.id).await {
+                    Ok(()) | Err(Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+impl AccountManager {
+    /// Makes a user nobody and ends their logins; for admins, and not for themselves, so that one is left.
+    pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
+        admits(caller)?;
+        if caller.user_id == user {
+            return Err(Error::Forbidden("an admin cannot remove their own account"));
+        }
+        let is_there = self.store.0.erase_user(user, self.clock.now(), &caller.origin()).await?;
+        if is_there { Ok(()) } else { Err(Error::NotFound("user")) }
+    }
+}
+
+fn admits(caller: &Caller) -> Result<()> {
+    match caller.role {
+        Role::Admin => Ok(()),
+        Role::Member => Err(Error::Forbidden("only admins remove people")),
+    }
+}

@@ -1,0 +1,83 @@
+//! Removing sessions and making users nobody.
+
+use crate::{
+    Store, audit,
+    entity::{
+        api_key, approval, hook_delivery, hook_endpoint, hook_run, journal, message, permission_decision,
+        refresh_token, session, tool_call, turn, user,
+    },
+    recording::{lock, locked},
+};
+use domain::{
+    Origin, SessionId, SessionStatus, UserId,
+    audit::events,
+    ports::{Purged, StoreResult},
+};
+use jiff::Timestamp;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
+
+/// Removes the session's rows, those first that others do not refer to. The ledger lets go of its session and turns by
+/// itself, and so do sessions that were forked from this one.
+pub(crate) async fn session(
+    store: &Store,
+    id: SessionId,
+    at: Timestamp,
+    origin: &Origin,
+) -> StoreResult<Purged> {
+    let mut reads = store.batch();
+    let row = lock(&mut reads, id);
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(locked) = locked(&mut read, row)? else { return Ok(Purged::NoSession) };
+    if !SessionStatus::REMOVABLE.contains(&locked.status) || locked.current_turn_id.is_some() {
+        return Ok(Purged::Refused(locked.status));
+    }
+    let mut writes = store.batch();
+    writes.run(hook_delivery::Entity::delete_many().filter(hook_delivery::Column::SessionId.eq(id.0)));
+    writes.run(hook_run::Entity::delete_many().filter(hook_run::Column::SessionId.eq(id.0)));
+    writes.run(approval::Entity::delete_many().filter(approval::Column::SessionId.eq(id.0)));
+    let decisions = permission_decision::Column::SessionId.eq(id.0);
+    writes.run(permission_decision::Entity::delete_many().filter(decisions));
+    writes.run(journal::Entity::delete_many().filter(journal::Column::SessionId.eq(id.0)));
+    writes.run(tool_call::Entity::delete_many().filter(tool_call::Column::SessionId.eq(id.0)));
+    writes.run(message::Entity::delete_many().filter(message::Column::SessionId.eq(id.0)));
+    writes.run(turn::Entity::delete_many().filter(turn::Column::SessionId.eq(id.0)));
+    // Whatever else belongs to a session goes with its row.
+    writes.run(session::Entity::delete_many().filter(session::Column::Id.eq(id.0)));
+    let head = audit::head(&mut read, head)?;
+    store.chain(&mut writes, head, [events::session_purged(id, origin, at)])?;
+    unit.commit(writes).await?;
+    Ok(Purged::Purged)
+}
+
+/// Takes from a user's row all that says who they are, and from the store all that lets them in.
+pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+    let mut reads = store.batch();
+    let row = reads.select(user::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(row) = read.first(row)? else { return Ok(false) };
+    let nobody = format!("erased-{}", id.0.simple());
+    if row.username == nobody {
+        return Ok(true);
+    }
+    let changes = user::ActiveModel {
+        email: Set(format!("{nobody}@invalid")),
+        username: Set(nobody),
+        full_name: Set(None),
+        // No hash of anything.
+        password_hash: Set(String::new()),
+        is_active: Set(false),
+        last_login_at: Set(None),
+        ..Default::default()
+    };
+    let mut writes = store.batch();
+    writes.run(user::Entity::update_many().set(changes).filter(user::Column::Id.eq(id.0)));
+    writes.run(refresh_token::Entity::delete_many().filter(refresh_token::Column::UserId.eq(id.0)));
+    writes.run(api_key::Entity::delete_many().filter(api_key::Column::UserId.eq(id.0)));
+    writes.run(hook_endpoint::Entity::delete_many().filter(hook_endpoint::Column::UserId.eq(id.0)));
+    let head = audit::head(&mut read, head)?;
+    store.chain(&mut writes, head, [events::user_erased(id, origin, at)])?;
+    unit.commit(writes).await?;
+    Ok(true)
+}

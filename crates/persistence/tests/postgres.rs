@@ -1,0 +1,163 @@
+//! What only PostgreSQL has to be held to: its limits, its locks, its characters, and that it may go and come back.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use domain::{
+    Entry, EventBody, MessageId, MessageType, NewMessage, Origin, Scope,
+    ports::{Accounts, Audit, Journal, Ping, Sessions, StoreError},
+};
+use persistence::{Database, DatabaseOptions, OpenError, Store};
+use serde_json::json;
+use sqlx::{Connection, Executor, PgConnection};
+use std::time::Duration;
+use testkit::{PostgresDatabase, conformance::Fixture};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+async fn open(options: &DatabaseOptions) -> Store {
+    Database::open(options, migration::up).await.unwrap().store()
+}
+
+async fn world() -> (PostgresDatabase, Fixture<Store>) {
+    let own = PostgresDatabase::create().await;
+    let store = open(&DatabaseOptions::new(own.url())).await;
+    (own, Fixture::new(store).await)
+}
+
+fn notice() -> Vec<Entry> {
+    vec![Entry::Notice(json!({ "code": "x" }))]
+}
+
+#[tokio::test]
+async fn a_write_waits_for_whoever_has_the_row_and_gives_up_in_time() {
+    let (own, f) = world().await;
+    let session = f.session().await.id;
+    let impatient = DatabaseOptions { busy_timeout: SHORT, ..DatabaseOptions::new(own.url()) };
+    let impatient = open(&impatient).await;
+    let mut other = PgConnection::connect(own.url()).await.unwrap();
+    other.execute("BEGIN; SELECT * FROM sessions FOR UPDATE").await.unwrap();
+    let refused = impatient.record(session, None, notice(), f.tick()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let reading = Sessions::get(&impatient, Scope::All, session).await;
+    assert!(reading.unwrap().is_some(), "reading must not wait for a writer");
+
+    let write = f.store.record(session, None, notice(), f.tick());
+    let release = async {
+        tokio::task::yield_now().await;
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (written, ()) = futures::future::join(write, release).await;
+    assert_eq!(written.unwrap()[0].seq, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_given_up() {
+    let (own, f) = world().await;
+    let hurried = DatabaseOptions { statement_timeout: SHORT, ..DatabaseOptions::new(own.url()) };
+    let hurried = open(&hurried).await;
+    let mut other = PgConnection::connect(own.url()).await.unwrap();
+    other.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let refused = hurried.any_user().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    other.execute("ROLLBACK").await.unwrap();
+    assert!(hurried.any_user().await.unwrap());
+    drop(f);
+}
+
+#[tokio::test]
+async fn what_the_url_says_about_limits_stands() {
+    let own = PostgresDatabase::create().await;
+    let url = format!("{}?options=-c%20statement_timeout%3D300", own.url());
+    let store = open(&DatabaseOptions::new(url)).await;
+    let mut other = PgConnection::connect(own.url()).await.unwrap();
+    other.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(4), store.any_user()).await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+}
+
+/// After a restart all connections are gone; no call may fail for it that comes after the database is back.
+#[tokio::test]
+async fn the_store_finds_its_way_back_after_every_connection_was_lost() {
+    let (own, f) = world().await;
+    let session = f.session().await.id;
+    for _ in 0..3 {
+        let many = futures::future::join_all((0..8).map(|_| f.store.ping())).await;
+        assert!(many.iter().all(Result::is_ok));
+        own.end_connections().await;
+        // Longer than a connection is trusted for without being asked.
+        let trusted = Duration::from_millis(1_100);
+        tokio::time::sleep(trusted).await;
+        f.store.record(session, None, notice(), f.tick()).await.unwrap();
+        let many = futures::future::join_all((0..8).map(|_| f.store.ping())).await;
+        assert!(many.iter().all(Result::is_ok), "{many:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_use_is_a_passing_failure() {
+    let (own, f) = world().await;
+    f.store.ping().await.unwrap();
+    own.end_connections().await;
+    let mut failures = 0;
+    while let Err(error) = f.store.ping().await {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        failures += 1;
+    }
+    assert!((1..=5).contains(&failures), "each connection is found broken once: {failures}");
+}
+
+#[tokio::test]
+async fn every_character_comes_back_that_the_database_can_keep() {
+    let (_own, f) = world().await;
+    let session = f.session().await.id;
+    let text = "a\0b\u{1f980}\\u0000";
+    let message = NewMessage {
+        id: MessageId::new(),
+        message_type: MessageType::Assistant,
+        content: json!([{ "type": "text", "text": text }, 1.0, 1e300, 12_345_678_901_234_567_890_u64]),
+        model: None,
+        thinking: Some(text.into()),
+        parent_tool_use_id: None,
+    };
+    let written = vec![Entry::Message(Box::new(message.clone()))];
+    f.store.record(session, None, written, f.tick()).await.unwrap();
+    let read = f.store.read_after(session, 0, 10).await.unwrap();
+    let EventBody::Message(read) = &read[0].body else { unreachable!() };
+    assert_eq!(read.content, message.content, "JSON says every character");
+    assert_eq!(read.thinking.as_deref(), Some("a\u{fffd}b\u{1f980}\\u0000"), "a text cannot have NUL");
+}
+
+#[tokio::test]
+async fn who_only_looks_cannot_write() {
+    let (own, f) = world().await;
+    let session = f.session().await;
+    let looking = Database::open_to_read(&DatabaseOptions::new(own.url())).await.unwrap().store();
+    assert_eq!(looking.head().await.unwrap(), f.store.head().await.unwrap());
+    let refused = looking.create(&session, &Origin::system()).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let own = PostgresDatabase::create().await;
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing".to_owned();
+    let cases = [
+        ("postgres://x:y:z/".to_owned(), "BadUrl"),
+        (nowhere, "Unreachable"),
+        (format!("{}_not_there", own.url()), "Unreachable"),
+    ];
+    for (url, expected) in cases {
+        let options = DatabaseOptions { acquire_timeout: SHORT, ..DatabaseOptions::new(url) };
+        for failed in [
+            Database::open(&options, migration::up).await.map(drop),
+            Database::open_to_read(&options).await.map(drop),
+        ] {
+            let error = failed.unwrap_err();
+            assert!(format!("{error:?}").starts_with(expected), "{}: {error:?}", options.url);
+        }
+    }
+    let options = DatabaseOptions::new(own.url());
+    let failing = Database::open(&options, async |_| Err(sea_orm::DbErr::Custom("no".into())));
+    assert!(matches!(failing.await, Err(OpenError::Migration(_))));
+    Database::open(&options, migration::up).await.unwrap();
+}
