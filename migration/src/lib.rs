@@ -15,6 +15,7 @@ mod m0006_approvals;
 mod m0007_policies;
 mod m0008_hooks;
 mod m0009_audit;
+mod m0013_queue;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_policies::Migration),
             Box::new(m0008_hooks::Migration),
             Box::new(m0009_audit::Migration),
+            Box::new(m0013_queue::Migration),
         ]
     }
 }

@@ -38,6 +38,11 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}"))
         }
         Error::WrongState(status) => wrong_state(*status),
+        Error::Busy(status) => busy(*status),
+        Error::NotQueued(status) => {
+            let detail = format!("the turn is {} and cannot be taken back", status.as_str());
+            Problem::new(StatusCode::CONFLICT, "TURN_NOT_QUEUED", detail)
+        }
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
@@ -85,7 +90,7 @@ pub fn unauthenticated(code: &'static str, detail: &str) -> Problem {
 fn wrong_state(status: SessionStatus) -> Problem {
     let word = status.as_str();
     if status.is_busy() {
-        let detail = format!("a turn is running (the session is {word}); wait for it, or queue the prompt");
+        let detail = format!("a turn is running (the session is {word}), which does not allow this");
         return Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail);
     }
     Problem::new(
@@ -93,6 +98,16 @@ fn wrong_state(status: SessionStatus) -> Problem {
         "WRONG_STATE",
         format!("the session is {word}, which does not allow this"),
     )
+}
+
+/// 409 for a prompt that would have to wait for another one of its session, and was not to.
+fn busy(status: SessionStatus) -> Problem {
+    let does = if status.is_busy() { "is running" } else { "is waiting" };
+    let detail = format!(
+        "a turn {does} (the session is {}); wait for it, or send `if_busy`: `queue` or `interrupt`",
+        status.as_str()
+    );
+    Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail)
 }
 
 /// 409, with the decision that stands, so that whoever came second knows.

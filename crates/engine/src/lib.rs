@@ -1,6 +1,7 @@
 //! The use cases of Steward: accounts, sessions, turns, live agents, and what watchers see.
 
 mod accounts;
+mod admission;
 mod agent;
 mod approvals;
 mod attempt;
@@ -26,6 +27,7 @@ mod transcribe;
 mod transcript;
 mod turns;
 mod waits;
+mod wake;
 mod watch;
 mod workdir;
 

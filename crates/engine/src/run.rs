@@ -8,8 +8,8 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnId, TurnStatus, session::AgentConversation,
-    turn::BegunTurn,
+    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus,
+    session::AgentConversation, turn::BegunTurn,
 };
 use futures::FutureExt;
 use rand::RngExt;
@@ -28,7 +28,7 @@ impl SessionManager {
     /// can send the next prompt at once.
     pub(crate) async fn run(&self, mut hold: Hold, begun: BegunTurn) {
         let attempts = AssertUnwindSafe(self.attempts(&mut hold, &begun)).catch_unwind().await;
-        let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
+        let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.session.id), 0));
         let mut end = self.turn_end(&begun, ended, retries);
         if end.failure == Some(TurnFailure::ServerStopped) {
             end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
@@ -160,8 +160,8 @@ impl Ended {
     }
 
     /// A turn in which this server broke down.
-    pub(crate) fn panicked(turn_id: TurnId) -> Self {
-        tracing::error!(%turn_id, "a turn panicked");
+    pub(crate) fn panicked(session_id: SessionId) -> Self {
+        tracing::error!(%session_id, "a turn panicked");
         Self::failed(TurnFailure::AgentFailed, "the server failed while it ran the turn")
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, FieldError, Result,
+    admission::Admission,
     agent::Directories,
     approvals::desk::{Desk, Surrounding},
     canary::SelfTest,
@@ -12,8 +13,8 @@ use crate::{
     settings::EngineSettings,
 };
 use domain::{
-    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus, TurnId,
-    UserId,
+    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionMode,
+    SessionStatus, TurnId, UserId,
     ports::{Approvals, Decisions, History, HookStore, Journal, Ledger, Moved, Policies, Sessions, Turns},
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
@@ -22,7 +23,7 @@ use hooks::{Hooks, builtin::LogSink};
 use sdk_runtime::Launcher;
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub self_test: SelfTest,
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
+    pub admission: Admission,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
     pub runtime: Handle,
@@ -76,7 +78,12 @@ impl std::fmt::Debug for Stores {
 
 impl std::fmt::Debug for SessionManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionManager").field("live", &self.inner.live.count()).finish_non_exhaustive()
+        // What is kept in memory of sessions: nothing of one that sleeps and that nobody watches.
+        f.debug_struct("SessionManager")
+            .field("live", &self.inner.live.count())
+            .field("watched", &self.inner.feed.channels())
+            .field("running", &self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,6 +137,7 @@ impl SessionManager {
             hooks,
             desk,
             live,
+            admission: Admission::default(),
             tasks,
             runtime,
             draining,
@@ -141,6 +149,9 @@ impl SessionManager {
     /// Creates a session; one with a first message starts on it at once.
     pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
         self.admit_work()?;
+        if draft.initial_message.is_some() {
+            self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?;
+        }
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
         // server's busy worker would, and a request that is given up must not leave a directory without a session.
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
@@ -216,6 +227,7 @@ impl SessionManager {
         let session = self.moved(self.inner.stores.sessions.pause(id, now, &origin).await?)?;
         self.inner.live.stop(id, Stop::Interrupt);
         self.settle_current(&session).await?;
+        self.inner.live.woken(id).await;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close_later(agent);
         }
@@ -226,8 +238,9 @@ impl SessionManager {
     pub async fn resume(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         self.load(caller.scope(), id).await?;
         let (now, origin) = (self.inner.clock.now(), caller.origin());
-        self.moved(self.inner.stores.sessions.resume(id, now, &origin).await?)?;
-        self.run_queued_later(id);
+        let resumed = self.moved(self.inner.stores.sessions.resume(id, now, &origin).await?)?;
+        self.admit_later();
+        self.wake_later((&resumed).into());
         self.get(caller, id).await
     }
 
@@ -245,10 +258,11 @@ impl SessionManager {
             Err(Error::WrongState(SessionStatus::Terminated)) => self.load(scope, id).await?,
             moved => moved?,
         };
-        let cancelled = self.inner.stores.turns.cancel_queued(id, self.inner.clock.now()).await?;
+        let cancelled = self.inner.stores.turns.cancel_queued(id, None, self.inner.clock.now()).await?;
         self.inner.feed.publish(cancelled);
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
+        self.inner.live.woken(id).await;
         self.withdraw_approvals(id, origin).await?;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close(agent).await;

@@ -3,22 +3,23 @@
 use crate::{
     Error, Result, SessionManager,
     feed::Signal,
-    live::{Hold, Stop, Subject, Taken},
+    live::{Hold, Subject, Taken},
     watch::Watch,
 };
 use domain::{
     Caller, DecisionFilter, Event, EventKind, Message, Page, PageRequest, PermissionDecision, RequestUsage,
     Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
-    turn::{Begin, NewTurn},
+    turn::{Begin, BegunTurn, NewTurn},
 };
 use serde_json::Value;
 use std::{sync::PoisonError, time::Duration};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 
 /// How long a request waits for a turn it stopped; the agent is killed well before.
 const STOP_WAIT: Duration = Duration::from_secs(30);
-/// What is said to somebody whose prompt finds the queue full.
-const QUEUE_RETRY_AFTER_SECONDS: u64 = 10;
 /// Tool calls shown with a turn's answer.
 const TURN_TOOL_CALLS_MAX: u32 = 1000;
 
@@ -26,7 +27,10 @@ const TURN_TOOL_CALLS_MAX: u32 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenBusy {
     Reject,
+    /// It waits for those before it.
     Queue,
+    /// The running turn is interrupted, and this is the session's next.
+    Interrupt,
 }
 
 /// A turn that was accepted.
@@ -34,7 +38,8 @@ pub enum WhenBusy {
 pub struct StartedTurn {
     pub session_id: SessionId,
     pub turn_id: TurnId,
-    pub is_queued: bool,
+    /// Where it waits, if it does: 1 is the next to begin.
+    pub queue_position: Option<u64>,
     /// The journal's last number before this turn's first event.
     pub after_seq: u64,
 }
@@ -48,8 +53,8 @@ pub struct FinishedTurn {
 }
 
 impl SessionManager {
-    /// Begins a turn, or queues it if asked to while another runs, and waits until it is over. A caller that goes
-    /// away does not stop it.
+    /// Begins a turn, or queues it, as [`SessionManager::start_turn`] does, and waits until it is over. A caller that
+    /// goes away does not stop it.
     pub async fn query(
         &self,
         caller: &Caller,
@@ -65,7 +70,8 @@ impl SessionManager {
         Ok(FinishedTurn { turn, tool_calls })
     }
 
-    /// Begins a turn, or queues it if asked to while another runs.
+    /// Begins a turn. While all slots are taken it waits for one; while another turn of the session runs or waits, it
+    /// does what `when_busy` says.
     pub async fn start_turn(
         &self,
         caller: &Caller,
@@ -101,33 +107,27 @@ impl SessionManager {
     ) -> Result<StartedTurn> {
         // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
         self.admit_work()?;
-        // Whoever may wait does not overtake those that wait already, for a slot or for the turn that just ended.
-        if when_busy == WhenBusy::Queue
-            && SessionStatus::READY.contains(&status)
-            && self.inner.stores.turns.sessions_with_queue().await?.contains(&subject.session_id)
+        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
+            return Err(Error::WrongState(status));
+        }
+        if when_busy == WhenBusy::Reject && self.inner.live.runs(subject.session_id) {
+            return Err(Error::Busy(status));
+        }
+        // Nobody overtakes those that wait for a slot already.
+        if !self.inner.admission.is_crowded(subject.mode.into())
+            && let Some(started) = self.begin_now(subject, turn).await?
         {
-            return self.enqueue_and_run(turn).await;
+            return Ok(started);
         }
-        match self.begin_now(subject, status, turn).await? {
-            Ok(started) => Ok(started),
-            // The running turn may have ended in between and not seen the new one.
-            Err(status) if status.is_busy() && when_busy == WhenBusy::Queue => {
-                self.enqueue_and_run(turn).await
-            }
-            Err(status) => Err(Error::WrongState(status)),
-        }
+        self.wait_in_line(subject, turn, when_busy).await
     }
 
-    async fn enqueue_and_run(&self, turn: &NewTurn) -> Result<StartedTurn> {
-        let started = self.enqueue(turn).await?;
-        self.run_queued_later(turn.session_id);
-        Ok(started)
-    }
-
-    /// Asks the running turn to stop and waits until it has; without one there is nothing to do.
+    /// Asks the running turn to stop and waits until it has; without one there is nothing to do. What is queued stays.
     pub async fn interrupt(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         let session = self.load(caller.scope(), id).await?;
-        self.inner.live.stop(id, Stop::Interrupt);
+        if let Some(running) = session.current_turn_id {
+            self.inner.live.interrupt(id, running);
+        }
         self.settle_current(&session).await?;
         self.get(caller, id).await
     }
@@ -246,21 +246,11 @@ impl SessionManager {
         Ok(self.inner.stores.journal.read_after(id, seq, limit).await?)
     }
 
-    /// Puts a new session's first turn in its queue, from where it starts as soon as there is a slot.
+    /// Queues a new session's first turn, which begins as soon as there is a slot.
     pub(crate) async fn enqueue_first(&self, session: &Session, prompt: Value) -> Result<()> {
         let at = self.inner.clock.now();
         let turn = NewTurn { id: TurnId::new(), session_id: session.id, prompt, at };
-        self.enqueue_and_run(&turn).await.map(drop)
-    }
-
-    /// Begins the session's oldest queued turn, if there is one and room for it.
-    pub(crate) fn run_queued_later(&self, id: SessionId) {
-        let this = self.clone();
-        self.spawn(async move {
-            if let Err(error) = this.run_queued(id).await {
-                tracing::debug!(session_id = %id, %error, "a queued turn has to wait");
-            }
-        });
+        self.wait_in_line(session.into(), &turn, WhenBusy::Reject).await.map(drop)
     }
 
     /// Waits until the turn that held this session is over, if one did.
@@ -272,99 +262,62 @@ impl SessionManager {
         }
     }
 
-    async fn run_queued(&self, id: SessionId) -> Result<()> {
-        self.admit_work()?;
-        // Looked up before the seat is taken: a seat held for nothing would turn a prompt away.
-        if !self.inner.stores.turns.sessions_with_queue().await?.contains(&id) {
-            return Ok(());
-        }
-        let session = self.load(domain::Scope::All, id).await?;
-        if session.status == SessionStatus::Terminated {
-            // Queued in the instant the session ended.
-            let cancelled = self.inner.stores.turns.cancel_queued(id, self.inner.clock.now()).await?;
-            self.inner.feed.publish(cancelled);
-        }
-        // A seat for a turn that cannot begin would still cost another session its idle agent.
-        if !SessionStatus::READY.contains(&session.status) {
-            return Ok(());
-        }
-        let Some((hold, first)) = self.take_seat(Subject::from(&session))? else { return Ok(()) };
-        let begun = self.inner.stores.turns.begin_queued(id, first, self.inner.clock.now()).await?;
-        if let Some(Begin::Begun(begun)) = begun {
-            self.spawn_run(hold, *begun);
-        }
-        Ok(())
-    }
-
-    /// Begins a turn, or says in which state the session refused it.
-    async fn begin_now(
-        &self,
-        subject: Subject,
-        status: SessionStatus,
-        turn: &NewTurn,
-    ) -> Result<std::result::Result<StartedTurn, SessionStatus>> {
-        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
-            return Ok(Err(status));
-        }
-        let Some((hold, first)) = self.take_seat(subject)? else {
-            return Ok(Err(SessionStatus::Processing));
+    /// Begins a turn if nothing stands in its way; `None` if it has to wait, or may not begin at all.
+    async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
+        let hold = loop {
+            match self.take_seat(subject) {
+                Taken::Held { hold, .. } => break hold,
+                Taken::Busy | Taken::Full => return Ok(None),
+                // Its agent will be here sooner than a new one would.
+                Taken::Waking => self.inner.live.woken(subject.session_id).await,
+            }
         };
-        match self.inner.stores.turns.begin(turn, first).await? {
-            Begin::Begun(begun) => {
-                let after_seq = begun.events.first().map_or(0, |event| event.seq - 1);
-                self.spawn_run(hold, *begun);
-                Ok(Ok(StartedTurn {
-                    session_id: turn.session_id,
-                    turn_id: turn.id,
-                    is_queued: false,
-                    after_seq,
-                }))
-            }
-            Begin::Refused(status) => Ok(Err(status)),
-            Begin::NoSession => Err(Error::NotFound("session")),
-        }
-    }
-
-    async fn enqueue(&self, turn: &NewTurn) -> Result<StartedTurn> {
-        let queue_max = self.inner.settings.limits.queue_max;
-        let event =
-            self.inner.stores.turns.enqueue(turn, queue_max).await?.ok_or(Error::QueueFull {
-                limit: queue_max,
-                retry_after_seconds: QUEUE_RETRY_AFTER_SECONDS,
-            })?;
-        let after_seq = event.seq - 1;
-        self.inner.feed.publish([event]);
-        Ok(StartedTurn { session_id: turn.session_id, turn_id: turn.id, is_queued: true, after_seq })
-    }
-
-    /// The session's seat and the state its turn begins in; `None` while another turn has it.
-    fn take_seat(&self, subject: Subject) -> Result<Option<(Hold, SessionStatus)>> {
-        let (taken, evicted) = self.inner.live.take(subject.session_id, subject.mode)?;
-        if let Some(agent) = evicted {
-            self.close_later(agent);
-        }
-        Ok(match taken {
-            Taken::Busy => None,
-            Taken::Held(hold) => {
-                let first = match hold.agent {
-                    Some(_) => SessionStatus::Processing,
-                    None => SessionStatus::Connecting,
+        let begun = match self.inner.stores.turns.begin(turn, hold.first_status()).await {
+            Ok(Begin::Begun(begun)) => *begun,
+            not_begun => {
+                self.give_back(hold);
+                return match not_begun? {
+                    Begin::NoSession => Err(Error::NotFound("session")),
+                    Begin::Begun(_) | Begin::Refused(_) | Begin::Behind => Ok(None),
                 };
-                Some((hold, first))
             }
-        })
+        };
+        let after_seq = begun.events.first().map_or(0, |event| event.seq - 1);
+        self.spawn_run(hold, begun);
+        let (session_id, turn_id) = (turn.session_id, turn.id);
+        Ok(Some(StartedTurn { session_id, turn_id, queue_position: None, after_seq }))
     }
 
-    fn spawn_run(&self, hold: Hold, begun: domain::turn::BegunTurn) {
+    /// The session's seat, if it is to be had. Whoever gets it for nothing gives it back.
+    pub(crate) fn take_seat(&self, subject: Subject) -> Taken {
+        match self.inner.live.take(subject) {
+            Taken::Held { hold, evicted: Some(agent) } => {
+                self.close_later(agent);
+                Taken::Held { hold, evicted: None }
+            }
+            taken => taken,
+        }
+    }
+
+    /// Gives back a seat that no turn runs on. Somebody may have found it taken meanwhile.
+    pub(crate) fn give_back(&self, hold: Hold) {
+        drop(hold);
+        self.admit_later();
+    }
+
+    /// Runs a turn that has begun, in a task of its own.
+    pub(crate) fn spawn_run(&self, hold: Hold, begun: BegunTurn) {
         let turn_id = begun.turn_id;
+        hold.begun(turn_id);
         self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).insert(turn_id);
         self.inner.feed.publish(begun.events.clone());
         let this = self.clone();
         self.spawn(async move {
-            let session_id = begun.session.id;
+            let (pool, started) = (begun.session.mode.into(), Instant::now());
             this.run(hold, begun).await;
+            this.inner.admission.note_pace(pool, started.elapsed());
             this.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn_id);
-            this.run_queued_later(session_id);
+            this.admit_later();
         });
     }
 }

@@ -79,26 +79,29 @@ impl Sessions for Store {
     }
 
     async fn move_to(&self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
-        move_to(self, id, to, at, None).await
+        move_to(self, id, &SessionStatus::predecessors(to), to, at, None).await
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, SessionStatus::Paused, at, Some(events::session_paused(id, origin, at))).await
+        let (to, event) = (SessionStatus::Paused, events::session_paused(id, origin, at));
+        move_to(self, id, &SessionStatus::predecessors(to), to, at, Some(event)).await
     }
 
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, SessionStatus::Active, at, Some(events::session_resumed(id, origin, at))).await
+        let event = events::session_resumed(id, origin, at);
+        move_to(self, id, &SessionStatus::RESUMABLE, SessionStatus::Active, at, Some(event)).await
     }
 
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        let event = events::session_terminated(id, origin, at);
-        move_to(self, id, SessionStatus::Terminated, at, Some(event)).await
+        let (to, event) = (SessionStatus::Terminated, events::session_terminated(id, origin, at));
+        move_to(self, id, &SessionStatus::predecessors(to), to, at, Some(event)).await
     }
 }
 
 async fn move_to(
     store: &Store,
     id: SessionId,
+    from: &[SessionStatus],
     to: SessionStatus,
     at: Timestamp,
     audited: Option<AuditEvent>,
@@ -108,7 +111,7 @@ async fn move_to(
     let audited = audited.map(|event| (audit::lock_head(&mut reads), event));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
-    if !locked.status.successors().contains(&to) {
+    if !from.contains(&locked.status) {
         return Ok(Moved::Refused(locked.status));
     }
     let mut recording = Recording::new(&locked, None, at)?;

@@ -29,6 +29,7 @@ pub struct Plan {
     pub cli: Result<std::path::PathBuf, String>,
     pub interactive_agents_max: usize,
     pub queue_max: u32,
+    pub slot_queue_max: u32,
     pub governance: GovernanceSettings,
 }
 
@@ -46,6 +47,7 @@ impl Default for Plan {
             cli: Ok("claude".into()),
             interactive_agents_max: 8,
             queue_max: 2,
+            slot_queue_max: 100,
             governance: GovernanceSettings::default(),
         }
     }
@@ -204,6 +206,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             background_agents_max: 2,
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
+            slot_queue_max: plan.slot_queue_max,
         },
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..plan.governance.clone() },
 

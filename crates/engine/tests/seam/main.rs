@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod accounts;
+mod admission;
 mod agents;
 mod approvals;
 mod custom_policies;
@@ -10,11 +11,13 @@ mod endings;
 mod failures;
 mod files;
 mod governance;
+mod interrupting;
 mod life;
 mod links;
 mod pipes;
 mod prompts;
 mod queue;
 mod retries;
+mod waking;
 mod watching;
 mod world;

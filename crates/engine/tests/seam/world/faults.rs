@@ -6,7 +6,7 @@ use domain::{
     SessionStatus, Turn, TurnEnd, TurnId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
-    turn::{Begin, EndedTurn, NewTurn},
+    turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
 use std::sync::{
@@ -76,8 +76,8 @@ impl Turns for Faults {
         begin
     }
 
-    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        self.store.enqueue(turn, queue_max).await
+    async fn enqueue(&self, turn: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued> {
+        self.store.enqueue(turn, place, ahead).await
     }
 
     async fn begin_queued(
@@ -94,8 +94,13 @@ impl Turns for Faults {
         self.store.end(id, end).await
     }
 
-    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
-        self.store.cancel_queued(session, at).await
+    async fn cancel_queued(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
+        self.store.cancel_queued(session, turn, at).await
     }
 
     async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
@@ -110,8 +115,12 @@ impl Turns for Faults {
         self.store.running().await
     }
 
-    async fn sessions_with_queue(&self) -> StoreResult<Vec<SessionId>> {
-        self.store.sessions_with_queue().await
+    async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {
+        self.store.queue(session).await
+    }
+
+    async fn waiting(&self) -> StoreResult<Vec<WaitingTurn>> {
+        self.store.waiting().await
     }
 }
 
