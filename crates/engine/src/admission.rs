@@ -43,6 +43,15 @@ pub(crate) struct Admission {
 /// The position that each waiting turn was last told.
 type Told = HashMap<TurnId, u64>;
 
+/// Whether there is room for one more in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It has to be seen.
+    Ask,
+    /// It was seen, and something was done since that is not to be undone.
+    Granted,
+}
+
 /// What came of letting a turn begin.
 enum LetIn {
     /// It runs, or waits no longer.
@@ -157,12 +166,13 @@ impl SessionManager {
         subject: Subject,
         turn: &NewTurn,
         when_busy: WhenBusy,
+        room: Room,
     ) -> Result<StartedTurn> {
         let limits = &self.inner.settings.limits;
         let (session_id, pool) = (subject.session_id, Pool::from(subject.mode));
         let mut told = self.inner.admission.line.lock().await;
         let runs = self.inner.live.runs(session_id);
-        let (ahead, is_next) = if runs { (0, false) } else { self.ahead(subject, turn).await? };
+        let (ahead, is_next) = if runs { (0, false) } else { self.ahead(subject, turn, room).await? };
         // Whoever waits for a slot alone waits behind nobody of its session.
         let waiting_max = limits.queue_max.saturating_add(u32::from(!runs));
         let place = match when_busy {
@@ -196,12 +206,14 @@ impl SessionManager {
     }
 
     /// How many turns of other sessions a turn of this session lets go first, and whether it is the first of its own.
-    async fn ahead(&self, subject: Subject, turn: &NewTurn) -> Result<(u64, bool)> {
+    async fn ahead(&self, subject: Subject, turn: &NewTurn, room: Room) -> Result<(u64, bool)> {
         let pool = Pool::from(subject.mode);
         let mut waiting = of(pool, &self.inner.stores.turns.waiting().await?);
         let is_next = waiting.iter().all(|waiting| waiting.session_id != subject.session_id);
         if is_next {
-            self.has_room(pool, waiting.len())?;
+            if room == Room::Ask {
+                self.has_room(pool, waiting.len())?;
+            }
             let Subject { session_id, user_id, mode } = subject;
             waiting.push(WaitingTurn { id: turn.id, session_id, user_id, mode, since: turn.at });
         }
@@ -209,21 +221,20 @@ impl SessionManager {
         Ok((place_of(subject.session_id, &line).unwrap_or_default(), is_next))
     }
 
-    /// Whether one more may wait for a slot of this kind.
-    pub(crate) async fn room_in_line(&self, pool: Pool) -> Result<()> {
-        if !self.inner.admission.is_crowded(pool) {
-            return Ok(());
-        }
+    /// Makes sure that one more may wait for a slot of this kind, or need not.
+    pub(crate) async fn room_in_line(&self, pool: Pool) -> Result<Room> {
         let waiting = self.inner.stores.turns.waiting().await?;
         self.has_room(pool, of(pool, &waiting).len())
     }
 
-    fn has_room(&self, pool: Pool, waiting: usize) -> Result<()> {
+    fn has_room(&self, pool: Pool, waiting: usize) -> Result<Room> {
         let limit = self.inner.settings.limits.slot_queue_max;
-        if waiting < limit as usize {
-            return Ok(());
-        }
         let slots = self.inner.live.limit(pool);
+        let at_work: usize = self.inner.live.running(pool).values().sum();
+        // As many as there are free slots only seem to wait.
+        if waiting < limit as usize + slots.saturating_sub(at_work) {
+            return Ok(Room::Granted);
+        }
         Err(Error::NoSlot { limit, retry_after_seconds: self.inner.admission.pace.seconds(pool, slots) })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, FieldError, Result,
-    admission::Admission,
+    admission::{Admission, Room},
     agent::Directories,
     approvals::desk::{Desk, Surrounding},
     canary::SelfTest,
@@ -149,9 +149,11 @@ impl SessionManager {
     /// Creates a session; one with a first message starts on it at once.
     pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
         self.admit_work()?;
-        if draft.initial_message.is_some() {
-            self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?;
-        }
+        let room = match draft.initial_message {
+            // A session whose first turn has no place is not created.
+            Some(_) => self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?,
+            None => Room::Ask,
+        };
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
         // server's busy worker would, and a request that is given up must not leave a directory without a session.
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
@@ -165,8 +167,7 @@ impl SessionManager {
         };
         let (session, initial_message) = self.see_through(create).await?;
         if let Some(prompt) = initial_message {
-            // The session is there whether or not there is a slot for its first turn: queued, it starts when there is.
-            self.enqueue_first(&session, prompt).await?;
+            self.begin_first(&session, prompt, room).await?;
             return self.get(caller, session.id).await;
         }
         Ok(session)

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result, SessionManager,
+    admission::Room,
     feed::Signal,
     live::{Hold, Subject, Taken},
     watch::Watch,
@@ -95,7 +96,8 @@ impl SessionManager {
         let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, at: self.inner.clock.now() };
         // Once the store has begun the turn somebody must run it.
         let this = self.clone();
-        self.see_through(async move { this.place_turn(subject, status, &turn, when_busy).await }).await
+        self.see_through(async move { this.place_turn(subject, status, &turn, when_busy, Room::Ask).await })
+            .await
     }
 
     async fn place_turn(
@@ -104,6 +106,7 @@ impl SessionManager {
         status: SessionStatus,
         turn: &NewTurn,
         when_busy: WhenBusy,
+        room: Room,
     ) -> Result<StartedTurn> {
         // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
         self.admit_work()?;
@@ -111,7 +114,8 @@ impl SessionManager {
             return Err(Error::WrongState(status));
         }
         if when_busy == WhenBusy::Reject && self.inner.live.runs(subject.session_id) {
-            return Err(Error::Busy(status));
+            // Loaded before the turn began, perhaps.
+            return Err(Error::Busy(if status.is_busy() { status } else { SessionStatus::Processing }));
         }
         // Nobody overtakes those that wait for a slot already.
         if !self.inner.admission.is_crowded(subject.mode.into())
@@ -119,7 +123,7 @@ impl SessionManager {
         {
             return Ok(started);
         }
-        self.wait_in_line(subject, turn, when_busy).await
+        self.wait_in_line(subject, turn, when_busy, room).await
     }
 
     /// Asks the running turn to stop and waits until it has; without one there is nothing to do. What is queued stays.
@@ -246,11 +250,14 @@ impl SessionManager {
         Ok(self.inner.stores.journal.read_after(id, seq, limit).await?)
     }
 
-    /// Queues a new session's first turn, which begins as soon as there is a slot.
-    pub(crate) async fn enqueue_first(&self, session: &Session, prompt: Value) -> Result<()> {
+    /// Begins a new session's first turn, or queues it.
+    pub(crate) async fn begin_first(&self, session: &Session, prompt: Value, room: Room) -> Result<()> {
         let at = self.inner.clock.now();
         let turn = NewTurn { id: TurnId::new(), session_id: session.id, prompt, at };
-        self.wait_in_line(session.into(), &turn, WhenBusy::Reject).await.map(drop)
+        let (this, subject, status) = (self.clone(), Subject::from(session), session.status);
+        let begin =
+            async move { this.place_turn(subject, status, &turn, WhenBusy::Reject, room).await.map(drop) };
+        self.see_through(begin).await
     }
 
     /// Waits until the turn that held this session is over, if one did.

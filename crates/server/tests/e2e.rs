@@ -34,6 +34,8 @@ mod hooks;
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/queueing.rs"]
+mod queueing;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/tour.rs"]

@@ -19,4 +19,5 @@ mod query;
 mod sessions;
 mod slow_bodies;
 mod stream;
+mod transitions;
 mod world;

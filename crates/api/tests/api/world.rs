@@ -30,6 +30,7 @@ pub struct Plan {
     pub interactive_agents_max: usize,
     pub queue_max: u32,
     pub slot_queue_max: u32,
+    pub launcher: ScriptedLauncher,
     pub governance: GovernanceSettings,
 }
 
@@ -48,6 +49,7 @@ impl Default for Plan {
             interactive_agents_max: 8,
             queue_max: 2,
             slot_queue_max: 100,
+            launcher: ScriptedLauncher::new(),
             governance: GovernanceSettings::default(),
         }
     }
@@ -55,6 +57,7 @@ impl Default for Plan {
 
 pub struct World {
     pub state: Data<ApiState>,
+    pub store: Arc<MemoryStore>,
     pub launcher: ScriptedLauncher,
     pub address: String,
     pub alice: Client,
@@ -74,7 +77,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::default());
         let clock = TestClock::default();
-        let launcher = ScriptedLauncher::new().on_prompt(play);
+        let launcher = plan.launcher.clone().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));
         let audit = Arc::new(AuditLog::new(store.clone(), Arc::new(clock.clone())));
         let accounts = AccountManager::new(
@@ -126,7 +129,7 @@ impl World {
         } else {
             (anonymous.clone(), anonymous.clone())
         };
-        Self { state, launcher, address, alice, bob, admin, anonymous, server, directory }
+        Self { state, store, launcher, address, alice, bob, admin, anonymous, server, directory }
     }
 
     /// A session of alice's.

@@ -1,7 +1,9 @@
 //! More prompts than slots: who waits, where, for how long, and who is next.
 
-use crate::world::{World, caller, soon};
-use domain::{Caller, EventBody, EventKind, SessionId, SessionMode, SessionStatus, TurnStatus};
+use crate::world::{World, all, caller, soon};
+use domain::{
+    Caller, EventBody, EventKind, SessionId, SessionMode, SessionStatus, TurnStatus, session::SessionFilter,
+};
 use engine::{Error, SessionDraft, StartedTurn, WhenBusy};
 use futures::future::join_all;
 use sdk_runtime::testing::ScriptedLauncher;
@@ -154,6 +156,25 @@ async fn the_queue_in_front_of_the_slots_has_a_limit() {
     assert!(matches!(refused, Err(Error::NoSlot { retry_after_seconds: 30, .. })), "{refused:?}");
     permits.add_permits(10);
     world.reaches(background, SessionStatus::Completed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_line_a_first_message_begins_at_once_or_there_is_no_session() {
+    let (launcher, permits, told) = on_permit();
+    let world = World::with(launcher, |settings| {
+        settings.limits.interactive_agents_max = 1;
+        settings.limits.slot_queue_max = 0;
+    });
+    let draft = || SessionDraft { initial_message: Some("go".into()), ..Default::default() };
+    let session = world.session_of(draft()).await;
+    assert_ne!(world.status(session).await, SessionStatus::Created);
+    let refused = world.manager.create(&world.caller, draft()).await;
+    assert!(matches!(refused, Err(Error::NoSlot { limit: 0, .. })), "{refused:?}");
+    let sessions = world.manager.list(&world.caller, &SessionFilter::default(), &all()).await.unwrap();
+    assert_eq!(sessions.items.len(), 1);
+    permits.add_permits(1);
+    world.reaches(session, SessionStatus::Active).await;
+    assert_eq!(*told.lock().unwrap(), ["go"]);
 }
 
 #[tokio::test(start_paused = true)]
