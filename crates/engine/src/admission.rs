@@ -103,7 +103,8 @@ impl SessionManager {
         self.inner.admission.is_asked.store(false, Ordering::Release);
         self.admit_work()?;
         let waiting = self.inner.stores.turns.waiting().await?;
-        told.retain(|id, _| waiting.iter().any(|turn| turn.id == *id));
+        let still: HashSet<TurnId> = waiting.iter().map(|turn| turn.id).collect();
+        told.retain(|id, _| still.contains(id));
         for pool in Pool::ALL {
             let mut left = vec![];
             let mut is_full = false;

@@ -81,22 +81,3 @@ async fn a_session_that_was_woken_answers_with_the_agent_that_was_started() {
     assert!(woken.iter().any(|pid| alive.contains(pid)), "{woken:?} became {alive:?}");
     assert_eq!(user.post(&format!("{session}/wake"), json!({})).await.status, 202);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn measure_waking() {
-    let world = World::start().await;
-    let user = world.admin().await;
-    for round in 0..6 {
-        for wake in [false, true] {
-            let session = user.session(json!({})).await;
-            if wake {
-                user.post(&format!("{session}/wake"), json!({})).await;
-                tokio::time::sleep(std::time::Duration::from_secs(8)).await;
-            }
-            let begun = std::time::Instant::now();
-            user.ask(&session, "[[text:x]]").await;
-            eprintln!("MEASURED {round} {wake} {:?}", begun.elapsed());
-            user.post(&format!("{session}/pause"), json!({})).await.ok();
-        }
-    }
-}
