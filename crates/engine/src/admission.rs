@@ -126,7 +126,7 @@ impl SessionManager {
     async fn let_in(&self, turn: &WaitingTurn) -> Result<LetIn> {
         let subject = Subject { session_id: turn.session_id, user_id: turn.user_id, mode: turn.mode };
         let hold = match self.take_seat(subject) {
-            Taken::Held { hold, .. } => hold,
+            Taken::Held(hold) => hold,
             Taken::Busy | Taken::Waking => return Ok(LetIn::Later),
             Taken::Full => return Ok(LetIn::Full),
         };

@@ -91,14 +91,13 @@ pub struct Hold {
     pub stop: watch::Receiver<Option<Stop>>,
 }
 
+/// An agent that lost its seat and has to be closed by whoever got this.
+pub type Evicted = LiveAgent;
+
 /// What came of asking for a session's seat.
 #[derive(Debug)]
 pub enum Taken {
-    Held {
-        hold: Hold,
-        /// An agent that lost its seat and has to be closed.
-        evicted: Option<LiveAgent>,
-    },
+    Held(Hold),
     /// Its turn runs already.
     Busy,
     /// Its agent is being started ahead of the prompt.
@@ -148,7 +147,7 @@ impl LiveAgents {
     /// Takes the session's seat for a turn, its idle agent with it unless that is outdated and has to be closed. With
     /// all seats of its kind taken, the agent that has been idle longest makes room and has to be closed. If none is
     /// idle there is no room, and an agent that is only being woken is asked to make some.
-    pub fn take(self: &Arc<Self>, subject: Subject) -> Taken {
+    pub fn take(self: &Arc<Self>, subject: Subject) -> (Taken, Option<Evicted>) {
         let mut seats = self.seats();
         let (stop, heard) = watch::channel(None);
         let task = Task::turn(stop);
@@ -156,13 +155,13 @@ impl LiveAgents {
         if let Some(seat) = seats.get_mut(&subject.session_id) {
             return match std::mem::replace(&mut seat.state, SeatState::Taken(task)) {
                 SeatState::Idle { agent, .. } if std::mem::take(&mut seat.is_outdated) => {
-                    Taken::Held { hold: hold(None), evicted: Some(*agent) }
+                    (Taken::Held(hold(None)), Some(*agent))
                 }
-                SeatState::Idle { agent, .. } => Taken::Held { hold: hold(Some(*agent)), evicted: None },
+                SeatState::Idle { agent, .. } => (Taken::Held(hold(Some(*agent))), None),
                 SeatState::Taken(task) => {
                     let taken = if task.is_waking { Taken::Waking } else { Taken::Busy };
                     seat.state = SeatState::Taken(task);
-                    taken
+                    (taken, None)
                 }
             };
         }
@@ -177,11 +176,11 @@ impl LiveAgents {
                 if let Some(waking) = waking {
                     waking.ask_to_stop(Stop::Interrupt);
                 }
-                return Taken::Full;
+                return (Taken::Full, None);
             }
         }
         seats.insert(subject.session_id, Seat::taken(subject, task));
-        Taken::Held { hold: hold(None), evicted }
+        (Taken::Held(hold(None)), evicted)
     }
 
     /// Takes the session's seat to start its agent ahead of the prompt: if it has none, and a slot is free for which no

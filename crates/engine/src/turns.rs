@@ -273,7 +273,7 @@ impl SessionManager {
     async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
         let hold = loop {
             match self.take_seat(subject) {
-                Taken::Held { hold, .. } => break hold,
+                Taken::Held(hold) => break hold,
                 Taken::Busy | Taken::Full => return Ok(None),
                 // Its agent will be here sooner than a new one would.
                 Taken::Waking => self.inner.live.woken(subject.session_id).await,
@@ -297,13 +297,11 @@ impl SessionManager {
 
     /// The session's seat, if it is to be had. Whoever gets it for nothing gives it back.
     pub(crate) fn take_seat(&self, subject: Subject) -> Taken {
-        match self.inner.live.take(subject) {
-            Taken::Held { hold, evicted: Some(agent) } => {
-                self.close_later(agent);
-                Taken::Held { hold, evicted: None }
-            }
-            taken => taken,
+        let (taken, evicted) = self.inner.live.take(subject);
+        if let Some(agent) = evicted {
+            self.close_later(agent);
         }
+        taken
     }
 
     /// Gives back a seat that no turn runs on. Somebody may have found it taken meanwhile.

@@ -99,3 +99,39 @@ pub fn remove_idle(seats: &mut HashMap<SessionId, Seat>, session: SessionId) -> 
         SeatState::Taken(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task was asked, when `turn` was to be interrupted before or after it said that it runs `running`.
+    fn asked(turn: TurnId, running: TurnId, is_before: bool) -> Option<Stop> {
+        let mut task = Task::turn(watch::Sender::new(None));
+        if is_before {
+            task.interrupt(turn);
+        }
+        task.begun(running);
+        if !is_before {
+            task.interrupt(turn);
+        }
+        *task.stop.borrow()
+    }
+
+    #[test]
+    fn only_the_turn_that_was_meant_is_interrupted() {
+        let (one, other) = (TurnId::new(), TurnId::new());
+        for is_before in [true, false] {
+            assert_eq!(asked(one, one, is_before), Some(Stop::Interrupt));
+            assert_eq!(asked(one, other, is_before), None);
+        }
+    }
+
+    #[test]
+    fn of_several_reasons_to_stop_the_greatest_counts() {
+        let task = Task::turn(watch::Sender::new(None));
+        for why in [Stop::Terminate, Stop::Interrupt] {
+            task.ask_to_stop(why);
+        }
+        assert_eq!(*task.stop.borrow(), Some(Stop::Terminate));
+    }
+}

@@ -26,12 +26,12 @@ pub(super) async fn end(store: &Store, id: TurnId, end: &TurnEnd) -> StoreResult
     let turn = turn::Entity::find_by_id(id.0).filter(running);
     let row = reads.select(turn.clone().lock_exclusive());
     let its = turn.select_only().column(C::SessionId).into_query();
-    let next = end
-        .session_status
-        .completes()
-        .then(|| reads.select(all_waiting().filter(C::SessionId.in_subquery(its.clone())).limit(1)));
+    let in_its_session = C::SessionId.in_subquery(its.clone());
     let session =
         lock_one_of(&mut reads, session::Entity::find().filter(session::Column::Id.in_subquery(its)));
+    // After the lock, behind which nobody queues any more.
+    let completes = end.session_status.completes();
+    let next = completes.then(|| reads.select(all_waiting().filter(in_its_session).limit(1)));
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
