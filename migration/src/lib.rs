@@ -18,6 +18,7 @@ mod m0009_audit;
 mod m0010_servers;
 mod m0011_transcripts;
 mod m0012_archives;
+mod m0013_queue;
 mod m0014_counts;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_servers::Migration),
             Box::new(m0011_transcripts::Migration),
             Box::new(m0012_archives::Migration),
+            Box::new(m0013_queue::Migration),
             Box::new(m0014_counts::Migration),
         ]
     }

@@ -60,7 +60,7 @@ async fn leads_up_and_back(db: DatabaseConnection) {
     for step in 1..=steps {
         Migrator::up(&db, Some(1)).await.unwrap();
         let now = schema(&db).await;
-        assert!(now.len() > after_each[after_each.len() - 1].len(), "step {step} adds nothing");
+        assert_ne!(now, after_each[after_each.len() - 1], "step {step} changes nothing");
         after_each.push(now);
     }
     for step in (0..steps).rev() {

@@ -45,6 +45,11 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::CONFLICT, "NOT_FORKABLE", format!("the session cannot be forked: {why}"))
         }
         Error::Held(operation) => held(*operation),
+        Error::Busy(status) => busy(*status),
+        Error::NotQueued(status) => {
+            let detail = format!("the turn is {} and cannot be taken back", status.as_str());
+            Problem::new(StatusCode::CONFLICT, "TURN_NOT_QUEUED", detail)
+        }
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
@@ -114,7 +119,7 @@ pub fn unauthenticated(code: &'static str, detail: &str) -> Problem {
 fn wrong_state(status: SessionStatus) -> Problem {
     let word = status.as_str();
     if status.is_busy() {
-        let detail = format!("a turn is running (the session is {word}); wait for it, or queue the prompt");
+        let detail = format!("a turn is running (the session is {word}), which does not allow this");
         return Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail);
     }
     Problem::new(
@@ -129,6 +134,16 @@ fn held(operation: Operation) -> Problem {
     let word = operation.as_str();
     let detail = format!("the session is held by an operation ({word}); wait until that is over");
     Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail).with_member("operation", word)
+}
+
+/// 409 for a prompt that would have to wait for another one of its session, and was not to.
+fn busy(status: SessionStatus) -> Problem {
+    let does = if status.is_busy() { "is running" } else { "is waiting" };
+    let detail = format!(
+        "a turn {does} (the session is {}); wait for it, or send `if_busy`: `queue` or `interrupt`",
+        status.as_str()
+    );
+    Problem::new(StatusCode::CONFLICT, "SESSION_BUSY", detail)
 }
 
 /// 409, with the decision that stands, so that whoever came second knows.

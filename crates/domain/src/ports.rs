@@ -30,7 +30,7 @@ use crate::{
     account::Rotation,
     fork::{MessageEntry, NewFork, Relative},
     session::{SessionFilter, SessionPatch},
-    turn::{Begin, EndedTurn, NewTurn},
+    turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -112,7 +112,7 @@ pub trait Sessions: Send + Sync {
     /// Moves the session to `paused` as `move_to` does, on somebody's behalf.
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
 
-    /// Moves the session to `active` as `move_to` does, on somebody's behalf.
+    /// Moves the session to `active` as `move_to` does, on somebody's behalf; only one that may be resumed.
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
 
     /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
@@ -146,7 +146,7 @@ pub enum Purged {
 /// Turns; at most one runs in a session.
 #[async_trait]
 pub trait Turns: Send + Sync {
-    /// Holds the session and begins a turn on it: the session must be ready. Its state becomes `first_status`
+    /// Holds the session and begins a turn on it: the session must be ready, and nobody wait in it. Its state becomes `first_status`
     /// (`connecting` or `processing`), the prompt becomes a message, and `status_change`, `message` and
     /// `message_sent` are journalled.
     ///
@@ -154,10 +154,11 @@ pub trait Turns: Send + Sync {
     /// while that other home lives, no turn begins here.
     async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin>;
 
-    /// Puts a turn into the session's queue, unless `queue_max` wait already (then `None`), and journals a notice.
-    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>>;
+    /// Puts a turn into the session's queue, if the session is ready or busy, and journals a notice. Its position there
+    /// counts from 1, after `ahead` turns of other sessions.
+    async fn enqueue(&self, turn: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued>;
 
-    /// Begins the oldest queued turn, if there is one and the session is ready, as `begin` does.
+    /// Begins the next queued turn, if there is one and the session is ready, as `begin` does.
     async fn begin_queued(
         &self,
         session: SessionId,
@@ -173,8 +174,13 @@ pub trait Turns: Send + Sync {
     /// that state stands.
     async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>>;
 
-    /// Ends every queued turn of the session as interrupted, and journals each.
-    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>>;
+    /// Ends every queued turn of the session, or this one of them, as interrupted, and journals each.
+    async fn cancel_queued(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>>;
 
     /// One turn of a session.
     async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>>;
@@ -186,8 +192,11 @@ pub trait Turns: Send + Sync {
     /// its session's home. After a crash, these are the ones that nobody runs any more.
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>>;
 
-    /// Sessions that have queued turns and run none, and are `home`'s to look after.
-    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>>;
+    /// The queued turns of a session, the next one first.
+    async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>>;
+
+    /// The next turn of each session that is ready, has one waiting, and is `home`'s to look after; oldest first.
+    async fn waiting(&self, home: ServerId) -> StoreResult<Vec<WaitingTurn>>;
 }
 
 /// The journal of each session.

@@ -68,6 +68,9 @@ impl SessionStatus {
     /// The states from which a prompt starts a turn.
     pub const READY: [Self; 2] = [Self::Created, Self::Active];
 
+    /// The states that a person may take a session up from. A running turn leads to `active` too, by itself.
+    pub const RESUMABLE: [Self; 3] = [Self::Paused, Self::Completed, Self::Failed];
+
     /// The word for this state on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnStatus {
-    /// Waits for the turn before it.
+    /// Waits for the turns before it, or for a slot.
     Queued,
     Running,
     Completed,
@@ -147,7 +147,8 @@ pub struct TurnEnd {
     pub error_message: Option<String>,
     pub rounds: u32,
     pub retries: u32,
-    /// The state the session goes to.
+    /// The state the session goes to. Work is not over while prompts wait: a session with a queue becomes `active`
+    /// instead of `completed` or `failed`.
     pub session_status: crate::SessionStatus,
     /// Whether tools were called: if not, there are no unfinished calls to look for.
     pub called_tools: bool,
@@ -204,6 +205,49 @@ pub enum Begin {
     Held(crate::Operation),
     /// Another server is the session's home and lives; a prompt that waits is begun there.
     Elsewhere,
+    /// Others wait in the session, and a new prompt does not overtake them.
+    Behind,
     /// No such session.
     NoSession,
+}
+
+/// Where a prompt goes in the queue of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuePlace {
+    /// Into an empty queue, in a session that runs no turn.
+    Alone,
+    /// Behind all others, unless so many wait already.
+    Last { waiting_max: u32 },
+    /// Before all others, unless so many wait already.
+    First { waiting_max: u32 },
+}
+
+/// What came of queueing a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Enqueued {
+    Queued {
+        /// The notice of it.
+        event: crate::Event,
+        /// The place it got, counted from 1.
+        position: u64,
+        /// The turn that ran in the session at that instant.
+        running: Option<TurnId>,
+    },
+    /// It was to be alone and is not: the session in this state runs a turn, or others wait in it.
+    Busy(crate::SessionStatus),
+    /// As many wait as may.
+    Full,
+    /// The session was in this state, in which no prompt waits.
+    Refused(crate::SessionStatus),
+}
+
+/// The next turn of a session that runs none: what it lacks is a slot for the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingTurn {
+    pub id: TurnId,
+    pub session_id: SessionId,
+    pub user_id: crate::UserId,
+    pub mode: crate::SessionMode,
+    pub generation: crate::Generation,
+    pub since: Timestamp,
 }

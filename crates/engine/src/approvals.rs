@@ -161,8 +161,8 @@ impl SessionManager {
             return Ok(());
         }
         // A turn that waits already will carry the answer: one for each session.
-        let queued = self.inner.stores.turns.sessions_with_queue(self.server()).await?;
-        let mut busy: HashSet<SessionId> = queued.into_iter().collect();
+        let waiting = self.inner.stores.turns.waiting(self.server()).await?;
+        let mut busy: HashSet<SessionId> = waiting.into_iter().map(|turn| turn.session_id).collect();
         for approval in self.inner.stores.approvals.to_go_on(ROUND_MAX).await? {
             if self.inner.lease.has_company() {
                 let session = self.load(Scope::All, approval.session_id).await?;
@@ -182,7 +182,7 @@ impl SessionManager {
             };
             if let Some(event) = self.inner.stores.approvals.go_on(approval.id, &turn).await? {
                 self.inner.feed.publish([event]);
-                self.run_queued_later(approval.session_id);
+                self.admit_later();
             }
         }
         Ok(())

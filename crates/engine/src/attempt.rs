@@ -1,7 +1,8 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
-mod launch;
+pub(crate) mod launch;
 
+use self::launch::Launching;
 use crate::{
     SessionManager,
     agent::TakeUp,
@@ -12,7 +13,10 @@ use crate::{
     transcribe::Transcript,
     waits::Waits,
 };
-use domain::{Entry, MessageId, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
+use domain::{
+    Entry, MessageId, Session, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation,
+    turn::BegunTurn,
+};
 use futures::{FutureExt, future::join_all};
 use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
 use serde_json::{Value, json};
@@ -70,12 +74,12 @@ enum Cut {
 }
 
 impl Cut {
-    fn ended(self, begun: &BegunTurn) -> Ended {
+    fn ended(self, session: &Session) -> Ended {
         match self {
             Self::Stop(why) => Ended::stopped(why),
             Self::Deadline => Ended::failed(
                 TurnFailure::AgentTimeout,
-                format!("the turn took longer than {} s", begun.session.spec.timeout_seconds),
+                format!("the turn took longer than {} s", session.spec.timeout_seconds),
             ),
         }
     }
@@ -100,8 +104,11 @@ impl Attempt<'_> {
                 let fresh = AgentConversation { id: self.begun.session.id.0, last_entry: None };
                 (live, self.begun.session.agent.unwrap_or(fresh))
             }
-            None => match self.launch(&mut hold.stop).await {
-                Ok(launched) => launched,
+            None => match self.launching().run(&mut hold.stop).await {
+                Ok(launched) => {
+                    self.enter_processing().await;
+                    launched
+                }
                 Err(ended) => return ended,
             },
         };
@@ -113,7 +120,7 @@ impl Attempt<'_> {
         let (ended, afterwards) = conversing
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| (Ended::panicked(self.begun.turn_id), Afterwards::Close));
+            .unwrap_or_else(|_| (Ended::panicked(self.begun.session.id), Afterwards::Close));
         access.attribute(&live.token, None);
         live.governed.turn.set(None);
         match afterwards {
@@ -122,6 +129,19 @@ impl Attempt<'_> {
             Afterwards::Close => self.manager.close(live).await,
         }
         ended
+    }
+
+    fn launching(&self) -> Launching<'_> {
+        let (manager, session) = (self.manager, &self.begun.session);
+        Launching { manager, session, take_up: self.take_up, deadline: self.deadline }
+    }
+
+    async fn enter_processing(&self) {
+        let session = &self.begun.session;
+        // Refused only if the session was paused or ended meanwhile, and then the stop is on its way.
+        if let Err(error) = self.manager.move_to(session, SessionStatus::Processing).await {
+            tracing::debug!(session_id = %session.id, %error, "the session moved on while its agent started");
+        }
     }
 
     async fn converse(
@@ -149,7 +169,7 @@ impl Attempt<'_> {
             // An agent that does not read its pipe reads no interrupt either.
             cut = self.overdue(stop) => {
                 live.agent.kill().await;
-                return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
+                return (cut.ended(&self.begun.session).in_conversation(before), Afterwards::Close);
             }
         };
         fail::fail_point!("turn.prompted");
@@ -185,7 +205,7 @@ impl Attempt<'_> {
                     }
                     Some(cut) => {
                         live.agent.kill().await;
-                        return (cut.ended(self.begun).in_conversation(before), Afterwards::Close);
+                        return (cut.ended(&self.begun.session).in_conversation(before), Afterwards::Close);
                     }
                 },
                 overgrown = &mut overgrown => {
@@ -217,7 +237,7 @@ impl Attempt<'_> {
                 }
                 Some(Event::Dropped { prompts, why }) if prompts.contains(&prompt_id) => {
                     let ended = match (cut, why) {
-                        (Some(cut), _) => cut.ended(self.begun),
+                        (Some(cut), _) => cut.ended(&self.begun.session),
                         (None, DropReason::Cancelled) => Ended::stopped(Stop::Interrupt),
                         (None, DropReason::ResultMissing) => {
                             Ended::failed(TurnFailure::AgentFailed, "the agent never gave the turn's result")
@@ -247,7 +267,7 @@ impl Attempt<'_> {
             }
         };
         let ended = match cut {
-            Some(cut) => cut.ended(self.begun),
+            Some(cut) => cut.ended(&self.begun.session),
             None => died_ended(died.as_deref(), &seen),
         };
         (ended.in_conversation(before), Afterwards::Close)
@@ -303,7 +323,7 @@ impl Attempt<'_> {
                     ..Ended::failed(TurnFailure::AgentFailed, "")
                 }
             }
-            (_, Some(cut)) => cut.ended(self.begun),
+            (_, Some(cut)) => cut.ended(&self.begun.session),
             (Outcome::Interrupted, None) => Ended::stopped(Stop::Interrupt),
             // The agent has already retried what may be retried.
             (Outcome::ApiError { .. }, None) => Ended::failed(TurnFailure::ModelFailed, words()),

@@ -8,8 +8,15 @@ impl SessionManager {
     /// Tells other servers where this one writes, and has those who watch or wait here look where others did.
     pub async fn hear_others(&self, wakeups: &dyn Wakeups, cancelled: CancellationToken) {
         let heard = |wakeup| match wakeup {
-            Wakeup::Session(session) => self.inner.feed.poke(Some(session)),
-            Wakeup::Anywhere => self.inner.feed.poke(None),
+            // What was written may be a prompt for a session that is at home here.
+            Wakeup::Session(session) => {
+                self.inner.feed.poke(Some(session));
+                self.admit_later();
+            }
+            Wakeup::Anywhere => {
+                self.inner.feed.poke(None);
+                self.admit_later();
+            }
         };
         cancelled.run_until_cancelled(wakeups.exchange(&heard)).await;
     }

@@ -1,7 +1,7 @@
 //! What a use case answers when it does not succeed, named for what the caller can do.
 
 use domain::{
-    Approval, Operation, SessionStatus, TurnFailure, TurnId,
+    Approval, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
     ports::{ArchiveError, StoreError},
 };
 
@@ -73,10 +73,16 @@ pub enum Error {
     /// The caller may not do this at all.
     #[error("allow this: {0}")]
     Forbidden(&'static str),
-    /// Every slot for running agents is taken; try again in so many seconds.
-    #[error("find a free slot for an agent ({limit} are running)")]
-    NoSlot { limit: usize, retry_after_seconds: u64 },
-    /// As many prompts as may wait are waiting.
+    /// A turn of the session runs or waits, and this one was not to wait for it.
+    #[error("begin a second turn while the session is {}", .0.as_str())]
+    Busy(SessionStatus),
+    /// The turn is not queued any more.
+    #[error("take back a turn that is {}", .0.as_str())]
+    NotQueued(TurnStatus),
+    /// Every slot for running agents is taken, and as many sessions as may wait for one; try again in so many seconds.
+    #[error("let more than {limit} sessions wait for an agent")]
+    NoSlot { limit: u32, retry_after_seconds: u64 },
+    /// As many prompts as may wait in one session are waiting.
     #[error("queue more than {limit} prompts")]
     QueueFull { limit: u32, retry_after_seconds: u64 },
     /// There is no usable agent on this machine; the text says what to do.

@@ -101,6 +101,17 @@ impl Feed {
         channels.clear();
     }
 
+    /// Forgets the sessions that nobody watches any more.
+    pub fn forget_unwatched(&self) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.retain(|_, sender| sender.receiver_count() > 0);
+    }
+
+    /// How many sessions something is kept for.
+    pub fn channels(&self) -> usize {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// How many watch a session.
     #[must_use]
     pub fn watchers(&self, session: SessionId) -> usize {

@@ -10,6 +10,7 @@ mod staging;
 
 use crate::{
     Error, FieldError, Result, SessionManager,
+    admission::Room,
     draft::SessionDraft,
     workdir::{self, WorkingDirectory},
 };
@@ -41,14 +42,19 @@ impl SessionManager {
         self.admit_work()?;
         let parent = self.load(caller.scope(), parent).await?;
         let (this, caller) = (self.clone(), caller.clone());
-        // A request that is given up must not leave files without a session.
         let initial_message = draft.session.initial_message.clone();
+        let room = match initial_message {
+            // A session whose first turn has no place is not created.
+            Some(_) => self.room_in_line(SessionMode::Forked.into()).await?,
+            None => Room::Ask,
+        };
+        // A request that is given up must not leave files without a session.
         let fork = {
             let caller = caller.clone();
             self.see_through(async move { this.fork_loaded(&caller, &parent, draft).await }).await?
         };
         if let Some(prompt) = initial_message {
-            self.enqueue_first(&fork, prompt).await?;
+            self.begin_first(&fork, prompt, room).await?;
             return self.get(&caller, fork.id).await;
         }
         Ok(fork)

@@ -73,7 +73,8 @@ impl SessionManager {
                 self.close_later(agent);
             }
         }
-        self.run_queues().await
+        self.admit_later();
+        Ok(())
     }
 
     /// Asks this turn to stop, if it runs here.

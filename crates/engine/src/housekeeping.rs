@@ -30,7 +30,7 @@ impl SessionManager {
         self.clear_terminated().await?;
         self.keep_approvals().await?;
         self.keep_archives().await?;
-        self.run_queues().await?;
+        self.admit_later();
         Ok(turns.len())
     }
 
@@ -50,6 +50,7 @@ impl SessionManager {
             for agent in self.inner.live.dismiss_idle(self.inner.settings.limits.idle_timeout) {
                 self.close_later(agent);
             }
+            self.inner.feed.forget_unwatched();
             self.inner.self_test.retry(self).await;
             if let Err(error) = self.round().await {
                 tracing::warn!(
@@ -103,13 +104,8 @@ impl SessionManager {
         self.clear_terminated().await?;
         self.keep_approvals().await?;
         self.keep_archives().await?;
-        self.run_queues().await
-    }
-
-    pub(crate) async fn run_queues(&self) -> Result<()> {
-        for session in self.inner.stores.turns.sessions_with_queue(self.server()).await? {
-            self.run_queued_later(session);
-        }
+        // Another server may have queued something, and a look may have failed.
+        self.admit_later();
         Ok(())
     }
 

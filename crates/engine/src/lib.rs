@@ -1,6 +1,7 @@
 //! The use cases of Steward: accounts, sessions, turns, live agents, and what watchers see.
 
 mod accounts;
+mod admission;
 mod agent;
 mod approvals;
 mod archives;
@@ -32,6 +33,7 @@ mod transcribe;
 mod transcript;
 mod turns;
 mod waits;
+mod wake;
 mod watch;
 mod workdir;
 

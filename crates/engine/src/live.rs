@@ -1,10 +1,14 @@
 //! Which sessions have an agent process now, who holds it, and how many there may be.
 
-use crate::{Error, Result, governance::Governed};
-use domain::{Generation, Session, SessionId, SessionMode, SessionSpec, UserId};
+mod closing;
+mod seat;
+
+use self::seat::{Seat, SeatState, Task, remove_idle};
+use crate::governance::Governed;
+use domain::{Generation, Session, SessionId, SessionMode, SessionSpec, SessionStatus, TurnId, UserId};
 use sdk_runtime::{Agent, Events};
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -12,9 +16,6 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-
-/// What a caller without a slot is told to wait.
-const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// A running agent and the stream of what it says. Whoever owns this value alone talks to the agent.
 #[derive(Debug)]
@@ -62,8 +63,8 @@ impl From<&Session> for Subject {
     }
 }
 
-/// Why a running turn is asked to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a running turn is asked to stop; of several reasons the last of these counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// A person interrupted it or set the session aside; the agent stays.
     Interrupt,
@@ -87,34 +88,15 @@ pub struct LiveAgents {
     given_up: Notify,
 }
 
-/// An agent is being closed; it counts as gone when this is dropped.
-#[derive(Debug)]
-pub struct Closing {
-    live: Arc<LiveAgents>,
-    session: SessionId,
-}
-
-#[derive(Debug)]
-struct Seat {
-    pool: Pool,
-    state: SeatState,
-    /// The agent was started with settings that have changed since: it is for no turn after the running one.
-    is_outdated: bool,
-}
-
-#[derive(Debug)]
-enum SeatState {
-    /// A turn runs.
-    Taken(watch::Sender<Option<Stop>>),
-    /// The agent waits for the next prompt.
-    Idle { agent: Box<LiveAgent>, since: Instant },
-}
-
 /// Interactive and background sessions are counted apart, so that neither crowds the other out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pool {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pool {
     Interactive,
     Background,
+}
+
+impl Pool {
+    pub const ALL: [Self; 2] = [Self::Interactive, Self::Background];
 }
 
 impl From<SessionMode> for Pool {
@@ -137,16 +119,20 @@ pub struct Hold {
     pub stop: watch::Receiver<Option<Stop>>,
 }
 
+/// An agent that lost its seat and has to be closed by whoever got this.
+pub type Evicted = LiveAgent;
+
 /// What came of asking for a session's seat.
 #[derive(Debug)]
 pub enum Taken {
     Held(Box<Hold>),
     /// Its turn runs already.
     Busy,
+    /// Its agent is being started ahead of the prompt.
+    Waking,
+    /// All seats of its kind are taken by agents at work.
+    Full,
 }
-
-/// An agent that lost its seat and has to be closed by whoever got this.
-pub type Evicted = LiveAgent;
 
 impl LiveAgents {
     /// Room for so many agents of each kind.
@@ -155,6 +141,14 @@ impl LiveAgents {
         let closing = watch::Sender::default();
         let given_up = Notify::new();
         Arc::new(Self { seats: Mutex::default(), interactive_max, background_max, closing, given_up })
+    }
+
+    /// How many agents of this kind there may be.
+    pub fn limit(&self, pool: Pool) -> usize {
+        match pool {
+            Pool::Interactive => self.interactive_max,
+            Pool::Background => self.background_max,
+        }
     }
 
     /// The session, if its agent is here and waits for the next prompt.
@@ -175,65 +169,101 @@ impl LiveAgents {
         idle.collect()
     }
 
-    /// Takes the session's seat, its idle agent with it unless that is outdated and has to be closed. With all seats of its kind taken, the agent that has been
-    /// idle longest makes room and has to be closed; if none is idle there is no slot.
-    pub fn take(self: &Arc<Self>, session: SessionId, mode: SessionMode) -> Result<(Taken, Option<Evicted>)> {
-        let pool = Pool::from(mode);
+    /// Whether a turn of the session runs here.
+    pub fn runs(&self, session: SessionId) -> bool {
+        self.seats().get(&session).is_some_and(Seat::is_at_work)
+    }
+
+    /// How many sessions of this kind each user has running.
+    pub fn running(&self, pool: Pool) -> HashMap<UserId, usize> {
+        let mut running = HashMap::new();
+        for seat in self.seats().values().filter(|seat| seat.pool() == pool && seat.is_at_work()) {
+            *running.entry(seat.subject.user_id).or_default() += 1;
+        }
+        running
+    }
+
+    /// Takes the session's seat for a turn, its idle agent with it unless that is outdated and has to be closed. With
+    /// all seats of its kind taken, the agent that has been idle longest makes room and has to be closed. If none is
+    /// idle there is no room, and an agent that is only being woken is asked to make some.
+    pub fn take(self: &Arc<Self>, subject: Subject) -> (Taken, Option<Evicted>) {
         let mut seats = self.seats();
-        let (sender, stop) = watch::channel(None);
-        let hold = |agent| Box::new(Hold { live: Arc::clone(self), session, agent, stop });
-        if let Some(seat) = seats.get_mut(&session) {
-            return match std::mem::replace(&mut seat.state, SeatState::Taken(sender)) {
+        let (stop, heard) = watch::channel(None);
+        let task = Task::turn(stop);
+        let session = subject.session_id;
+        let hold = |agent| Box::new(Hold { live: Arc::clone(self), session, agent, stop: heard });
+        if let Some(seat) = seats.get_mut(&subject.session_id) {
+            return match std::mem::replace(&mut seat.state, SeatState::Taken(task)) {
                 SeatState::Idle { agent, .. } if std::mem::take(&mut seat.is_outdated) => {
-                    Ok((Taken::Held(hold(None)), Some(*agent)))
+                    (Taken::Held(hold(None)), Some(*agent))
                 }
-                SeatState::Idle { agent, .. } => Ok((Taken::Held(hold(Some(*agent))), None)),
-                taken @ SeatState::Taken(_) => {
-                    seat.state = taken;
-                    Ok((Taken::Busy, None))
+                SeatState::Idle { agent, .. } => (Taken::Held(hold(Some(*agent))), None),
+                SeatState::Taken(task) => {
+                    let taken = if task.is_waking { Taken::Waking } else { Taken::Busy };
+                    seat.state = SeatState::Taken(task);
+                    (taken, None)
                 }
             };
         }
-        let limit = match pool {
-            Pool::Interactive => self.interactive_max,
-            Pool::Background => self.background_max,
-        };
+        let pool = Pool::from(subject.mode);
         let mut evicted = None;
-        if seats.values().filter(|seat| seat.pool == pool).count() >= limit {
-            let longest_idle = seats
-                .iter()
-                .filter(|(_, seat)| seat.pool == pool)
-                .filter_map(|(id, seat)| match seat.state {
-                    SeatState::Idle { since, .. } => Some((since, *id)),
-                    SeatState::Taken(_) => None,
-                })
-                .min()
-                .map(|(_, id)| id);
-            let freed = longest_idle.and_then(|id| seats.remove(&id));
-            match freed.map(|seat| seat.state) {
-                Some(SeatState::Idle { agent, .. }) => evicted = Some(*agent),
-                Some(SeatState::Taken(_)) | None => {
-                    return Err(Error::NoSlot { limit, retry_after_seconds: RETRY_AFTER_SECONDS });
+        if seats.values().filter(|seat| seat.pool() == pool).count() >= self.limit(pool) {
+            let idle = seats.iter().filter(|(_, seat)| seat.pool() == pool);
+            let longest_idle = idle.filter_map(|(id, seat)| Some((seat.idle_since()?, *id))).min();
+            evicted = longest_idle.and_then(|(_, id)| remove_idle(&mut seats, id));
+            if evicted.is_none() {
+                let waking = seats.values().filter(|seat| seat.pool() == pool).find_map(Seat::waking);
+                if let Some(waking) = waking {
+                    waking.ask_to_stop(Stop::Interrupt);
                 }
+                return (Taken::Full, None);
             }
         }
-        seats.insert(session, Seat { pool, state: SeatState::Taken(sender), is_outdated: false });
-        Ok((Taken::Held(hold(None)), evicted))
+        seats.insert(subject.session_id, Seat::taken(subject, task));
+        (Taken::Held(hold(None)), evicted)
     }
 
-    /// Asks the session's running turn to stop; false if none runs here.
-    pub fn stop(&self, session: SessionId, why: Stop) -> bool {
-        match self.seats().get(&session).map(|seat| &seat.state) {
-            Some(SeatState::Taken(sender)) => sender.send(Some(why)).is_ok(),
-            Some(SeatState::Idle { .. }) | None => false,
+    /// Takes the session's seat to start its agent ahead of the prompt: if it has none, and a slot is free for which no
+    /// other agent has to be closed.
+    pub fn take_to_wake(self: &Arc<Self>, subject: Subject) -> Option<Hold> {
+        let mut seats = self.seats();
+        let pool = Pool::from(subject.mode);
+        let is_full = seats.values().filter(|seat| seat.pool() == pool).count() >= self.limit(pool);
+        if is_full || seats.contains_key(&subject.session_id) {
+            return None;
+        }
+        let (sender, stop) = watch::channel(None);
+        seats.insert(subject.session_id, Seat::taken(subject, Task::waking(sender)));
+        Some(Hold { live: Arc::clone(self), session: subject.session_id, agent: None, stop })
+    }
+
+    /// Waits until the session's agent is not being started ahead of a prompt.
+    pub async fn woken(&self, session: SessionId) {
+        let waking = self.seats().get(&session).and_then(Seat::waking).map(|task| task.stop.subscribe());
+        if let Some(mut waking) = waking {
+            while waking.changed().await.is_ok() {}
+        }
+    }
+
+    /// Asks whoever has the session's seat to stop.
+    pub fn stop(&self, session: SessionId, why: Stop) {
+        if let Some(Seat { state: SeatState::Taken(task), .. }) = self.seats().get(&session) {
+            task.ask_to_stop(why);
+        }
+    }
+
+    /// Interrupts this turn, and no other that the session may run by now.
+    pub fn interrupt(&self, session: SessionId, turn: TurnId) {
+        if let Some(Seat { state: SeatState::Taken(task), .. }) = self.seats().get_mut(&session) {
+            task.interrupt(turn);
         }
     }
 
     /// Asks every running turn to stop.
     pub fn stop_all(&self, why: Stop) {
         for seat in self.seats().values() {
-            if let SeatState::Taken(sender) = &seat.state {
-                sender.send_replace(Some(why));
+            if let SeatState::Taken(task) = &seat.state {
+                task.ask_to_stop(why);
             }
         }
     }
@@ -272,12 +302,9 @@ impl LiveAgents {
         let mut theirs = vec![];
         for (session, seat) in seats.iter_mut() {
             match &seat.state {
-                // Whose it is nobody knows here; to start a new agent for the next turn hurts nobody.
+                _ if user.is_some_and(|user| seat.subject.user_id != user) => {}
                 SeatState::Taken(_) => seat.is_outdated = true,
-                SeatState::Idle { agent, .. } if user.is_none_or(|user| agent.subject.user_id == user) => {
-                    theirs.push(*session);
-                }
-                SeatState::Idle { .. } => {}
+                SeatState::Idle { .. } => theirs.push(*session),
             }
         }
         theirs.into_iter().filter_map(|session| remove_idle(&mut seats, session)).collect()
@@ -288,25 +315,10 @@ impl LiveAgents {
         let idle: Vec<SessionId> = self
             .seats()
             .iter()
-            .filter(
-                |(_, seat)| matches!(seat.state, SeatState::Idle { since, .. } if since.elapsed() >= timeout),
-            )
+            .filter(|(_, seat)| seat.idle_since().is_some_and(|since| since.elapsed() >= timeout))
             .map(|(id, _)| *id)
             .collect();
         idle.into_iter().filter_map(|session| self.dismiss(session)).collect()
-    }
-
-    /// Notes that an agent of this session is being closed.
-    pub fn closing(self: &Arc<Self>, session: SessionId) -> Closing {
-        self.closing.send_modify(|closing| *closing.entry(session).or_default() += 1);
-        Closing { live: Arc::clone(self), session }
-    }
-
-    /// Waits until no agent of this session is being closed. Two agents at once would write into one transcript.
-    pub async fn closed(&self, session: SessionId) {
-        let mut closing = self.closing.subscribe();
-        // Fails only without a sender, and this value holds one.
-        let _ = closing.wait_for(|closing| !closing.contains_key(&session)).await;
     }
 
     /// How many agents run or are being started.
@@ -320,27 +332,20 @@ impl LiveAgents {
     }
 }
 
-fn remove_idle(seats: &mut HashMap<SessionId, Seat>, session: SessionId) -> Option<LiveAgent> {
-    let is_idle = matches!(seats.get(&session), Some(Seat { state: SeatState::Idle { .. }, .. }));
-    if !is_idle {
-        return None;
+impl Hold {
+    /// The state in which a turn on this seat begins.
+    pub fn first_status(&self) -> SessionStatus {
+        match self.agent {
+            Some(_) => SessionStatus::Processing,
+            None => SessionStatus::Connecting,
+        }
     }
-    match seats.remove(&session)?.state {
-        SeatState::Idle { agent, .. } => Some(*agent),
-        SeatState::Taken(_) => None,
-    }
-}
 
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.live.closing.send_modify(|closing| {
-            if let Entry::Occupied(mut count) = closing.entry(self.session) {
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
-                }
-            }
-        });
+    /// Says which turn the seat is for, now that it has begun.
+    pub fn begun(&self, turn: TurnId) {
+        if let Some(Seat { state: SeatState::Taken(task), .. }) = self.live.seats().get_mut(&self.session) {
+            task.begun(turn);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnId, TurnStatus, ports::StoreError,
+    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, ports::StoreError,
     session::AgentConversation, turn::BegunTurn,
 };
 use futures::FutureExt;
@@ -35,7 +35,7 @@ impl SessionManager {
             self.attempts(&mut hold, &begun).await
         };
         let attempts = AssertUnwindSafe(attempts).catch_unwind().await;
-        let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.turn_id), 0));
+        let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.session.id), 0));
         let mut end = self.turn_end(&begun, ended, retries);
         if end.failure == Some(TurnFailure::ServerStopped) {
             end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
@@ -177,8 +177,8 @@ impl Ended {
     }
 
     /// A turn in which this server broke down.
-    pub(crate) fn panicked(turn_id: TurnId) -> Self {
-        tracing::error!(%turn_id, "a turn panicked");
+    pub(crate) fn panicked(session_id: SessionId) -> Self {
+        tracing::error!(%session_id, "a turn panicked");
         Self::failed(TurnFailure::AgentFailed, "the server failed while it ran the turn")
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, FieldError, Result,
+    admission::{Admission, Room},
     approvals::desk::{Desk, Surrounding},
     archives::Workshop,
     canary::SelfTest,
@@ -27,7 +28,7 @@ use hooks::{Hooks, builtin::LogSink};
 use sdk_runtime::Launcher;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -70,6 +71,7 @@ pub(crate) struct Inner {
     pub live: Arc<LiveAgents>,
     pub archiving: Arc<Workshop>,
     pub lease: Arc<Lease>,
+    pub admission: Admission,
     pub tasks: TaskTracker,
     /// Where tasks run. A web server's workers have small runtimes of their own, which end with them.
     pub runtime: Handle,
@@ -87,7 +89,12 @@ impl std::fmt::Debug for Stores {
 
 impl std::fmt::Debug for SessionManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionManager").field("live", &self.inner.live.count()).finish_non_exhaustive()
+        // What is kept in memory of sessions: nothing of one that sleeps and that nobody watches.
+        f.debug_struct("SessionManager")
+            .field("live", &self.inner.live.count())
+            .field("watched", &self.inner.feed.channels())
+            .field("running", &self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,6 +152,7 @@ impl SessionManager {
             live,
             archiving: Arc::default(),
             lease,
+            admission: Admission::default(),
             tasks,
             runtime,
             draining,
@@ -164,6 +172,11 @@ impl SessionManager {
                 .fork(caller, parent, ForkDraft { at_message, session: draft, ..ForkDraft::default() })
                 .await;
         }
+        let room = match draft.initial_message {
+            // A session whose first turn has no place is not created.
+            Some(_) => self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?,
+            None => Room::Ask,
+        };
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
         // server's busy worker would, and a request that is given up must not leave a directory without a session.
         let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
@@ -178,8 +191,7 @@ impl SessionManager {
         };
         let (session, initial_message) = self.see_through(create).await?;
         if let Some(prompt) = initial_message {
-            // The session is there whether or not there is a slot for its first turn: queued, it starts when there is.
-            self.enqueue_first(&session, prompt).await?;
+            self.begin_first(&session, prompt, room).await?;
             return self.get(caller, session.id).await;
         }
         Ok(session)
@@ -240,6 +252,7 @@ impl SessionManager {
         let session = self.moved(self.inner.stores.sessions.pause(id, now, &origin).await?)?;
         self.inner.live.stop(id, Stop::Interrupt);
         self.settle_current(&session).await?;
+        self.inner.live.woken(id).await;
         if let Some(agent) = self.inner.live.dismiss(id) {
             self.close_later(agent);
         }
@@ -250,8 +263,9 @@ impl SessionManager {
     pub async fn resume(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         self.load(caller.scope(), id).await?;
         let (now, origin) = (self.inner.clock.now(), caller.origin());
-        self.moved(self.inner.stores.sessions.resume(id, now, &origin).await?)?;
-        self.run_queued_later(id);
+        let resumed = self.moved(self.inner.stores.sessions.resume(id, now, &origin).await?)?;
+        self.admit_later();
+        self.wake_later((&resumed).into());
         self.get(caller, id).await
     }
 
@@ -269,10 +283,11 @@ impl SessionManager {
             Err(Error::WrongState(SessionStatus::Terminated)) => self.load(scope, id).await?,
             moved => moved?,
         };
-        let cancelled = self.inner.stores.turns.cancel_queued(id, self.inner.clock.now()).await?;
+        let cancelled = self.inner.stores.turns.cancel_queued(id, None, self.inner.clock.now()).await?;
         self.inner.feed.publish(cancelled);
         self.inner.live.stop(id, Stop::Terminate);
         self.settle_current(&session).await?;
+        self.inner.live.woken(id).await;
         self.withdraw_approvals(id, origin).await?;
         self.clear_away(&session).await
     }

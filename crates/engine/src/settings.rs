@@ -95,8 +95,10 @@ pub struct LimitSettings {
     pub background_agents_max: usize,
     /// An agent without a prompt for this long is closed; the next prompt starts it again.
     pub idle_timeout: Duration,
-    /// Prompts that may wait in one session.
+    /// Prompts that may wait in one session behind its turn.
     pub queue_max: u32,
+    /// Sessions of one kind that may wait for a slot.
+    pub slot_queue_max: u32,
 }
 
 /// What agents may do.

@@ -2,23 +2,25 @@
 
 use crate::{
     Error, Result, SessionManager,
+    admission::Room,
     feed::Signal,
-    live::{Hold, Stop, Subject, Taken},
+    live::{Hold, Subject, Taken},
     watch::Watch,
 };
 use domain::{
     Caller, DecisionFilter, Event, EventKind, Message, Page, PageRequest, PermissionDecision, RequestUsage,
     ServerId, Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
-    turn::{Begin, NewTurn},
+    turn::{Begin, BegunTurn, NewTurn},
 };
 use serde_json::Value;
 use std::{sync::PoisonError, time::Duration};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 
 /// How long a request waits for a turn it stopped; the agent is killed well before.
 const STOP_WAIT: Duration = Duration::from_secs(30);
-/// What is said to somebody whose prompt finds the queue full.
-const QUEUE_RETRY_AFTER_SECONDS: u64 = 10;
 /// Tool calls shown with a turn's answer.
 const TURN_TOOL_CALLS_MAX: u32 = 1000;
 
@@ -26,7 +28,10 @@ const TURN_TOOL_CALLS_MAX: u32 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenBusy {
     Reject,
+    /// It waits for those before it.
     Queue,
+    /// The running turn is interrupted, and this is the session's next.
+    Interrupt,
 }
 
 /// A turn that was accepted.
@@ -34,7 +39,8 @@ pub enum WhenBusy {
 pub struct StartedTurn {
     pub session_id: SessionId,
     pub turn_id: TurnId,
-    pub is_queued: bool,
+    /// Where it waits, if it does: 1 is the next to begin.
+    pub queue_position: Option<u64>,
     /// The journal's last number before this turn's first event.
     pub after_seq: u64,
 }
@@ -47,17 +53,9 @@ pub struct FinishedTurn {
     pub tool_calls: Vec<ToolCall>,
 }
 
-/// Why a turn did not begin.
-enum NotBegun {
-    /// The session was in this state.
-    InState(SessionStatus),
-    /// The session's home is another server.
-    Elsewhere,
-}
-
 impl SessionManager {
-    /// Begins a turn, or queues it if asked to while another runs, and waits until it is over. A caller that goes
-    /// away does not stop it.
+    /// Begins a turn, or queues it, as [`SessionManager::start_turn`] does, and waits until it is over. A caller that
+    /// goes away does not stop it.
     pub async fn query(
         &self,
         caller: &Caller,
@@ -73,7 +71,8 @@ impl SessionManager {
         Ok(FinishedTurn { turn, tool_calls })
     }
 
-    /// Begins a turn, or queues it if asked to while another runs.
+    /// Begins a turn. While all slots are taken it waits for one; while another turn of the session runs or waits, it
+    /// does what `when_busy` says.
     pub async fn start_turn(
         &self,
         caller: &Caller,
@@ -97,7 +96,8 @@ impl SessionManager {
         let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, at: self.inner.clock.now() };
         // Once the store has begun the turn somebody must run it.
         let this = self.clone();
-        self.see_through(async move { this.place_turn(subject, status, home, &turn, when_busy).await }).await
+        let begin = async move { this.place_turn(subject, status, home, &turn, when_busy, Room::Ask).await };
+        self.see_through(begin).await
     }
 
     async fn place_turn(
@@ -107,62 +107,45 @@ impl SessionManager {
         home: Option<ServerId>,
         turn: &NewTurn,
         when_busy: WhenBusy,
+        room: Room,
     ) -> Result<StartedTurn> {
         // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
         self.admit_work()?;
-        if self.inner.lease.is_elsewhere(home) {
-            return self.hand_over(status, turn, when_busy).await;
+        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
+            return Err(Error::WrongState(status));
         }
-        // Whoever may wait does not overtake those that wait already, for a slot or for the turn that just ended.
-        if when_busy == WhenBusy::Queue
-            && SessionStatus::READY.contains(&status)
-            && self.inner.stores.turns.sessions_with_queue(self.server()).await?.contains(&subject.session_id)
+        if when_busy == WhenBusy::Reject && self.inner.live.runs(subject.session_id) {
+            // Loaded before the turn began, perhaps.
+            return Err(Error::Busy(if status.is_busy() { status } else { SessionStatus::Processing }));
+        }
+        // Nobody overtakes those that wait for a slot already; and what another server runs is queued for it.
+        if !self.inner.lease.is_elsewhere(home)
+            && !self.inner.admission.is_crowded(subject.mode.into())
+            && let Some(started) = self.begin_now(subject, turn).await?
         {
-            return self.enqueue_and_run(turn).await;
+            return Ok(started);
         }
-        match self.begin_now(subject, status, turn).await? {
-            Ok(started) => Ok(started),
-            Err(NotBegun::Elsewhere) => self.hand_over(status, turn, when_busy).await,
-            // The running turn may have ended in between and not seen the new one.
-            Err(NotBegun::InState(status)) if status.is_busy() && when_busy == WhenBusy::Queue => {
-                self.enqueue_and_run(turn).await
-            }
-            Err(NotBegun::InState(status)) => Err(Error::WrongState(status)),
-        }
+        self.wait_in_line(subject, turn, when_busy, room).await
     }
 
-    /// Queues a turn for the session's home, which begins it.
-    async fn hand_over(
-        &self,
-        status: SessionStatus,
-        turn: &NewTurn,
-        when_busy: WhenBusy,
-    ) -> Result<StartedTurn> {
-        let waits = status.is_busy() && when_busy == WhenBusy::Queue;
-        if waits || SessionStatus::READY.contains(&status) {
-            self.enqueue(turn).await
-        } else {
-            Err(Error::WrongState(status))
-        }
-    }
-
-    async fn enqueue_and_run(&self, turn: &NewTurn) -> Result<StartedTurn> {
-        let started = self.enqueue(turn).await?;
-        self.run_queued_later(turn.session_id);
-        Ok(started)
-    }
-
-    /// Asks the running turn to stop and waits until it has; without one there is nothing to do.
+    /// Asks the running turn to stop and waits until it has; without one there is nothing to do. What is queued stays.
     pub async fn interrupt(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         let session = self.load(caller.scope(), id).await?;
-        if !self.inner.live.stop(id, Stop::Interrupt)
-            && let Some(turn) = session.current_turn_id
-        {
-            // Another server runs it, and looks.
-            self.inner.stores.servers.request_stop(id, turn).await?;
+        if let Some(running) = session.current_turn_id {
+            self.interrupt_turn(id, running).await?;
         }
         self.settle_current(&session).await?;
         self.get(caller, id).await
+    }
+
+    /// Interrupts this turn, wherever it runs.
+    pub(crate) async fn interrupt_turn(&self, id: SessionId, turn: TurnId) -> Result<()> {
+        self.inner.live.interrupt(id, turn);
+        if !self.inner.live.runs(id) {
+            // Another server runs it, and looks.
+            self.inner.stores.servers.request_stop(id, turn).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the turn is over and answers with it.
@@ -279,21 +262,15 @@ impl SessionManager {
         Ok(self.inner.stores.journal.read_after(id, seq, limit).await?)
     }
 
-    /// Puts a new session's first turn in its queue, from where it starts as soon as there is a slot.
-    pub(crate) async fn enqueue_first(&self, session: &Session, prompt: Value) -> Result<()> {
+    /// Begins a new session's first turn, or queues it.
+    pub(crate) async fn begin_first(&self, session: &Session, prompt: Value, room: Room) -> Result<()> {
         let at = self.inner.clock.now();
         let turn = NewTurn { id: TurnId::new(), session_id: session.id, prompt, at };
-        self.enqueue_and_run(&turn).await.map(drop)
-    }
-
-    /// Begins the session's oldest queued turn, if there is one and room for it.
-    pub(crate) fn run_queued_later(&self, id: SessionId) {
-        let this = self.clone();
-        self.spawn(async move {
-            if let Err(error) = this.run_queued(id).await {
-                tracing::debug!(session_id = %id, %error, "a queued turn has to wait");
-            }
-        });
+        let (this, subject, status) = (self.clone(), Subject::from(session), session.status);
+        let begin = async move {
+            this.place_turn(subject, status, None, &turn, WhenBusy::Reject, room).await.map(drop)
+        };
+        self.see_through(begin).await
     }
 
     /// Waits until the turn that held this session is over, if one did.
@@ -305,102 +282,61 @@ impl SessionManager {
         }
     }
 
-    async fn run_queued(&self, id: SessionId) -> Result<()> {
-        self.admit_work()?;
-        // Looked up before the seat is taken: a seat held for nothing would turn a prompt away.
-        if !self.inner.stores.turns.sessions_with_queue(self.server()).await?.contains(&id) {
-            return Ok(());
-        }
-        let session = self.load(domain::Scope::All, id).await?;
-        if session.status == SessionStatus::Terminated {
-            // Queued in the instant the session ended.
-            let cancelled = self.inner.stores.turns.cancel_queued(id, self.inner.clock.now()).await?;
-            self.inner.feed.publish(cancelled);
-        }
-        // A seat for a turn that cannot begin would still cost another session its idle agent.
-        if !SessionStatus::READY.contains(&session.status) {
-            return Ok(());
-        }
-        let Some((hold, first)) = self.take_seat(Subject::from(&session))? else { return Ok(()) };
-        let begun =
-            self.inner.stores.turns.begin_queued(id, first, self.inner.clock.now(), self.server()).await?;
-        if let Some(Begin::Begun(begun)) = begun {
-            self.spawn_run(hold, *begun);
-        }
-        Ok(())
-    }
-
-    /// Begins a turn, or says in which state the session refused it.
-    async fn begin_now(
-        &self,
-        subject: Subject,
-        status: SessionStatus,
-        turn: &NewTurn,
-    ) -> Result<std::result::Result<StartedTurn, NotBegun>> {
-        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
-            return Ok(Err(NotBegun::InState(status)));
-        }
-        let Some((hold, first)) = self.take_seat(subject)? else {
-            return Ok(Err(NotBegun::InState(SessionStatus::Processing)));
-        };
-        match self.inner.stores.turns.begin(turn, first, self.server()).await? {
-            Begin::Begun(begun) => {
-                let after_seq = begun.events.first().map_or(0, |event| event.seq - 1);
-                self.spawn_run(hold, *begun);
-                Ok(Ok(StartedTurn {
-                    session_id: turn.session_id,
-                    turn_id: turn.id,
-                    is_queued: false,
-                    after_seq,
-                }))
+    /// Begins a turn if nothing stands in its way; `None` if it has to wait, or may not begin at all.
+    async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
+        let hold = loop {
+            match self.take_seat(subject) {
+                Taken::Held(hold) => break *hold,
+                Taken::Busy | Taken::Full => return Ok(None),
+                // Its agent will be here sooner than a new one would.
+                Taken::Waking => self.inner.live.woken(subject.session_id).await,
             }
-            Begin::Refused(status) => Ok(Err(NotBegun::InState(status))),
-            Begin::Held(operation) => Err(Error::Held(operation)),
-            Begin::Elsewhere => Ok(Err(NotBegun::Elsewhere)),
-            Begin::NoSession => Err(Error::NotFound("session")),
-        }
+        };
+        let begun = match self.inner.stores.turns.begin(turn, hold.first_status(), self.server()).await {
+            Ok(Begin::Begun(begun)) => *begun,
+            not_begun => {
+                self.give_back(hold);
+                return match not_begun? {
+                    Begin::NoSession => Err(Error::NotFound("session")),
+                    Begin::Held(operation) => Err(Error::Held(operation)),
+                    Begin::Begun(_) | Begin::Refused(_) | Begin::Behind | Begin::Elsewhere => Ok(None),
+                };
+            }
+        };
+        let after_seq = begun.events.first().map_or(0, |event| event.seq - 1);
+        self.spawn_run(hold, begun);
+        let (session_id, turn_id) = (turn.session_id, turn.id);
+        Ok(Some(StartedTurn { session_id, turn_id, queue_position: None, after_seq }))
     }
 
-    async fn enqueue(&self, turn: &NewTurn) -> Result<StartedTurn> {
-        let queue_max = self.inner.settings.limits.queue_max;
-        let event =
-            self.inner.stores.turns.enqueue(turn, queue_max).await?.ok_or(Error::QueueFull {
-                limit: queue_max,
-                retry_after_seconds: QUEUE_RETRY_AFTER_SECONDS,
-            })?;
-        let after_seq = event.seq - 1;
-        self.inner.feed.publish([event]);
-        Ok(StartedTurn { session_id: turn.session_id, turn_id: turn.id, is_queued: true, after_seq })
-    }
-
-    /// The session's seat and the state its turn begins in; `None` while another turn has it.
-    fn take_seat(&self, subject: Subject) -> Result<Option<(Hold, SessionStatus)>> {
-        let (taken, evicted) = self.inner.live.take(subject.session_id, subject.mode)?;
+    /// The session's seat, if it is to be had. Whoever gets it for nothing gives it back.
+    pub(crate) fn take_seat(&self, subject: Subject) -> Taken {
+        let (taken, evicted) = self.inner.live.take(subject);
         if let Some(agent) = evicted {
             self.close_later(agent);
         }
-        Ok(match taken {
-            Taken::Busy => None,
-            Taken::Held(hold) => {
-                let first = match hold.agent {
-                    Some(_) => SessionStatus::Processing,
-                    None => SessionStatus::Connecting,
-                };
-                Some((*hold, first))
-            }
-        })
+        taken
     }
 
-    fn spawn_run(&self, hold: Hold, begun: domain::turn::BegunTurn) {
+    /// Gives back a seat that no turn runs on. Somebody may have found it taken meanwhile.
+    pub(crate) fn give_back(&self, hold: Hold) {
+        drop(hold);
+        self.admit_later();
+    }
+
+    /// Runs a turn that has begun, in a task of its own.
+    pub(crate) fn spawn_run(&self, hold: Hold, begun: BegunTurn) {
         let turn_id = begun.turn_id;
         self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).insert(turn_id, begun.session.id);
+        hold.begun(turn_id);
         self.inner.feed.publish(begun.events.clone());
         let this = self.clone();
         self.spawn(async move {
-            let session_id = begun.session.id;
+            let (pool, started) = (begun.session.mode.into(), Instant::now());
             this.run(hold, begun).await;
+            this.inner.admission.note_pace(pool, started.elapsed());
             this.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn_id);
-            this.run_queued_later(session_id);
+            this.admit_later();
         });
     }
 }

@@ -103,21 +103,22 @@ impl Sessions for Store {
         to: SessionStatus,
         at: Timestamp,
     ) -> StoreResult<Moved> {
-        move_to(self, id, Some(by), to, at, None).await
+        move_to(self, id, Some(by), &SessionStatus::predecessors(to), to, at, None).await
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, None, SessionStatus::Paused, at, Some(events::session_paused(id, origin, at))).await
+        let (to, event) = (SessionStatus::Paused, events::session_paused(id, origin, at));
+        move_to(self, id, None, &SessionStatus::predecessors(to), to, at, Some(event)).await
     }
 
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        move_to(self, id, None, SessionStatus::Active, at, Some(events::session_resumed(id, origin, at)))
-            .await
+        let event = events::session_resumed(id, origin, at);
+        move_to(self, id, None, &SessionStatus::RESUMABLE, SessionStatus::Active, at, Some(event)).await
     }
 
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
-        let event = events::session_terminated(id, origin, at);
-        move_to(self, id, None, SessionStatus::Terminated, at, Some(event)).await
+        let (to, event) = (SessionStatus::Terminated, events::session_terminated(id, origin, at));
+        move_to(self, id, None, &SessionStatus::predecessors(to), to, at, Some(event)).await
     }
 
     async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged> {
@@ -143,6 +144,7 @@ async fn move_to(
     store: &Store,
     id: SessionId,
     by: Option<Generation>,
+    from: &[SessionStatus],
     to: SessionStatus,
     at: Timestamp,
     audited: Option<AuditEvent>,
@@ -156,7 +158,7 @@ async fn move_to(
     if let Some(operation) = locked.operation {
         return Ok(Moved::Held(operation));
     }
-    if !locked.status.successors().contains(&to) {
+    if !from.contains(&locked.status) {
         return Ok(Moved::Refused(locked.status));
     }
     let mut recording = Recording::new(&locked, None, at)?;

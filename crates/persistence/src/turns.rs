@@ -2,8 +2,9 @@
 
 mod begin;
 mod end;
+mod waiting;
 
-pub(crate) use begin::QueueEnd;
+pub(crate) use begin::Queue;
 
 use crate::{
     Store,
@@ -19,7 +20,7 @@ use domain::{
     Event, Generation, Page, PageRequest, ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
     TurnStatus,
     ports::{StoreResult, Turns},
-    turn::{Begin, EndedTurn, NewTurn},
+    turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -34,8 +35,8 @@ impl Turns for Store {
         begin::begin(self, turn, first_status, home).await
     }
 
-    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        begin::enqueue(self, turn, queue_max).await
+    async fn enqueue(&self, turn: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued> {
+        begin::enqueue(self, turn, place, ahead).await
     }
 
     async fn begin_queued(
@@ -52,8 +53,13 @@ impl Turns for Store {
         end::end(self, id, by, end).await
     }
 
-    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
-        end::cancel_queued(self, session, at).await
+    async fn cancel_queued(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
+        end::cancel_queued(self, session, turn, at).await
     }
 
     async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
@@ -85,34 +91,29 @@ impl Turns for Store {
         rows.into_iter().map(Turn::try_from).collect()
     }
 
-    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
-        let waiting = turn::Entity::find()
-            .select_only()
-            .column(C::SessionId)
-            .filter(C::Status.eq(TurnStatus::Queued.as_str()))
-            .into_query();
-        let ids = session::Entity::find()
-            .select_only()
-            .column(session::Column::Id)
-            .filter(session::Column::Id.in_subquery(waiting))
-            .filter(session::Column::CurrentTurnId.is_null())
-            .filter(session::Column::Operation.is_null())
-            .filter(self.looked_after_by(home))
-            .order_by_asc(session::Column::Id)
-            .into_tuple::<Uuid>();
-        Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(SessionId).collect())
+    async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {
+        let ids = queued(session).select_only().column(C::Id).into_tuple::<Uuid>();
+        Ok(ids.all(&self.read).await.map_err(failure)?.into_iter().map(TurnId).collect())
+    }
+
+    async fn waiting(&self, home: ServerId) -> StoreResult<Vec<WaitingTurn>> {
+        waiting::next_of_each(self, home).await
     }
 }
 
 /// The queued turns of a session, the next one first.
 fn queued(session: SessionId) -> Select<turn::Entity> {
-    oldest_first(waiting(session))
+    waiting(session).order_by_asc(C::QueueRank).order_by_asc(C::CreatedAt).order_by_asc(C::Id)
 }
 
 /// The queued turns of a session, in no order.
 fn waiting(session: SessionId) -> Select<turn::Entity> {
-    let queued = C::Status.eq(TurnStatus::Queued.as_str());
-    turn::Entity::find().filter(C::SessionId.eq(session.0)).filter(queued)
+    all_waiting().filter(C::SessionId.eq(session.0))
+}
+
+/// Every queued turn, in no order.
+fn all_waiting() -> Select<turn::Entity> {
+    turn::Entity::find().filter(C::Status.eq(TurnStatus::Queued.as_str()))
 }
 
 fn oldest_first(rows: Select<turn::Entity>) -> Select<turn::Entity> {

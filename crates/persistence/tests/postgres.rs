@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{
-    Entry, EventBody, MessageId, MessageType, NewMessage, Origin, Scope,
+    Entry, EventBody, Generation, MessageId, MessageType, NewMessage, Origin, Scope,
     ports::{Accounts, Audit, Journal, Ping, Sessions, StoreError},
 };
 use persistence::{Database, DatabaseOptions, OpenError, Store};
@@ -36,12 +36,12 @@ async fn a_write_waits_for_whoever_has_the_row_and_gives_up_in_time() {
     let impatient = open(&impatient).await;
     let mut other = PgConnection::connect(own.url()).await.unwrap();
     other.execute("BEGIN; SELECT * FROM sessions FOR UPDATE").await.unwrap();
-    let refused = impatient.record(session, None, notice(), f.tick()).await;
+    let refused = impatient.record(session, Generation::FIRST, None, notice(), f.tick()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let reading = Sessions::get(&impatient, Scope::All, session).await;
     assert!(reading.unwrap().is_some(), "reading must not wait for a writer");
 
-    let write = f.store.record(session, None, notice(), f.tick());
+    let write = f.store.record(session, Generation::FIRST, None, notice(), f.tick());
     let release = async {
         tokio::task::yield_now().await;
         other.execute("COMMIT").await.unwrap();
@@ -87,7 +87,7 @@ async fn the_store_finds_its_way_back_after_every_connection_was_lost() {
         // Longer than a connection is trusted for without being asked.
         let trusted = Duration::from_millis(1_100);
         tokio::time::sleep(trusted).await;
-        f.store.record(session, None, notice(), f.tick()).await.unwrap();
+        f.store.record(session, Generation::FIRST, None, notice(), f.tick()).await.unwrap();
         let many = futures::future::join_all((0..8).map(|_| f.store.ping())).await;
         assert!(many.iter().all(Result::is_ok), "{many:?}");
     }
@@ -113,6 +113,7 @@ async fn every_character_comes_back_that_the_database_can_keep() {
     let text = "a\0b\u{1f980}\\u0000";
     let message = NewMessage {
         id: MessageId::new(),
+        entry_uuid: None,
         message_type: MessageType::Assistant,
         content: json!([{ "type": "text", "text": text }, 1.0, 1e300, 12_345_678_901_234_567_890_u64]),
         model: None,
@@ -120,7 +121,7 @@ async fn every_character_comes_back_that_the_database_can_keep() {
         parent_tool_use_id: None,
     };
     let written = vec![Entry::Message(Box::new(message.clone()))];
-    f.store.record(session, None, written, f.tick()).await.unwrap();
+    f.store.record(session, Generation::FIRST, None, written, f.tick()).await.unwrap();
     let read = f.store.read_after(session, 0, 10).await.unwrap();
     let EventBody::Message(read) = &read[0].body else { unreachable!() };
     assert_eq!(read.content, message.content, "JSON says every character");

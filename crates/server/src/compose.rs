@@ -189,6 +189,7 @@ fn engine_settings(
             background_agents_max: config.sessions.max_background,
             idle_timeout: config.sessions.idle_timeout,
             queue_max: config.sessions.queue_max,
+            slot_queue_max: config.sessions.slot_queue_max,
         },
         governance: governance(config, data_dir, &directories),
         hooks: hooks(config, key)?,

@@ -152,6 +152,8 @@ pub struct SessionsConfig {
     pub server_lease: Duration,
     /// Prompts that may wait behind the running turn of one session.
     pub queue_max: u32,
+    /// Sessions of one kind that may wait for an agent.
+    pub slot_queue_max: u32,
     /// Absolute directories in which users may place sessions, besides their own in the data directory.
     pub working_directory_roots: Vec<PathBuf>,
 }
@@ -345,6 +347,7 @@ impl SessionsConfig {
         let idle_minutes = reader.value("SESSION_IDLE_TIMEOUT_MINUTES", "30", decimal(0.01..=10_080.0));
         let queue_max = reader.value("SESSION_QUEUE_MAX", "16", number(0..=1000));
         let lease = reader.value("SERVER_LEASE_SECONDS", "30", seconds(3..=3600));
+        let slot_queue_max = reader.value("SLOT_QUEUE_MAX", "1000", number(0..=10_000));
         let roots = reader.option("WORKING_DIRECTORY_ROOTS", |text| absolute_directories(&list(text)));
         Some(Self {
             max_interactive: interactive?,
@@ -352,6 +355,7 @@ impl SessionsConfig {
             idle_timeout: Duration::from_secs_f64(idle_minutes? * 60.0),
             server_lease: lease?,
             queue_max: queue_max?,
+            slot_queue_max: slot_queue_max?,
             working_directory_roots: roots?.unwrap_or_default(),
         })
     }

@@ -44,6 +44,8 @@ mod large;
 mod limits;
 #[path = "e2e/postgres.rs"]
 mod postgres;
+#[path = "e2e/queueing.rs"]
+mod queueing;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/tour.rs"]

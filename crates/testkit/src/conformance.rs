@@ -136,8 +136,12 @@ macro_rules! store_conformance {
             turns_are_listed_newest_first_and_within_their_session
             queued_turns_begin_in_their_order
             a_queue_has_a_limit
+            a_place_in_the_queue_counts_those_ahead_in_other_sessions
+            a_prompt_that_will_not_wait_for_others_is_queued_alone
+            a_prompt_may_go_before_those_that_wait
+            a_new_prompt_does_not_overtake_those_that_wait
+            nothing_is_queued_in_a_session_that_takes_no_prompts
             cancelled_turns_end_as_interrupted
-            sessions_with_a_queue_are_found_once_they_are_idle
             a_lease_lasts_until_it_ends_or_is_given_up
             a_session_stays_with_a_home_that_lives
             a_dead_servers_session_goes_to_one_of_those_that_want_it
@@ -147,6 +151,10 @@ macro_rules! store_conformance {
             a_stop_is_asked_of_the_turn_that_runs
             a_terminated_session_is_left_once_nothing_of_it_is_there
             a_session_that_moves_says_so
+            one_queued_turn_is_cancelled_and_the_others_stay
+            the_next_of_each_queue_is_found_oldest_first
+            work_is_not_over_while_prompts_wait
+            a_session_is_taken_up_only_from_where_it_rests
             the_journal_has_no_gaps_under_concurrent_writers
             a_message_is_numbered_and_comes_back_from_the_journal
             a_tool_call_is_completed_once_by_its_id

@@ -71,6 +71,7 @@ struct IssuedToken {
 struct StoredTurn {
     turn: Turn,
     queued_prompt: Option<Value>,
+    queue_rank: i64,
 }
 
 impl MemoryStore {

@@ -1,9 +1,11 @@
-//! `POST /sessions/{id}/pause`, `/resume` and `/interrupt`.
+//! `POST /sessions/{id}/pause`, `/resume`, `/wake` and `/interrupt`.
 
 use super::response::SessionResponse;
 use crate::{ApiState, caller::Caller, error::problem};
 use actix_web::web::Data;
-use apidoc::{Conflict, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, ValidOr};
+use apidoc::{
+    Accepted, Conflict, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, ValidOr,
+};
 use domain::SessionId;
 use engine::ForkDraft;
 use paperclip::actix::api_v2_operation;
@@ -51,9 +53,22 @@ pub async fn resume(
     Ok(Fetched::new(session.into()))
 }
 
+/// Start a session's agent ahead of the prompt
+///
+/// The next prompt finds it ready, if a slot is free for it; no other agent is closed for this. Answers at once.
+#[api_v2_operation(tags(Sessions), operation_id = "wakeSession")]
+pub async fn wake(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+) -> Result<Accepted<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    let session = state.sessions.wake(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Accepted::at(session.into(), format!("/api/v1/sessions/{}", id.0)))
+}
+
 /// Stop the running turn
 ///
-/// Answers when it has stopped; without a running turn there is nothing to do.
+/// Answers when it has stopped; without a running turn there is nothing to do. Queued turns stay queued.
 #[api_v2_operation(tags(Sessions), operation_id = "interruptSession")]
 pub async fn interrupt(
     state: Data<ApiState>,

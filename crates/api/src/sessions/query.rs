@@ -38,12 +38,12 @@ pub struct QueryRequest {
     /// Leaves the session as it is and prompts a fork of it, which the answer names.
     #[serde(default)]
     fork: bool,
-    /// What to do while another turn runs.
+    /// What to do while another turn of the session runs or waits.
     #[serde(default)]
     if_busy: IfBusy,
 }
 
-/// What to do with a prompt while another turn runs.
+/// What to do with a prompt while another turn of the session runs or waits.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IfBusy {
@@ -52,6 +52,8 @@ pub enum IfBusy {
     Reject,
     /// Let it wait for the turns before it.
     Queue,
+    /// Interrupt the running turn; this prompt is the session's next.
+    Interrupt,
 }
 
 /// A turn that is over.
@@ -91,6 +93,8 @@ pub struct ToolCallSummary {
 pub struct TurnReceipt {
     turn_id: Uuid,
     status: Word<TurnStatus>,
+    /// Where it waits: 1 is the next to begin. Null once it runs.
+    queue_position: Option<u64>,
     links: TurnLinks,
 }
 
@@ -116,6 +120,7 @@ impl From<IfBusy> for WhenBusy {
         match if_busy {
             IfBusy::Reject => Self::Reject,
             IfBusy::Queue => Self::Queue,
+            IfBusy::Interrupt => Self::Interrupt,
         }
     }
 }
@@ -124,7 +129,7 @@ impl From<IfBusy> for WhenBusy {
 ///
 /// Waits for the turn to end, unless the request says `Prefer: respond-async` (202 at once) or
 /// `Accept: text/event-stream` (the turn's events as they happen, ending with its `result`). A client that leaves
-/// does not stop the turn.
+/// does not stop the turn. While all slots for agents are taken, the turn waits for one.
 #[api_v2_operation(tags(Sessions), operation_id = "querySession")]
 pub async fn query(
     state: Data<ApiState>,
@@ -162,7 +167,7 @@ pub async fn query(
     }
 }
 
-/// Begins a turn, or queues it where the client asked for that.
+/// Begins a turn, or queues it.
 pub async fn begin(
     sessions: &SessionManager,
     caller: &domain::Caller,
@@ -197,9 +202,10 @@ fn receipt(started: StartedTurn) -> With<Accepted<TurnReceipt>, PreferenceApplie
     let session = format!("/api/v1/sessions/{}", started.session_id);
     let this = format!("{session}/turns/{}", started.turn_id);
     let events = format!("{session}/events?after={}", started.after_seq);
-    let status = if started.is_queued { TurnStatus::Queued } else { TurnStatus::Running };
+    let queue_position = started.queue_position;
+    let status = if queue_position.is_some() { TurnStatus::Queued } else { TurnStatus::Running };
     let links = TurnLinks { this: this.clone(), session, events };
-    let receipt = TurnReceipt { turn_id: started.turn_id.0, status: Word(status), links };
+    let receipt = TurnReceipt { turn_id: started.turn_id.0, status: Word(status), queue_position, links };
     With::new(Accepted::at(receipt, this), Some("respond-async".to_owned()))
 }
 

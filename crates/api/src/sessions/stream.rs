@@ -12,13 +12,14 @@ use crate::{
 };
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 use apidoc::{BadRequest, Fail, NotFound, PathParams, Problem, Unavailable, Upgrade, ValidQuery};
-use domain::SessionId;
+use domain::{Access, SessionId};
 use paperclip::actix::{api_v2_operation, web::Payload};
 use uuid::Uuid;
 
 /// Talk with a session
 ///
-/// First `connected`, then the events after `after`, then what happens. The client may send commands meanwhile.
+/// First `connected`, then the events after `after`, then what happens. The client may send commands meanwhile, so
+/// the session's agent is started ahead of them, as `wake` does.
 /// The connection is closed with code 1008 once its credential is not valid any more.
 #[api_v2_operation(tags(Streams), operation_id = "streamSession")]
 pub async fn stream(
@@ -46,6 +47,11 @@ pub async fn stream(
             .aggregate_continuations()
             .max_continuation_size(bytes_max),
     };
+    if watcher.0.access == Access::Write
+        && let Err(error) = state.sessions.wake(&watcher.0, session_id).await
+    {
+        tracing::debug!(%session_id, %error, "a watched session is not woken");
+    }
     actix_web::rt::spawn(state.streams.track_future(talk.run(watch, after)));
     Ok(Upgrade::new(response))
 }

@@ -1,9 +1,11 @@
-//! `GET /sessions/{id}/turns` and `/turns/{turn_id}`.
+//! `GET /sessions/{id}/turns`, `GET` and `DELETE /turns/{turn_id}`.
 
 use super::HistoryQuery;
 use crate::{ApiState, caller::Caller, error::problem, page::Here, word::Word};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, Invalid, Linked, NotFound, PathParams, Unavailable, ValidQuery};
+use apidoc::{
+    Conflict, Done, Fail, Fetched, Forbidden, Invalid, Linked, NotFound, PathParams, Unavailable, ValidQuery,
+};
 use domain::{SessionId, Turn, TurnFailure, TurnId, TurnStatus};
 use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
@@ -17,6 +19,8 @@ pub struct TurnResponse {
     id: Uuid,
     session_id: Uuid,
     status: Word<TurnStatus>,
+    /// Where it waits while it is queued: 1 is the next to begin. Null in lists.
+    queue_position: Option<u64>,
     /// Null while the turn is queued.
     prompt_message_id: Option<Uuid>,
     answer_message_id: Option<Uuid>,
@@ -67,6 +71,7 @@ impl From<Turn> for TurnResponse {
             id: turn.id.0,
             session_id: turn.session_id.0,
             status: Word(turn.status),
+            queue_position: None,
             prompt_message_id: turn.prompt_message_id.map(|id| id.0),
             answer_message_id: turn.answer_message_id.map(|id| id.0),
             answer: turn.answer,
@@ -107,5 +112,20 @@ pub async fn get(
 ) -> Result<Fetched<TurnResponse>, Fail<(NotFound, Unavailable)>> {
     let (id, turn_id) = path.0;
     let turn = state.sessions.turn(&caller.0, SessionId(id), TurnId(turn_id)).await.map_err(problem)?;
-    Ok(Fetched::new(turn.into()))
+    let queue_position = state.sessions.queue_position(&turn).await.map_err(problem)?;
+    Ok(Fetched::new(TurnResponse { queue_position, ..turn.into() }))
+}
+
+/// Take a queued turn back
+///
+/// It ends as interrupted, without having run. A turn that runs is stopped by `interrupt`.
+#[api_v2_operation(tags(Sessions), operation_id = "cancelTurn")]
+pub async fn cancel(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: PathParams<(Uuid, Uuid)>,
+) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    let (id, turn_id) = path.0;
+    state.sessions.cancel_turn(&caller.0, SessionId(id), TurnId(turn_id)).await.map_err(problem)?;
+    Ok(Done)
 }

@@ -20,4 +20,5 @@ mod query;
 mod sessions;
 mod slow_bodies;
 mod stream;
+mod transitions;
 mod world;

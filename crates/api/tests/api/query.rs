@@ -118,6 +118,7 @@ async fn a_second_prompt_is_refused_or_queued() {
     let world = World::new().await;
     let session = world.session().await;
     world.hang(&session).await;
+    while world.alice.get(&format!("/api/v1/sessions/{session}")).await.json()["status"] != "processing" {}
     assert_snapshot!("busy", world.alice.post(&query(&session), json!({"message": "hello"})).await.shown());
 
     let queue = json!({"message": "hello", "if_busy": "queue"});
@@ -141,9 +142,61 @@ async fn of_two_prompts_at_one_instant_one_wins() {
 }
 
 #[actix_web::test]
-async fn without_a_free_slot_the_client_is_told_when_to_come_back() {
+async fn without_a_free_slot_a_prompt_waits_and_its_position_is_shown() {
     let world = World::of(Plan { interactive_agents_max: 1, ..Plan::default() }).await;
+    let first = world.session().await;
+    world.hang(&first).await;
+    let mut waiting = vec![];
+    for position in 1..=2 {
+        let session = world.session().await;
+        let body = json!({"message": "hello"});
+        let receipt = world.alice.post_with(&query(&session), body, &[("prefer", "respond-async")]).await;
+        let said = receipt.json();
+        assert_eq!((&said["status"], &said["queue_position"]), (&json!("queued"), &json!(position)));
+        let turn = said["links"]["self"].as_str().unwrap().to_owned();
+        assert_eq!(world.alice.get(&turn).await.json()["queue_position"], position);
+        waiting.push((session, turn));
+    }
+    // The first of them is taken back, and the second moves up.
+    assert_eq!(world.bob.delete(&waiting[0].1).await.status, 404);
+    assert_eq!(world.alice.delete(&waiting[0].1).await.status, 204);
+    assert_eq!(world.alice.get(&waiting[0].1).await.json()["error_code"], "INTERRUPTED");
+    assert_snapshot!("turn_not_queued", world.alice.delete(&waiting[0].1).await.shown());
+    let (session, turn) = &waiting[1];
+    assert_eq!(world.alice.get(turn).await.json()["queue_position"], 1);
+
+    // A query that waits for its answer waits for its slot too.
+    let answered = {
+        let (alice, session) = (world.alice.clone(), world.session().await);
+        actix_web::rt::spawn(async move { alice.post(&query(&session), json!({"message": "hello"})).await })
+    };
+    world.alice.post(&format!("/api/v1/sessions/{first}/interrupt"), json!({})).await;
+    let answered = answered.await.unwrap();
+    assert_eq!((answered.status, &answered.json()["status"]), (200, &json!("completed")));
+    let mut events = Events::open(&world.alice, &format!("/api/v1/sessions/{session}/events"), &[]).await;
+    let notice = events.next_event().await.unwrap();
+    assert_eq!((notice.name.as_str(), &notice.data["position"]), ("notice", &json!(2)));
+    let ended = world.alice.get(turn).await.json();
+    assert_eq!((&ended["status"], &ended["queue_position"]), (&json!("completed"), &json!(null)));
+}
+
+#[actix_web::test]
+async fn with_a_full_queue_the_client_is_told_when_to_come_back() {
+    let plan = Plan { interactive_agents_max: 1, slot_queue_max: 0, ..Plan::default() };
+    let world = World::of(plan).await;
     world.hang(&world.session().await).await;
     let second = world.session().await;
     assert_snapshot!("no_slot", world.alice.post(&query(&second), json!({"message": "hello"})).await.shown());
+}
+
+#[actix_web::test]
+async fn a_prompt_may_interrupt_the_turn_before_it() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let hanging = world.hang(&session).await;
+    let body = json!({"message": "hello", "if_busy": "interrupt"});
+    let answer = world.alice.post(&query(&session), body).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("completed")), "{}", answer.text());
+    let interrupted = world.alice.get(&format!("/api/v1/sessions/{session}/turns/{hanging}")).await.json();
+    assert_eq!(interrupted["status"], "interrupted");
 }

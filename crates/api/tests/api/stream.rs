@@ -243,7 +243,25 @@ async fn a_command_after_the_logout_ends_the_conversation() {
         socket.say(command).await;
         assert_eq!(socket.closed().await, CloseCode::Policy);
     }
-    assert!(world.launcher.agents().is_empty());
+    assert!(world.launcher.agents().iter().all(|agent| agent.prompts().is_empty()));
+}
+
+#[actix_web::test]
+async fn an_agent_is_started_for_who_may_speak_and_not_for_who_watches() {
+    let world = World::new().await;
+    let (watched, spoken) = (world.session().await, world.session().await);
+    let made =
+        world.alice.post("/api/v1/auth/api-keys", json!({"name": "reader", "scopes": ["read"]})).await.json();
+    let query = format!("?token={}", made["key"].as_str().unwrap());
+    let mut watching = Socket::open(&world, &world.anonymous, &watched, &query).await;
+    watching.hear().await;
+    let mut speaking = Socket::open(&world, &world.alice, &spoken, "").await;
+    speaking.hear().await;
+    world.launcher.launched(1).await;
+    speaking.say(json!({"type": "query", "message": "hello"})).await;
+    speaking.hear_until("result").await;
+    let agents = world.launcher.agents();
+    assert_eq!(agents.iter().map(|agent| agent.prompts().len()).collect::<Vec<_>>(), [1]);
 }
 
 #[actix_web::test]

@@ -29,6 +29,8 @@ pub struct Plan {
     pub cli: Result<std::path::PathBuf, String>,
     pub interactive_agents_max: usize,
     pub queue_max: u32,
+    pub slot_queue_max: u32,
+    pub launcher: ScriptedLauncher,
     pub governance: GovernanceSettings,
     pub archives: ArchiveSettings,
     pub archive_place: ArchivePlace,
@@ -48,6 +50,8 @@ impl Default for Plan {
             cli: Ok("claude".into()),
             interactive_agents_max: 8,
             queue_max: 2,
+            slot_queue_max: 100,
+            launcher: ScriptedLauncher::new(),
             governance: GovernanceSettings::default(),
             archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
             archive_place: ArchivePlace::Local,
@@ -57,6 +61,7 @@ impl Default for Plan {
 
 pub struct World {
     pub state: Data<ApiState>,
+    pub store: Arc<MemoryStore>,
     pub launcher: ScriptedLauncher,
     pub archives: MemoryArchives,
     pub address: String,
@@ -78,7 +83,7 @@ impl World {
         let store = Arc::new(MemoryStore::default());
         let archives = MemoryArchives::in_place(plan.archive_place);
         let clock = TestClock::default();
-        let launcher = ScriptedLauncher::new().on_prompt(play);
+        let launcher = plan.launcher.clone().on_prompt(play);
         let tokens = Tokens::new(&[7; 32], SignedDuration::from_hours(1));
         let audit = Arc::new(AuditLog::new(store.clone(), Arc::new(clock.clone())));
         let accounts = AccountManager::new(
@@ -134,7 +139,7 @@ impl World {
         } else {
             (anonymous.clone(), anonymous.clone())
         };
-        Self { state, launcher, archives, address, alice, bob, admin, anonymous, server, directory }
+        Self { state, store, launcher, archives, address, alice, bob, admin, anonymous, server, directory }
     }
 
     /// A session of alice's.
@@ -215,6 +220,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
             background_agents_max: 2,
             idle_timeout: Duration::from_secs(60),
             queue_max: plan.queue_max,
+            slot_queue_max: plan.slot_queue_max,
         },
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..plan.governance.clone() },
 

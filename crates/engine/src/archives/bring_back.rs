@@ -50,7 +50,7 @@ impl SessionManager {
                 let finished = archives.finish_restore(session.id, from, workspace.as_deref(), now).await?;
                 if let Some((_, events)) = finished {
                     self.inner.feed.publish(events);
-                    self.run_queued_later(session.id);
+                    self.admit_later();
                 }
                 Ok(())
             }

@@ -171,7 +171,7 @@ impl SessionManager {
         let now = self.inner.clock.now();
         if let Some((_, event)) = self.inner.stores.archives.fail_archive(claimed, why, now).await? {
             self.inner.feed.publish([event]);
-            self.run_queued_later(claimed.session_id);
+            self.admit_later();
         }
         Ok(())
     }

@@ -1,27 +1,35 @@
-//! Launching: the agent an attempt needs, governed and contained before it is handed anything.
+//! Launching: the agent a session needs, governed and contained before it is handed anything.
 
 use crate::{
-    SelfTestSetting, agent,
-    agent::NotPrepared,
-    attempt::{Attempt, Cut, Ended},
+    SelfTestSetting, SessionManager,
+    agent::{self, NotPrepared, TakeUp},
+    attempt::{Cut, Ended},
     canary::{self, NotGoverned},
     live::{LiveAgent, Stop},
     run::stopped,
 };
-use domain::{AgentScope, SessionStatus, TurnFailure, session::AgentConversation};
+use domain::{AgentScope, Session, TurnFailure, session::AgentConversation};
 use futures::FutureExt;
 use sdk_runtime::{Agent, Exceeded};
 use std::{io::ErrorKind, panic::AssertUnwindSafe};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-impl Attempt<'_> {
+/// What it takes to start a session's agent.
+pub(crate) struct Launching<'a> {
+    pub manager: &'a SessionManager,
+    pub session: &'a Session,
+    pub take_up: TakeUp,
+    pub deadline: Instant,
+}
+
+impl Launching<'_> {
     /// Starts the agent, or says how the attempt ended without one.
-    pub(super) async fn launch(
+    pub(crate) async fn run(
         &self,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> Result<(LiveAgent, AgentConversation), Ended> {
         let inner = &self.manager.inner;
-        let session = &self.begun.session;
+        let session = self.session;
         let endpoint =
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
         let started = async {
@@ -58,23 +66,15 @@ impl Attempt<'_> {
                     Ok((LiveAgent { agent, events, token, subject, spec, governed }, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
-                () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(self.begun)),
+                () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(session)),
             }
         };
         let started = AssertUnwindSafe(started).catch_unwind().await;
-        match started.unwrap_or_else(|_| Err(Ended::panicked(self.begun.turn_id))) {
-            Ok(launched) => {
-                // Refused only if the session was paused or ended meanwhile, and then the stop is on its way.
-                if let Err(error) = self.manager.move_to(session, SessionStatus::Processing).await {
-                    tracing::debug!(session_id = %session.id, %error, "the session moved on while its agent started");
-                }
-                Ok(launched)
-            }
-            Err(ended) => {
-                inner.model_access.revoke(&endpoint.token).await;
-                Err(ended)
-            }
+        let started = started.unwrap_or_else(|_| Err(Ended::panicked(session.id)));
+        if started.is_err() {
+            inner.model_access.revoke(&endpoint.token).await;
         }
+        started
     }
 
     async fn self_test(&self) -> Result<(), Ended> {

@@ -37,6 +37,9 @@ async fn an_idle_agent_is_closed_and_the_next_prompt_resumes() {
     keep_house(&world, 20).await;
     world.alive(0).await;
     assert_eq!(world.access.open(), [""; 0]);
+    keep_house(&world, 10).await;
+    let memory = format!("{:?}", world.manager);
+    assert_eq!(memory, "SessionManager { live: 0, watched: 0, running: 0, .. }");
     assert_eq!(world.status(session).await, SessionStatus::Active);
     assert_eq!(world.ask(session, "two").await.status, TurnStatus::Completed);
     assert!(has(&world, &format!("--resume={session}")));
@@ -55,11 +58,11 @@ async fn the_agent_idle_longest_makes_room_and_a_busy_one_does_not() {
     assert_eq!(world.manager.live_agents(), 2);
 
     world.ask_and_leave(sessions[1], "hang").await;
-    let refused = world.prompt(sessions[0], "more").await;
-    assert!(matches!(refused, Err(Error::NoSlot { limit: 2, .. })), "{refused:?}");
+    let waiting = world.prompt(sessions[0], "more").await.unwrap();
+    assert_eq!(waiting.queue_position, Some(1));
     assert_eq!(world.status(sessions[0]).await, SessionStatus::Active);
     world.manager.interrupt(&world.caller, sessions[1]).await.unwrap();
-    assert_eq!(world.ask(sessions[0], "more").await.status, TurnStatus::Completed);
+    assert_eq!(world.end(waiting).await.status, TurnStatus::Completed);
 }
 
 fn background(message: &str) -> SessionDraft {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod accounts;
+mod admission;
 mod agents;
 mod approvals;
 mod archives;
@@ -11,6 +12,7 @@ mod endings;
 mod failures;
 mod files;
 mod governance;
+mod interrupting;
 mod leases;
 mod life;
 mod links;
@@ -19,5 +21,6 @@ mod prompts;
 mod queue;
 mod retries;
 mod transcripts;
+mod waking;
 mod watching;
 mod world;

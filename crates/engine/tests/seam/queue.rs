@@ -1,9 +1,7 @@
 //! Prompts that wait for the turn before them.
 
 use crate::world::{World, soon};
-use domain::{
-    Clock as _, EventKind, SessionStatus, TurnFailure, TurnId, TurnStatus, ports::Turns as _, turn::NewTurn,
-};
+use domain::{EventKind, SessionStatus, TurnFailure, TurnStatus};
 use engine::{Error, SessionDraft};
 use sdk_runtime::testing::ScriptedLauncher;
 use std::{sync::Arc, time::Duration};
@@ -39,7 +37,8 @@ async fn queued_prompts_run_after_the_current_one_in_their_order() {
     for text in ["two", "three", "four"] {
         started.push(world.queue(session, text).await.unwrap());
     }
-    assert_eq!(started.iter().map(|turn| turn.is_queued).collect::<Vec<_>>(), [false, true, true, true]);
+    let positions: Vec<_> = started.iter().map(|turn| turn.queue_position).collect();
+    assert_eq!(positions, [None, Some(1), Some(2), Some(3)]);
     let full = world.queue(session, "five").await;
     assert!(matches!(full, Err(Error::QueueFull { limit: 3, .. })), "{full:?}");
     permits.add_permits(4);
@@ -128,14 +127,23 @@ async fn a_prompt_that_may_wait_does_not_overtake_those_that_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_prompt_queued_in_the_instant_its_session_ends_is_cancelled() {
-    let world = World::new(ScriptedLauncher::new());
+async fn a_prompt_that_waits_is_taken_back_and_the_others_move_up() {
+    let (launcher, permits) = on_permit();
+    let world = World::new(launcher);
     let session = world.session().await;
-    world.manager.terminate(&world.caller, session).await.unwrap();
-    let (id, at) = (TurnId::new(), world.clock.now());
-    let late = NewTurn { id, session_id: session, prompt: "late".into(), at };
-    world.store.enqueue(&late, 1).await.unwrap().unwrap();
-    keep_house(&world).await;
-    let turn = world.manager.turn(&world.caller, session, id).await.unwrap();
-    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let running = world.ask_and_leave(session, "one").await;
+    let (second, third) =
+        (world.queue(session, "two").await.unwrap(), world.queue(session, "three").await.unwrap());
+    world.manager.cancel_turn(&world.caller, session, second.turn_id).await.unwrap();
+    let turn = world.end(second).await;
+    assert_eq!((turn.status, turn.failure), (TurnStatus::Interrupted, Some(TurnFailure::Interrupted)));
+    let turn = world.manager.turn(&world.caller, session, third.turn_id).await.unwrap();
+    assert_eq!(world.manager.queue_position(&turn).await.unwrap(), Some(1));
+    for (turn, status) in [(second, TurnStatus::Interrupted), (running, TurnStatus::Running)] {
+        let refused = world.manager.cancel_turn(&world.caller, session, turn.turn_id).await;
+        assert!(matches!(refused, Err(Error::NotQueued(is)) if is == status), "{refused:?}");
+    }
+    permits.add_permits(2);
+    world.end(third).await;
+    assert_eq!(world.told(), ["one", "three"]);
 }

@@ -154,6 +154,11 @@ impl World {
         self.manager.start_turn(&self.caller, id, json!(text), WhenBusy::Queue).await
     }
 
+    /// Prompts, and interrupts the turn that runs.
+    pub async fn interrupt_with(&self, id: SessionId, text: &str) -> Result<StartedTurn> {
+        self.manager.start_turn(&self.caller, id, json!(text), WhenBusy::Interrupt).await
+    }
+
     /// The turn, when it is over.
     pub async fn end(&self, started: StartedTurn) -> Turn {
         soon(self.manager.wait_for_turn(started.session_id, started.turn_id)).await.unwrap()
@@ -200,7 +205,7 @@ impl World {
     }
 
     /// Puts the transcript of what was said so far where the CLI would have written it.
-    async fn write_transcript(&self, session: SessionId) {
+    pub async fn write_transcript(&self, session: SessionId) {
         let Some(conversation) = self.get(session).await.agent.map(|agent| agent.id) else { return };
         let project = self.settings.directories.agents.join(session.to_string()).join("projects/-somewhere");
         std::fs::create_dir_all(&project).unwrap();
@@ -274,6 +279,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             background_agents_max: 2,
             idle_timeout: Duration::from_secs(300),
             queue_max: 3,
+            slot_queue_max: 100,
         },
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),

@@ -9,10 +9,14 @@ use crate::{
     },
     error::failure,
     recording::{lock, locked},
-    turns::QueueEnd,
+    turns::Queue,
     value::{micros, stored},
 };
-use domain::{Approval, ApprovalId, Event, Generation, SessionId, TurnId, ports::StoreResult, turn::NewTurn};
+use domain::{
+    Approval, ApprovalId, Event, Generation, SessionId, TurnId,
+    ports::StoreResult,
+    turn::{Enqueued, NewTurn, QueuePlace},
+};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
@@ -71,7 +75,7 @@ pub(super) async fn tell(
 
 pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> StoreResult<Option<Event>> {
     let mut reads = store.batch();
-    let end = QueueEnd::find(&mut reads, new.session_id);
+    let queue = Queue::find(&mut reads, new.session_id);
     let untold =
         approval::Entity::find_by_id(id.0).filter(C::DeliveredAt.is_null()).lock(LockType::NoKeyUpdate);
     let untold = reads.select(untold);
@@ -80,7 +84,10 @@ pub(super) async fn go_on(store: &Store, id: ApprovalId, new: &NewTurn) -> Store
         return Ok(None);
     }
     let mut writes = store.batch();
-    let Some(event) = end.append(&mut read, &mut writes, new, u32::MAX)? else { return Ok(None) };
+    let place = QueuePlace::Last { waiting_max: u32::MAX };
+    let Enqueued::Queued { event, .. } = queue.put(&mut read, &mut writes, new, place, 0)? else {
+        return Ok(None);
+    };
     writes.run(approval::Entity::update_many().set(told(new.id, new.at)).filter(C::Id.eq(id.0)));
     unit.commit(writes).await?;
     Ok(Some(event))

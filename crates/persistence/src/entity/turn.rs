@@ -12,6 +12,7 @@ pub struct Model {
     pub session_id: Uuid,
     pub status: String,
     pub queued_prompt: Option<Json>,
+    pub queue_rank: i64,
     pub prompt_message_id: Option<Uuid>,
     pub answer_message_id: Option<Uuid>,
     pub answer: Option<String>,
@@ -38,9 +39,10 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// A turn that waits with its prompt.
-    pub(crate) fn queued(turn: &NewTurn) -> Self {
-        Self { queued_prompt: Some(turn.prompt.clone()), ..Self::blank(turn, TurnStatus::Queued) }
+    /// A turn that waits with its prompt; of a session's turns the one with the least rank is next.
+    pub(crate) fn queued(turn: &NewTurn, rank: i64) -> Self {
+        let queued_prompt = Some(turn.prompt.clone());
+        Self { queued_prompt, queue_rank: rank, ..Self::blank(turn, TurnStatus::Queued) }
     }
 
     /// A turn that runs from the start; its prompt is this message.
@@ -58,6 +60,7 @@ impl Model {
             session_id: turn.session_id.0,
             status: status.as_str().to_owned(),
             queued_prompt: None,
+            queue_rank: 0,
             prompt_message_id: None,
             answer_message_id: None,
             answer: None,

@@ -14,14 +14,15 @@ use crate::{
     value::{Reader, micros},
 };
 use domain::{
-    Event, EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId,
-    TurnStatus,
+    EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId, TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult},
-    turn::{Begin, BegunTurn, NewTurn},
+    turn::{Begin, BegunTurn, Enqueued, NewTurn, QueuePlace},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, prelude::Uuid,
+};
 use serde_json::Value;
 
 pub(super) async fn begin(
@@ -32,12 +33,16 @@ pub(super) async fn begin(
 ) -> StoreResult<Begin> {
     let mut reads = store.batch();
     let session = store.lock_for(&mut reads, new.session_id);
+    let next = reads.select_as::<TurnKey>(queued(new.session_id).select_only().column(C::Id).limit(1));
     let (mut read, unit) = store.open(reads).await?;
     let Some(session) = claimable(&mut read, session)? else { return Ok(Begin::NoSession) };
     if let Some(refused) = refusal(&session.locked) {
         return Ok(refused);
     }
     let Some(claim) = session.claim(home) else { return Ok(Begin::Elsewhere) };
+    if read.first(next)?.is_some() {
+        return Ok(Begin::Behind);
+    }
     let prompt = MessageId::new();
     let mut writes = store.batch();
     writes.insert::<turn::ActiveModel>(turn::Model::running(new, prompt).into());
@@ -85,57 +90,91 @@ pub(super) async fn begin_queued(
     Ok(Some(Begin::Begun(Box::new(begun.commit(unit, writes, &session.locked).await?))))
 }
 
-pub(super) async fn enqueue(store: &Store, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
+pub(super) async fn enqueue(
+    store: &Store,
+    new: &NewTurn,
+    place: QueuePlace,
+    ahead: u64,
+) -> StoreResult<Enqueued> {
     let mut reads = store.batch();
-    let end = QueueEnd::find(&mut reads, new.session_id);
+    let queue = Queue::find(&mut reads, new.session_id);
     let (mut read, unit) = store.open(reads).await?;
     let mut writes = store.batch();
-    let Some(event) = end.append(&mut read, &mut writes, new, queue_max)? else { return Ok(None) };
-    unit.commit(writes).await?;
-    Ok(Some(event))
+    let enqueued = queue.put(&mut read, &mut writes, new, place, ahead)?;
+    if let Enqueued::Queued { .. } = enqueued {
+        unit.commit(writes).await?;
+    }
+    Ok(enqueued)
 }
 
-/// The end of a session's queue, to which a unit of work appends a turn.
+/// A session's queue, into which a unit of work puts a turn.
 #[derive(Debug)]
-pub(crate) struct QueueEnd {
+pub(crate) struct Queue {
     session: Rows<LockedRow>,
-    waiting: Rows<Length>,
+    waiting: Rows<Extent>,
 }
 
-impl QueueEnd {
+impl Queue {
     pub(crate) fn find(reads: &mut Batch, session: SessionId) -> Self {
-        let waiting = waiting(session).select_only().column_as(C::Id.count(), "waiting");
+        let waiting = waiting(session)
+            .select_only()
+            .column_as(C::Id.count(), "waiting")
+            .column_as(C::QueueRank.min(), "front");
         Self { session: lock(reads, session), waiting: reads.select_as(waiting) }
     }
 
-    /// Appends the turn, unless as many wait as may.
-    pub(crate) fn append(
+    /// Puts the turn in its place, if the session lets it wait there.
+    pub(crate) fn put(
         self,
         read: &mut Answers,
         writes: &mut Batch,
         new: &NewTurn,
-        queue_max: u32,
-    ) -> StoreResult<Option<Event>> {
+        place: QueuePlace,
+        ahead: u64,
+    ) -> StoreResult<Enqueued> {
         let Some(locked) = locked(read, self.session)? else {
             return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
         };
-        let waiting = read.first(self.waiting)?.map_or(0, |length| length.waiting.unsigned_abs());
-        if waiting >= u64::from(queue_max) {
-            return Ok(None);
+        if !locked.status.is_busy() && !SessionStatus::READY.contains(&locked.status) {
+            return Ok(Enqueued::Refused(locked.status));
         }
+        let extent = read.first(self.waiting)?;
+        let waiting = extent.as_ref().map_or(0, |extent| extent.waiting.unsigned_abs());
+        let (rank, before) = match place {
+            QueuePlace::Alone if waiting > 0 || locked.current_turn_id.is_some() => {
+                return Ok(Enqueued::Busy(locked.status));
+            }
+            QueuePlace::Last { waiting_max } | QueuePlace::First { waiting_max }
+                if waiting >= u64::from(waiting_max) =>
+            {
+                return Ok(Enqueued::Full);
+            }
+            QueuePlace::Alone | QueuePlace::Last { .. } => (0, waiting),
+            QueuePlace::First { .. } => (extent.and_then(|extent| extent.front).unwrap_or(0) - 1, 0),
+        };
         let mut recording = Recording::new(&locked, Some(new.id), new.at)?;
-        recording.data(EventKind::Notice, data::turn_queued(waiting + 1));
-        writes.insert::<turn::ActiveModel>(turn::Model::queued(new).into());
+        let position = ahead + before + 1;
+        recording.data(EventKind::Notice, data::turn_queued(position));
+        writes.insert::<turn::ActiveModel>(turn::Model::queued(new, rank).into());
         let (update, mut events) = recording.write(writes, session::ActiveModel::default());
         writes.run(update);
-        Ok(events.pop())
+        let event = events.pop().ok_or(Reader("journal").inconsistent("seq"))?;
+        Ok(Enqueued::Queued { event, position, running: locked.current_turn_id.map(TurnId) })
     }
 }
 
-/// The length of a queue.
+/// How long a queue is, and the rank of its front.
 #[derive(Debug, FromQueryResult)]
-struct Length {
+struct Extent {
     waiting: i64,
+    front: Option<i64>,
+}
+
+/// The key of a turn.
+#[derive(Debug, FromQueryResult)]
+struct TurnKey {
+    #[expect(dead_code, reason = "that there is one is all that is asked")]
+    id: Uuid,
 }
 
 /// Why no turn begins in the session now.

@@ -1,6 +1,6 @@
 //! How a turn ends, once.
 
-use super::queued;
+use super::{all_waiting, queued};
 use crate::{
     Store,
     entity::{
@@ -13,8 +13,8 @@ use crate::{
     value::micros,
 };
 use domain::{
-    Event, EventKind, Generation, SessionId, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
-    journal::data, ports::StoreResult, turn::EndedTurn,
+    Event, EventKind, Generation, SessionId, SessionStatus, ToolCallStatus, Turn, TurnEnd, TurnFailure,
+    TurnId, TurnStatus, journal::data, ports::StoreResult, turn::EndedTurn,
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -33,13 +33,23 @@ pub(super) async fn end(
     let running = C::Status.eq(TurnStatus::Running.as_str());
     let turn = turn::Entity::find_by_id(id.0).filter(running);
     let row = reads.select(turn.clone().lock(LockType::NoKeyUpdate));
-    let its = session::Column::Id.in_subquery(turn.select_only().column(C::SessionId).into_query());
-    let session = lock_one_of(&mut reads, session::Entity::find().filter(its));
+    let its = turn.select_only().column(C::SessionId).into_query();
+    let in_its_session = C::SessionId.in_subquery(its.clone());
+    let session =
+        lock_one_of(&mut reads, session::Entity::find().filter(session::Column::Id.in_subquery(its)));
+    // After the lock, behind which nobody queues any more.
+    let completes = end.session_status.completes();
+    let next = completes.then(|| reads.select(all_waiting().filter(in_its_session).limit(1)));
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
     locked.admit(by)?;
     let turn = ended(row.try_into()?, end);
+    let somebody_waits = match next {
+        Some(next) => read.first(next)?.is_some(),
+        None => false,
+    };
+    let wanted = if somebody_waits { SessionStatus::Active } else { end.session_status };
 
     let mut writes = store.batch();
     writes.run(end_row(&turn));
@@ -47,7 +57,7 @@ pub(super) async fn end(
         interrupt_tool_calls(&mut writes, id, end.at);
     }
     let mut recording = Recording::new(&locked, Some(id), end.at)?;
-    let changes = match locked.status.after_turn(end.session_status) {
+    let changes = match locked.status.after_turn(wanted) {
         Some(next) => {
             recording.data(EventKind::StatusChange, data::status_change(locked.status, next));
             entered(next, end.at)
@@ -65,11 +75,12 @@ pub(super) async fn end(
 pub(super) async fn cancel_queued(
     store: &Store,
     session: SessionId,
+    turn: Option<TurnId>,
     at: Timestamp,
 ) -> StoreResult<Vec<Event>> {
     let mut reads = store.batch();
     let session_row = lock(&mut reads, session);
-    let waiting = reads.select(queued(session));
+    let waiting = reads.select(queued(session).apply_if(turn, |rows, turn| rows.filter(C::Id.eq(turn.0))));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session_row)? else { return Ok(Vec::new()) };
     let waiting = read.all(waiting)?;

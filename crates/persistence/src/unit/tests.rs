@@ -182,7 +182,12 @@ async fn a_unit_whose_caller_goes_away_at_any_moment_happens_whole_or_not_at_all
 #[tokio::test]
 async fn a_whole_unit_that_fell_to_a_deadlock_is_done_again() {
     let w = Way::Stepwise.world().await;
-    let bob = Fixture { store: w.store.clone(), user: w.ada.user.clone(), clock: TestClock::default() };
+    let bob = Fixture {
+        home: domain::ServerId::new(),
+        store: w.store.clone(),
+        user: w.ada.user.clone(),
+        clock: TestClock::default(),
+    };
     let bob = bob.another_user("bob").await;
     let rename = |writes: &mut Batch, id: UserId, name: &str| {
         let update = user::Entity::update_many().col_expr(C::FullName, Expr::value(name));

@@ -42,7 +42,8 @@ async fn a_prompt_waits_its_turn_if_it_asks_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_are_bounded_and_an_idle_one_makes_room() {
-    let world = World::with(&[("MAX_CONCURRENT_INTERACTIVE_SESSIONS", "1")]).await;
+    let settings = [("MAX_CONCURRENT_INTERACTIVE_SESSIONS", "1"), ("SLOT_QUEUE_MAX", "0")];
+    let world = World::with(&settings).await;
     let user = world.admin().await;
     let (first, second) = (user.session(json!({})).await, user.session(json!({})).await);
     user.ask(&first, "remember the harbour").await;

@@ -3,6 +3,7 @@
 use super::{
     AnyStore, Fixture,
     fixture::{data, kinds},
+    queue::{queued, waiting_sessions},
 };
 use domain::{
     Archive, ArchivePlace, ArchiveStatus, Compression, EventKind, Generation, Operation, Origin, Session,
@@ -66,8 +67,8 @@ pub async fn an_archive_holds_its_session_until_it_is_completed<S: AnyStore>(sto
         let moved = f.store.move_to(session.id, Generation::FIRST, status, f.tick()).await.unwrap();
         assert_eq!(moved, Moved::Held(Operation::Archiving));
     }
-    f.store.enqueue(&f.prompt(session.id), 3).await.unwrap().unwrap();
-    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), []);
+    queued(&f, &f.prompt(session.id)).await;
+    assert_eq!(waiting_sessions(&f, f.home).await, []);
     let begun = f.store.begin_queued(session.id, SessionStatus::Processing, f.tick(), f.home).await.unwrap();
     assert_eq!(begun, Some(Begin::Held(Operation::Archiving)));
 

@@ -5,6 +5,7 @@ use super::{
     archives::{archive, claim, content, open},
     audit::log,
     fixture::data,
+    queue::queued,
 };
 use domain::{
     ArchiveId, Generation, Operation, Origin, Session, SessionId, SessionStatus,
@@ -141,7 +142,7 @@ pub async fn sessions_in_which_nothing_happens_are_found<S: AnyStore>(store: S) 
     let (terminated, waiting, held, busy) =
         (f.session().await, f.session().await, f.session().await, f.session().await);
     f.store.move_to(terminated.id, Generation::FIRST, SessionStatus::Terminated, f.tick()).await.unwrap();
-    f.store.enqueue(&f.prompt(waiting.id), 3).await.unwrap().unwrap();
+    queued(&f, &f.prompt(waiting.id)).await;
     open(&f, &held).await;
     f.begin(busy.id).await;
     archive(&f, &f.session().await).await;

@@ -5,6 +5,7 @@ use super::{
     decisions::decision,
     fixture::{data, first},
     hooks::run,
+    queue::{queued, waiting_sessions},
 };
 use domain::{
     ApprovalDecision, ApprovalOutcome, Entry, EventKind, Generation, Origin, ServerId, SessionId,
@@ -49,7 +50,7 @@ pub async fn a_session_stays_with_a_home_that_lives<S: AnyStore>(store: S) {
 
     let begin = f.store.begin(&f.prompt(session), SessionStatus::Processing, other).await.unwrap();
     assert_eq!(begin, Begin::Elsewhere);
-    f.store.enqueue(&f.prompt(session), 1).await.unwrap().unwrap();
+    queued(&f, &f.prompt(session)).await;
     let begin = f.store.begin_queued(session, SessionStatus::Processing, f.tick(), other).await.unwrap();
     assert_eq!(begin, Some(Begin::Elsewhere));
     assert_eq!(f.reload(session).await.server_id, Some(f.home));
@@ -169,8 +170,8 @@ pub async fn a_turn_and_a_queue_are_looked_after_by_the_home_or_by_anybody<S: An
     let (busy, idle, fresh) = (f.session().await.id, f.session().await.id, f.session().await.id);
     let turn = f.begin(busy).await.turn_id;
     let over = f.begin(idle).await.turn_id;
-    f.store.enqueue(&f.prompt(idle), 1).await.unwrap();
-    f.store.enqueue(&f.prompt(fresh), 1).await.unwrap();
+    queued(&f, &f.prompt(idle)).await;
+    queued(&f, &f.prompt(fresh)).await;
     f.store.end(over, Generation::FIRST, &f.well()).await.unwrap();
     let running = async |server| {
         let running = f.store.running(server).await.unwrap();
@@ -178,11 +179,11 @@ pub async fn a_turn_and_a_queue_are_looked_after_by_the_home_or_by_anybody<S: An
     };
     assert_eq!(running(f.home).await, [turn]);
     assert_eq!(running(other).await, []);
-    assert_eq!(f.store.sessions_with_queue(f.home).await.unwrap(), [idle, fresh]);
-    assert_eq!(f.store.sessions_with_queue(other).await.unwrap(), [fresh], "which nobody has begun");
+    assert_eq!(waiting_sessions(&f, f.home).await, [idle, fresh]);
+    assert_eq!(waiting_sessions(&f, other).await, [fresh], "which nobody has begun");
     f.store.resign(f.home).await.unwrap();
     assert_eq!(running(other).await, [turn]);
-    assert_eq!(f.store.sessions_with_queue(other).await.unwrap(), [idle, fresh]);
+    assert_eq!(waiting_sessions(&f, other).await, [idle, fresh]);
 }
 
 pub async fn a_stop_is_asked_of_the_turn_that_runs<S: AnyStore>(store: S) {

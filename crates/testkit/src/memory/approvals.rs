@@ -12,7 +12,7 @@ use domain::{
     audit::events,
     journal::data,
     ports::{Approvals, Decided, StoreResult},
-    turn::NewTurn,
+    turn::{Enqueued, NewTurn, QueuePlace},
 };
 use jiff::Timestamp;
 
@@ -141,11 +141,12 @@ impl Approvals for MemoryStore {
         let mut state = self.state();
         let is_this = |approval: &Approval| approval.id == id && approval.delivered_at.is_none();
         let Some(index) = state.approvals.iter().position(is_this) else { return Ok(None) };
-        let event = state.enqueue(turn, u32::MAX)?;
+        let place = QueuePlace::Last { waiting_max: u32::MAX };
+        let Enqueued::Queued { event, .. } = state.enqueue(turn, place, 0)? else { return Ok(None) };
         if let Some(approval) = state.approvals.get_mut(index) {
             (approval.told_in, approval.delivered_at) = (Some(turn.id), Some(turn.at));
         }
-        Ok(event)
+        Ok(Some(event))
     }
 
     async fn standing(&self, session: SessionId, turn: TurnId) -> StoreResult<Vec<Approval>> {

@@ -86,12 +86,13 @@ impl Sessions for MemoryStore {
     ) -> StoreResult<Moved> {
         let mut state = self.state();
         state.admit(id, by)?;
-        state.move_to(id, to, at)
+        state.move_to(id, &SessionStatus::predecessors(to), to, at)
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let mut state = self.state();
-        let moved = state.move_to(id, SessionStatus::Paused, at)?;
+        let to = SessionStatus::Paused;
+        let moved = state.move_to(id, &SessionStatus::predecessors(to), to, at)?;
         if matches!(moved, Moved::Moved(..)) {
             state.audit(events::session_paused(id, origin, at))?;
         }
@@ -100,7 +101,7 @@ impl Sessions for MemoryStore {
 
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let mut state = self.state();
-        let moved = state.move_to(id, SessionStatus::Active, at)?;
+        let moved = state.move_to(id, &SessionStatus::RESUMABLE, SessionStatus::Active, at)?;
         if matches!(moved, Moved::Moved(..)) {
             state.audit(events::session_resumed(id, origin, at))?;
         }
@@ -109,7 +110,8 @@ impl Sessions for MemoryStore {
 
     async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let mut state = self.state();
-        let moved = state.move_to(id, SessionStatus::Terminated, at)?;
+        let to = SessionStatus::Terminated;
+        let moved = state.move_to(id, &SessionStatus::predecessors(to), to, at)?;
         if matches!(moved, Moved::Moved(..)) {
             state.audit(events::session_terminated(id, origin, at))?;
         }
@@ -139,13 +141,19 @@ impl Sessions for MemoryStore {
 }
 
 impl State {
-    fn move_to(&mut self, id: SessionId, to: SessionStatus, at: Timestamp) -> StoreResult<Moved> {
+    fn move_to(
+        &mut self,
+        id: SessionId,
+        expected: &[SessionStatus],
+        to: SessionStatus,
+        at: Timestamp,
+    ) -> StoreResult<Moved> {
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(Moved::NoSession) };
         if let Some(operation) = session.operation {
             return Ok(Moved::Held(operation));
         }
         let from = session.status;
-        if !from.successors().contains(&to) {
+        if !expected.contains(&from) {
             return Ok(Moved::Refused(from));
         }
         enter(session, to, at);

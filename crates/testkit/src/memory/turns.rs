@@ -12,7 +12,7 @@ use domain::{
     TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult, Turns},
-    turn::{Begin, BegunTurn, EndedTurn, NewTurn},
+    turn::{Begin, BegunTurn, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -25,16 +25,19 @@ impl Turns for MemoryStore {
         if let Some(refused) = refusal(session) {
             return Ok(refused);
         }
+        if !state.queue(new.session_id).is_empty() {
+            return Ok(Begin::Behind);
+        }
         if !state.claim(new.session_id, home) {
             return Ok(Begin::Elsewhere);
         }
-        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt: None });
+        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt: None, queue_rank: 0 });
         let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
         Ok(state.start(place, new.id, new.prompt.clone(), first_status))
     }
 
-    async fn enqueue(&self, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        self.state().enqueue(new, queue_max)
+    async fn enqueue(&self, new: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued> {
+        self.state().enqueue(new, place, ahead)
     }
 
     async fn begin_queued(
@@ -85,10 +88,15 @@ impl Turns for MemoryStore {
         Ok(Some(EndedTurn { turn: ended, events }))
     }
 
-    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
+    async fn cancel_queued(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
         let mut state = self.state();
         let mut events = Vec::new();
-        for id in state.queue(session) {
+        for id in state.queue(session).into_iter().filter(|id| turn.is_none_or(|turn| turn == *id)) {
             let Some(StoredTurn { turn, .. }) = state.turns.get_mut(&id) else { continue };
             turn.status = TurnStatus::Interrupted;
             turn.failure = Some(TurnFailure::Interrupted);
@@ -119,14 +127,27 @@ impl Turns for MemoryStore {
         Ok(running)
     }
 
-    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
+    async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {
+        Ok(self.state().queue(session))
+    }
+
+    async fn waiting(&self, home: ServerId) -> StoreResult<Vec<WaitingTurn>> {
         let state = self.state();
-        let idle = state.sessions.values();
-        let idle = idle.filter(|session| (session.current_turn_id, session.operation) == (None, None));
-        Ok(idle
-            .map(|session| session.id)
-            .filter(|id| !state.queue(*id).is_empty() && state.is_looked_after_by(*id, home))
-            .collect())
+        let ready = state
+            .sessions
+            .values()
+            .filter(|session| refusal(session).is_none() && state.is_looked_after_by(session.id, home));
+        let mut waiting: Vec<WaitingTurn> = ready
+            .filter_map(|session| {
+                let id = *state.queue(session.id).first()?;
+                let since = state.turns.get(&id)?.turn.created_at;
+                let (session_id, user_id, mode) = (session.id, session.user_id, session.mode);
+                let generation = session.generation;
+                Some(WaitingTurn { id, session_id, user_id, mode, generation, since })
+            })
+            .collect();
+        waiting.sort_by_key(|turn| (turn.since, turn.id));
+        Ok(waiting)
     }
 }
 
@@ -140,22 +161,42 @@ impl State {
 
     /// The queued turns of a session, the next one first.
     pub(super) fn queue(&self, session: SessionId) -> Vec<TurnId> {
-        let queued = |turn: &Turn| turn.session_id == session && turn.status == TurnStatus::Queued;
-        self.turns_where(queued).into_iter().map(|turn| turn.id).collect()
+        let mut queued: Vec<&StoredTurn> = self.queued(session).collect();
+        queued.sort_by_key(|stored| (stored.queue_rank, stored.turn.created_at, stored.turn.id));
+        queued.into_iter().map(|stored| stored.turn.id).collect()
     }
 
-    pub(super) fn enqueue(&mut self, new: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        if !self.sessions.contains_key(&new.session_id) {
+    fn queued(&self, session: SessionId) -> impl Iterator<Item = &StoredTurn> {
+        let queued = move |turn: &Turn| turn.session_id == session && turn.status == TurnStatus::Queued;
+        self.turns.values().filter(move |stored| queued(&stored.turn))
+    }
+
+    pub(super) fn enqueue(&mut self, new: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued> {
+        let Some(session) = self.sessions.get(&new.session_id) else {
             return Err(StoreError::Inconsistent { table: "turns", column: "session_id" });
+        };
+        let (status, running) = (session.status, session.current_turn_id);
+        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
+            return Ok(Enqueued::Refused(status));
         }
-        let waiting = self.queue(new.session_id).len() as u64;
-        if waiting >= u64::from(queue_max) {
-            return Ok(None);
-        }
+        let waiting = self.queued(new.session_id).count() as u64;
+        let front = self.queued(new.session_id).map(|stored| stored.queue_rank).min();
+        let (queue_rank, before) = match place {
+            QueuePlace::Alone if waiting > 0 || running.is_some() => return Ok(Enqueued::Busy(status)),
+            QueuePlace::Last { waiting_max } | QueuePlace::First { waiting_max }
+                if waiting >= u64::from(waiting_max) =>
+            {
+                return Ok(Enqueued::Full);
+            }
+            QueuePlace::Alone | QueuePlace::Last { .. } => (0, waiting),
+            QueuePlace::First { .. } => (front.unwrap_or(0) - 1, 0),
+        };
         let queued_prompt = Some(new.prompt.clone());
-        self.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt });
+        self.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt, queue_rank });
         let place = Place { session: new.session_id, turn: Some(new.id), at: new.at };
-        Ok(Some(self.journal_data(place, EventKind::Notice, data::turn_queued(waiting + 1))))
+        let position = ahead + before + 1;
+        let event = self.journal_data(place, EventKind::Notice, data::turn_queued(position));
+        Ok(Enqueued::Queued { event, position, running })
     }
 
     fn start(&mut self, place: Place, id: TurnId, prompt: Value, first_status: SessionStatus) -> Begin {
@@ -194,9 +235,14 @@ impl State {
     /// What the end of a turn does to its session and the journal.
     fn leave(&mut self, ended: &Turn, end: &TurnEnd) -> Vec<Event> {
         let place = Place { session: ended.session_id, turn: Some(ended.id), at: end.at };
+        let somebody_waits = self.queued(ended.session_id).next().is_some();
+        let wanted = match end.session_status {
+            status if status.completes() && somebody_waits => SessionStatus::Active,
+            status => status,
+        };
         let Some(session) = self.sessions.get_mut(&place.session) else { return Vec::new() };
         let from = session.status;
-        let next = from.after_turn(end.session_status);
+        let next = from.after_turn(wanted);
         if let Some(next) = next {
             enter(session, next, end.at);
         }

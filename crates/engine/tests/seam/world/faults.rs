@@ -6,7 +6,7 @@ use domain::{
     ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
-    turn::{Begin, EndedTurn, NewTurn},
+    turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
 use std::sync::{
@@ -77,8 +77,8 @@ impl Turns for Faults {
         begin
     }
 
-    async fn enqueue(&self, turn: &NewTurn, queue_max: u32) -> StoreResult<Option<Event>> {
-        self.store.enqueue(turn, queue_max).await
+    async fn enqueue(&self, turn: &NewTurn, place: QueuePlace, ahead: u64) -> StoreResult<Enqueued> {
+        self.store.enqueue(turn, place, ahead).await
     }
 
     async fn begin_queued(
@@ -96,8 +96,13 @@ impl Turns for Faults {
         self.store.end(id, by, end).await
     }
 
-    async fn cancel_queued(&self, session: SessionId, at: Timestamp) -> StoreResult<Vec<Event>> {
-        self.store.cancel_queued(session, at).await
+    async fn cancel_queued(
+        &self,
+        session: SessionId,
+        turn: Option<TurnId>,
+        at: Timestamp,
+    ) -> StoreResult<Vec<Event>> {
+        self.store.cancel_queued(session, turn, at).await
     }
 
     async fn get(&self, session: SessionId, id: TurnId) -> StoreResult<Option<Turn>> {
@@ -112,8 +117,12 @@ impl Turns for Faults {
         self.store.running(home).await
     }
 
-    async fn sessions_with_queue(&self, home: ServerId) -> StoreResult<Vec<SessionId>> {
-        self.store.sessions_with_queue(home).await
+    async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {
+        self.store.queue(session).await
+    }
+
+    async fn waiting(&self, home: ServerId) -> StoreResult<Vec<WaitingTurn>> {
+        self.store.waiting(home).await
     }
 }
 
