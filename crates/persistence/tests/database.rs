@@ -211,7 +211,7 @@ async fn every_step_can_be_taken_back_with_data_in_it() {
     let turn = f.begin(session).await.turn_id;
     f.store.record(session, Generation::FIRST, Some(turn), notice(), f.tick()).await.unwrap();
     database.close().await.unwrap();
-    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 10).await).await;
+    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 14).await).await;
     emptied.unwrap().close().await.unwrap();
     let store: Store = open(&folder).await.store();
     assert_eq!(store.running(f.home).await.unwrap(), []);

@@ -163,7 +163,7 @@ const TABLE: [(&str, [&str; 9]); 10] = [
             "409 archived",
             "409 archived",
             "200 archived",
-            "409 archived",
+            "204 terminated",
             "200 archived",
         ],
     ),

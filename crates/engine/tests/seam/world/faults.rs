@@ -9,8 +9,9 @@ use domain::{
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
+use serde_json::Value;
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU32, Ordering},
 };
 use testkit::MemoryStore;
@@ -30,13 +31,23 @@ pub struct Faults {
     pub policies: Arc<AtomicU32>,
     /// While false, `begin` has done its work and does not answer.
     pub answers_begin: watch::Sender<bool>,
+    /// The prompts that waited, in the order in which they began.
+    pub begun: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Faults {
     pub fn around(store: MemoryStore) -> Self {
         let (records, ends, decisions) = (Arc::default(), Arc::default(), Arc::default());
         let policies = Arc::default();
-        Self { store, records, ends, decisions, policies, answers_begin: watch::Sender::new(true) }
+        Self {
+            store,
+            records,
+            ends,
+            decisions,
+            policies,
+            answers_begin: watch::Sender::new(true),
+            begun: Arc::default(),
+        }
     }
 }
 
@@ -88,7 +99,11 @@ impl Turns for Faults {
         at: Timestamp,
         home: ServerId,
     ) -> StoreResult<Option<Begin>> {
-        self.store.begin_queued(session, first_status, at, home).await
+        let begin = self.store.begin_queued(session, first_status, at, home).await?;
+        if let Some(Begin::Begun(begun)) = &begin {
+            self.begun.lock().unwrap().push(begun.prompt.clone());
+        }
+        Ok(begin)
     }
 
     async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
