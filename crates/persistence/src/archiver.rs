@@ -3,6 +3,7 @@
 //! Packing and unpacking are blocking and have a thread of their own; pieces go between it and the store through a
 //! channel. Whoever drops the future ends the thread by that: it has nobody to give pieces to, or gets no more.
 
+mod ahead;
 mod format;
 mod gzip;
 mod manifest;
@@ -15,6 +16,7 @@ mod staging;
 mod tree;
 mod unpack;
 mod walk;
+mod writers;
 
 pub use places::{ArchiverOptions, S3Options};
 
@@ -52,7 +54,7 @@ use tokio::{
     task::{JoinError, spawn_blocking},
 };
 
-/// Threads that compress one archive. Each takes memory; more than these wait for the disk.
+/// Threads that compress one archive, or write the files of one. Each takes memory; more than these wait for the disk.
 const THREADS_MAX: NonZero<usize> = NonZero::new(4).unwrap();
 /// Pieces that wait between the thread and the store.
 const PIECES_WAITING_MAX: usize = 1;
@@ -270,7 +272,7 @@ impl ArchiveStore for StorageArchiver {
     ) -> Result<Restored, ArchiveError> {
         let place = self.places.get(archive.place)?;
         let (manifest, digest) = self.fetch_manifest(archive, place).await?;
-        let (limits, root_owned) = (archive.limits, root.to_owned());
+        let (limits, root_owned, threads) = (archive.limits, root.to_owned(), self.threads);
         let prepare = move || {
             let staging = Staging::new(&target)?;
             let base = Dir::open_ambient_dir(staging.folder(), ambient_authority());
@@ -279,7 +281,7 @@ impl ArchiveStore for StorageArchiver {
                 path: staging.folder().to_owned(),
                 source,
             })?;
-            let tree = Tree::new(base, staging.folder().to_owned());
+            let tree = Tree::new(base, staging.folder().to_owned(), threads);
             let unpacking = Unpacking::new(manifest, digest, limits, &root_owned, tree)?;
             Ok((unpacking, staging))
         };

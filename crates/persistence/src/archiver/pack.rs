@@ -6,11 +6,12 @@ use super::{
     name::Name,
     place::Digested,
     tree::digest,
-    walk::{Excludes, Found, READ, Walk},
+    walk::{Excludes, Found, READ, Walk, modified_at},
 };
-use cap_std::fs::{File, MetadataExt};
+use cap_std::fs::File;
 use domain::ports::{ArchiveError, ArchiveJob};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -110,7 +111,7 @@ impl<W: Write> Packing<'_, W> {
                         "its files have more than {bytes_max} bytes"
                     )));
                 }
-                let mut content = Content::new(file, size);
+                let mut content = Content::new(file, size, modified_at);
                 let packed = self.format.file(&path, mode, modified_at, size, &mut content);
                 let sha256 = content.finish(packed, &walk.on_disk(&path))?;
                 Entry::File { path, mode, modified_at, size, sha256 }
@@ -124,7 +125,7 @@ impl<W: Write> Packing<'_, W> {
         let Digested { size, sha256: manifest_sha256 } = digest(&mut file).map_err(spooling)?;
         file.rewind().map_err(spooling)?;
         let name = Name(manifest::FILE_NAME.into());
-        let now = jiff::Timestamp::UNIX_EPOCH;
+        let now = Timestamp::UNIX_EPOCH;
         self.format.file(&name, 0o644, now, size, &mut file).map_err(passing_on)?;
         let out = self.format.finish().map_err(passing_on)?;
         file.rewind().map_err(spooling)?;
@@ -148,13 +149,12 @@ struct Content {
     left: u64,
     hasher: Sha256,
     fault: Option<io::Error>,
-    modified: (i64, i64),
+    modified_at: Timestamp,
 }
 
 impl Content {
-    fn new(file: File, size: u64) -> Self {
-        let modified = modified(&file).unwrap_or_default();
-        Self { file, left: size, hasher: Sha256::new(), fault: None, modified }
+    fn new(file: File, size: u64, modified_at: Timestamp) -> Self {
+        Self { file, left: size, hasher: Sha256::new(), fault: None, modified_at }
     }
 
     fn finish(mut self, packed: io::Result<()>, path: &Path) -> Result<[u8; 32], ArchiveError> {
@@ -164,7 +164,8 @@ impl Content {
         }
         packed.map_err(passing_on)?;
         let has_more = self.file.read(&mut [0]).map_err(of_file)? > 0;
-        if has_more || self.left > 0 || modified(&self.file).map_err(of_file)? != self.modified {
+        let metadata = self.file.metadata().map_err(of_file)?;
+        if has_more || self.left > 0 || modified_at(&metadata) != self.modified_at {
             return Err(of_file(changed()));
         }
         Ok(self.hasher.finalize().into())
@@ -191,11 +192,6 @@ impl Read for Content {
         self.fault = Some(fault);
         Err(io::Error::other("the file cannot be read"))
     }
-}
-
-fn modified(file: &File) -> io::Result<(i64, i64)> {
-    let metadata = file.metadata()?;
-    Ok((metadata.mtime(), metadata.mtime_nsec()))
 }
 
 fn changed() -> io::Error {

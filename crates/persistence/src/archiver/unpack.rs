@@ -1,6 +1,7 @@
 //! From the bytes of an archive to files, each compared with the manifest in the order in which both were written.
 
 use super::{
+    ahead::Ahead,
     manifest::{self, Entry, ManifestReader},
     metered::Metered,
     name::Name,
@@ -78,16 +79,17 @@ impl Unpacking {
     }
 
     /// Unpacks a tar, and reads its source to the end.
-    pub(super) fn tar(self, source: impl BufRead, coat: Coat) -> Result<Restored, ArchiveError> {
-        match coat {
-            Coat::None => self.bare_tar(source),
-            Coat::Gzip => self.bare_tar(MultiGzDecoder::new(source)),
-            Coat::Zstd => {
-                let mut decoder = zstd::Decoder::with_buffer(source).map_err(|error| unreadable(&error))?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|error| unreadable(&error))?;
-                self.bare_tar(decoder)
-            }
-        }
+    pub(super) fn tar(
+        self,
+        source: impl BufRead + Send + 'static,
+        coat: Coat,
+    ) -> Result<Restored, ArchiveError> {
+        let source = match coat {
+            Coat::None => return self.bare_tar(source),
+            Coat::Gzip => Ahead::of(MultiGzDecoder::new(source)),
+            Coat::Zstd => zstd_decoder(source).and_then(Ahead::of),
+        };
+        self.bare_tar(source.map_err(|error| unreadable(&error))?)
     }
 
     fn bare_tar(mut self, source: impl Read) -> Result<Restored, ArchiveError> {
@@ -214,7 +216,7 @@ impl Unpacking {
                 let found = if is_wanted {
                     self.restored.file_count += 1;
                     self.restored.bytes += size;
-                    self.tree.file(path, mode, modified_at, content)?
+                    self.tree.file(path, mode, modified_at, size, content)?
                 } else {
                     digest(content)
                 };
@@ -259,6 +261,12 @@ impl Unpacking {
         self.tree.close()?;
         Ok(self.restored)
     }
+}
+
+fn zstd_decoder<R: BufRead>(source: R) -> io::Result<zstd::Decoder<'static, R>> {
+    let mut decoder = zstd::Decoder::with_buffer(source)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    Ok(decoder)
 }
 
 fn compare(path: &Name, found: io::Result<Digested>, wanted: Digested) -> Result<(), ArchiveError> {
