@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
 use domain::{
-    ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, MicroUsd, Origin, RequestUsage,
-    RequestUsageId, SessionId, SessionStatus, TokenUsage,
+    ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, Generation, MicroUsd, Origin,
+    RequestUsage, RequestUsageId, SessionId, SessionStatus, TokenUsage,
     audit::{Verifier, events},
     ports::{Approvals, Audit, Decided, Journal, Ledger, Turns, Wakeup, Wakeups},
     turn::Begin,
@@ -45,7 +45,7 @@ async fn a_session_begins_one_of_the_turns_that_both_begin() {
         let prompts: Vec<_> = (0..6).map(|_| f.prompt(session)).collect();
         let begin = |(n, prompt): (usize, _)| {
             let store = if n.is_multiple_of(2) { &f.store } else { &other };
-            store.begin(prompt, SessionStatus::Processing)
+            store.begin(prompt, SessionStatus::Processing, f.home)
         };
         let begun = join_all(prompts.iter().enumerate().map(begin)).await;
         let count = begun.iter().filter(|begun| matches!(begun, Ok(Begin::Begun(_)))).count();
@@ -81,7 +81,7 @@ async fn the_first_answer_stands_whoever_it_was_given_to() {
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
     let approval = f.question(session, turn);
-    f.store.open(&approval).await.unwrap();
+    f.store.open(&approval, Generation::FIRST).await.unwrap();
     let answer = |n: usize| {
         let says = ApprovalAnswer {
             by: f.user.id,
@@ -125,7 +125,7 @@ async fn a_request_that_both_book_is_booked_once() {
     // The turn ends in the middle of it: whoever ends it and whoever books want the same two rows.
     let ending = async {
         tokio::task::yield_now().await;
-        other.end(turn, &f.well()).await.map(drop)
+        other.end(turn, Generation::FIRST, &f.well()).await.map(drop)
     };
     let booking = usages.iter().flat_map(|usage| [f.store.book(usage), other.book(usage)]);
     let (ended, booked) = futures::future::join(ending, join_all(booking)).await;
@@ -158,7 +158,10 @@ async fn each_hears_where_the_other_wrote_and_not_where_it_wrote_itself() {
     assert_eq!((next(&mut ours).await, next(&mut theirs).await), (Wakeup::Anywhere, Wakeup::Anywhere));
     let (first, second) = (f.session().await.id, f.session().await.id);
     let record = async |store: &Store, session: SessionId| {
-        store.record(session, None, vec![Entry::Notice(json!({}))], f.tick()).await.unwrap();
+        store
+            .record(session, Generation::FIRST, None, vec![Entry::Notice(json!({}))], f.tick())
+            .await
+            .unwrap();
     };
     record(&f.store, first).await;
     assert_eq!(next(&mut theirs).await, Wakeup::Session(first));
@@ -177,7 +180,8 @@ async fn whoever_cannot_hear_looks_everywhere_until_it_hears_again() {
     let session = f.session().await.id;
     loop {
         // Until a wake-up comes through again: what is recorded before may be missed, and is made up for by looking.
-        let _ = f.store.record(session, None, vec![Entry::Notice(json!({}))], f.tick()).await;
+        let _ =
+            f.store.record(session, Generation::FIRST, None, vec![Entry::Notice(json!({}))], f.tick()).await;
         if let Ok(Some(Wakeup::Session(heard))) = timeout(Duration::from_millis(200), theirs.recv()).await {
             assert_eq!(heard, session);
             break;
@@ -189,12 +193,12 @@ async fn whoever_cannot_hear_looks_everywhere_until_it_hears_again() {
 async fn nothing_is_gathered_for_others_while_nobody_tells_them() {
     let (_own, f, other) = world().await;
     let session = f.session().await.id;
-    f.store.record(session, None, vec![Entry::Notice(json!({}))], f.tick()).await.unwrap();
+    f.store.record(session, Generation::FIRST, None, vec![Entry::Notice(json!({}))], f.tick()).await.unwrap();
     let (_task, mut theirs) = listen(other);
     assert_eq!(next(&mut theirs).await, Wakeup::Anywhere);
     let (_our_task, mut ours) = listen(f.store.clone());
     assert_eq!(next(&mut ours).await, Wakeup::Anywhere);
     let later = f.session().await.id;
-    f.store.record(later, None, vec![Entry::Notice(json!({}))], f.tick()).await.unwrap();
+    f.store.record(later, Generation::FIRST, None, vec![Entry::Notice(json!({}))], f.tick()).await.unwrap();
     assert_eq!(next(&mut theirs).await, Wakeup::Session(later));
 }

@@ -14,6 +14,7 @@ mod governance;
 mod leases;
 mod life;
 mod links;
+mod moving;
 mod pipes;
 mod prompts;
 mod queue;
