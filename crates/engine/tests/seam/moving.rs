@@ -10,9 +10,8 @@ use domain::{
 };
 use engine::{ArchiveRequest, Error, ForkDraft};
 use sdk_runtime::testing::ScriptedLauncher;
-use serde_json::json;
 use std::{fs, path::PathBuf, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 const ASKED: ArchiveRequest = ArchiveRequest { compression: None, to_s3: true, waits: true };
 
@@ -28,8 +27,27 @@ async fn two(place: ArchivePlace) -> (World, World, SessionId) {
     second.manager.recover().await.unwrap();
     let session = first.session().await;
     assert_eq!(first.ask(session, "one").await.status, TurnStatus::Completed);
+    mirror(&first, session).await;
     fs::write(workspace(&first, session).join("note"), "keep me").unwrap();
     (first, second, session)
+}
+
+/// Housekeeping in the background, until the returned guard is dropped.
+fn keeping_house(world: &World) -> DropGuard {
+    let (manager, cancelled) = (world.manager.clone(), CancellationToken::new());
+    let guard = cancelled.clone().drop_guard();
+    drop(tokio::spawn(async move { manager.keep_house(cancelled).await }));
+    guard
+}
+
+/// Stores a transcript of what was said, as an agent that writes one down has it stored.
+async fn mirror(world: &World, session: SessionId) {
+    let session = world.get(session).await;
+    let conversation = session.agent.unwrap().id;
+    let key = TranscriptKey { session_id: session.id, conversation, subpath: None };
+    let text = r#"{"type":"user","uuid":"said"}"#.to_owned();
+    let entry = TranscriptEntry { uuid: Some("said".to_owned()), text };
+    world.store.append_transcript(&key, session.generation, &[entry], session.updated_at).await.unwrap();
 }
 
 fn workspace(world: &World, session: SessionId) -> PathBuf {
@@ -64,9 +82,7 @@ async fn a_session_is_archived_by_its_home_whoever_was_asked_and_restored_by_any
     assert_eq!((asked.status, asked.attempt), (ArchiveStatus::Pending, 0), "it is not done here");
     second.manager.recover().await.unwrap();
     assert_eq!(first.archives.keys(), [""; 0]);
-    let (manager, cancelled) = (first.manager.clone(), CancellationToken::new());
-    let house = cancelled.clone().drop_guard();
-    drop(tokio::spawn(async move { manager.keep_house(cancelled).await }));
+    let house = keeping_house(&first);
     first.reaches(session, SessionStatus::Archived).await;
     soon(async {
         while first.get(session).await.server_id.is_some() {
@@ -111,7 +127,7 @@ async fn an_archive_on_one_servers_disk_is_restored_there_only() {
 }
 
 /// A session that goes on at the second server after the first one, which had an archive of it, is gone.
-async fn goes_on_elsewhere(place: ArchivePlace, spoil: bool) -> (World, SessionId, Archive) {
+async fn goes_on_elsewhere(place: ArchivePlace, spoil: bool) -> (World, SessionId) {
     let (first, second, session) = two(place).await;
     let archive = archive(&first, session).await;
     soon(first.manager.restore(&first.caller, session, true)).await.unwrap();
@@ -120,17 +136,18 @@ async fn goes_on_elsewhere(place: ArchivePlace, spoil: bool) -> (World, SessionI
     if spoil {
         first.archives.delete(place, &archive.key).await.unwrap();
     }
+    let _house = keeping_house(&second);
     assert_eq!(second.ask(session, "two").await.status, TurnStatus::Completed);
     assert_eq!(second.ask(session, "three").await.status, TurnStatus::Completed);
     let now = second.get(session).await;
     assert_eq!(now.spec.working_directory, workspace(&second, session).display().to_string());
     assert!(!workspace(&second, session).join("later").exists());
-    (second, session, archive)
+    (second, session)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_a_dead_server_has_the_files_of_its_last_archive() {
-    let (world, session, _) = goes_on_elsewhere(ArchivePlace::S3, false).await;
+    let (world, session) = goes_on_elsewhere(ArchivePlace::S3, false).await;
     assert_eq!(note(&world, session).as_deref(), Some("keep me"));
     // By a person, and by moving.
     assert_eq!(notices(&world, session).await, ["restored", "restored"]);
@@ -139,7 +156,7 @@ async fn a_session_of_a_dead_server_has_the_files_of_its_last_archive() {
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_archive_is_out_of_reach_begins_with_an_empty_directory_and_says_so() {
     for (place, spoil) in [(ArchivePlace::Local, false), (ArchivePlace::S3, true)] {
-        let (world, session, _) = goes_on_elsewhere(place, spoil).await;
+        let (world, session) = goes_on_elsewhere(place, spoil).await;
         assert_eq!(fs::read_dir(workspace(&world, session)).unwrap().count(), 0, "{place:?}");
         assert_eq!(notices(&world, session).await, ["restored", "workspace_missing"], "{place:?}");
     }
@@ -150,19 +167,14 @@ async fn the_transcript_in_an_archive_is_what_the_store_has() {
     let world = World::new(talking());
     let session = world.session().await;
     world.ask(session, "one").await;
-    let conversation = world.get(session).await.agent.unwrap().id;
-    let key = TranscriptKey { session_id: session, conversation, subpath: None };
-    let text = json!({ "type": "user", "uuid": "stored", "sessionId": conversation }).to_string();
-    let entry = TranscriptEntry { uuid: Some("stored".to_owned()), text };
-    let stored = world.get(session).await;
-    world.store.append_transcript(&key, stored.generation, &[entry], stored.updated_at).await.unwrap();
+    mirror(&world, session).await;
     fs::remove_dir_all(world.settings.directories.agents.join(session.to_string())).unwrap();
     let archive = archive(&world, session).await;
     let object = world.archives.object(&archive.key).unwrap();
     let files = object["transcript"].as_object().unwrap();
-    let main = files.iter().find(|(path, _)| path.ends_with(&format!("{conversation}.jsonl")));
+    let main = files.iter().find(|(path, _)| path.ends_with(&format!("{session}.jsonl")));
     let (_, text) = main.unwrap_or_else(|| panic!("{files:?}"));
-    assert!(text.as_str().unwrap().contains("stored"), "{text}");
+    assert!(text.as_str().unwrap().contains("said"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,6 +182,7 @@ async fn an_archive_that_was_made_at_the_message_is_what_a_fork_takes_along() {
     let world = World::new(talking());
     let session = world.session().await;
     world.ask(session, "one").await;
+    mirror(&world, session).await;
     fs::write(workspace(&world, session).join("note"), "as it was").unwrap();
     let archive = archive(&world, session).await;
     let fork = async || world.manager.fork(&world.caller, session, ForkDraft::default()).await.unwrap();

@@ -194,7 +194,7 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
         for wakeup in [Wakeup::Session(session), Wakeup::Anywhere] {
             let prompt = json!("do it");
             let turn = NewTurn { id: TurnId::new(), session_id: session, prompt, at: world.clock.now() };
-            store.begin(&turn, SessionStatus::Processing).await.unwrap();
+            store.begin(&turn, SessionStatus::Processing, world.settings.server.id).await.unwrap();
             said.send(wakeup).unwrap();
             let first = soon(watch.next()).await.unwrap();
             assert!(matches!(first, Some(Sight::Event(event)) if event.kind == EventKind::StatusChange));
@@ -215,7 +215,7 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
                     agent: None,
                     at: world.clock.now(),
                 };
-                store.end(turn.id, &end).await.unwrap();
+                store.end(turn.id, domain::Generation::FIRST, &end).await.unwrap();
                 said.send(wakeup).unwrap();
             };
             let (ended, ()) = tokio::join!(soon(waiting), ending);
