@@ -52,6 +52,8 @@ fn archives() -> TableCreateStatement {
         .col(text("status"))
         .col(text("compression"))
         .col(text("place"))
+        // Whose disk a local one is on.
+        .col(uuid_null("server_id"))
         .col(text("object_key"))
         .col(figure("at_message"))
         // What is known once it is completed.

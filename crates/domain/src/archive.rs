@@ -1,6 +1,6 @@
 //! An archive: what a session had on disk, and its transcript, put away as one object.
 
-use crate::{ArchiveId, Session, SessionId};
+use crate::{ArchiveId, ServerId, Session, SessionId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,8 @@ pub struct Archive {
     pub status: ArchiveStatus,
     pub compression: Compression,
     pub place: ArchivePlace,
+    /// Who packed it last: one in a local place is on that server's disk. Unknown until somebody has begun.
+    pub server_id: Option<ServerId>,
     /// Its name in the store.
     pub key: String,
     /// The last message of the conversation it holds; 0 when nothing was said.
@@ -169,6 +171,7 @@ impl Archive {
             status: ArchiveStatus::Pending,
             compression,
             place,
+            server_id: None,
             key: format!("{user}/{session_id}/{id}.{extension}"),
             at_message: session.counters.messages,
             content: None,
@@ -182,10 +185,11 @@ impl Archive {
         }
     }
 
-    /// The same as the next attempt begins.
+    /// The same as the next attempt begins on this server.
     #[must_use]
-    pub fn claimed(self, at: Timestamp) -> Self {
-        Self { status: ArchiveStatus::InProgress, attempt: self.attempt + 1, updated_at: at, ..self }
+    pub fn claimed(self, server: ServerId, at: Timestamp) -> Self {
+        let (status, server_id) = (ArchiveStatus::InProgress, Some(server));
+        Self { status, server_id, attempt: self.attempt + 1, updated_at: at, ..self }
     }
 
     /// Whether this is still what whoever claimed it has.
@@ -219,6 +223,15 @@ impl Archive {
     #[must_use]
     pub fn is_restorable(&self) -> bool {
         self.status == ArchiveStatus::Completed && self.removed_at.is_none()
+    }
+
+    /// Whether this server can read it.
+    #[must_use]
+    pub fn is_within_reach_of(&self, server: ServerId) -> bool {
+        match self.place {
+            ArchivePlace::S3 => true,
+            ArchivePlace::Local => self.server_id.is_none_or(|packed_by| packed_by == server),
+        }
     }
 }
 

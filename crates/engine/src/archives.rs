@@ -16,6 +16,7 @@ use domain::{
 use std::{ops::Range, path::PathBuf, time::Duration};
 use tokio::task::JoinHandle;
 
+pub(crate) use put_away::WORKSPACE;
 pub(crate) use workshop::Workshop;
 
 /// How long a request waits for what it began, before it is told that it goes on.
@@ -39,7 +40,7 @@ pub struct ArchiveRequest {
 
 impl SessionManager {
     /// Archives a session that runs no turn. One that is being archived, or is archived already, is answered with the
-    /// archive that it has.
+    /// archive that it has. One whose home is another server is archived there, when that looks round.
     pub async fn archive(&self, caller: &Caller, id: SessionId, asked: ArchiveRequest) -> Result<Archive> {
         self.admit_work()?;
         let session = self.load(caller.scope(), id).await?;
@@ -48,7 +49,8 @@ impl SessionManager {
         if session.status == SessionStatus::Archived {
             return archives.latest_archive(id).await?.ok_or(Error::Internal("find the session's archive"));
         }
-        if place == ArchivePlace::Local {
+        let is_elsewhere = self.inner.lease.is_elsewhere(session.server_id);
+        if place == ArchivePlace::Local && !is_elsewhere {
             self.admit_local_bytes(1).await?;
         }
         let archive = self.new_archive(&session, place, asked.compression);
@@ -59,8 +61,8 @@ impl SessionManager {
             Ok(match this.inner.stores.archives.open_archive(&archive, &origin).await? {
                 ArchiveOpened::Opened(archive, event) => {
                     this.inner.feed.publish([event]);
-                    let working = this.put_away_later(Archive::clone(&archive));
-                    (archive, Some(working))
+                    let working = (!is_elsewhere).then(|| this.put_away_later(Archive::clone(&archive)));
+                    (archive, working)
                 }
                 ArchiveOpened::Open(archive) => (archive, None),
                 ArchiveOpened::Refused(status) => return Err(Error::WrongState(status)),
@@ -88,31 +90,24 @@ impl SessionManager {
     /// The archive that the session can be restored from.
     pub async fn stored_archive(&self, caller: &Caller, id: SessionId) -> Result<Archive> {
         let session = self.load(caller.scope(), id).await?;
-        let archives = &self.inner.stores.archives;
-        if let Some(id) = session.archive_id
-            && let Some(archive) = archives.archive(id).await?
-            && archive.is_restorable()
-        {
-            return Ok(archive);
-        }
-        Err(self.no_archive(id).await?)
+        self.stored_archive_of(&session).await
     }
 
     /// The bytes of a stored archive, or a range of them.
     pub async fn read_archive(&self, archive: &Archive, range: Option<Range<u64>>) -> Result<ByteStream> {
-        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
+        let stored = self.stored(archive)?;
         Ok(self.inner.stores.archive_store.open(&stored, range).await?)
     }
 
     /// What a stored archive holds, as JSON.
     pub async fn read_manifest(&self, archive: &Archive) -> Result<ByteStream> {
-        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
+        let stored = self.stored(archive)?;
         Ok(self.inner.stores.archive_store.manifest(&stored).await?)
     }
 
     /// An address at which a stored archive can be downloaded for a while, where the archive store can sign one.
     pub async fn signed_address(&self, archive: &Archive) -> Result<Option<String>> {
-        let stored = self.stored(archive).ok_or(Error::ArchiveRemoved)?;
+        let stored = self.stored(archive)?;
         Ok(self.inner.stores.archive_store.presign(&stored, SIGNED_LIFETIME).await?)
     }
 
@@ -127,12 +122,14 @@ impl SessionManager {
         {
             return Err(Error::WrongState(session.status));
         }
-        let Some(from) = session.archive_id else { return Err(self.no_archive(id).await?) };
-        let (this, origin) = (self.clone(), caller.origin());
+        let from = self.stored_archive_of(&session).await?;
+        self.stored(&from)?;
+        let (this, origin, from) = (self.clone(), caller.origin(), from.id);
         let opened = self.see_through(async move {
             this.admit_work()?;
             let now = this.inner.clock.now();
-            Ok(match this.inner.stores.archives.open_restore(id, from, now, &origin).await? {
+            let archives = &this.inner.stores.archives;
+            Ok(match archives.open_restore(id, from, this.server(), now, &origin).await? {
                 RestoreOpened::Opened(session, event) => {
                     this.inner.feed.publish([event]);
                     Some(this.bring_back_later(*session))
@@ -140,6 +137,7 @@ impl SessionManager {
                 RestoreOpened::Open(_) => None,
                 RestoreOpened::Refused(status) => return Err(Error::WrongState(status)),
                 RestoreOpened::Held(operation) => return Err(Error::Held(operation)),
+                RestoreOpened::Elsewhere => return Err(Error::FilesElsewhere),
                 RestoreOpened::NoArchive => return Err(Error::ArchiveRemoved),
                 RestoreOpened::NoSession => return Err(Error::NotFound("session")),
             })
@@ -176,21 +174,45 @@ impl SessionManager {
     /// Whether so many more bytes of archives may be kept on the local disk.
     async fn admit_local_bytes(&self, more: u64) -> Result<()> {
         let Some(max) = self.inner.settings.archives.local_bytes_max else { return Ok(()) };
-        let used = self.inner.stores.archives.local_archive_bytes().await?;
+        let used = self.inner.stores.archives.local_archive_bytes(self.server()).await?;
         if used.saturating_add(more) > max { Err(Error::ArchivesFull { used, max }) } else { Ok(()) }
     }
 
-    /// Why a session has nothing to be restored from.
-    async fn no_archive(&self, id: SessionId) -> Result<Error> {
-        let latest = self.inner.stores.archives.latest_archive(id).await?;
+    /// The archive that the session can be restored from, or why there is none.
+    async fn stored_archive_of(&self, session: &Session) -> Result<Archive> {
+        let archives = &self.inner.stores.archives;
+        if let Some(id) = session.archive_id
+            && let Some(archive) = archives.archive(id).await?
+            && archive.is_restorable()
+        {
+            return Ok(archive);
+        }
+        let latest = archives.latest_archive(session.id).await?;
         let was_removed = latest.is_some_and(|latest| latest.removed_at.is_some());
-        Ok(if was_removed { Error::ArchiveRemoved } else { Error::NotFound("archive") })
+        Err(if was_removed { Error::ArchiveRemoved } else { Error::NotFound("archive") })
     }
 
-    /// How the archive store knows the archive; `None` if there is nothing of it there.
-    fn stored(&self, archive: &Archive) -> Option<ArchiveRef> {
-        let content = archive.content.clone().filter(|_| archive.is_restorable())?;
-        Some(ArchiveRef {
+    /// The session's archive, if this server has a way to read it.
+    pub(crate) async fn archive_within_reach(
+        &self,
+        session: &Session,
+    ) -> Result<Option<(Archive, ArchiveRef)>> {
+        let Some(id) = session.archive_id else { return Ok(None) };
+        let archive = self.inner.stores.archives.archive(id).await?;
+        Ok(archive.and_then(|archive| {
+            let stored = self.stored(&archive).ok()?;
+            Some((archive, stored))
+        }))
+    }
+
+    /// How the archive store knows the archive.
+    fn stored(&self, archive: &Archive) -> Result<ArchiveRef> {
+        let content = archive.content.clone().filter(|_| archive.is_restorable());
+        let content = content.ok_or(Error::ArchiveRemoved)?;
+        if !archive.is_within_reach_of(self.server()) {
+            return Err(Error::FilesElsewhere);
+        }
+        Ok(ArchiveRef {
             place: archive.place,
             key: archive.key.clone(),
             compression: archive.compression,
@@ -208,7 +230,7 @@ impl SessionManager {
     }
 
     /// Whether the session's working directory is on this server.
-    async fn has_workspace(&self, session: &Session) -> Result<bool> {
+    pub(crate) async fn has_workspace(&self, session: &Session) -> Result<bool> {
         let workspace = match session.spec.owns_directory {
             true => workdir::own(&self.inner.settings.directories, session.user_id, session.id),
             false => PathBuf::from(&session.spec.working_directory),

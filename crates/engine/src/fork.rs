@@ -120,17 +120,23 @@ impl SessionManager {
     }
 
     /// Puts the parent's files into the staging folder: as they were at that message where there is a checkpoint, else
-    /// as they are; `None` when there are none.
+    /// as they are; `None` when there are none. Those that another server has are not taken for none.
     async fn stage(
         &self,
         parent: &Session,
         at_message: u64,
         staging: &Staging,
     ) -> Result<Option<DirectorySource>> {
+        // While it is archived its files go, and while it is restored they come; after that it is known where they are.
+        let _alone = self.inner.archiving.enter(parent.id).await;
+        let parent = &self.load(domain::Scope::All, parent.id).await?;
         let files = staging.begin().await?;
         let staged = async {
             if self.restore_checkpoint(parent, at_message, &files).await? {
                 return Ok(Some(DirectorySource::Archive));
+            }
+            if parent.spec.owns_directory && self.inner.lease.is_elsewhere(parent.server_id) {
+                return Err(Error::FilesElsewhere);
             }
             let settings = self.inner.settings.directories.clone();
             let (user, path) = (parent.user_id, parent.spec.working_directory.clone());

@@ -85,7 +85,8 @@ impl SessionManager {
     }
 
     /// The turn with its session at home here. A session that comes from another server, or whose data folder was moved,
-    /// has its own working directory at this server's place from now on.
+    /// has its own working directory at this server's place from now on: that which is there, else that of its last
+    /// archive, else an empty one.
     pub(crate) async fn settle_in(&self, begun: &mut BegunTurn) -> Result<()> {
         let session = &begun.session;
         if !session.spec.owns_directory {
@@ -95,10 +96,10 @@ impl SessionManager {
         if Path::new(&session.spec.working_directory) == here {
             return Ok(());
         }
-        // What its last archive has of it is brought back before its agent starts; without one it begins empty.
-        let is_brought_back = session.archive_id.is_some();
-        let is_there = is_brought_back || workdir::make_own(&here)?;
-        let notice = if is_there { data::workspace_moved() } else { data::workspace_missing() };
+        let notice = match self.has_workspace(session).await? {
+            true => data::workspace_moved(),
+            false => self.renew_workspace(session).await?,
+        };
         let (path, now) = (here.display().to_string(), self.inner.clock.now());
         let servers = &self.inner.lease.store;
         let (moved, event) = servers.relocate(session.id, session.generation, &path, notice, now).await?;

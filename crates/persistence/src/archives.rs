@@ -15,15 +15,17 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Event, Operation, Origin, Session, SessionId,
-    SessionStatus, TurnStatus,
+    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Event, Generation, Operation, Origin, ServerId, Session,
+    SessionId, SessionStatus, TurnStatus,
     archive::ArchiveContent,
     ports::{ArchiveObject, ArchiveOpened, Archives, RestoreOpened, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, sea_query::ExprTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
+    sea_query::{ExprTrait, SimpleExpr},
 };
 
 const OPEN: [&str; 2] = [ArchiveStatus::Pending.as_str(), ArchiveStatus::InProgress.as_str()];
@@ -34,14 +36,20 @@ impl Archives for Store {
         hold::open_archive(self, archive, origin).await
     }
 
-    async fn claim_archive(&self, archive: &Archive, at: Timestamp) -> StoreResult<Option<Archive>> {
-        let claimed = archive.clone().claimed(at);
+    async fn claim_archive(
+        &self,
+        archive: &Archive,
+        server: ServerId,
+        at: Timestamp,
+    ) -> StoreResult<Option<Archive>> {
+        let claimed = archive.clone().claimed(server, at);
         let changes = archive::ActiveModel { has_object: Set(true), ..changes(&claimed) };
         let as_known = archive::Entity::update_many()
             .set(changes)
             .filter(C::Id.eq(archive.id.0))
             .filter(C::Status.eq(archive.status.as_str()))
             .filter(C::Status.is_in(OPEN))
+            .filter(self.of_sessions_of(server))
             .filter(C::Attempt.eq(i64::from(archive.attempt)));
         Ok((self.write_one(as_known).await? == 1).then_some(claimed))
     }
@@ -93,13 +101,13 @@ impl Archives for Store {
         row.one(&self.read).await.map_err(failure)?.map(Archive::try_from).transpose()
     }
 
-    async fn open_archives(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>> {
+    async fn open_archives(&self, home: ServerId, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>> {
         let due = Condition::any()
             .add(C::Status.eq(ArchiveStatus::InProgress.as_str()))
             .add(C::DueAt.lte(micros(now)));
         let rows = archive::Entity::find()
             .filter(C::Status.is_in(OPEN))
-            .filter(C::SessionId.is_not_null())
+            .filter(self.of_sessions_of(home))
             .filter(due)
             .order_by_asc(C::CreatedAt)
             .order_by_asc(C::Id);
@@ -110,40 +118,49 @@ impl Archives for Store {
         &self,
         session: SessionId,
         from: ArchiveId,
+        home: ServerId,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<RestoreOpened> {
-        hold::open_restore(self, session, from, at, origin).await
+        hold::open_restore(self, session, from, home, at, origin).await
     }
 
     async fn finish_restore(
         &self,
         session: SessionId,
         from: ArchiveId,
+        by: Generation,
         working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>> {
-        release::finish_restore(self, session, from, working_directory, at).await
+        release::finish_restore(self, session, from, by, working_directory, at).await
     }
 
     async fn fail_restore(
         &self,
         session: SessionId,
         from: ArchiveId,
+        by: Generation,
         error: &str,
         at: Timestamp,
     ) -> StoreResult<Option<Event>> {
-        release::fail_restore(self, session, from, error, at).await
+        release::fail_restore(self, session, from, by, error, at).await
     }
 
-    async fn open_restores(&self, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn open_restores(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         let rows = session::Entity::find()
             .filter(session::Column::Operation.eq(Operation::Restoring.as_str()))
+            .filter(self.looked_after_by(home))
             .order_by_asc(session::Column::Id);
         self.sessions(rows, limit).await
     }
 
-    async fn idle_sessions(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn idle_sessions(
+        &self,
+        home: ServerId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<Session>> {
         use session::Column as S;
         let waiting = turn::Entity::find()
             .select_only()
@@ -160,6 +177,7 @@ impl Archives for Store {
             .filter(S::CurrentTurnId.is_null())
             .filter(S::Operation.is_null())
             .filter(S::Id.not_in_subquery(waiting.into_query()))
+            .filter(self.looked_after_by(home))
             .order_by_asc(S::UpdatedAt)
             .order_by_asc(S::Id);
         self.sessions(rows, limit).await
@@ -180,7 +198,7 @@ impl Archives for Store {
         release::expire_archive(self, id, at).await
     }
 
-    async fn objects_to_delete(&self, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
+    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
         let is_useless = Condition::any()
             .add(C::Status.eq(ArchiveStatus::Failed.as_str()))
             .add(C::RemovedAt.is_not_null())
@@ -188,6 +206,7 @@ impl Archives for Store {
         let rows = archive::Entity::find()
             .filter(C::HasObject.eq(true))
             .filter(is_useless)
+            .filter(C::Place.ne(ArchivePlace::Local.as_str()).or(C::ServerId.eq(server.0)))
             .order_by_asc(C::Id)
             .limit(u64::from(limit));
         let rows = rows.all(&self.read).await.map_err(failure)?;
@@ -202,13 +221,14 @@ impl Archives for Store {
         self.write_whole(writes).await.map(drop)
     }
 
-    async fn sessions_to_clean(&self, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn sessions_to_clean(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         use session::Column as S;
         let holding = archive::Entity::find().select_only().column(C::Id).filter(C::HasFiles.eq(true));
         let rows = session::Entity::find()
             .filter(S::Status.eq(SessionStatus::Archived.as_str()))
             .filter(S::Operation.is_null())
             .filter(S::ArchiveId.in_subquery(holding.into_query()))
+            .filter(S::ServerId.eq(home.0).or(S::ServerId.is_null()))
             .order_by_asc(S::Id);
         self.sessions(rows, limit).await
     }
@@ -219,12 +239,13 @@ impl Archives for Store {
         self.write_whole(writes).await.map(drop)
     }
 
-    async fn local_archive_bytes(&self) -> StoreResult<u64> {
+    async fn local_archive_bytes(&self, server: ServerId) -> StoreResult<u64> {
         let sum = archive::Entity::find()
             .select_only()
             // The sum of big integers is more than one on PostgreSQL.
             .column_as(C::SizeBytes.sum().cast_as("bigint"), "bytes")
             .filter(C::Place.eq(ArchivePlace::Local.as_str()))
+            .filter(C::ServerId.eq(server.0))
             .filter(C::HasObject.eq(true))
             .into_model::<Sum>();
         let sum = sum.one(&self.read).await.map_err(failure)?;
@@ -233,6 +254,12 @@ impl Archives for Store {
 }
 
 impl Store {
+    /// Archives of sessions that no other server looks after.
+    fn of_sessions_of(&self, home: ServerId) -> SimpleExpr {
+        let its = session::Entity::find().select_only().column(session::Column::Id);
+        C::SessionId.in_subquery(its.filter(self.looked_after_by(home)).into_query())
+    }
+
     async fn archives(&self, rows: Select<archive::Entity>, limit: u32) -> StoreResult<Vec<Archive>> {
         let rows = rows.limit(u64::from(limit)).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Archive::try_from).collect()
@@ -259,6 +286,7 @@ fn changes(archive: &Archive) -> archive::ActiveModel {
     let row = archive::Model::from(archive);
     archive::ActiveModel {
         status: Set(row.status),
+        server_id: Set(row.server_id),
         size_bytes: Set(row.size_bytes),
         sha256: Set(row.sha256),
         manifest_sha256: Set(row.manifest_sha256),

@@ -13,6 +13,7 @@ mod accounts;
 mod approvals;
 mod approvals_told;
 mod archives;
+mod archives_homes;
 mod archives_over;
 mod audit;
 mod audit_governance;
@@ -40,6 +41,7 @@ pub use accounts::*;
 pub use approvals::*;
 pub use approvals_told::*;
 pub use archives::*;
+pub use archives_homes::*;
 pub use archives_over::*;
 pub use audit::*;
 pub use audit_governance::*;
@@ -234,6 +236,9 @@ macro_rules! store_conformance {
             an_archive_that_expires_takes_along_the_session_that_had_nothing_else
             sessions_in_which_nothing_happens_are_found
             what_archives_leave_over_is_found_until_it_is_gone
+            a_session_is_packed_by_its_home_or_by_anybody
+            whoever_restores_a_session_is_its_home
+            what_is_on_another_servers_disk_is_left_to_it
             the_life_of_an_archive_is_in_the_audit_log
         }
     };

@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Archive, ArchiveId, ArchivePlace, Event, Operation, Origin, Session, SessionId, SessionStatus,
-    archive::ArchiveContent,
+    Archive, ArchiveId, ArchivePlace, Event, Generation, Operation, Origin, ServerId, Session, SessionId,
+    SessionStatus, archive::ArchiveContent,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,8 +19,14 @@ pub trait Archives: Send + Sync {
     async fn open_archive(&self, archive: &Archive, origin: &Origin) -> StoreResult<ArchiveOpened>;
 
     /// Begins an attempt: the archive is due, or in progress and nobody runs it any more, which the caller knows. The
-    /// answer is the archive with the number of this attempt; `None` if somebody else was faster.
-    async fn claim_archive(&self, archive: &Archive, at: Timestamp) -> StoreResult<Option<Archive>>;
+    /// answer is the archive with the number of this attempt; `None` if somebody else was faster, or if the session has
+    /// another home that lives, which has its files.
+    async fn claim_archive(
+        &self,
+        archive: &Archive,
+        server: ServerId,
+        at: Timestamp,
+    ) -> StoreResult<Option<Archive>>;
 
     /// Puts an attempt that failed off until `due_at`; the session stays held.
     async fn postpone_archive(
@@ -54,15 +60,16 @@ pub trait Archives: Send + Sync {
     /// One archive.
     async fn archive(&self, id: ArchiveId) -> StoreResult<Option<Archive>>;
 
-    /// Archives that are due or in progress, oldest first.
-    async fn open_archives(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
+    /// Archives that are due or in progress, oldest first, of sessions that no other server looks after.
+    async fn open_archives(&self, home: ServerId, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
 
-    /// Holds a session for being restored from `from`, the archive that is its newest: it must be archived, or idle
-    /// where it lost what it had on disk.
+    /// Holds a session for being restored from `from`, the archive that is its newest, and makes `home` its home: it
+    /// must be archived, wherever its home was, or idle where it lost what it had on disk.
     async fn open_restore(
         &self,
         session: SessionId,
         from: ArchiveId,
+        home: ServerId,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<RestoreOpened>;
@@ -73,6 +80,7 @@ pub trait Archives: Send + Sync {
         &self,
         session: SessionId,
         from: ArchiveId,
+        by: Generation,
         working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>>;
@@ -82,15 +90,18 @@ pub trait Archives: Send + Sync {
         &self,
         session: SessionId,
         from: ArchiveId,
+        by: Generation,
         error: &str,
         at: Timestamp,
     ) -> StoreResult<Option<Event>>;
 
-    /// Sessions that are held for being restored.
-    async fn open_restores(&self, limit: u32) -> StoreResult<Vec<Session>>;
+    /// Sessions that are held for being restored and that no other server looks after.
+    async fn open_restores(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>>;
 
-    /// Sessions that could be archived, in which nothing happened since `before` and nothing waits; oldest first.
-    async fn idle_sessions(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Session>>;
+    /// Sessions that could be archived, in which nothing happened since `before` and nothing waits, and that no other
+    /// server looks after; oldest first.
+    async fn idle_sessions(&self, home: ServerId, before: Timestamp, limit: u32)
+    -> StoreResult<Vec<Session>>;
 
     /// Completed archives from before `before`, and not removed.
     async fn expired_archives(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
@@ -99,20 +110,22 @@ pub trait Archives: Send + Sync {
     /// terminated, and told why.
     async fn expire_archive(&self, id: ArchiveId, at: Timestamp) -> StoreResult<Option<Vec<Event>>>;
 
-    /// What may still be in the archive store of archives that failed, were removed, or whose session is gone.
-    async fn objects_to_delete(&self, limit: u32) -> StoreResult<Vec<ArchiveObject>>;
+    /// What may still be in the archive store of archives that failed, were removed, or whose session is gone. What is
+    /// on another server's disk is not among them.
+    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>>;
 
     /// Nothing of the archive is in the store any more.
     async fn object_deleted(&self, id: ArchiveId) -> StoreResult<()>;
 
-    /// Archived sessions of which something may still be on disk besides the archive.
-    async fn sessions_to_clean(&self, limit: u32) -> StoreResult<Vec<Session>>;
+    /// Archived sessions of which something may still be on this server's disk besides the archive. One whose home is
+    /// another server, also if that is gone, is not among them: what is left of it is there.
+    async fn sessions_to_clean(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>>;
 
     /// Nothing of the session is on disk any more, apart from this archive of it.
     async fn session_cleaned(&self, archive: ArchiveId) -> StoreResult<()>;
 
-    /// What the archives on local disks take together, in bytes.
-    async fn local_archive_bytes(&self) -> StoreResult<u64>;
+    /// What the archives on this server's disk take together, in bytes.
+    async fn local_archive_bytes(&self, server: ServerId) -> StoreResult<u64>;
 }
 
 /// Where an archive was put.
@@ -146,6 +159,8 @@ pub enum RestoreOpened {
     Refused(SessionStatus),
     /// This held the session.
     Held(Operation),
+    /// It is not archived, and has another home that lives, which has its files.
+    Elsewhere,
     /// The archive is not the one that it can be restored from.
     NoArchive,
     NoSession,

@@ -20,8 +20,8 @@ pub trait Servers: Send + Sync {
     /// The other servers whose leases last.
     async fn others(&self, server: ServerId) -> StoreResult<Vec<ServerId>>;
 
-    /// Makes `home` the home of a session in which a turn runs that nobody runs any more, whichever of its homes began
-    /// it. What an earlier home still writes is refused from now on, also if that is the same server in an earlier
+    /// Makes `home` the home of a session in which a turn or a restore runs that nobody runs any more, whichever of its
+    /// homes began it. What an earlier home still writes is refused from now on, also if that is the same server in an earlier
     /// life. `None` if the session has another home that lives.
     async fn take_over(
         &self,

@@ -5,7 +5,12 @@ use super::{
     words,
 };
 use crate::{Error, Result, SessionManager, agent::Directories, workdir};
-use domain::{Entry, Operation, Session, SessionStatus, journal::data, ports::ArchiveRef};
+use domain::{
+    Entry, Operation, Session, SessionStatus,
+    journal::data,
+    ports::{ArchiveError, ArchiveRef},
+};
+use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -32,22 +37,28 @@ impl SessionManager {
     async fn bring_back(&self, session: &Session) -> Result<()> {
         let _alone = self.inner.archiving.enter(session.id).await;
         let _room = self.inner.archiving.room().await;
+        // From whoever began it, also if that was this server in an earlier life.
+        let now = self.inner.clock.now();
+        if self.inner.lease.store.take_over(session.id, self.server(), now).await?.is_none() {
+            return Ok(());
+        }
         let session = self.load(domain::Scope::All, session.id).await?;
         let (Some(Operation::Restoring), Some(from)) = (session.operation, session.archive_id) else {
             return Ok(());
         };
         let archives = &self.inner.stores.archives;
         let archive = archives.archive(from).await?;
-        let stored = archive.and_then(|archive| self.stored(&archive)).ok_or(Error::ArchiveRemoved);
+        let stored = archive.ok_or(Error::ArchiveRemoved).and_then(|archive| self.stored(&archive));
+        let (now, by) = (self.inner.clock.now(), session.generation);
         let unpacked = match stored {
             Ok(stored) => self.unpack(&session, &stored).await,
             Err(error) => Err(error),
         };
-        let now = self.inner.clock.now();
         match unpacked {
             Ok(workspace) => {
                 let workspace = workspace.map(|path| path.display().to_string());
-                let finished = archives.finish_restore(session.id, from, workspace.as_deref(), now).await?;
+                let finished =
+                    archives.finish_restore(session.id, from, by, workspace.as_deref(), now).await?;
                 if let Some((_, events)) = finished {
                     self.inner.feed.publish(events);
                     self.admit_later();
@@ -58,9 +69,9 @@ impl SessionManager {
             Err(error @ Error::Store(_)) => Err(error),
             Err(error) => {
                 let why = words(&error);
-                self.inner.feed.publish(archives.fail_restore(session.id, from, &why, now).await?);
+                self.inner.feed.publish(archives.fail_restore(session.id, from, by, &why, now).await?);
                 Err(match error {
-                    Error::Archive(domain::ports::ArchiveError::Unavailable(_)) => error,
+                    Error::Archive(ArchiveError::Unavailable(_)) => error,
                     _ => Error::NotRestored(why),
                 })
             }
@@ -116,21 +127,33 @@ impl SessionManager {
         .await
     }
 
-    /// Where a session that is about to start has lost its own working directory: brings back what its archive has of
-    /// it, and says so in the journal. What was done since the archive is not in it.
+    /// Where a session that is about to start has lost its own working directory: gives it another one, and says so in
+    /// the journal.
     pub(crate) async fn bring_back_lost(&self, session: &Session) -> Result<()> {
-        let Some(from) = session.archive_id.filter(|_| session.spec.owns_directory) else { return Ok(()) };
-        if self.has_workspace(session).await? {
+        if !session.spec.owns_directory || self.has_workspace(session).await? {
             return Ok(());
         }
-        let archive = self.inner.stores.archives.archive(from).await?;
-        let Some(stored) = archive.and_then(|archive| self.stored(&archive)) else { return Ok(()) };
-        self.unpack_workspace(session, &stored).await?;
-        let (notice, now) = (Entry::Notice(data::restored(from)), self.inner.clock.now());
+        let (notice, now) = (self.renew_workspace(session).await?, self.inner.clock.now());
         let (journal, turn) = (&self.inner.stores.journal, session.current_turn_id);
-        let events = journal.record(session.id, session.generation, turn, vec![notice], now).await?;
+        let notice = vec![Entry::Notice(notice)];
+        let events = journal.record(session.id, session.generation, turn, notice, now).await?;
         self.inner.feed.publish(events);
         Ok(())
+    }
+
+    /// Makes a session's own working directory, which is not on this server: with what its last archive has of it, else
+    /// empty. What was done since the archive is not in it. The answer is the notice that says which of them it is.
+    pub(crate) async fn renew_workspace(&self, session: &Session) -> Result<Value> {
+        if let Some((archive, stored)) = self.archive_within_reach(session).await? {
+            match self.unpack_workspace(session, &stored).await {
+                Ok(_) => return Ok(data::restored(archive.id)),
+                // It will not be there at the next prompt either.
+                Err(Error::Archive(ArchiveError::Missing)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        workdir::make_own(&workdir::own(&self.inner.settings.directories, session.user_id, session.id))?;
+        Ok(data::workspace_missing())
     }
 }
 

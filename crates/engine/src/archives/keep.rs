@@ -2,7 +2,10 @@
 
 use super::workshop::Alone;
 use crate::{Error, Result, SessionManager, agent::Directories};
-use domain::{ArchiveId, ArchivePlace, Origin, Session, ports::ArchiveOpened};
+use domain::{
+    ArchiveId, ArchivePlace, Origin, Session,
+    ports::{ArchiveOpened, StoreError},
+};
 
 /// What is looked at in one round; the next one looks at the rest.
 const ROUND_MAX: u32 = 64;
@@ -20,12 +23,12 @@ impl SessionManager {
     /// Takes up what was asked for and nobody works on.
     async fn go_on_with_archives(&self) -> Result<()> {
         let archives = &self.inner.stores.archives;
-        for archive in archives.open_archives(self.inner.clock.now(), ROUND_MAX).await? {
+        for archive in archives.open_archives(self.server(), self.inner.clock.now(), ROUND_MAX).await? {
             if self.inner.archiving.is_free(archive.session_id) {
                 drop(self.put_away_later(archive));
             }
         }
-        for session in archives.open_restores(ROUND_MAX).await? {
+        for session in archives.open_restores(self.server(), ROUND_MAX).await? {
             if self.inner.archiving.is_free(session.id) {
                 drop(self.bring_back_later(session));
             }
@@ -33,12 +36,12 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Removes what a server that died left on disk of sessions that are archived.
+    /// Removes what a former life of this server left on disk of sessions that are archived.
     async fn clean_archived(&self) -> Result<()> {
         if !self.inner.settings.archives.auto_cleanup {
             return Ok(());
         }
-        for session in self.inner.stores.archives.sessions_to_clean(ROUND_MAX).await? {
+        for session in self.inner.stores.archives.sessions_to_clean(self.server(), ROUND_MAX).await? {
             let Some(alone) = self.inner.archiving.try_enter(session.id) else { continue };
             // It may have been restored since it was listed.
             let session = self.load(domain::Scope::All, session.id).await?;
@@ -52,7 +55,8 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Removes what a session has on disk, which its archive has too. A directory that others may use stays.
+    /// Removes what a session has on disk, which its archive has too, and leaves it to whoever restores it. A directory
+    /// that others may use stays.
     pub(super) async fn clean_up(&self, session: &Session, archive: ArchiveId, _: &Alone) -> Result<()> {
         if !self.inner.settings.archives.auto_cleanup {
             return Ok(());
@@ -61,7 +65,12 @@ impl SessionManager {
         tokio::task::spawn_blocking(move || directories.remove())
             .await
             .map_err(|_| Error::Internal("remove the session's directories"))??;
-        Ok(self.inner.stores.archives.session_cleaned(archive).await?)
+        self.inner.stores.archives.session_cleaned(archive).await?;
+        match self.inner.lease.store.leave(session.id, session.generation).await {
+            // Somebody restores it already.
+            Ok(()) | Err(StoreError::Fenced) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn expire_archives(&self) -> Result<()> {
@@ -77,7 +86,7 @@ impl SessionManager {
     }
 
     async fn delete_objects(&self) -> Result<()> {
-        for object in self.inner.stores.archives.objects_to_delete(ROUND_MAX).await? {
+        for object in self.inner.stores.archives.objects_to_delete(self.server(), ROUND_MAX).await? {
             match self.inner.stores.archive_store.delete(object.place, &object.key).await {
                 Ok(()) => self.inner.stores.archives.object_deleted(object.archive).await?,
                 // It stays on the list.
@@ -99,7 +108,8 @@ impl SessionManager {
             return Ok(());
         }
         let archives = &self.inner.stores.archives;
-        for session in archives.idle_sessions(self.inner.clock.now() - after, ROUND_MAX).await? {
+        let before = self.inner.clock.now() - after;
+        for session in archives.idle_sessions(self.server(), before, ROUND_MAX).await? {
             let archive = self.new_archive(&session, place, None);
             if let ArchiveOpened::Opened(archive, event) =
                 archives.open_archive(&archive, &Origin::system()).await?

@@ -5,7 +5,7 @@ use crate::{Error, Result, SessionManager, agent::Directories, workdir};
 use domain::{
     Archive, ArchivePlace, Session, SessionStatus,
     archive::ArchiveContent,
-    ports::{ArchiveError, ArchiveJob, ArchiveRoot},
+    ports::{ArchiveError, ArchiveJob, ArchiveRoot, StoreError},
 };
 use fail::fail_point;
 use jiff::SignedDuration;
@@ -17,7 +17,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// What is in an archive, each a folder of this name.
-pub(super) const WORKSPACE: &str = "workspace";
+pub(crate) const WORKSPACE: &str = "workspace";
 pub(super) const TRANSCRIPT: &str = "transcript";
 const SESSION: &str = "session";
 /// Where it is gathered what is not on disk as it goes in; among the session's own files, and removed with them.
@@ -51,7 +51,8 @@ impl SessionManager {
     async fn put_away(&self, archive: &Archive, alone: &Alone) -> Result<()> {
         let stores = &self.inner.stores;
         let _room = self.inner.archiving.room().await;
-        let Some(claimed) = stores.archives.claim_archive(archive, self.inner.clock.now()).await? else {
+        let now = self.inner.clock.now();
+        let Some(claimed) = stores.archives.claim_archive(archive, self.server(), now).await? else {
             return Ok(());
         };
         fail_point!("archive.claimed");
@@ -73,6 +74,8 @@ impl SessionManager {
             self.close(agent).await;
         }
         self.inner.live.closed(session.id).await;
+        // What is stored and not in the files would be missing in the archive.
+        self.check_out(session).await.map_err(|error| StoreError::Unavailable(error.into()))?;
         let (this, session) = (self.clone(), session.clone());
         let staged = tokio::task::spawn_blocking(move || this.stage_for_archive(&session)).await;
         let (_staging, roots) = staged.map_err(|_| Error::Internal("gather what is archived"))??;

@@ -237,7 +237,7 @@ async fn what_a_former_life_left_on_disk_is_removed() {
         );
         world.store.open_archive(&asked, &domain::Origin::system()).await.unwrap();
         let now = domain::Clock::now(&world.clock);
-        world.store.claim_archive(&asked, now).await.unwrap().unwrap()
+        world.store.claim_archive(&asked, world.settings.server.id, now).await.unwrap().unwrap()
     };
     // Completed, and killed before it removed what it had stored.
     let content = domain::archive::ArchiveContent {
@@ -255,7 +255,7 @@ async fn what_a_former_life_left_on_disk_is_removed() {
     let world = world.next_life();
     world.manager.recover().await.unwrap();
     assert!(!workspace.exists() && !agent_folder(&world, session).exists());
-    assert_eq!(world.store.sessions_to_clean(10).await.unwrap(), []);
+    assert_eq!(world.store.sessions_to_clean(world.settings.server.id, 10).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ mod interrupting;
 mod leases;
 mod life;
 mod links;
+mod moving;
 mod pipes;
 mod prompts;
 mod queue;

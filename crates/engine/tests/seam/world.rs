@@ -6,8 +6,8 @@ pub mod leases;
 
 use access::RecordedAccess;
 use domain::{
-    Access, Caller, Credential, Event, FamilyId, PageRequest, Role, ServerId, Session, SessionId,
-    SessionStatus, Source, Turn, UserId,
+    Access, ArchivePlace, Caller, Credential, Event, FamilyId, PageRequest, Role, ServerId, Session,
+    SessionId, SessionStatus, Source, Turn, UserId,
     ports::{Journal as _, Sessions as _},
 };
 use engine::{
@@ -65,6 +65,12 @@ impl World {
         let (store, archives) = (MemoryStore::default(), MemoryArchives::default());
         let faults = Faults::around(store.clone());
         Self::build(launcher, started_by, faults, store, archives, settings, caller(), dir)
+    }
+
+    /// A world whose archives go to this place. One server's disk is not another's, although tests share the store.
+    pub fn with_archives_in(place: ArchivePlace, launcher: ScriptedLauncher) -> Self {
+        let world = Self::new(launcher);
+        Self { archives: MemoryArchives::in_place(place), ..world }.next_life()
     }
 
     /// The server's next life: another manager on the same store, disk and person.

@@ -8,10 +8,11 @@ use crate::{
         session,
     },
     recording::{Recording, lock, locked},
+    servers::claimable,
     sessions::updated,
 };
 use domain::{
-    Archive, ArchiveId, EventKind, Operation, Origin, SessionId, SessionStatus,
+    Archive, ArchiveId, EventKind, Operation, Origin, ServerId, SessionId, SessionStatus,
     audit::events as audited,
     journal::data,
     ports::{ArchiveOpened, RestoreOpened, StoreResult},
@@ -63,18 +64,20 @@ pub(super) async fn open_restore(
     store: &Store,
     id: SessionId,
     from: ArchiveId,
+    home: ServerId,
     at: Timestamp,
     origin: &Origin,
 ) -> StoreResult<RestoreOpened> {
     let mut reads = store.batch();
-    let session = lock(&mut reads, id);
+    let session = store.lock_for(&mut reads, id);
     let whole = reads.select(session::Entity::find_by_id(id.0));
     let archive = reads.select(archive::Entity::find_by_id(from.0).filter(C::SessionId.eq(id.0)));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
-    let (Some(locked), Some(whole)) = (locked(&mut read, session)?, read.first(whole)?) else {
+    let (Some(session), Some(whole)) = (claimable(&mut read, session)?, read.first(whole)?) else {
         return Ok(RestoreOpened::NoSession);
     };
+    let locked = &session.locked;
     match locked.operation {
         Some(Operation::Restoring) => return Ok(RestoreOpened::Open(Box::new(whole.try_into()?))),
         Some(operation @ Operation::Archiving) => return Ok(RestoreOpened::Held(operation)),
@@ -84,16 +87,22 @@ pub(super) async fn open_restore(
     if !is_idle || locked.status == SessionStatus::Terminated {
         return Ok(RestoreOpened::Refused(locked.status));
     }
+    let claim = match locked.status {
+        // It is nowhere but in its archive.
+        SessionStatus::Archived => Some(session.move_to(home)),
+        _ => session.claim(home),
+    };
+    let Some(claim) = claim else { return Ok(RestoreOpened::Elsewhere) };
     let archive = read.first(archive)?.map(Archive::try_from).transpose()?;
     if !archive.is_some_and(|archive| archive.is_restorable()) {
         return Ok(RestoreOpened::NoArchive);
     }
-    let mut recording = Recording::new(&locked, None, at)?;
+    let mut recording = Recording::new(locked, None, at)?;
     recording.data(EventKind::Notice, data::restore_opened(from));
     let held = Set(Some(Operation::Restoring.as_str().to_owned()));
     let mut writes = store.batch();
-    let (update, mut events) =
-        recording.write(&mut writes, session::ActiveModel { operation: held, ..Default::default() });
+    let held = claim.mark(session::ActiveModel { operation: held, ..Default::default() });
+    let (update, mut events) = recording.write(&mut writes, held);
     let session = writes.update_returning(update);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [audited::restore_requested(id, from, origin, at)])?;

@@ -13,8 +13,9 @@ use crate::{
     value::{micros, to_json},
 };
 use domain::{
-    Archive, ArchiveId, ArchiveStatus, AuditEvent, Event, EventKind, Operation, Session, SessionId,
-    SessionStatus, archive::ArchiveContent, audit::events as audited, journal::data, ports::StoreResult,
+    Archive, ArchiveId, ArchiveStatus, AuditEvent, Event, EventKind, Generation, Operation, Session,
+    SessionId, SessionStatus, archive::ArchiveContent, audit::events as audited, journal::data,
+    ports::StoreResult,
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -95,6 +96,7 @@ pub(super) async fn finish_restore(
     store: &Store,
     id: SessionId,
     from: ArchiveId,
+    by: Generation,
     working_directory: Option<&str>,
     at: Timestamp,
 ) -> StoreResult<Option<(Session, Vec<Event>)>> {
@@ -103,7 +105,7 @@ pub(super) async fn finish_restore(
     let whole = reads.select(session::Entity::find_by_id(id.0));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
-    let Some(locked) = restoring(locked(&mut read, session)?) else { return Ok(None) };
+    let Some(locked) = restoring(locked(&mut read, session)?, by)? else { return Ok(None) };
     let Some(whole) = read.first(whole)? else { return Ok(None) };
     let mut spec = Session::try_from(whole)?.spec;
     spec.working_directory = working_directory.map_or(spec.working_directory, str::to_owned);
@@ -132,13 +134,14 @@ pub(super) async fn fail_restore(
     store: &Store,
     id: SessionId,
     from: ArchiveId,
+    by: Generation,
     error: &str,
     at: Timestamp,
 ) -> StoreResult<Option<Event>> {
     let mut reads = store.batch();
     let session = lock(&mut reads, id);
     let (mut read, unit) = store.open(reads).await?;
-    let Some(locked) = restoring(locked(&mut read, session)?) else { return Ok(None) };
+    let Some(locked) = restoring(locked(&mut read, session)?, by)? else { return Ok(None) };
     let mut recording = Recording::new(&locked, None, at)?;
     recording.data(EventKind::Notice, data::restore_failed(from, error));
     let mut writes = store.batch();
@@ -149,8 +152,13 @@ pub(super) async fn fail_restore(
     Ok(events.pop())
 }
 
-fn restoring(locked: Option<Locked>) -> Option<Locked> {
-    locked.filter(|locked| locked.operation == Some(Operation::Restoring))
+/// The session, if it is held for that, and by this one.
+fn restoring(locked: Option<Locked>, by: Generation) -> StoreResult<Option<Locked>> {
+    let Some(locked) = locked.filter(|locked| locked.operation == Some(Operation::Restoring)) else {
+        return Ok(None);
+    };
+    locked.admit(by)?;
+    Ok(Some(locked))
 }
 
 pub(super) async fn expire_archive(

@@ -2,7 +2,7 @@
 
 use crate::value::{Reader, micros, stored};
 use domain::{
-    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Compression, SessionId,
+    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Compression, ServerId, SessionId,
     archive::ArchiveContent,
     ports::{ArchiveObject, StoreError, StoreResult},
 };
@@ -18,6 +18,8 @@ pub struct Model {
     pub status: String,
     pub compression: String,
     pub place: String,
+    /// Whose disk a local one is on.
+    pub server_id: Option<Uuid>,
     pub object_key: String,
     pub at_message: i64,
     pub size_bytes: Option<i64>,
@@ -51,6 +53,7 @@ impl From<&Archive> for Model {
             status: archive.status.as_str().to_owned(),
             compression: archive.compression.as_str().to_owned(),
             place: archive.place.as_str().to_owned(),
+            server_id: archive.server_id.map(|id| id.0),
             object_key: archive.key.clone(),
             at_message: stored(archive.at_message),
             size_bytes: content.map(|content| stored(content.size_bytes)),
@@ -108,6 +111,7 @@ impl TryFrom<Model> for Archive {
             status: reader.word("status", ArchiveStatus::parse, &row.status)?,
             compression: reader.word("compression", Compression::parse, &row.compression)?,
             place: reader.word("place", ArchivePlace::parse, &row.place)?,
+            server_id: row.server_id.map(ServerId),
             at_message: reader.figure("at_message", row.at_message)?,
             content: row.content(reader)?,
             key: row.object_key,

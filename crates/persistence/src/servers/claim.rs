@@ -67,8 +67,15 @@ impl Claimable {
     pub(crate) fn claim(&self, home: ServerId) -> Option<Claim> {
         match self.home {
             Some(present) if present != home => self.take(home),
-            _ => Some(Claim { home, generation: self.locked.generation }),
+            _ => Some(self.move_to(home)),
         }
+    }
+
+    /// Of a session that its home has nothing of any more, whether that lives or not.
+    pub(crate) fn move_to(&self, home: ServerId) -> Claim {
+        let moves = self.home.is_some_and(|present| present != home);
+        let generation = self.locked.generation;
+        Claim { home, generation: if moves { generation.next() } else { generation } }
     }
 
     /// From whoever ran it before, also if that was the same server in an earlier life.

@@ -59,6 +59,19 @@ async fn an_archived_conversation_goes_on_after_everything_local_was_deleted() {
     goes_on(&world, &user, &session).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_of_an_archived_session_has_its_conversation_and_its_files() {
+    let world = World::start().await;
+    let user = world.admin().await;
+    let session = worked(&user).await;
+    user.post(&format!("{session}/archive"), json!({})).await.ok();
+    let forked = user.post(&format!("{session}/fork"), json!({})).await;
+    assert_eq!((forked.status, &forked.body["working_directory_source"]), (201, &json!("archive")));
+    let fork = format!("/sessions/{}", forked.body["id"].as_str().unwrap());
+    goes_on(&world, &user, &fork).await;
+    assert_eq!(user.get(&session).await.ok()["status"], "archived", "its parent stays as it is");
+}
+
 /// Archives a session on a server that is killed at the place, and looks at what its next life makes of it.
 async fn an_archive_killed_at(point: &str) {
     let mut crash = Crash::at(point, &[]).await;

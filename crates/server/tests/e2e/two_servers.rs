@@ -27,11 +27,17 @@ struct Two {
 impl Two {
     /// With leases of so many seconds.
     async fn start(lease: &str) -> Self {
-        let shared = [
+        Self::with(lease, &[]).await
+    }
+
+    /// The same with settings of both.
+    async fn with(lease: &str, settings: &[(&str, &str)]) -> Self {
+        let usual = [
             ("SECRET_KEY", "a key of both servers, long enough"),
             ("SERVER_LEASE_SECONDS", lease),
             ("SHUTDOWN_GRACE_SECONDS", "0"),
         ];
+        let shared = [&usual[..], settings].concat();
         let first = World::with(&shared).await;
         let (database, model) = (first.database_url(), first.model.url());
         let second = [("DATABASE_URL", database.as_str()), ("ANTHROPIC_UPSTREAM_URL", model.as_str())];
@@ -174,7 +180,10 @@ async fn what_a_person_says_at_the_other_server_reaches_the_agent_and_its_succes
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_server_takes_over_from_one_that_was_killed() {
     let mut two = Two::start(SHORT).await;
-    let (session, turn) = two.stuck().await;
+    let session = two.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
+    two.at_first.ask(&session, "remember the lighthouse").await;
+    let turn = two.at_first.query_async(&session, STUCK).await;
+    stuck(&two.first).await;
     let mut events = two.at_second.events(&session, 0).await;
     two.first.kill().await;
     let over = two.at_second.turn_over(&turn).await;
@@ -183,7 +192,9 @@ async fn the_other_server_takes_over_from_one_that_was_killed() {
     eventually("no process of it is left", async || two.first.agent_processes().is_empty().then_some(()))
         .await;
 
-    assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");
+    // The model gets all that was said, also what the agent that was killed was in the middle of.
+    let answer = two.at_second.ask(&session, "[[recall]]").await;
+    assert!(answer.contains("lighthouse") && answer.contains("tail -f"), "{answer}");
     let shown = two.at_second.get(&session).await.ok();
     let here = two.second.workspace(&session);
     assert_eq!(shown["working_directory"].as_str().map(Into::into), Some(here));
@@ -241,4 +252,53 @@ async fn a_server_that_ends_well_is_not_waited_for() {
     two.first.stop().await;
     // Its lease would have lasted longer than this test.
     assert_eq!(two.at_second.ask(&session, "[[text:here now]]").await, "here now");
+}
+
+/// The S3 server that `cargo xtask test` starts.
+fn in_s3() -> Vec<(&'static str, String)> {
+    let variable = |name: &str| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run cargo xtask test"))
+    };
+    vec![
+        ("STORAGE_PROVIDER", "s3".to_owned()),
+        ("AWS_S3_BUCKET", variable("STEWARD_TEST_S3_BUCKET")),
+        ("AWS_S3_ENDPOINT", variable("STEWARD_TEST_S3_ENDPOINT")),
+        ("AWS_ACCESS_KEY_ID", variable("STEWARD_TEST_S3_ACCESS_KEY_ID")),
+        ("AWS_SECRET_ACCESS_KEY", variable("STEWARD_TEST_S3_SECRET_ACCESS_KEY")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_archived_goes_on_at_another_when_the_first_and_its_disk_are_gone() {
+    let settings = in_s3();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut two = Two::with(LONG, &settings).await;
+    let session = two.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
+    two.at_first.ask(&session, "remember the lighthouse").await;
+    let write = r#"[[tool:Bash {"command":"echo kept > note.txt"}]][[next]][[text:written]]"#;
+    assert_eq!(two.at_first.ask(&session, write).await, "written");
+    // Asked of the other one, and done by the home.
+    let asked = two.at_second.post(&format!("{session}/archive"), json!({})).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    eventually("its home has archived it", async || {
+        (two.at_second.get(&session).await.ok()["status"] == "archived").then_some(())
+    })
+    .await;
+    let archive = two.at_second.get(&format!("{session}/archive")).await.ok();
+    assert_eq!((&archive["storage"], &archive["status"]), (&json!("s3"), &json!("completed")), "{archive}");
+
+    // Everything but the database that both share.
+    two.first.kill().await;
+    for entry in std::fs::read_dir(two.first.data_dir()).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        } else if !entry.file_name().to_string_lossy().starts_with("steward.db") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let restored = two.at_second.post(&format!("{session}/archive/restore"), json!({})).await.ok();
+    assert_eq!(restored["status"], "active", "{restored}");
+    assert_eq!(std::fs::read_to_string(two.second.workspace(&session).join("note.txt")).unwrap(), "kept\n");
+    let answer = two.at_second.ask(&session, "[[recall]]").await;
+    assert!(answer.contains("lighthouse"), "{answer}");
 }

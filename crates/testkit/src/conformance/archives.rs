@@ -28,7 +28,7 @@ pub(super) async fn open<S: AnyStore>(f: &Fixture<S>, session: &Session) -> Arch
 /// Asks for an archive and begins with it.
 pub(super) async fn claim<S: AnyStore>(f: &Fixture<S>, session: &Session) -> Archive {
     let archive = open(f, session).await;
-    f.store.claim_archive(&archive, f.tick()).await.unwrap().unwrap()
+    f.store.claim_archive(&archive, f.home, f.tick()).await.unwrap().unwrap()
 }
 
 /// Archives the session.
@@ -72,7 +72,7 @@ pub async fn an_archive_holds_its_session_until_it_is_completed<S: AnyStore>(sto
     let begun = f.store.begin_queued(session.id, SessionStatus::Processing, f.tick(), f.home).await.unwrap();
     assert_eq!(begun, Some(Begin::Held(Operation::Archiving)));
 
-    let claimed = f.store.claim_archive(&archive, f.tick()).await.unwrap().unwrap();
+    let claimed = f.store.claim_archive(&archive, f.home, f.tick()).await.unwrap().unwrap();
     let at = f.tick();
     let (completed, event) = f.store.complete_archive(&claimed, &content(), at).await.unwrap().unwrap();
     assert_eq!(completed.status, ArchiveStatus::Completed);
@@ -140,15 +140,15 @@ pub async fn an_attempt_is_claimed_once_and_a_later_one_voids_it<S: AnyStore>(st
     let session = f.session().await;
     let archive = open(&f, &session).await;
     let at = f.tick();
-    let claims = join_all((0..8).map(|_| f.store.claim_archive(&archive, at))).await;
+    let claims = join_all((0..8).map(|_| f.store.claim_archive(&archive, f.home, at))).await;
     let claims: Vec<Archive> = claims.into_iter().filter_map(Result::unwrap).collect();
     let [first] = claims.as_slice() else { panic!("{claims:?}") };
     assert_eq!((first.status, first.attempt), (ArchiveStatus::InProgress, 1));
 
     // Taken for lost: whoever began it died, or so it seems.
-    let found = f.store.open_archives(f.tick(), 10).await.unwrap();
+    let found = f.store.open_archives(f.home, f.tick(), 10).await.unwrap();
     assert_eq!(found, [first.clone()]);
-    let second = f.store.claim_archive(first, f.tick()).await.unwrap().unwrap();
+    let second = f.store.claim_archive(first, f.home, f.tick()).await.unwrap().unwrap();
     assert_eq!(second.attempt, 2);
     assert_eq!(f.store.complete_archive(first, &content(), f.tick()).await.unwrap(), None);
     assert_eq!(f.store.fail_archive(first, "too late", f.tick()).await.unwrap(), None);
@@ -157,8 +157,8 @@ pub async fn an_attempt_is_claimed_once_and_a_later_one_voids_it<S: AnyStore>(st
 
     assert!(f.store.complete_archive(&second, &content(), f.tick()).await.unwrap().is_some());
     assert_eq!(f.store.complete_archive(&second, &content(), f.tick()).await.unwrap(), None);
-    assert_eq!(f.store.claim_archive(&second, f.tick()).await.unwrap(), None);
-    assert_eq!(f.store.open_archives(f.tick(), 10).await.unwrap(), []);
+    assert_eq!(f.store.claim_archive(&second, f.home, f.tick()).await.unwrap(), None);
+    assert_eq!(f.store.open_archives(f.home, f.tick(), 10).await.unwrap(), []);
 }
 
 pub async fn an_attempt_that_is_put_off_is_due_again_later<S: AnyStore>(store: S) {
@@ -172,9 +172,9 @@ pub async fn an_attempt_that_is_put_off_is_due_again_later<S: AnyStore>(store: S
     assert_eq!((archive.status, archive.due_at, archive.attempt), (ArchiveStatus::Pending, due_at, 1));
     assert_eq!(archive.error_message.as_deref(), Some("the store is down"));
     assert_eq!(f.reload(session.id).await.operation, Some(Operation::Archiving));
-    assert_eq!(f.store.open_archives(now, 10).await.unwrap(), []);
-    assert_eq!(f.store.open_archives(due_at, 10).await.unwrap(), [archive.clone()]);
-    let claimed = f.store.claim_archive(&archive, due_at).await.unwrap().unwrap();
+    assert_eq!(f.store.open_archives(f.home, now, 10).await.unwrap(), []);
+    assert_eq!(f.store.open_archives(f.home, due_at, 10).await.unwrap(), [archive.clone()]);
+    let claimed = f.store.claim_archive(&archive, f.home, due_at).await.unwrap().unwrap();
     assert_eq!(claimed.attempt, 2);
     let (completed, _) = f.store.complete_archive(&claimed, &content(), due_at).await.unwrap().unwrap();
     assert_eq!(completed.error_message, None);

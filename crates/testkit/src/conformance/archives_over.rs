@@ -15,37 +15,50 @@ use domain::{
 use serde_json::json;
 
 async fn hold<S: AnyStore>(f: &Fixture<S>, session: SessionId, from: ArchiveId) -> RestoreOpened {
-    f.store.open_restore(session, from, f.tick(), &Origin::system()).await.unwrap()
+    f.store.open_restore(session, from, f.home, f.tick(), &Origin::system()).await.unwrap()
 }
 
 pub async fn a_session_is_restored_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     let from = archive(&f, &session).await.id;
-    assert_eq!(f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap(), None);
+    assert_eq!(
+        f.store.finish_restore(session.id, from, Generation::FIRST, None, f.tick()).await.unwrap(),
+        None
+    );
     let RestoreOpened::Opened(held, event) = hold(&f, session.id, from).await else { panic!("not held") };
     assert_eq!((held.status, held.operation), (SessionStatus::Archived, Some(Operation::Restoring)));
     assert_eq!(*held, f.reload(session.id).await);
     assert_eq!(data(&event), &json!({ "what": "restore_opened", "archive_id": from }));
     assert_eq!(hold(&f, session.id, from).await, RestoreOpened::Open(held.clone()));
-    assert_eq!(f.store.open_restores(10).await.unwrap(), [*held]);
+    assert_eq!(f.store.open_restores(f.home, 10).await.unwrap(), [*held]);
     let moved =
         f.store.move_to(session.id, Generation::FIRST, SessionStatus::Active, f.tick()).await.unwrap();
     assert_eq!(moved, Moved::Held(Operation::Restoring));
     // What is needed just now does not expire.
     assert_eq!(f.store.expire_archive(from, f.tick()).await.unwrap(), None);
 
-    let (restored, events) =
-        f.store.finish_restore(session.id, from, Some("/elsewhere"), f.tick()).await.unwrap().unwrap();
+    let (restored, events) = f
+        .store
+        .finish_restore(session.id, from, Generation::FIRST, Some("/elsewhere"), f.tick())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(restored.spec.working_directory, "/elsewhere");
     assert_eq!(restored, f.reload(session.id).await);
     assert_eq!((restored.status, restored.operation), (SessionStatus::Active, None));
     assert_eq!(restored.archive_id, Some(from));
     assert_eq!(data(&events[0]), &json!({ "what": "restored", "archive_id": from }));
     assert_eq!(data(&events[1]), &json!({ "from": "archived", "to": "active" }));
-    assert_eq!(f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap(), None);
-    assert_eq!(f.store.fail_restore(session.id, from, "late", f.tick()).await.unwrap(), None);
-    assert_eq!(f.store.open_restores(10).await.unwrap(), []);
+    assert_eq!(
+        f.store.finish_restore(session.id, from, Generation::FIRST, None, f.tick()).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        f.store.fail_restore(session.id, from, Generation::FIRST, "late", f.tick()).await.unwrap(),
+        None
+    );
+    assert_eq!(f.store.open_restores(f.home, 10).await.unwrap(), []);
     let begun = f.store.begin(&f.prompt(session.id), SessionStatus::Processing, f.home).await.unwrap();
     assert!(matches!(begun, Begin::Begun(_)), "{begun:?}");
 }
@@ -55,7 +68,12 @@ pub async fn a_restore_that_failed_leaves_the_session_as_it_was<S: AnyStore>(sto
     let session = f.session().await;
     let from = archive(&f, &session).await.id;
     hold(&f, session.id, from).await;
-    let event = f.store.fail_restore(session.id, from, "it is gone", f.tick()).await.unwrap().unwrap();
+    let event = f
+        .store
+        .fail_restore(session.id, from, Generation::FIRST, "it is gone", f.tick())
+        .await
+        .unwrap()
+        .unwrap();
     let told = json!({ "what": "restore_failed", "archive_id": from, "error_message": "it is gone" });
     assert_eq!(data(&event), &told);
     let let_go = f.reload(session.id).await;
@@ -72,12 +90,13 @@ pub async fn a_session_is_restored_from_its_own_archive_and_at_rest<S: AnyStore>
     assert_eq!(hold(&f, session.id, ArchiveId::new()).await, RestoreOpened::NoArchive);
     assert_eq!(hold(&f, SessionId::new(), from).await, RestoreOpened::NoSession);
     hold(&f, session.id, from).await;
-    f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, from, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
 
     // What it had on disk was lost while it was paused: it is paused afterwards, too.
     f.store.move_to(session.id, Generation::FIRST, SessionStatus::Paused, f.tick()).await.unwrap();
     assert!(matches!(hold(&f, session.id, from).await, RestoreOpened::Opened(..)));
-    let (restored, events) = f.store.finish_restore(session.id, from, None, f.tick()).await.unwrap().unwrap();
+    let (restored, events) =
+        f.store.finish_restore(session.id, from, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
     assert_eq!((restored.status, events.len()), (SessionStatus::Paused, 1));
 
     f.store.move_to(session.id, Generation::FIRST, SessionStatus::Active, f.tick()).await.unwrap();
@@ -97,7 +116,7 @@ pub async fn a_second_archive_takes_the_place_of_the_first<S: AnyStore>(store: S
     let session = f.session().await;
     let first = archive(&f, &session).await;
     hold(&f, session.id, first.id).await;
-    f.store.finish_restore(session.id, first.id, None, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, first.id, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
     let claimed = claim(&f, &session).await;
     let known = f.store.archive(first.id).await.unwrap().unwrap();
     assert!(known.is_restorable(), "the first is there until the second is");
@@ -106,7 +125,7 @@ pub async fn a_second_archive_takes_the_place_of_the_first<S: AnyStore>(store: S
     assert_eq!(f.reload(session.id).await.archive_id, Some(claimed.id));
     assert_eq!(hold(&f, session.id, first.id).await, RestoreOpened::NoArchive);
     let object = ArchiveObject { archive: first.id, place: first.place, key: first.key };
-    assert_eq!(f.store.objects_to_delete(10).await.unwrap(), [object]);
+    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [object]);
 }
 
 pub async fn an_archive_that_expires_takes_along_the_session_that_had_nothing_else<S: AnyStore>(store: S) {
@@ -115,7 +134,7 @@ pub async fn an_archive_that_expires_takes_along_the_session_that_had_nothing_el
     let first = archive(&f, &archived).await;
     let second = archive(&f, &restored).await;
     hold(&f, restored.id, second.id).await;
-    f.store.finish_restore(restored.id, second.id, None, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(restored.id, second.id, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
 
     let between = first.archived_at.unwrap();
     assert_eq!(f.store.expired_archives(between, 10).await.unwrap(), [first.clone()]);
@@ -149,34 +168,34 @@ pub async fn sessions_in_which_nothing_happens_are_found<S: AnyStore>(store: S) 
     let before = f.tick();
     let later = f.session().await;
     let ids = |sessions: Vec<Session>| sessions.into_iter().map(|session| session.id).collect::<Vec<_>>();
-    assert_eq!(ids(f.store.idle_sessions(before, 10).await.unwrap()), [idle.id]);
+    assert_eq!(ids(f.store.idle_sessions(f.home, before, 10).await.unwrap()), [idle.id]);
     let after = f.tick();
-    assert_eq!(ids(f.store.idle_sessions(after, 10).await.unwrap()), [idle.id, later.id]);
-    assert_eq!(ids(f.store.idle_sessions(after, 1).await.unwrap()), [idle.id]);
+    assert_eq!(ids(f.store.idle_sessions(f.home, after, 10).await.unwrap()), [idle.id, later.id]);
+    assert_eq!(ids(f.store.idle_sessions(f.home, after, 1).await.unwrap()), [idle.id]);
 }
 
 pub async fn what_archives_leave_over_is_found_until_it_is_gone<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    assert_eq!(f.store.local_archive_bytes().await.unwrap(), 0);
+    assert_eq!(f.store.local_archive_bytes(f.home).await.unwrap(), 0);
     let (given_up, archived) = (f.session().await, f.session().await);
     let failed = claim(&f, &given_up).await;
-    assert_eq!(f.store.objects_to_delete(10).await.unwrap(), [], "it is being stored");
+    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [], "it is being stored");
     f.store.fail_archive(&failed, "no", f.tick()).await.unwrap().unwrap();
     let object = ArchiveObject { archive: failed.id, place: failed.place, key: failed.key };
-    assert_eq!(f.store.objects_to_delete(10).await.unwrap(), [object]);
+    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [object]);
     f.store.object_deleted(failed.id).await.unwrap();
-    assert_eq!(f.store.objects_to_delete(10).await.unwrap(), []);
+    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), []);
 
     let kept = archive(&f, &archived).await;
-    assert_eq!(f.store.objects_to_delete(10).await.unwrap(), []);
-    assert_eq!(f.store.local_archive_bytes().await.unwrap(), content().size_bytes);
-    let unclean = f.store.sessions_to_clean(10).await.unwrap();
+    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), []);
+    assert_eq!(f.store.local_archive_bytes(f.home).await.unwrap(), content().size_bytes);
+    let unclean = f.store.sessions_to_clean(f.home, 10).await.unwrap();
     assert_eq!(unclean, [f.reload(archived.id).await]);
     f.store.session_cleaned(kept.id).await.unwrap();
-    assert_eq!(f.store.sessions_to_clean(10).await.unwrap(), []);
+    assert_eq!(f.store.sessions_to_clean(f.home, 10).await.unwrap(), []);
     f.store.expire_archive(kept.id, f.tick()).await.unwrap().unwrap();
     f.store.object_deleted(kept.id).await.unwrap();
-    assert_eq!(f.store.local_archive_bytes().await.unwrap(), 0);
+    assert_eq!(f.store.local_archive_bytes(f.home).await.unwrap(), 0);
 }
 
 pub async fn the_life_of_an_archive_is_in_the_audit_log<S: AnyStore>(store: S) {
@@ -187,7 +206,7 @@ pub async fn the_life_of_an_archive_is_in_the_audit_log<S: AnyStore>(store: S) {
     f.store.fail_archive(&failed, "not a word of this", f.tick()).await.unwrap().unwrap();
     let kept = archive(&f, &session).await;
     hold(&f, session.id, kept.id).await;
-    f.store.finish_restore(session.id, kept.id, None, f.tick()).await.unwrap().unwrap();
+    f.store.finish_restore(session.id, kept.id, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
     f.store.expire_archive(kept.id, f.tick()).await.unwrap().unwrap();
     let entries = log(&f.store).await.split_off(before);
     let actions: Vec<_> = entries.iter().map(|entry| entry.event.action.as_ref()).collect();

@@ -3,8 +3,8 @@
 use super::{MemoryStore, Place, State, sessions::enter};
 use async_trait::async_trait;
 use domain::{
-    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Event, EventKind, Operation, Origin, Session, SessionId,
-    SessionStatus,
+    Archive, ArchiveId, ArchivePlace, ArchiveStatus, Event, EventKind, Generation, Operation, Origin,
+    ServerId, Session, SessionId, SessionStatus,
     archive::ArchiveContent,
     audit::events,
     journal::data,
@@ -50,8 +50,16 @@ impl Archives for MemoryStore {
         Ok(ArchiveOpened::Opened(Box::new(archive), event))
     }
 
-    async fn claim_archive(&self, archive: &Archive, at: Timestamp) -> StoreResult<Option<Archive>> {
+    async fn claim_archive(
+        &self,
+        archive: &Archive,
+        server: ServerId,
+        at: Timestamp,
+    ) -> StoreResult<Option<Archive>> {
         let mut state = self.state();
+        if !state.is_looked_after_by(archive.session_id, server) {
+            return Ok(None);
+        }
         let as_known = |known: &Archive| {
             is_open(known) && (known.status, known.attempt) == (archive.status, archive.attempt)
         };
@@ -59,7 +67,7 @@ impl Archives for MemoryStore {
             return Ok(None);
         };
         stored.has_object = true;
-        stored.archive = archive.clone().claimed(at);
+        stored.archive = archive.clone().claimed(server, at);
         Ok(Some(stored.archive.clone()))
     }
 
@@ -128,18 +136,21 @@ impl Archives for MemoryStore {
         Ok(self.state().stored(id).map(|stored| stored.archive.clone()))
     }
 
-    async fn open_archives(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>> {
+    async fn open_archives(&self, home: ServerId, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>> {
+        let state = self.state();
         let due = |archive: &Archive| {
-            archive.status == ArchiveStatus::InProgress
-                || (archive.status == ArchiveStatus::Pending && archive.due_at <= now)
+            let is_due = archive.status == ArchiveStatus::InProgress
+                || (archive.status == ArchiveStatus::Pending && archive.due_at <= now);
+            is_due && state.is_looked_after_by(archive.session_id, home)
         };
-        Ok(self.state().archives_where(due, |archive| archive.created_at, limit))
+        Ok(state.archives_where(due, |archive| archive.created_at, limit))
     }
 
     async fn open_restore(
         &self,
         id: SessionId,
         from: ArchiveId,
+        home: ServerId,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<RestoreOpened> {
@@ -154,12 +165,17 @@ impl Archives for MemoryStore {
         if !is_idle || session.status == SessionStatus::Terminated {
             return Ok(RestoreOpened::Refused(session.status));
         }
+        let is_archived = session.status == SessionStatus::Archived;
+        if !is_archived && !state.is_looked_after_by(id, home) {
+            return Ok(RestoreOpened::Elsewhere);
+        }
         let is_its = |archive: &Archive| archive.session_id == id && archive.is_restorable();
         if !state.stored(from).is_some_and(|stored| is_its(&stored.archive)) {
             return Ok(RestoreOpened::NoArchive);
         }
         state.audit(events::restore_requested(id, from, origin, at))?;
         state.hold(id, Some(Operation::Restoring));
+        state.move_home(id, home);
         let event = state.notice(id, at, data::restore_opened(from));
         let held = state.sessions.get(&id).cloned();
         Ok(held.map_or(RestoreOpened::NoSession, |held| RestoreOpened::Opened(Box::new(held), event)))
@@ -169,11 +185,12 @@ impl Archives for MemoryStore {
         &self,
         id: SessionId,
         from: ArchiveId,
+        by: Generation,
         working_directory: Option<&str>,
         at: Timestamp,
     ) -> StoreResult<Option<(Session, Vec<Event>)>> {
         let mut state = self.state();
-        let Some(session) = state.restoring(id) else { return Ok(None) };
+        let Some(session) = state.restoring(id, by)? else { return Ok(None) };
         if let (Some(session), Some(path)) = (state.sessions.get_mut(&id), working_directory) {
             path.clone_into(&mut session.spec.working_directory);
         }
@@ -190,24 +207,32 @@ impl Archives for MemoryStore {
         &self,
         id: SessionId,
         from: ArchiveId,
+        by: Generation,
         error: &str,
         at: Timestamp,
     ) -> StoreResult<Option<Event>> {
         let mut state = self.state();
-        if state.restoring(id).is_none() {
+        if state.restoring(id, by)?.is_none() {
             return Ok(None);
         }
         state.hold(id, None);
         Ok(Some(state.notice(id, at, data::restore_failed(from, error))))
     }
 
-    async fn open_restores(&self, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn open_restores(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         let state = self.state();
-        let held = state.sessions.values().filter(|held| held.operation == Some(Operation::Restoring));
+        let held = state.sessions.values().filter(|held| {
+            held.operation == Some(Operation::Restoring) && state.is_looked_after_by(held.id, home)
+        });
         Ok(held.take(limit as usize).cloned().collect())
     }
 
-    async fn idle_sessions(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn idle_sessions(
+        &self,
+        home: ServerId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<Session>> {
         let state = self.state();
         let may_be = |session: &&Session| {
             session.status.successors().contains(&SessionStatus::Archived)
@@ -215,6 +240,7 @@ impl Archives for MemoryStore {
                 && (session.current_turn_id, session.operation) == (None, None)
                 && session.updated_at <= before
                 && state.queue(session.id).is_empty()
+                && state.is_looked_after_by(session.id, home)
         };
         let mut idle: Vec<Session> = state.sessions.values().filter(may_be).cloned().collect();
         idle.sort_by_key(|session| (session.updated_at, session.id));
@@ -250,12 +276,12 @@ impl Archives for MemoryStore {
         Ok(Some(told))
     }
 
-    async fn objects_to_delete(&self, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
+    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
         let state = self.state();
         let useless = state.archives.iter().filter(|stored| {
             let archive = &stored.archive;
             let is_useless = archive.status == ArchiveStatus::Failed || archive.removed_at.is_some();
-            stored.has_object && is_useless
+            stored.has_object && is_useless && archive.is_within_reach_of(server)
         });
         let object = |stored: &StoredArchive| ArchiveObject {
             archive: stored.archive.id,
@@ -272,7 +298,7 @@ impl Archives for MemoryStore {
         Ok(())
     }
 
-    async fn sessions_to_clean(&self, limit: u32) -> StoreResult<Vec<Session>> {
+    async fn sessions_to_clean(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         let state = self.state();
         let has_files = |id: Option<ArchiveId>| {
             state.archives.iter().any(|stored| Some(stored.archive.id) == id && stored.has_files)
@@ -280,6 +306,7 @@ impl Archives for MemoryStore {
         let unclean = state.sessions.values().filter(|session| {
             (session.status, session.operation) == (SessionStatus::Archived, None)
                 && has_files(session.archive_id)
+                && session.server_id.is_none_or(|present| present == home)
         });
         Ok(unclean.take(limit as usize).cloned().collect())
     }
@@ -291,10 +318,12 @@ impl Archives for MemoryStore {
         Ok(())
     }
 
-    async fn local_archive_bytes(&self) -> StoreResult<u64> {
+    async fn local_archive_bytes(&self, server: ServerId) -> StoreResult<u64> {
         let state = self.state();
-        let local =
-            |stored: &&StoredArchive| stored.has_object && stored.archive.place == ArchivePlace::Local;
+        let local = |stored: &&StoredArchive| {
+            let is_local = stored.archive.place == ArchivePlace::Local;
+            stored.has_object && is_local && stored.archive.server_id == Some(server)
+        };
         let sizes = state.archives.iter().filter(local).filter_map(|stored| stored.archive.content.as_ref());
         Ok(sizes.map(|content| content.size_bytes).sum())
     }
@@ -309,9 +338,13 @@ impl State {
         self.stored(claimed.id).filter(|stored| stored.archive.is_claimed_as(claimed))
     }
 
-    fn restoring(&self, id: SessionId) -> Option<Session> {
+    fn restoring(&self, id: SessionId, by: Generation) -> StoreResult<Option<Session>> {
         let session = self.sessions.get(&id);
-        session.filter(|session| session.operation == Some(Operation::Restoring)).cloned()
+        let held = session.filter(|session| session.operation == Some(Operation::Restoring)).cloned();
+        if held.is_some() {
+            self.admit(id, by)?;
+        }
+        Ok(held)
     }
 
     fn hold(&mut self, id: SessionId, operation: Option<Operation>) {

@@ -123,13 +123,18 @@ impl State {
         if !self.is_looked_after_by(session, home) {
             return false;
         }
+        self.move_home(session, home);
+        true
+    }
+
+    /// Makes `home` the session's home, whether another one lives or not.
+    pub(super) fn move_home(&mut self, session: SessionId, home: ServerId) {
         if let Some(session) = self.sessions.get_mut(&session) {
             if session.server_id.is_some_and(|present| present != home) {
                 session.generation = session.generation.next();
             }
             session.server_id = Some(home);
         }
-        true
     }
 
     /// Whether no other server that lives is the session's home.

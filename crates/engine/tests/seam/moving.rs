@@ -1,0 +1,233 @@
+//! Sessions between servers: archived by their home, restored anywhere, taken over with what their archive has, forked
+//! with the files that are within reach.
+
+use crate::world::{World, soon};
+use domain::{
+    Archive, ArchivePlace, ArchiveStatus, EventBody, SessionId, SessionStatus, TurnStatus,
+    fork::DirectorySource,
+    ports::{ArchiveStore as _, Archives as _, Transcripts as _},
+    transcript::{TranscriptEntry, TranscriptKey},
+};
+use engine::{ArchiveRequest, Error, ForkDraft};
+use sdk_runtime::testing::ScriptedLauncher;
+use std::{fs, path::PathBuf, time::Duration};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const ASKED: ArchiveRequest = ArchiveRequest { compression: None, to_s3: true, waits: true };
+
+fn talking() -> ScriptedLauncher {
+    ScriptedLauncher::new().on_prompt(|_, say| async move { say.text("done") })
+}
+
+/// Two servers that know of each other, and a session of the first one that has talked and has a file.
+async fn two(place: ArchivePlace) -> (World, World, SessionId) {
+    let first = World::with_archives_in(place, talking());
+    let second = first.another_server(talking());
+    first.manager.recover().await.unwrap();
+    second.manager.recover().await.unwrap();
+    let session = first.session().await;
+    assert_eq!(first.ask(session, "one").await.status, TurnStatus::Completed);
+    mirror(&first, session).await;
+    fs::write(workspace(&first, session).join("note"), "keep me").unwrap();
+    (first, second, session)
+}
+
+/// Housekeeping in the background, until the returned guard is dropped.
+fn keeping_house(world: &World) -> DropGuard {
+    let (manager, cancelled) = (world.manager.clone(), CancellationToken::new());
+    let guard = cancelled.clone().drop_guard();
+    drop(tokio::spawn(async move { manager.keep_house(cancelled).await }));
+    guard
+}
+
+/// Stores a transcript of what was said, as an agent that writes one down has it stored.
+async fn mirror(world: &World, session: SessionId) {
+    let session = world.get(session).await;
+    let conversation = session.agent.unwrap().id;
+    let key = TranscriptKey { session_id: session.id, conversation, subpath: None };
+    let text = r#"{"type":"user","uuid":"said"}"#.to_owned();
+    let entry = TranscriptEntry { uuid: Some("said".to_owned()), text };
+    world.store.append_transcript(&key, session.generation, &[entry], session.updated_at).await.unwrap();
+}
+
+fn workspace(world: &World, session: SessionId) -> PathBuf {
+    let folder = world.settings.directories.workspaces.join(world.caller.user_id.to_string());
+    folder.join(session.to_string())
+}
+
+fn note(world: &World, session: SessionId) -> Option<String> {
+    fs::read_to_string(workspace(world, session).join("note")).ok()
+}
+
+async fn archive(world: &World, session: SessionId) -> Archive {
+    let archive = soon(world.manager.archive(&world.caller, session, ASKED)).await.unwrap();
+    assert_eq!(archive.status, ArchiveStatus::Completed, "{archive:?}");
+    archive
+}
+
+/// What the journal says of the session's files.
+async fn notices(world: &World, session: SessionId) -> Vec<String> {
+    let journal = world.journal(session).await;
+    let whats = journal.iter().filter_map(|event| match &event.body {
+        EventBody::Data(data) => data["what"].as_str(),
+        EventBody::Message(_) => None,
+    });
+    whats.filter(|what| what.starts_with("workspace") || *what == "restored").map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_archived_by_its_home_whoever_was_asked_and_restored_by_anybody() {
+    let (first, second, session) = two(ArchivePlace::S3).await;
+    let asked = soon(second.manager.archive(&second.caller, session, ASKED)).await.unwrap();
+    assert_eq!((asked.status, asked.attempt), (ArchiveStatus::Pending, 0), "it is not done here");
+    second.manager.recover().await.unwrap();
+    assert_eq!(first.archives.keys(), [""; 0]);
+    let house = keeping_house(&first);
+    first.reaches(session, SessionStatus::Archived).await;
+    soon(async {
+        while first.get(session).await.server_id.is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    drop(house);
+    let done = first.store.latest_archive(session).await.unwrap().unwrap();
+    assert_eq!((done.id, done.server_id), (asked.id, Some(first.settings.server.id)));
+    assert!(!workspace(&first, session).exists());
+
+    // The first one lives, and the session is nobody's.
+    let restored = soon(second.manager.restore(&second.caller, session, true)).await.unwrap();
+    assert_eq!(
+        (restored.status, restored.server_id),
+        (SessionStatus::Active, Some(second.settings.server.id))
+    );
+    assert_eq!(note(&second, session).as_deref(), Some("keep me"));
+    assert_eq!(second.ask(session, "two").await.status, TurnStatus::Completed);
+    let agents = second.launcher.agents();
+    assert!(agents.last().unwrap().args().contains(&format!("--resume={session}")), "it goes on");
+    assert_eq!(notices(&second, session).await, ["restored"]);
+
+    // It is at work there: nothing of it was lost that could be restored here.
+    let refused = soon(first.manager.restore(&first.caller, session, true)).await;
+    assert!(matches!(refused, Err(Error::FilesElsewhere)), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_archive_on_one_servers_disk_is_restored_there_only() {
+    let (first, second, session) = two(ArchivePlace::Local).await;
+    let archive = archive(&first, session).await;
+    let refused = soon(second.manager.restore(&second.caller, session, true)).await;
+    assert!(matches!(refused, Err(Error::FilesElsewhere)), "{refused:?}");
+    let refused = second.manager.read_archive(&archive, None).await;
+    assert!(matches!(refused, Err(Error::FilesElsewhere)));
+    assert_eq!(first.get(session).await.operation, None);
+    let restored = soon(first.manager.restore(&first.caller, session, true)).await.unwrap();
+    assert_eq!(restored.status, SessionStatus::Active);
+    assert_eq!(note(&first, session).as_deref(), Some("keep me"));
+}
+
+/// A session that goes on at the second server after the first one, which had an archive of it, is gone.
+async fn goes_on_elsewhere(place: ArchivePlace, spoil: bool) -> (World, SessionId) {
+    let (first, second, session) = two(place).await;
+    let archive = archive(&first, session).await;
+    soon(first.manager.restore(&first.caller, session, true)).await.unwrap();
+    fs::write(workspace(&first, session).join("later"), "lost").unwrap();
+    soon(first.manager.shut_down(Duration::ZERO)).await;
+    if spoil {
+        first.archives.delete(place, &archive.key).await.unwrap();
+    }
+    let _house = keeping_house(&second);
+    assert_eq!(second.ask(session, "two").await.status, TurnStatus::Completed);
+    assert_eq!(second.ask(session, "three").await.status, TurnStatus::Completed);
+    let now = second.get(session).await;
+    assert_eq!(now.spec.working_directory, workspace(&second, session).display().to_string());
+    assert!(!workspace(&second, session).join("later").exists());
+    (second, session)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_a_dead_server_has_the_files_of_its_last_archive() {
+    let (world, session) = goes_on_elsewhere(ArchivePlace::S3, false).await;
+    assert_eq!(note(&world, session).as_deref(), Some("keep me"));
+    // By a person, and by moving.
+    assert_eq!(notices(&world, session).await, ["restored", "restored"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_archive_is_out_of_reach_begins_with_an_empty_directory_and_says_so() {
+    for (place, spoil) in [(ArchivePlace::Local, false), (ArchivePlace::S3, true)] {
+        let (world, session) = goes_on_elsewhere(place, spoil).await;
+        assert_eq!(fs::read_dir(workspace(&world, session)).unwrap().count(), 0, "{place:?}");
+        assert_eq!(notices(&world, session).await, ["restored", "workspace_missing"], "{place:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_transcript_in_an_archive_is_what_the_store_has() {
+    let world = World::new(talking());
+    let session = world.session().await;
+    world.ask(session, "one").await;
+    mirror(&world, session).await;
+    fs::remove_dir_all(world.settings.directories.agents.join(session.to_string())).unwrap();
+    let archive = archive(&world, session).await;
+    let object = world.archives.object(&archive.key).unwrap();
+    let files = object["transcript"].as_object().unwrap();
+    let main = files.iter().find(|(path, _)| path.ends_with(&format!("{session}.jsonl")));
+    let (_, text) = main.unwrap_or_else(|| panic!("{files:?}"));
+    assert!(text.as_str().unwrap().contains("said"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_archive_that_was_made_at_the_message_is_what_a_fork_takes_along() {
+    let world = World::new(talking());
+    let session = world.session().await;
+    world.ask(session, "one").await;
+    mirror(&world, session).await;
+    fs::write(workspace(&world, session).join("note"), "as it was").unwrap();
+    let archive = archive(&world, session).await;
+    let fork = async || world.manager.fork(&world.caller, session, ForkDraft::default()).await.unwrap();
+    let source = |fork: &domain::Session| fork.spec.directory_source;
+
+    // Archived, so nowhere else; the message does not matter.
+    let early = ForkDraft { at_message: Some(0), ..ForkDraft::default() };
+    for draft in [ForkDraft::default(), early] {
+        let of_archived = world.manager.fork(&world.caller, session, draft).await.unwrap();
+        assert_eq!(source(&of_archived), Some(DirectorySource::Archive));
+        assert_eq!(note(&world, of_archived.id).as_deref(), Some("as it was"));
+    }
+    assert!(!workspace(&world, session).exists(), "the parent stays where it is");
+
+    soon(world.manager.restore(&world.caller, session, true)).await.unwrap();
+    fs::write(workspace(&world, session).join("note"), "as it is").unwrap();
+    assert_eq!(archive.at_message, world.get(session).await.counters.messages);
+    let at_it = fork().await;
+    assert_eq!(source(&at_it), Some(DirectorySource::Archive));
+    assert_eq!(note(&world, at_it.id).as_deref(), Some("as it was"));
+    let before = ForkDraft { at_message: Some(0), ..ForkDraft::default() };
+    let before = world.manager.fork(&world.caller, session, before).await.unwrap();
+    assert_eq!(source(&before), Some(DirectorySource::Current));
+    assert_eq!(note(&world, before.id).as_deref(), Some("as it is"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_is_not_made_without_the_files_that_another_server_has() {
+    let (first, second, session) = two(ArchivePlace::S3).await;
+    let fork = async |world: &World, draft| world.manager.fork(&world.caller, session, draft).await;
+    let refused = fork(&second, ForkDraft::default()).await;
+    assert!(matches!(refused, Err(Error::FilesElsewhere)), "{refused:?}");
+    let staged = second.settings.directories.workspaces.join(".forks");
+    assert_eq!(fs::read_dir(staged).unwrap().count(), 0, "nothing is left of it");
+    let without = ForkDraft { include_working_directory: Some(false), ..ForkDraft::default() };
+    let without = fork(&second, without).await.unwrap();
+    assert_eq!(without.spec.directory_source, Some(DirectorySource::Empty));
+    assert_eq!(without.server_id, Some(second.settings.server.id));
+    assert_eq!(
+        fork(&first, ForkDraft::default()).await.unwrap().spec.directory_source,
+        Some(DirectorySource::Current)
+    );
+
+    archive(&first, session).await;
+    let of_archived = fork(&second, ForkDraft::default()).await.unwrap();
+    assert_eq!(of_archived.spec.directory_source, Some(DirectorySource::Archive));
+    assert_eq!(note(&second, of_archived.id).as_deref(), Some("keep me"));
+}
