@@ -15,10 +15,12 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
-    io::{self, Read, Seek, Write},
+    io::{self, BufReader, Read, Seek, Write},
     num::NonZero,
     path::Path,
 };
+
+const READ_BYTES: usize = 64 * 1024;
 
 /// What was packed.
 #[derive(Debug)]
@@ -112,7 +114,9 @@ impl<W: Write> Packing<'_, W> {
                     )));
                 }
                 let mut content = Content::new(file, size, modified_at);
-                let packed = self.format.file(&path, mode, modified_at, size, &mut content);
+                // Formats ask for a few kilobytes at a time, which would be a system call each.
+                let mut buffered = BufReader::with_capacity(READ_BYTES, &mut content);
+                let packed = self.format.file(&path, mode, modified_at, size, &mut buffered);
                 let sha256 = content.finish(packed, &walk.on_disk(&path))?;
                 Entry::File { path, mode, modified_at, size, sha256 }
             }
