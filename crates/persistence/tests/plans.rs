@@ -3,8 +3,6 @@
 //! The statements are the store's own, in words: its filter, its order, its limit. What is looked at is that the order
 //! comes out of an index. A plan that sorts has read everything that passes the filter.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use persistence::{Database, DatabaseOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use testkit::PostgresDatabase;

@@ -37,8 +37,6 @@ fn age(turn: &WaitingTurn) -> (Timestamp, TurnId) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
-
     use super::*;
     use domain::{SessionId, SessionMode};
 

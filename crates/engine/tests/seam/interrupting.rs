@@ -53,9 +53,11 @@ async fn a_turn_that_is_only_just_beginning_is_interrupted_too() {
     world.faults.answers_begin.send_replace(false);
     let beginning = {
         let (manager, caller) = (world.manager.clone(), world.caller.clone());
-        tokio::spawn(async move {
+        #[expect(clippy::disallowed_methods, reason = "is awaited below")]
+        let beginning = tokio::spawn(async move {
             manager.start_turn(&caller, session, "hang".into(), engine::WhenBusy::Reject).await
-        })
+        });
+        beginning
     };
     world.reaches(session, SessionStatus::Connecting).await;
     let urgent = world.interrupt_with(session, "urgent").await.unwrap();

@@ -36,7 +36,9 @@ async fn two(place: ArchivePlace) -> (World, World, SessionId) {
 fn keeping_house(world: &World) -> DropGuard {
     let (manager, cancelled) = (world.manager.clone(), CancellationToken::new());
     let guard = cancelled.clone().drop_guard();
-    drop(tokio::spawn(async move { manager.keep_house(cancelled).await }));
+    #[expect(clippy::disallowed_methods, reason = "ends with its guard")]
+    let keeping = tokio::spawn(async move { manager.keep_house(cancelled).await });
+    drop(keeping);
     guard
 }
 

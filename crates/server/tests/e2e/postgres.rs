@@ -83,7 +83,6 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "what cargo xtask test tells its tests")]
         let runner = env::var_os("STEWARD_TEST_POSTGRES_RUN");
         let Some(runner) = runner.map(PathBuf::from) else {
             panic!("STEWARD_TEST_POSTGRES_RUN is not set: run cargo xtask test");
