@@ -31,8 +31,6 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn run_server() -> anyhow::Result<()> {
-    // Named places at which tests stop a server; the server that people run has none.
-    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
     let config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
     monitoring::init(config.log.filter.clone(), config.log.format).context("could not set up logging")?;
     let _crash_points = crash_points::arm();
