@@ -43,13 +43,13 @@ pub async fn a_session_is_packed_by_its_home_or_by_anybody<S: AnyStore>(store: S
     let archive = open(&f, &session).await;
     assert_eq!(f.store.open_archives(other, f.tick(), 10).await.unwrap(), []);
     assert_eq!(f.store.claim_archive(&archive, other, f.tick()).await.unwrap(), None);
-    assert_eq!(f.store.open_archives(f.home, f.tick(), 10).await.unwrap(), [archive.clone()]);
+    assert_eq!(f.store.open_archives(f.home, f.tick(), 10).await.unwrap(), std::slice::from_ref(&archive));
     let claimed = f.store.claim_archive(&archive, f.home, f.tick()).await.unwrap().unwrap();
     assert_eq!(claimed.server_id, Some(f.home));
     assert_eq!(f.store.archive(archive.id).await.unwrap(), Some(claimed.clone()));
 
     f.store.resign(f.home).await.unwrap();
-    assert_eq!(f.store.open_archives(other, f.tick(), 10).await.unwrap(), [claimed.clone()]);
+    assert_eq!(f.store.open_archives(other, f.tick(), 10).await.unwrap(), std::slice::from_ref(&claimed));
     let taken = f.store.claim_archive(&claimed, other, f.tick()).await.unwrap().unwrap();
     assert_eq!((taken.server_id, taken.attempt), (Some(other), 2));
     f.store.fail_archive(&taken, "not here", f.tick()).await.unwrap().unwrap();
@@ -96,7 +96,7 @@ pub async fn what_is_on_another_servers_disk_is_left_to_it<S: AnyStore>(store: S
     let in_s3 = f.store.claim_archive(&in_s3, f.home, f.tick()).await.unwrap().unwrap();
     f.store.fail_archive(&in_s3, "no", f.tick()).await.unwrap().unwrap();
     let in_s3 = ArchiveObject { archive: in_s3.id, place: in_s3.place, key: in_s3.key };
-    assert_eq!(f.store.objects_to_delete(other, 10).await.unwrap(), [in_s3.clone()]);
+    assert_eq!(f.store.objects_to_delete(other, 10).await.unwrap(), std::slice::from_ref(&in_s3));
     let mut ours = f.store.objects_to_delete(f.home, 10).await.unwrap();
     ours.sort_by_key(|object| object.place != ArchivePlace::Local);
     assert_eq!(ours, [local, in_s3]);

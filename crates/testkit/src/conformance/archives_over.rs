@@ -136,7 +136,7 @@ pub async fn an_archive_that_expires_takes_along_the_session_that_had_nothing_el
     f.store.finish_restore(restored.id, second.id, Generation::FIRST, None, f.tick()).await.unwrap().unwrap();
 
     let between = first.archived_at.unwrap();
-    assert_eq!(f.store.expired_archives(between, 10).await.unwrap(), [first.clone()]);
+    assert_eq!(f.store.expired_archives(between, 10).await.unwrap(), std::slice::from_ref(&first));
     let events = f.store.expire_archive(first.id, f.tick()).await.unwrap().unwrap();
     assert_eq!(data(&events[0]), &json!({ "what": "archive_expired", "archive_id": first.id }));
     assert_eq!(data(&events[1]), &json!({ "from": "archived", "to": "terminated" }));
