@@ -114,12 +114,14 @@ impl SessionManager {
         if !status.is_busy() && !SessionStatus::READY.contains(&status) {
             return Err(Error::WrongState(status));
         }
-        if when_busy == WhenBusy::Reject && self.inner.live.runs(subject.session_id) {
+        let is_elsewhere = self.inner.lease.is_elsewhere(home);
+        // A former home may still be ending what it ran, which is nothing to the new one.
+        if when_busy == WhenBusy::Reject && !is_elsewhere && self.inner.live.runs(subject.session_id) {
             // Loaded before the turn began, perhaps.
             return Err(Error::Busy(if status.is_busy() { status } else { SessionStatus::Processing }));
         }
         // Nobody overtakes those that wait for a slot already; and what another server runs is queued for it.
-        if !self.inner.lease.is_elsewhere(home)
+        if !is_elsewhere
             && !self.inner.admission.is_crowded(subject.mode.into())
             && let Some(started) = self.begin_now(subject, turn).await?
         {
