@@ -39,7 +39,9 @@ impl Two {
         ];
         let shared = [&usual[..], settings].concat();
         let first = World::with(&shared).await;
-        let (database, model) = (first.database_url(), first.model.url());
+        let given = settings.iter().find(|(name, _)| *name == "DATABASE_URL");
+        let database = given.map_or_else(|| first.database_url(), |(_, url)| (*url).to_owned());
+        let model = first.model.url();
         let second = [("DATABASE_URL", database.as_str()), ("ANTHROPIC_UPSTREAM_URL", model.as_str())];
         let second = World::with(&[&shared[..], &second].concat()).await;
         let (at_first, at_second) = (first.admin().await, second.admin().await);
@@ -230,6 +232,35 @@ async fn a_server_that_stood_still_for_too_long_changes_nothing_any_more() {
     assert_eq!(two.first.agent_processes(), []);
     let own = two.at_first.session(json!({})).await;
     assert_eq!(two.at_first.ask(&own, "[[text:its own]]").await, "its own");
+}
+
+/// What holds on one SQLite file, where writers queue for the file, on a database with several writers.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_a_session_goes_from_a_server_that_stood_still_to_the_other_and_runs_once() {
+    let own = testkit::PostgresDatabase::create().await;
+    let two = Two::with(SHORT, &[("DATABASE_URL", own.url())]).await;
+    let talked = two.at_first.session(json!({})).await;
+    two.at_first.ask(&talked, "remember the lighthouse").await;
+    let home = agents_of(&two.first);
+    assert_eq!(two.at_second.ask(&talked, "[[text:at home]]").await, "at home");
+    assert_eq!((agents_of(&two.first), two.second.agent_processes()), (home, vec![]));
+
+    let (session, turn) = two.stuck().await;
+    signal(two.first.server_pid(), "STOP");
+    let over = two.at_second.turn_over(&turn).await;
+    assert_eq!(over["error_code"], "SERVER_STOPPED");
+    assert_eq!(two.at_second.ask(&session, "[[text:second]]").await, "second");
+    let answer = two.at_second.ask(&talked, "[[recall]]").await;
+    assert!(answer.contains("lighthouse"), "{answer}");
+
+    signal(two.first.server_pid(), "CONT");
+    eventually("it has ended its agents", async || two.first.agent_processes().is_empty().then_some(()))
+        .await;
+    assert_eq!(results_of(&two.at_second, &session, &turn).await.len(), 1, "the turn ended once");
+    assert_eq!(two.at_second.get(&turn).await.ok(), over);
+    eventually("it has a lease again", async || company(&two.at_first).await.then_some(())).await;
+    assert_eq!(two.at_first.ask(&session, "[[text:third]]").await, "third");
+    assert_eq!(two.first.agent_processes(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
