@@ -1,9 +1,7 @@
 //! Removing sessions and people for good, with everything that is kept of them.
 
 use crate::{AccountManager, Error, Result, SessionManager};
-use domain::{
-    Caller, PageRequest, Role, Scope, SessionId, SessionStatus, UserId, ports::Purged, session::SessionFilter,
-};
+use domain::{Caller, PageRequest, Role, Scope, SessionId, UserId, ports::Purged, session::SessionFilter};
 
 /// Sessions of a user that are looked up at a time.
 const SESSIONS_AT_A_TIME: u32 = 100;
@@ -11,10 +9,7 @@ const SESSIONS_AT_A_TIME: u32 = 100;
 impl SessionManager {
     /// Ends a session, if it has not ended, and removes all that is kept of it, apart from what it cost.
     pub async fn purge(&self, caller: &Caller, id: SessionId) -> Result<()> {
-        match self.terminate(caller, id).await {
-            Ok(()) | Err(Error::WrongState(SessionStatus::Archived)) => {}
-            Err(error) => return Err(error),
-        }
+        self.terminate(caller, id).await?;
         let now = self.inner.clock.now();
         match self.inner.stores.sessions.purge(id, now, &caller.origin()).await? {
             Purged::Purged => Ok(()),

@@ -143,7 +143,9 @@ impl SessionManager {
     /// Interrupts this turn, wherever it runs.
     pub(crate) async fn interrupt_turn(&self, id: SessionId, turn: TurnId) -> Result<()> {
         self.inner.live.interrupt(id, turn);
-        if !self.inner.live.runs(id) {
+        // Of this turn, not of the session: a former home may still be ending another one.
+        let is_ours = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn);
+        if !is_ours {
             // Another server runs it, and looks.
             self.inner.stores.servers.request_stop(id, turn).await?;
         }

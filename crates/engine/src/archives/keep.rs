@@ -13,11 +13,14 @@ const ROUND_MAX: u32 = 64;
 impl SessionManager {
     /// One round. Every step looks at the state and can be repeated; one that fails keeps no other from its turn.
     pub(crate) async fn keep_archives(&self) -> Result<()> {
-        self.go_on_with_archives().await?;
-        self.clean_archived().await?;
-        self.expire_archives().await?;
-        self.delete_objects().await?;
-        self.archive_idle().await
+        let steps = [
+            self.go_on_with_archives().await,
+            self.clean_archived().await,
+            self.expire_archives().await,
+            self.delete_objects().await,
+            self.archive_idle().await,
+        ];
+        steps.into_iter().collect()
     }
 
     /// Takes up what was asked for and nobody works on.
@@ -104,8 +107,12 @@ impl SessionManager {
     async fn archive_idle(&self) -> Result<()> {
         let Some(after) = self.inner.settings.archives.auto_archive_after else { return Ok(()) };
         let place = self.inner.stores.archive_store.place();
-        if place == ArchivePlace::Local && self.admit_local_bytes(1).await.is_err() {
-            return Ok(());
+        if place == ArchivePlace::Local {
+            match self.admit_local_bytes(1).await {
+                // Nobody asked, so nobody is told; it is looked at again in the next round.
+                Err(Error::ArchivesFull { .. }) => return Ok(()),
+                admitted => admitted?,
+            }
         }
         let archives = &self.inner.stores.archives;
         let before = self.inner.clock.now() - after;
