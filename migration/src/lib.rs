@@ -20,6 +20,7 @@ mod m0011_transcripts;
 mod m0012_archives;
 mod m0013_queue;
 mod m0014_counts;
+mod m0015_costs;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_archives::Migration),
             Box::new(m0013_queue::Migration),
             Box::new(m0014_counts::Migration),
+            Box::new(m0015_costs::Migration),
         ]
     }
 }

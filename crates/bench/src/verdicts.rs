@@ -151,6 +151,8 @@ fn owner(surroundings: &Surroundings) -> NewUser {
         full_name: None,
         role: Role::Member,
         is_active: true,
+        team: None,
+        time_zone: "UTC".to_owned(),
         created_at: SystemClock.now(),
         last_login_at: None,
     };

@@ -13,6 +13,10 @@ pub struct User {
     pub full_name: Option<String>,
     pub role: Role,
     pub is_active: bool,
+    /// The team whose budget their spending counts for as well.
+    pub team: Option<String>,
+    /// IANA name of the time zone in which their days and months begin.
+    pub time_zone: String,
     pub created_at: Timestamp,
     pub last_login_at: Option<Timestamp>,
 }

@@ -73,6 +73,10 @@ ids! {
     ApprovalId;
     /// One archive of a session.
     ArchiveId;
+    /// One alert.
+    AlertId;
+    /// One snapshot of a session's figures.
+    SnapshotId;
     /// A server, through all of its lives on one data folder.
     ServerId;
 }

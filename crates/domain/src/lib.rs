@@ -1,12 +1,15 @@
 //! What Steward is about, without I/O: entities, state machines, money, and the ports that adapters implement.
 
 pub mod account;
+pub mod alert;
 pub mod approval;
 pub mod archive;
 pub mod asks;
 pub mod audit;
+pub mod budget;
 pub mod caller;
 pub mod clock;
+pub mod cost;
 pub mod current_turn;
 pub mod decision;
 pub mod fork;
@@ -21,6 +24,7 @@ pub mod page;
 pub mod policy;
 pub mod ports;
 pub mod session;
+pub mod snapshot;
 pub mod spec;
 pub mod transcript;
 pub mod turn;
@@ -28,12 +32,14 @@ pub mod usage;
 pub mod verdict;
 
 pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use alert::{Alert, AlertChannel, AlertTopic, Severity};
 pub use approval::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
 };
 pub use archive::{Archive, ArchivePlace, ArchiveStatus, Compression};
 pub use asks::OpenAsks;
 pub use audit::{Actor, AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditKey, Origin, Source};
+pub use budget::{Budget, BudgetPeriod, BudgetStatus, Spender, WhenExhausted};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
 pub use current_turn::CurrentTurn;
@@ -44,8 +50,8 @@ pub use hook::{
     FailMode, HookDelivery, HookDeliveryStatus, HookEndpoint, HookEndpointKind, HookRun, HookRunStatus,
 };
 pub use ids::{
-    ApiKeyId, ApprovalId, ArchiveId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
-    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, ToolCallId, TurnId,
+    AlertId, ApiKeyId, ApprovalId, ArchiveId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
+    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, SnapshotId, ToolCallId, TurnId,
     UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
@@ -54,6 +60,7 @@ pub use money::{MicroUsd, MicroUsdPerMtok};
 pub use page::{Page, PageRequest, Total};
 pub use policy::{CustomPolicy, PolicyContent};
 pub use session::{Counters, Operation, Session, SessionMode, SessionStatus};
+pub use snapshot::MetricsSnapshot;
 pub use spec::{SdkOptions, SessionSpec};
 pub use turn::{Turn, TurnEnd, TurnFailure, TurnStatus};
 pub use usage::{RequestUsage, TokenUsage};

@@ -1,15 +1,20 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod alerts;
 mod approvals;
 mod archive_store;
 mod archives;
 mod audit;
+mod budgets;
+mod costs;
 mod decisions;
 mod policies;
 mod servers;
+mod snapshots;
 mod transcripts;
 mod wakeups;
 
+pub use alerts::Alerts;
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{
     ArchiveError, ArchiveJob, ArchiveLimits, ArchiveRef, ArchiveRoot, ArchiveStore, ByteStream, Found,
@@ -17,9 +22,12 @@ pub use archive_store::{
 };
 pub use archives::{ArchiveObject, ArchiveOpened, Archives, RestoreOpened};
 pub use audit::Audit;
+pub use budgets::Budgets;
+pub use costs::Costs;
 pub use decisions::Decisions;
 pub use policies::Policies;
 pub use servers::{Renewed, Servers, Standing};
+pub use snapshots::Snapshots;
 pub use transcripts::Transcripts;
 pub use wakeups::{Wakeup, Wakeups};
 
@@ -237,7 +245,7 @@ pub trait History: Send + Sync {
     async fn turn_tool_calls(&self, turn: TurnId, limit: u32) -> StoreResult<Vec<ToolCall>>;
 }
 
-/// What was spent.
+/// What was spent, request by request; [`Budgets::settle`] books them.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Books one request on its session and turn. Booking the same id twice changes nothing.

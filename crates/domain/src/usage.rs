@@ -48,6 +48,10 @@ pub struct RequestUsage {
     /// The model the answer named, else the one that was asked for.
     pub model: String,
     pub tokens: TokenUsage,
+    /// Of the output tokens, those that were thinking.
+    pub thinking_tokens: u64,
+    /// The tools that the answer called, each once, in the order of their first call.
+    pub tools: Vec<String>,
     pub cost: MicroUsd,
     /// Which price table the cost came from.
     pub price_version: String,
@@ -55,6 +59,8 @@ pub struct RequestUsage {
     pub is_priced: bool,
     /// False when the answer was cut off, so that more may have been used than was seen.
     pub is_complete: bool,
+    /// True when tokens were estimated from what passed, because the answer ended without telling its usage.
+    pub is_estimated: bool,
     /// HTTP status of the upstream's answer; 0 if there was none.
     pub http_status: u16,
     pub stop_reason: Option<String>,

@@ -241,6 +241,8 @@ impl AccountManager {
             full_name: registrant.full_name,
             role,
             is_active: true,
+            team: None,
+            time_zone: "UTC".to_owned(),
             created_at: self.clock.now(),
             last_login_at: None,
         };

@@ -83,6 +83,8 @@ async fn a_disabled_account_is_told_so_only_with_its_password() {
         full_name: None,
         role: Role::Member,
         is_active: false,
+        team: None,
+        time_zone: "UTC".to_owned(),
         created_at: door.clock.now(),
         last_login_at: None,
     };

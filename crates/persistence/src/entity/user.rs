@@ -17,6 +17,8 @@ pub struct Model {
     pub role: String,
     pub password_hash: String,
     pub is_active: bool,
+    pub team: Option<String>,
+    pub time_zone: String,
     pub created_at: i64,
     pub last_login_at: Option<i64>,
 }
@@ -41,6 +43,8 @@ impl From<&NewUser> for Model {
             role: user.role.as_str().to_owned(),
             password_hash: password_hash.clone(),
             is_active: user.is_active,
+            team: user.team.clone(),
+            time_zone: user.time_zone.clone(),
             created_at: micros(user.created_at),
             last_login_at: user.last_login_at.map(micros),
         }
@@ -58,6 +62,8 @@ impl TryFrom<Model> for User {
             full_name: row.full_name,
             role: reader.word("role", Role::parse, &row.role)?,
             is_active: row.is_active,
+            team: row.team,
+            time_zone: row.time_zone,
             created_at: reader.instant("created_at", row.created_at)?,
             last_login_at: reader.instant_if("last_login_at", row.last_login_at)?,
         })

@@ -108,6 +108,8 @@ pub(super) fn user(name: &str, at: Timestamp) -> NewUser {
         full_name: Some(format!("{name} Lovelace")),
         role: Role::Member,
         is_active: true,
+        team: None,
+        time_zone: "UTC".to_owned(),
         created_at: at,
         last_login_at: None,
     };
