@@ -22,6 +22,9 @@ use std::{
 };
 use uuid::Uuid;
 
+/// How long lines of a transcript wait for more of them. Until then the agent's own file alone has them, and what a crash
+/// leaves there is rescued.
+const APPEND_DELAY: Duration = Duration::from_millis(25);
 /// How long the store may take for what an agent wrote. The agent does not wait for it.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to read a conversation before it is resumed.
@@ -53,13 +56,14 @@ impl SessionTranscripts {
         Self { transcripts, clock, session, generation }
     }
 
-    /// How an agent of the session uses them: each line is stored soon after it was written, and the agent resumes from
+    /// How an agent of the session uses them: each line is stored soon after it was written (what comes close together in
+    /// one unit of work: at the end of a turn the agent reports what it wrote line by line), and the agent resumes from
     /// its own files, which are brought up to date before it starts.
     fn options(self) -> SessionStoreOptions {
         let project = self.session.to_string();
         SessionStoreOptions::new(Arc::new(self))
             .with_project_key(project)
-            .with_flush(Flush::Eager)
+            .with_flush(Flush::Within(APPEND_DELAY))
             .with_resume_from(ResumeFrom::Files)
             .with_append_timeout(APPEND_TIMEOUT)
             .with_load_timeout(LOAD_TIMEOUT)

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! *Writing.* Lines are gathered and stored when a turn ends, or earlier when they are many; with
-//! [`Flush::Eager`] at once. The order per transcript is kept. A store that fails is tried three times;
+//! [`Flush::Eager`] at once, by [`Flush::Within`] soon. The order per transcript is kept. A store that fails is tried three times;
 //! what is lost then is named in `Event::MirrorFailed`, and the session goes on, because its own file has
 //! the lines. [`import`] brings them to the store later. A store that hangs costs
 //! [`SessionStoreOptions::pending_bytes_max`] of memory at most. `Agent::close` and `Agent::kill` return
@@ -162,6 +162,9 @@ pub enum Flush {
     Batched,
     /// At once. While the store is busy they gather all the same.
     Eager,
+    /// When a turn ends, and otherwise so long after the first of those that wait: lines that come close together are one
+    /// append.
+    Within(Duration),
 }
 
 /// Where an agent that resumes a session reads it from.

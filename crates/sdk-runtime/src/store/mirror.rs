@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -102,7 +102,7 @@ pub(crate) struct Mirror {
     project_key: String,
     close_timeout: Duration,
     bytes_max: usize,
-    is_eager: bool,
+    flush: Flush,
 }
 
 /// For handles of the agent: waits until what was heard so far is stored or given up.
@@ -126,6 +126,8 @@ struct State {
     /// Frames taken so far.
     taken: u64,
     is_flush_wanted: bool,
+    /// When what waits is to be stored at the latest.
+    due: Option<Instant>,
     is_closing: bool,
 }
 
@@ -137,7 +139,7 @@ impl Mirror {
         let (lost, losses) = mpsc::unbounded_channel();
         let project_key = options.project_key.clone().unwrap_or_default();
         let (close_timeout, bytes_max) = (options.close_timeout, options.pending_bytes_max);
-        let is_eager = options.flush == Flush::Eager;
+        let flush = options.flush;
         let worker = task::spawn(work(Arc::clone(&shared), options, lost));
         Self {
             shared,
@@ -147,7 +149,7 @@ impl Mirror {
             project_key,
             close_timeout,
             bytes_max,
-            is_eager,
+            flush,
         }
     }
 
@@ -175,7 +177,19 @@ impl Mirror {
         }
         state.waiting.put(batch);
         state.taken += 1;
-        if self.is_eager || state.waiting.are_many() {
+        let is_due = match self.flush {
+            Flush::Batched => false,
+            Flush::Eager => true,
+            Flush::Within(delay) => {
+                if state.due.is_none() {
+                    // A moment too far away to be told is never.
+                    state.due = Instant::now().checked_add(delay);
+                    self.shared.wake.notify_one();
+                }
+                false
+            }
+        };
+        if is_due || state.waiting.are_many() {
             state.is_flush_wanted = true;
             self.shared.wake.notify_one();
         }
@@ -249,12 +263,14 @@ impl Shared {
     /// Waits until something is to be stored. `None` when nothing will be any more.
     async fn next(&self) -> Option<u64> {
         loop {
-            {
+            let due = {
                 let mut state = self.lock();
-                let is_wanted = std::mem::take(&mut state.is_flush_wanted) || state.is_closing;
+                let is_due = state.due.is_some_and(|due| due <= Instant::now());
+                let is_wanted = std::mem::take(&mut state.is_flush_wanted) || state.is_closing || is_due;
                 if is_wanted && !state.waiting.is_empty() {
                     state.given_bytes = state.waiting.bytes();
                     state.given = state.waiting.take().into_iter().map(Arc::new).collect();
+                    state.due = None;
                     return Some(state.taken);
                 }
                 if is_wanted {
@@ -263,8 +279,13 @@ impl Shared {
                 if state.is_closing {
                     return None;
                 }
+                state.due
+            };
+            match due {
+                // Late or not, the next round looks.
+                Some(due) => drop(timeout_at(due, self.wake.notified()).await),
+                None => self.wake.notified().await,
             }
-            self.wake.notified().await;
         }
     }
 

@@ -172,6 +172,28 @@ async fn many_lines_are_stored_before_the_turn_ends_and_eager_ones_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lines_that_come_close_together_are_one_append_and_do_not_wait_for_the_turn_to_end() {
+    let launcher = ScriptedLauncher::new().on_prompt(|_, say: Say| async move {
+        say.frame(&frame("", &["a"]));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        say.frame(&frame("", &["b"]));
+        say.hang().await;
+    });
+    let store = Scripted::new(|_| Does::Keep);
+    let soon = Flush::Within(Duration::from_millis(25));
+    let (agent, _events) = start(&launcher, options(store.clone()).with_flush(soon)).await;
+    let begun = Instant::now();
+    say(&agent).await;
+    while store.load(&key()).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(store.appends(), [(key(), 2)]);
+    let waited = begun.elapsed().as_millis();
+    assert!((25..=27).contains(&waited), "{waited} ms");
+    agent.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_fails_is_tried_three_times() {
     let launcher = ScriptedLauncher::new().on_prompt(|_, say: Say| async move {
         say.frame(&frame("", &["a"]));
