@@ -21,6 +21,8 @@ mod m0012_archives;
 mod m0013_queue;
 mod m0014_counts;
 mod m0015_costs;
+mod m0016_budgets;
+mod m0018_budget_pauses;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -49,6 +51,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_queue::Migration),
             Box::new(m0014_counts::Migration),
             Box::new(m0015_costs::Migration),
+            Box::new(m0016_budgets::Migration),
+            Box::new(m0018_budget_pauses::Migration),
         ]
     }
 }
@@ -61,4 +65,10 @@ pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// Takes back the last `steps` steps, with the data in their tables.
 pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
     Migrator::down(db, Some(steps)).await
+}
+
+/// How many steps there are.
+#[must_use]
+pub fn steps() -> u32 {
+    u32::try_from(Migrator::migrations().len()).unwrap_or(u32::MAX)
 }

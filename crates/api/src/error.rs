@@ -11,6 +11,7 @@ use actix_web::{
 use apidoc::{Problem, Violation};
 use domain::{
     Approval, Operation, SessionStatus, TurnFailure, TurnId,
+    budget::{Exhausted, UsedUp},
     ports::{ArchiveError, StoreError},
 };
 
@@ -63,11 +64,16 @@ fn translate(error: &Error) -> Problem {
         Error::AccountDisabled => {
             Problem::new(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED", "this account is disabled")
         }
+        Error::LastAdmin => {
+            let detail = "nobody would be left who may do everything; make somebody else an admin first";
+            Problem::new(StatusCode::CONFLICT, "LAST_ADMIN", detail)
+        }
         Error::Forbidden(why) => Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", *why),
         Error::NoSlot { retry_after_seconds, .. } => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "NO_FREE_SLOT", failed())
                 .retry_after(*retry_after_seconds)
         }
+        Error::BudgetExhausted(used_up) => budget_exhausted(used_up),
         Error::QueueFull { retry_after_seconds, .. } => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL", failed())
                 .retry_after(*retry_after_seconds)
@@ -153,12 +159,27 @@ fn already_decided(approval: &Approval) -> Problem {
     Problem::new(StatusCode::CONFLICT, "APPROVAL_DECIDED", detail).with_member("approval", stands)
 }
 
+/// 402, with the budget and when there will be money again.
+fn budget_exhausted(used_up: &UsedUp) -> Problem {
+    let Exhausted { spender, budget, spent } = &used_up.exhausted;
+    let problem = Problem::new(StatusCode::PAYMENT_REQUIRED, "BUDGET_EXHAUSTED", used_up.to_string())
+        .with_member("spender", serde_json::json!({ "kind": spender.kind(), "id": spender.key() }))
+        .with_member("limit_usd", budget.limit.as_usd())
+        .with_member("spent_usd", spent.as_usd())
+        .with_member("when_exhausted", budget.when_exhausted.as_str());
+    match used_up.renews_at {
+        Some(at) => problem.with_member("renews_at", at.to_string()),
+        None => problem,
+    }
+}
+
 fn turn_failed(turn_id: TurnId, failure: TurnFailure, message: &str) -> Problem {
     let status = match failure {
         TurnFailure::AgentFailed | TurnFailure::AgentLimitExceeded | TurnFailure::ModelFailed => {
             StatusCode::BAD_GATEWAY
         }
         TurnFailure::AgentTimeout => StatusCode::GATEWAY_TIMEOUT,
+        TurnFailure::BudgetExhausted => StatusCode::PAYMENT_REQUIRED,
         TurnFailure::AgentUnavailable | TurnFailure::ServerStopped | TurnFailure::NotRecorded => {
             StatusCode::SERVICE_UNAVAILABLE
         }

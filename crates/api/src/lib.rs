@@ -1,14 +1,18 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
 mod admin;
+mod alerts;
 mod approvals;
 mod auth;
+mod budgets;
 mod caller;
 mod cors;
+mod costs;
 mod docs;
 mod error;
 mod health;
 mod hooks;
+mod money;
 mod page;
 mod plain;
 mod policies;
@@ -78,7 +82,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/logout").route(post().to(logout::logout)))
         .service(at("/logout-all").route(post().to(logout::logout_all)))
         .service(at("/register").route(post().to(user::register)))
-        .service(at("/me").route(get().to(user::me)))
+        .service(at("/me").route(get().to(user::me)).route(patch().to(user::patch_me)))
         .service(at("/api-keys").route(get().to(api_keys::list)).route(post().to(api_keys::create)))
         .service(at("/api-keys/{id}").route(delete().to(api_keys::delete)));
 
@@ -143,12 +147,43 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/deliveries").route(get().to(deliveries::list)))
         .service(at("/{id}/deliveries/{delivery_id}/redeliver").route(post().to(deliveries::redeliver)));
 
-    let monitoring = scope("/monitoring").service(at("/health").route(get().to(health::health)));
+    let monitoring = scope("/monitoring")
+        .service(at("/health").route(get().to(health::health)))
+        .service(at("/alerts").route(get().to(alerts::list)))
+        .service(at("/costs/user/{user_id}").route(get().to(costs::user::read)))
+        .service(at("/costs/team/{name}").route(get().to(costs::team::read)))
+        .service(at("/costs/session/{session_id}").route(get().to(costs::session::read)))
+        .service(at("/costs/total").route(get().to(costs::total::read)))
+        .service(at("/costs/budgets").route(get().to(budgets::list::list)))
+        .service(
+            at("/costs/budget/{user_id}")
+                .route(get().to(budgets::user::read))
+                .route(put().to(budgets::user::set))
+                .route(delete().to(budgets::user::remove)),
+        )
+        .service(
+            at("/costs/budget/team/{name}")
+                .route(get().to(budgets::team::read))
+                .route(put().to(budgets::team::set))
+                .route(delete().to(budgets::team::remove)),
+        )
+        .service(
+            at("/costs/budget/session/{session_id}")
+                .route(get().to(budgets::session::read))
+                .route(put().to(budgets::session::set))
+                .route(delete().to(budgets::session::remove)),
+        );
 
     let admin = scope("/admin")
         .service(at("/audit-log").route(get().to(audit_log::list)))
         .service(at("/audit-log/export").route(get().to(audit_log::export)))
-        .service(at("/users/{user_id}").route(delete().to(users::delete)));
+        .service(at("/users").route(get().to(users::list)).route(post().to(users::create)))
+        .service(
+            at("/users/{user_id}")
+                .route(get().to(users::get))
+                .route(patch().to(users::patch))
+                .route(delete().to(users::delete)),
+        );
 
     config
         .service(
@@ -192,6 +227,7 @@ fn head() -> Head {
             ("Archives", "Sessions that are put away, and come back."),
             ("Policies", "What agents may do, in rules of your own."),
             ("Hooks", "Endpoints that are asked or told when something happens in a session."),
+            ("Costs", "What was spent, what may be spent, and what people are told about it."),
             ("Health", "For probes and operators."),
             ("Admin", "For those who answer for the server."),
         ],

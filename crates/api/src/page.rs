@@ -10,13 +10,14 @@ use paperclip::{
     },
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     future::{Ready, ready},
 };
 use url::form_urlencoded;
+use validator::Validate;
 
 /// Items on a page of a collection when the client does not say.
 pub const COLLECTION_LIMIT_DEFAULT: u32 = 50;
@@ -39,6 +40,31 @@ pub struct Collection<T> {
     /// Where to go on; null on the last page.
     pub next_cursor: Option<String>,
     pub links: PageLinks,
+}
+
+/// Which part of a collection is wanted.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionQuery {
+    #[serde(default = "collection_limit_default")]
+    #[validate(range(min = 1, max = 100))]
+    limit: u32,
+    /// `next_cursor` of the page before.
+    #[validate(length(max = 512))]
+    cursor: Option<String>,
+    #[serde(default)]
+    skip: u32,
+}
+
+fn collection_limit_default() -> u32 {
+    COLLECTION_LIMIT_DEFAULT
+}
+
+impl From<CollectionQuery> for PageRequest {
+    fn from(query: CollectionQuery) -> Self {
+        let CollectionQuery { limit, cursor, skip } = query;
+        Self { limit, cursor, skip }
+    }
 }
 
 /// This page and its neighbours.

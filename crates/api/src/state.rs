@@ -1,8 +1,8 @@
 //! What the handlers work with, and the operator's decisions about HTTP.
 
 use domain::Clock;
-use engine::{AccountManager, AuditLog, PolicyManager, SessionManager};
-use monitoring::HealthChecker;
+use engine::{AccountManager, AuditLog, CostManager, PolicyManager, SessionManager};
+use monitoring::{Alerter, HealthChecker};
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +13,8 @@ pub struct ApiState {
     pub sessions: SessionManager,
     pub audit: Arc<AuditLog>,
     pub policies: PolicyManager,
+    pub costs: CostManager,
+    pub alerts: Alerter,
     pub health: Arc<HealthChecker>,
     pub clock: Arc<dyn Clock>,
     pub settings: ApiSettings,

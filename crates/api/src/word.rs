@@ -3,8 +3,10 @@
 use domain::{
     ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, FailMode,
     HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, Role, SessionMode,
-    SessionStatus, ToolCallStatus, TurnFailure, TurnStatus, Verdict, fork::DirectorySource,
+    SessionStatus, Severity, ToolCallStatus, TurnFailure, TurnStatus, Verdict, WhenExhausted,
+    fork::DirectorySource,
 };
+use monitoring::costs::Period;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -59,11 +61,14 @@ vocabularies! {
     HookRunStatus: Self::ALL.iter().copied();
     MessageType: Self::ALL;
     Operation: Self::ALL;
+    Period: Self::ALL;
     Role: [Self::Admin, Self::Member];
     SessionMode: Self::ALL;
     SessionStatus: Self::ALL;
+    Severity: Self::ALL;
     ToolCallStatus: Self::ALL;
     TurnFailure: Self::ALL;
     TurnStatus: Self::ALL;
     Verdict: Self::ALL;
+    WhenExhausted: Self::ALL;
 }

@@ -194,6 +194,7 @@ fn session(surroundings: &Surroundings) -> Session {
         agent: None,
         counters: Counters::default(),
         error_message: None,
+        budget_paused_at: None,
         created_at: at,
         updated_at: at,
         started_at: None,

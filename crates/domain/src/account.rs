@@ -21,6 +21,69 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
 }
 
+/// What is changed of a user; `None` leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    pub role: Option<Role>,
+    pub is_active: Option<bool>,
+    pub full_name: Option<Option<String>>,
+    pub team: Option<Option<String>>,
+    /// The name of a time zone, checked and spelled as the IANA does.
+    pub time_zone: Option<String>,
+}
+
+/// What came of changing a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserPatched {
+    Patched(Box<User>),
+    NoUser,
+    /// The account is nobody's any more.
+    Erased,
+    /// Nobody would be left who may do everything.
+    LastAdmin,
+}
+
+impl UserPatch {
+    /// The user as this leaves them.
+    #[must_use]
+    pub fn apply(&self, user: User) -> User {
+        User {
+            role: self.role.unwrap_or(user.role),
+            is_active: self.is_active.unwrap_or(user.is_active),
+            full_name: self.full_name.clone().unwrap_or(user.full_name),
+            team: self.team.clone().unwrap_or(user.team),
+            time_zone: self.time_zone.clone().unwrap_or(user.time_zone),
+            ..user
+        }
+    }
+
+    /// Whether it can make an admin somebody else.
+    #[must_use]
+    pub fn demotes(&self) -> bool {
+        self.role == Some(Role::Member) || self.is_active == Some(false)
+    }
+}
+
+impl User {
+    /// Whether they may do everything now.
+    #[must_use]
+    pub fn is_active_admin(&self) -> bool {
+        self.is_active && self.role == Role::Admin
+    }
+
+    /// The name of an account that was erased.
+    #[must_use]
+    pub fn nobody(id: UserId) -> String {
+        format!("erased-{}", id.0.simple())
+    }
+
+    /// Whether the account is nobody's.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.username == Self::nobody(self.id)
+    }
+}
+
 /// A user to be stored, with the password's hash (PHC string).
 #[derive(Clone)]
 pub struct NewUser {

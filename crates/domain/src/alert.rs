@@ -1,7 +1,11 @@
 //! Alerts: what operators and users are told once when something reaches a bound or fails.
 
-use crate::{AlertId, UserId, budget::{BudgetPeriod, Spender}};
+use crate::{
+    AlertId, UserId,
+    budget::{BudgetPeriod, Spender},
+};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What an alert is about. Two alerts about the same thing are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,7 +17,8 @@ pub enum AlertTopic {
 }
 
 /// How soon somebody should look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     Info,
     Warning,

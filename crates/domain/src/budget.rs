@@ -1,7 +1,11 @@
 //! Budgets: who may spend how much, what is held for requests under way, and what came of asking for more.
 
+mod telling;
+
 use crate::{Alert, MicroUsd, RequestUsageId, ServerId, SessionId, TurnId, UserId};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Whose spending a budget bounds. One request is spent by its user, by their team if they are in one, and by its
 /// session, and each of their budgets must admit it.
@@ -16,7 +20,8 @@ pub enum Spender {
 }
 
 /// What happens when a budget is used up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WhenExhausted {
     /// Requests are refused; the turn ends, and the next prompt is refused.
     #[default]
@@ -87,6 +92,14 @@ pub struct Exhausted {
     pub spender: Spender,
     pub budget: Budget,
     pub spent: MicroUsd,
+}
+
+/// A budget that is used up, and when there will be money again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedUp {
+    pub exhausted: Exhausted,
+    /// When the next period begins; `None`: the budget is for always.
+    pub renews_at: Option<Timestamp>,
 }
 
 /// A budget, and what is spent and held of it now.
@@ -166,6 +179,23 @@ impl WhenExhausted {
     }
 }
 
+impl fmt::Display for UsedUp {
+    /// A sentence that agents and people can act on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exhausted { spender, budget, spent } = &self.exhausted;
+        let whose = match spender {
+            Spender::User(_) => "the user's monthly budget".to_owned(),
+            Spender::Team(name) => format!("the monthly budget of the team {name}"),
+            Spender::Session(_) => "the session's budget".to_owned(),
+        };
+        write!(f, "{whose} is used up: {spent} of {} are spent", budget.limit)?;
+        match self.renews_at {
+            Some(at) => write!(f, "; nothing is sent to the model until it is raised, or the next month begins at {at}"),
+            None => f.write_str("; nothing is sent to the model until it is raised"),
+        }
+    }
+}
+
 impl BudgetStatus {
     /// What may still be spent and is not held; never negative. `None`: there is no bound.
     #[must_use]
@@ -178,5 +208,13 @@ impl BudgetStatus {
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.budget.is_some_and(|budget| self.spent >= budget.limit)
+    }
+
+    /// Why requests are refused, if they are: it is spent, and not only told.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Exhausted> {
+        let budget = self.budget.filter(|budget| budget.when_exhausted != WhenExhausted::Warn)?;
+        let exhausted = || Exhausted { spender: self.spender.clone(), budget, spent: self.spent };
+        self.is_exhausted().then(exhausted)
     }
 }

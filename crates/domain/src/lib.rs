@@ -31,7 +31,7 @@ pub mod turn;
 pub mod usage;
 pub mod verdict;
 
-pub use account::{ApiKey, NewUser, RefreshToken, User};
+pub use account::{ApiKey, NewUser, RefreshToken, User, UserPatch};
 pub use alert::{Alert, AlertChannel, AlertTopic, Severity};
 pub use approval::{
     Approval, ApprovalAnswer, ApprovalDecision, ApprovalKind, ApprovalOutcome, ApprovalStatus,
@@ -51,8 +51,8 @@ pub use hook::{
 };
 pub use ids::{
     AlertId, ApiKeyId, ApprovalId, ArchiveId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
-    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, SnapshotId, ToolCallId, TurnId,
-    UserId,
+    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, SnapshotId,
+    ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};

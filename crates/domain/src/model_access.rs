@@ -1,6 +1,6 @@
 //! How an agent reaches the model without ever holding the real key.
 
-use crate::{SessionId, TurnId, UserId};
+use crate::{SessionId, TurnId, UserId, budget::UsedUp};
 use serde_json::Value;
 
 /// On whose account an agent's requests are booked.
@@ -39,6 +39,9 @@ pub trait ModelAccess: Send + Sync {
 
     /// Books the requests that begin from now on to this turn, or to none.
     fn attribute(&self, token: &str, turn: Option<TurnId>);
+
+    /// The budget for want of which a request of this token was refused last, since it was attributed to its turn.
+    fn used_up(&self, token: &str) -> Option<UsedUp>;
 
     /// Opens access to a model that is played: it makes this call, and is done once that was answered. Nothing is
     /// asked of a real model and nothing is booked.

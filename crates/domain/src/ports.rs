@@ -35,7 +35,7 @@ use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Generation, Message, NewUser, Operation, Origin, Page,
     PageRequest, RefreshToken, RequestUsage, Scope, ServerId, Session, SessionId, SessionStatus, Source,
     ToolCall, Turn, TurnEnd, TurnId, User, UserId,
-    account::Rotation,
+    account::{Rotation, UserPatch, UserPatched},
     fork::{MessageEntry, NewFork, Relative},
     session::{SessionFilter, SessionPatch},
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
@@ -200,6 +200,13 @@ pub trait Turns: Send + Sync {
     /// its session's home. After a crash, these are the ones that nobody runs any more.
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>>;
 
+    /// Sessions that are paused for want of money and are `home`'s to look after, with their owners; the longest first.
+    async fn paused_by_budget(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>>;
+
+    /// Takes up a session that is paused for want of money, with this turn as the next in its queue, and journals both.
+    /// Nothing happens, and there are no events, if it is not paused for that any more.
+    async fn go_on_with_money(&self, turn: &NewTurn) -> StoreResult<Vec<Event>>;
+
     /// The queued turns of a session, the next one first.
     async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>>;
 
@@ -269,6 +276,18 @@ pub trait Accounts: Send + Sync {
 
     /// One user.
     async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
+
+    /// All users, those that are nobody's any more too; newest first.
+    async fn users(&self, page: &PageRequest) -> StoreResult<Page<User>>;
+
+    /// Changes a user. One who is not active any more has no logins from then on; the last admin who is active stays one.
+    async fn patch_user(
+        &self,
+        id: UserId,
+        patch: &UserPatch,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<UserPatched>;
 
     /// Begins a login: stores its first refresh token and the user's `last_login_at`.
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()>;

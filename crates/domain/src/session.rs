@@ -32,7 +32,7 @@ pub enum SessionStatus {
     Processing,
     /// A turn is running and waits for a person's approval.
     WaitingUser,
-    /// Set aside by a person: prompts are refused until it is resumed.
+    /// Set aside by a person or a budget: prompts are refused until it is resumed.
     Paused,
     /// A background session whose work is done.
     Completed,
@@ -245,6 +245,8 @@ pub struct Session {
     pub agent: Option<AgentConversation>,
     pub counters: Counters,
     pub error_message: Option<String>,
+    /// Since when it is paused because a budget is used up; it goes on by itself when there is money again.
+    pub budget_paused_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub started_at: Option<Timestamp>,

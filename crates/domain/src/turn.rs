@@ -16,12 +16,20 @@ pub enum TurnStatus {
     Failed,
     /// Stopped by a person, or by the end of the server it ran in.
     Interrupted,
+    /// A budget was used up before the turn was done.
+    BudgetExhausted,
 }
 
 impl TurnStatus {
     /// Every status.
-    pub const ALL: [Self; 5] =
-        [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Interrupted];
+    pub const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Interrupted,
+        Self::BudgetExhausted,
+    ];
 
     /// The word for this status on the wire and in the database.
     #[must_use]
@@ -32,6 +40,7 @@ impl TurnStatus {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::BudgetExhausted => "budget_exhausted",
         }
     }
 
@@ -46,7 +55,7 @@ impl TurnStatus {
     pub fn is_over(self) -> bool {
         match self {
             Self::Queued | Self::Running => false,
-            Self::Completed | Self::Failed | Self::Interrupted => true,
+            Self::Completed | Self::Failed | Self::Interrupted | Self::BudgetExhausted => true,
         }
     }
 }
@@ -73,11 +82,13 @@ pub enum TurnFailure {
     ServerStopped,
     /// What happened could not be put on record, so it was stopped from happening.
     NotRecorded,
+    /// A budget is used up, and the model is not asked before it is raised or renewed.
+    BudgetExhausted,
 }
 
 impl TurnFailure {
     /// Every failure.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AgentUnavailable,
         Self::AgentFailed,
         Self::AgentLimitExceeded,
@@ -87,6 +98,7 @@ impl TurnFailure {
         Self::Interrupted,
         Self::ServerStopped,
         Self::NotRecorded,
+        Self::BudgetExhausted,
     ];
 
     /// The stable code on the wire and in the database.
@@ -102,6 +114,7 @@ impl TurnFailure {
             Self::Interrupted => "INTERRUPTED",
             Self::ServerStopped => "SERVER_STOPPED",
             Self::NotRecorded => "NOT_RECORDED",
+            Self::BudgetExhausted => "BUDGET_EXHAUSTED",
         }
     }
 
@@ -148,7 +161,7 @@ pub struct TurnEnd {
     pub rounds: u32,
     pub retries: u32,
     /// The state the session goes to. Work is not over while prompts wait: a session with a queue becomes `active`
-    /// instead of `completed` or `failed`.
+    /// instead of `completed` or `failed`. A turn leads to `paused` only for want of money, which the session remembers.
     pub session_status: crate::SessionStatus,
     /// Whether tools were called: if not, there are no unfinished calls to look for.
     pub called_tools: bool,
@@ -158,10 +171,11 @@ pub struct TurnEnd {
 }
 
 impl TurnEnd {
-    /// Whether the session counts this as an error; being stopped by a person is none.
+    /// Whether the session counts this as an error; being stopped by a person or a budget is none.
     #[must_use]
     pub fn counts_as_error(&self) -> bool {
-        self.failure.is_some_and(|failure| failure != TurnFailure::Interrupted)
+        let is_stop = |failure| matches!(failure, TurnFailure::Interrupted | TurnFailure::BudgetExhausted);
+        self.failure.is_some_and(|failure| !is_stop(failure))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     AuditLog, Error, FieldError, Result,
     passwords::Passwords,
     tokens::{self, Tokens},
+    users::checked_zone,
 };
 use domain::{
     Access, ApiKey, ApiKeyId, Caller, Clock, Credential, FamilyId, NewUser, Origin, Page, PageRequest,
@@ -61,6 +62,10 @@ pub struct Registrant {
     pub username: Option<String>,
     pub full_name: Option<String>,
     pub password: String,
+    /// Whose budget their spending counts for as well.
+    pub team: Option<String>,
+    /// UTC when left out.
+    pub time_zone: Option<String>,
 }
 
 impl AccountManager {
@@ -220,12 +225,14 @@ impl AccountManager {
             username: Some("admin".to_owned()),
             full_name: None,
             password,
+            team: None,
+            time_zone: None,
         };
         self.add_user(registrant, Role::Admin, &Origin::system()).await?;
         Ok(generated)
     }
 
-    async fn add_user(&self, registrant: Registrant, role: Role, origin: &Origin) -> Result<User> {
+    pub(crate) async fn add_user(&self, registrant: Registrant, role: Role, origin: &Origin) -> Result<User> {
         if registrant.password.chars().count() < PASSWORD_CHARS_MIN {
             return Err(Error::Invalid(vec![FieldError::new(
                 "/password",
@@ -233,6 +240,7 @@ impl AccountManager {
                 format!("must have at least {PASSWORD_CHARS_MIN} characters"),
             )]));
         }
+        let time_zone = registrant.time_zone.as_deref().map(checked_zone).transpose()?;
         let email = registrant.email.trim().to_lowercase();
         let user = User {
             id: UserId::new(),
@@ -241,8 +249,8 @@ impl AccountManager {
             full_name: registrant.full_name,
             role,
             is_active: true,
-            team: None,
-            time_zone: "UTC".to_owned(),
+            team: registrant.team,
+            time_zone: time_zone.unwrap_or_else(|| "UTC".to_owned()),
             created_at: self.clock.now(),
             last_login_at: None,
         };

@@ -58,6 +58,8 @@ pub(crate) struct Ended {
     pub conversation: Option<AgentConversation>,
     /// Whether the turn may be begun anew: the failure may pass, and nothing was done yet.
     pub may_retry: bool,
+    /// Whether the session is paused until there is money again.
+    pub pauses: bool,
 }
 
 /// Whether the agent can be prompted again.
@@ -226,7 +228,7 @@ impl Attempt<'_> {
                     }
                 }
                 Some(Event::Finished { prompts, result }) if prompts.contains(&prompt_id) => {
-                    let (ended, afterwards) = self.finished(&seen, before, cut, &result);
+                    let (ended, afterwards) = self.finished(&seen, before, cut, &result, &live.token);
                     // An interrupt that is still on its way would hit the next turn.
                     let is_settled =
                         timeout_at(grace.unwrap_or(self.deadline), join_all(interrupts)).await.is_ok();
@@ -308,6 +310,7 @@ impl Attempt<'_> {
         before: AgentConversation,
         cut: Option<Cut>,
         result: &TurnResult,
+        token: &str,
     ) -> (Ended, Afterwards) {
         let id = seen.new_conversation.or_else(|| result.session_id.parse().ok()).unwrap_or(before.id);
         let last_entry =
@@ -325,11 +328,15 @@ impl Attempt<'_> {
             }
             (_, Some(cut)) => cut.ended(&self.begun.session),
             (Outcome::Interrupted, None) => Ended::stopped(Stop::Interrupt),
-            // The agent has already retried what may be retried.
-            (Outcome::ApiError { .. }, None) => Ended::failed(TurnFailure::ModelFailed, words()),
             (Outcome::MaxTurns, None) => Ended::failed(TurnFailure::MaxTurnsReached, words()),
-            (Outcome::BudgetExhausted | Outcome::Failed, None) => {
-                Ended::failed(TurnFailure::AgentFailed, words())
+            (Outcome::ApiError { .. } | Outcome::BudgetExhausted | Outcome::Failed, None) => {
+                // The gateway knows why it sent no more; the agent's words need not be understood.
+                match (self.manager.inner.model_access.used_up(token), result.outcome()) {
+                    (Some(used_up), _) => Ended::out_of_money(&used_up),
+                    // The agent has already retried what may be retried.
+                    (None, Outcome::ApiError { .. }) => Ended::failed(TurnFailure::ModelFailed, words()),
+                    (None, _) => Ended::failed(TurnFailure::AgentFailed, words()),
+                }
             }
         };
         let afterwards = match cut {

@@ -8,7 +8,7 @@ use crate::{
     workdir::{self, WorkingDirectory},
 };
 use domain::{
-    Counters, Generation, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
+    Counters, Generation, MicroUsd, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
 };
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub struct SessionDraft {
     pub hooks_enabled: Option<Vec<String>>,
     pub permission_mode: Option<String>,
     pub custom_policies: Option<Vec<String>>,
+    /// The most that the session may cost in all of its life.
+    pub budget: Option<MicroUsd>,
     /// Text as a string, or content blocks as an array.
     pub initial_message: Option<Value>,
 }
@@ -118,6 +120,8 @@ impl SessionDraft {
             hooks_enabled: Some(self.hooks_enabled.unwrap_or_else(|| spec.hooks_enabled.clone())),
             permission_mode: self.permission_mode.or_else(|| Some(spec.permission_mode.clone())),
             custom_policies: Some(self.custom_policies.unwrap_or_else(|| spec.custom_policies.clone())),
+            // What a fork costs begins at zero, and so does what bounds it.
+            budget: self.budget,
             ..self
         }
     }
@@ -171,6 +175,7 @@ impl SessionDraft {
             agent: None,
             counters: Counters::default(),
             error_message: None,
+            budget_paused_at: None,
             created_at: now,
             updated_at: now,
             started_at: None,

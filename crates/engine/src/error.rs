@@ -2,6 +2,7 @@
 
 use domain::{
     Approval, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
+    budget::UsedUp,
     ports::{ArchiveError, StoreError},
 };
 
@@ -70,6 +71,9 @@ pub enum Error {
     /// The account is disabled.
     #[error("admit a disabled account")]
     AccountDisabled,
+    /// Nobody would be left who may do everything; make somebody else an admin first.
+    #[error("take away the last admin who is active")]
+    LastAdmin,
     /// The caller may not do this at all.
     #[error("allow this: {0}")]
     Forbidden(&'static str),
@@ -85,6 +89,9 @@ pub enum Error {
     /// As many prompts as may wait in one session are waiting.
     #[error("queue more than {limit} prompts")]
     QueueFull { limit: u32, retry_after_seconds: u64 },
+    /// A budget is used up; ask again when it was raised, or its next period has begun.
+    #[error("spend more: {0}")]
+    BudgetExhausted(Box<UsedUp>),
     /// There is no usable agent on this machine; the text says what to do.
     #[error("start an agent: {0}")]
     AgentUnavailable(String),

@@ -44,8 +44,11 @@ impl SessionManager {
         let (this, caller) = (self.clone(), caller.clone());
         let initial_message = draft.session.initial_message.clone();
         let room = match initial_message {
-            // A session whose first turn has no place is not created.
-            Some(_) => self.room_in_line(SessionMode::Forked.into()).await?,
+            // A session whose first turn has no place, or no money, is not created.
+            Some(_) => {
+                self.afford(caller.user_id, None).await?;
+                self.room_in_line(SessionMode::Forked.into()).await?
+            }
             None => Room::Ask,
         };
         // A request that is given up must not leave files without a session.
@@ -102,6 +105,7 @@ impl SessionManager {
             }
         };
         fail::fail_point!("fork.files_copied");
+        let budget = session.budget;
         let (mut session, _) = session.in_directory(&inner.settings, caller.user_id, id, now, directory);
         session.mode = SessionMode::Forked;
         session.spec.directory_source = Some(source);
@@ -109,6 +113,7 @@ impl SessionManager {
         session.fork_at_message = Some(cut.at_message);
         session.counters = Counters { messages: cut.at_message, ..Counters::default() };
         session.agent = cut.place.map(|_| AgentConversation { id: id.0, last_entry: cut.last_entry });
+        self.bound(id, budget, &caller.origin()).await?;
         let fork = NewFork { session, parent: parent.id, cut: cut.place };
         if let Err(error) = inner.stores.sessions.fork(&fork, &caller.origin()).await {
             staging.take_back(fork.session.spec.owns_directory).await;

@@ -20,6 +20,7 @@ impl SessionManager {
     /// Call it once, before the first request, when no process of that life is left.
     pub async fn recover(&self) -> Result<usize> {
         self.take_lease().await?;
+        self.inner.costs.settle_earlier_life().await?;
         let turns = self.inner.stores.turns.running(self.server()).await?;
         for turn in &turns {
             let session = self.load(domain::Scope::All, turn.session_id).await?;
@@ -39,6 +40,7 @@ impl SessionManager {
         tokio::join!(
             self.make_rounds(cancelled.clone()),
             self.look_around(cancelled.clone()),
+            self.watch_budgets(cancelled.clone()),
             self.inner.hooks.send(cancelled)
         );
     }
@@ -102,6 +104,7 @@ impl SessionManager {
             }
         }
         self.clear_terminated().await?;
+        self.keep_money().await?;
         self.keep_approvals().await?;
         self.keep_archives().await?;
         // Another server may have queued something, and a look may have failed.

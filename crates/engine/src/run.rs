@@ -8,8 +8,8 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, ports::StoreError,
-    session::AgentConversation, turn::BegunTurn,
+    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, WhenExhausted,
+    budget::UsedUp, ports::StoreError, session::AgentConversation, turn::BegunTurn,
 };
 use futures::FutureExt;
 use rand::RngExt;
@@ -139,6 +139,7 @@ impl SessionManager {
 
     fn turn_end(&self, begun: &BegunTurn, ended: Ended, retries: u32) -> TurnEnd {
         let session_status = match (begun.session.mode, ended.status) {
+            _ if ended.pauses => SessionStatus::Paused,
             (SessionMode::Interactive | SessionMode::Forked, _) => SessionStatus::Active,
             (SessionMode::Background, TurnStatus::Completed) => SessionStatus::Completed,
             (SessionMode::Background, _) => SessionStatus::Failed,
@@ -173,6 +174,16 @@ impl Ended {
             called_tools: true,
             conversation: None,
             may_retry: false,
+            pauses: false,
+        }
+    }
+
+    /// A turn for which there was no money any more.
+    pub(crate) fn out_of_money(used_up: &UsedUp) -> Self {
+        Self {
+            status: TurnStatus::BudgetExhausted,
+            pauses: used_up.exhausted.budget.when_exhausted == WhenExhausted::Pause,
+            ..Self::failed(TurnFailure::BudgetExhausted, used_up.to_string())
         }
     }
 

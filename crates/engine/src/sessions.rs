@@ -15,8 +15,8 @@ use crate::{
     settings::EngineSettings,
 };
 use domain::{
-    Caller, Clock, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId, SessionMode,
-    SessionStatus, TurnId, UserId,
+    Budget, Caller, Clock, MicroUsd, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId,
+    SessionMode, SessionStatus, Spender, TurnId, UserId, WhenExhausted,
     ports::{
         Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
         Servers, Sessions, Transcripts, Turns,
@@ -25,6 +25,7 @@ use domain::{
     spec::PERMISSION_MODES,
 };
 use hooks::{Hooks, builtin::LogSink};
+use monitoring::CostTracker;
 use sdk_runtime::Launcher;
 use std::{
     collections::HashMap,
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub settings: EngineSettings,
     pub launcher: Arc<dyn Launcher>,
     pub model_access: Arc<dyn ModelAccess>,
+    pub costs: Arc<CostTracker>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
     pub hooks: Hooks,
@@ -107,6 +109,7 @@ impl SessionManager {
         settings: EngineSettings,
         launcher: Arc<dyn Launcher>,
         model_access: Arc<dyn ModelAccess>,
+        costs: Arc<CostTracker>,
     ) -> Self {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
@@ -144,6 +147,7 @@ impl SessionManager {
             settings,
             launcher,
             model_access,
+            costs,
             feed,
             governance,
             self_test: SelfTest::default(),
@@ -173,8 +177,11 @@ impl SessionManager {
                 .await;
         }
         let room = match draft.initial_message {
-            // A session whose first turn has no place is not created.
-            Some(_) => self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?,
+            // A session whose first turn has no place, or no money, is not created.
+            Some(_) => {
+                self.afford(caller.user_id, None).await?;
+                self.room_in_line(draft.mode.unwrap_or(SessionMode::Interactive).into()).await?
+            }
             None => Room::Ask,
         };
         // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
@@ -185,7 +192,9 @@ impl SessionManager {
             let mut faults = this.policy_faults(draft.custom_policies.as_deref().unwrap_or_default()).await?;
             let hooks = draft.hooks_enabled.as_deref().unwrap_or_default();
             faults.extend(this.hook_faults(user_id, hooks).await?);
+            let budget = draft.budget;
             let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
+            this.bound(created.0.id, budget, &origin).await?;
             inner.stores.sessions.create(&created.0, &origin).await?;
             Ok(created)
         };
@@ -195,6 +204,15 @@ impl SessionManager {
             return self.get(caller, session.id).await;
         }
         Ok(session)
+    }
+
+    /// Gives a session that is about to be stored its budget: there is no instant at which it is there without.
+    pub(crate) async fn bound(&self, id: SessionId, budget: Option<MicroUsd>, origin: &Origin) -> Result<()> {
+        if let Some(limit) = budget {
+            let budget = Budget { limit, when_exhausted: WhenExhausted::Block };
+            self.inner.costs.set_budget(Spender::Session(id), Some(budget), origin).await?;
+        }
+        Ok(())
     }
 
     /// One of the caller's sessions.

@@ -81,15 +81,22 @@ impl SessionManager {
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
         self.admit_work()?;
-        let (subject, status, home) = match self.inner.live.waiting(id) {
+        let (subject, status, home, is_broke) = match self.inner.live.waiting(id) {
             // Its agent waits for the next prompt, so the session is ready as far as is known here. The store has the
             // last word when the turn begins; asking it twice would only take longer.
-            Some(subject) if caller.scope().covers(subject.user_id) => (subject, SessionStatus::Active, None),
+            Some(subject) if caller.scope().covers(subject.user_id) => {
+                (subject, SessionStatus::Active, None, false)
+            }
             Some(_) | None => {
                 let session = self.load(caller.scope(), id).await?;
-                (Subject::from(&session), session.status, session.server_id)
+                let is_broke = session.budget_paused_at.is_some();
+                (Subject::from(&session), session.status, session.server_id, is_broke)
             }
         };
+        // What the state forbids is said first, unless it is the money that did.
+        if is_broke || takes_prompts(status) {
+            self.afford(subject.user_id, Some(id)).await?;
+        }
         if let Err(why) = &self.inner.settings.agent.cli {
             return Err(Error::AgentUnavailable(why.clone()));
         }
@@ -111,7 +118,7 @@ impl SessionManager {
     ) -> Result<StartedTurn> {
         // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
         self.admit_work()?;
-        if !status.is_busy() && !SessionStatus::READY.contains(&status) {
+        if !takes_prompts(status) {
             return Err(Error::WrongState(status));
         }
         let is_elsewhere = self.inner.lease.is_elsewhere(home);
@@ -343,4 +350,9 @@ impl SessionManager {
             this.admit_later();
         });
     }
+}
+
+/// Whether a prompt begins a turn in this state, or may wait.
+fn takes_prompts(status: SessionStatus) -> bool {
+    status.is_busy() || SessionStatus::READY.contains(&status)
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use domain::{AgentScope, TurnId};
+use domain::{AgentScope, TurnId, budget::UsedUp};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +19,7 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) scope: AgentScope,
-    turn: Mutex<Option<TurnId>>,
+    account: Mutex<Account>,
     /// Permits for requests in flight.
     pub(crate) slots: Arc<Semaphore>,
     /// Counts requests that are in flight or being booked. It is closed from the start, so that waiting for it
@@ -35,7 +35,7 @@ impl Agent {
         requests.close();
         Self {
             scope,
-            turn: Mutex::new(None),
+            account: Mutex::default(),
             slots: Arc::new(Semaphore::new(REQUESTS_PER_AGENT_MAX)),
             requests,
             cut: CancellationToken::new(),
@@ -44,8 +44,25 @@ impl Agent {
 
     /// The turn that requests are booked on now.
     pub(crate) fn turn(&self) -> Option<TurnId> {
-        *lock(&self.turn)
+        lock(&self.account).turn
     }
+
+    /// The budget for want of which the last request was refused.
+    pub(crate) fn used_up(&self) -> Option<UsedUp> {
+        lock(&self.account).used_up.clone()
+    }
+
+    /// Notes why a request was refused, or that there was money for one.
+    pub(crate) fn note_used_up(&self, used_up: Option<UsedUp>) {
+        lock(&self.account).used_up = used_up;
+    }
+}
+
+/// What an agent's requests are booked on.
+#[derive(Debug, Default)]
+struct Account {
+    turn: Option<TurnId>,
+    used_up: Option<UsedUp>,
 }
 
 /// All admitted agents, by the hash of their token.
@@ -71,7 +88,7 @@ impl Agents {
     /// Books requests that begin from now on to this turn; false when the token is not known.
     pub(crate) fn attribute(&self, token: &str, turn: Option<TurnId>) -> bool {
         let Some(agent) = self.find(token) else { return false };
-        *lock(&agent.turn) = turn;
+        *lock(&agent.account) = Account { turn, used_up: None };
         true
     }
 

@@ -1,64 +1,51 @@
-//! Prices a request and hands it to the ledger, again if need be.
+//! What every request needs to be held, priced and settled.
 
 use std::sync::Arc;
 
-use domain::{Clock, RequestUsage, ports::Ledger};
+use domain::Clock;
 use jiff::Timestamp;
+use monitoring::CostTracker;
 use tokio::runtime::Handle;
 
-use crate::{
-    limits::{BOOKING_ATTEMPTS, BOOKING_RETRY_DELAY},
-    prices::PriceTable,
-};
+use crate::prices::Prices;
 
-/// What every request needs to be booked.
+/// What to do with a request for a model that the price table does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownModel {
+    /// It is refused.
+    Deny,
+    /// It is passed on, and reckoned at the highest price that any model has.
+    #[default]
+    Highest,
+}
+
+/// Who is asked before a request is sent, and told after.
 pub(crate) struct Books {
-    ledger: Arc<dyn Ledger>,
+    pub(crate) costs: Arc<CostTracker>,
     clock: Arc<dyn Clock>,
-    pub(crate) prices: PriceTable,
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) unknown_model: UnknownModel,
     /// Requests may end where no runtime is at hand: when a connection is dropped.
     pub(crate) runtime: Handle,
 }
 
 impl std::fmt::Debug for Books {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Books").field("prices", &self.prices.version()).finish_non_exhaustive()
+        f.debug_struct("Books").field("prices", &self.prices.current().version()).finish_non_exhaustive()
     }
 }
 
 impl Books {
-    pub(crate) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, prices: PriceTable) -> Self {
-        Self { ledger, clock, prices, runtime: Handle::current() }
+    pub(crate) fn new(
+        costs: Arc<CostTracker>,
+        clock: Arc<dyn Clock>,
+        prices: Arc<Prices>,
+        unknown_model: UnknownModel,
+    ) -> Self {
+        Self { costs, clock, prices, unknown_model, runtime: Handle::current() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// Returns when the request is on record, or when that was tried often enough.
-    pub(crate) async fn book(&self, usage: RequestUsage) {
-        let mut delay = BOOKING_RETRY_DELAY;
-        for attempt in 1..=BOOKING_ATTEMPTS {
-            match self.ledger.book(&usage).await {
-                Ok(()) => return,
-                Err(error) if attempt < BOOKING_ATTEMPTS => {
-                    tracing::warn!(
-                        attempt,
-                        error = &error as &dyn std::error::Error,
-                        "booking a request failed"
-                    );
-                    tokio::time::sleep(delay).await;
-                    delay *= 2;
-                }
-                // The log line is the last place that can keep it, so it says everything the row would.
-                Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        ?usage,
-                        "a request is not booked"
-                    );
-                }
-            }
-        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use domain::{AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, ports::Ledger};
+use domain::{AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use monitoring::CostTracker;
 use secrecy::SecretString;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -15,12 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     agents::{Agent, Agents},
-    books::Books,
+    books::{Books, UnknownModel},
     limits::{
         ACCEPT_RETRY_DELAY, BOOKING_TIMEOUT, CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_TIMEOUT,
         UPSTREAM_IDLE_TIMEOUT,
     },
-    prices::{PriceTable, PriceTableError},
+    prices::Prices,
     proxy::Proxy,
     rehearsal::Rehearsals,
     upstream::Upstream,
@@ -41,9 +42,6 @@ pub enum GatewayError {
     /// There is no port to listen on.
     #[error("listen on the loopback address")]
     Listen(#[source] io::Error),
-    /// The built-in prices are broken.
-    #[error(transparent)]
-    Prices(#[from] PriceTableError),
 }
 
 /// Where requests go and with what.
@@ -55,12 +53,19 @@ pub struct Options {
     pub upstream_key: Option<SecretString>,
     /// How long the upstream may be silent.
     pub upstream_idle_timeout: Duration,
+    /// What is done with requests for models without a price.
+    pub unknown_model: UnknownModel,
 }
 
 impl Options {
     /// Usual time-outs for this upstream.
     pub fn new(upstream_url: impl Into<String>, upstream_key: Option<SecretString>) -> Self {
-        Self { upstream_url: upstream_url.into(), upstream_key, upstream_idle_timeout: UPSTREAM_IDLE_TIMEOUT }
+        Self {
+            upstream_url: upstream_url.into(),
+            upstream_key,
+            upstream_idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+            unknown_model: UnknownModel::default(),
+        }
     }
 }
 
@@ -74,13 +79,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens on a free port of the loopback address.
+    /// Listens on a free port of the loopback address. Requests are held and settled with `costs`, at these prices.
     pub async fn start(
         options: &Options,
-        ledger: Arc<dyn Ledger>,
+        costs: Arc<CostTracker>,
+        prices: Arc<Prices>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GatewayError> {
-        let books = Books::new(ledger, clock, PriceTable::embedded()?);
+        let books = Books::new(costs, clock, prices.clone(), options.unknown_model);
         let proxy = Proxy {
             agents: Agents::default(),
             rehearsals: Rehearsals::default(),
@@ -93,6 +99,7 @@ impl Gateway {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let accepting = accept(listener, proxy.clone(), tasks.clone(), stop.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move { prices.watch().await }));
         Ok(Self { base_url: format!("http://127.0.0.1:{port}"), proxy, tasks, stop })
     }
 
@@ -139,6 +146,10 @@ impl ModelAccess for Gateway {
         if !self.proxy.agents.attribute(token, turn) {
             tracing::debug!("a turn was attributed to an agent whose access has ended");
         }
+    }
+
+    fn used_up(&self, token: &str) -> Option<UsedUp> {
+        self.proxy.agents.find(token)?.used_up()
     }
 
     fn rehearse(&self, call: RehearsedCall) -> ModelEndpoint {

@@ -1,5 +1,5 @@
 //! The way from an agent to the Messages API: each agent has a token of its own, the real key stays here, and every
-//! request is metered and priced before the agent sees its end.
+//! request has its money held before it is sent, and is metered and priced before the agent sees its end.
 
 mod agents;
 mod books;
@@ -8,6 +8,7 @@ mod headers;
 pub mod limits;
 mod meter;
 pub mod prices;
+mod progress;
 mod proxy;
 mod reading;
 mod refusal;
@@ -17,8 +18,9 @@ mod scanner;
 mod upstream;
 
 pub use crate::{
+    books::UnknownModel,
     gateway::{Gateway, GatewayError, Options},
-    prices::{PriceTable, PriceTableError, Quote},
+    prices::{PriceFileError, PriceTable, PriceTableError, Prices, Quote},
     reading::{Reading, Speed},
     scanner::Scanner,
 };

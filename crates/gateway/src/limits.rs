@@ -27,10 +27,22 @@ pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long an idle connection to the upstream is kept for the next request.
 pub const UPSTREAM_POOL_IDLE: Duration = Duration::from_secs(50);
-/// How often booking a request is tried.
-pub const BOOKING_ATTEMPTS: u32 = 5;
-/// Wait before the second attempt; it doubles with each further one.
-pub const BOOKING_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Names of called tools that are kept of one answer, and bytes of one that is kept.
+pub const TOOLS_PER_ANSWER_MAX: usize = 64;
+pub const TOOL_NAME_BYTES_MAX: usize = 256;
+/// Most output tokens that a hold is made for: no model answers longer.
+pub const OUTPUT_TOKENS_MAX: u64 = 1_000_000;
+/// Tokens of the largest context window: the most input there can be when a request refers to what is not in it.
+pub const CONTEXT_TOKENS_MAX: u64 = 1_000_000;
+/// Input tokens that the API adds to a request by itself, for tools for example.
+pub const INPUT_TOKENS_ADDED: u64 = 2_000;
+/// Uses of a server tool that are reckoned with when the request does not bound them.
+pub const SERVER_TOOL_USES_MAX: u64 = 10;
+/// How often what a stream has used so far is noted, for the case that the server dies.
+pub const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the price file is looked at, and its most bytes.
+pub const PRICE_FILE_INTERVAL: Duration = Duration::from_secs(5);
+pub const PRICE_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// How long the end of an agent's access waits for its last requests before it cuts them off.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it then waits for what is left to be booked.

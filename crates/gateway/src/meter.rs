@@ -1,15 +1,27 @@
-//! Follows one request from its start until it is booked, whichever way it ends.
+//! Follows one request from when it asks for money until it is booked, whichever way it ends.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{RequestUsage, RequestUsageId, TurnId};
 use jiff::Timestamp;
+use monitoring::Ask;
 use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{agents::Agent, books::Books, reading::Reading};
+use crate::{
+    agents::Agent,
+    books::Books,
+    limits::NOTE_INTERVAL,
+    prices::{Bound, PriceTable},
+    progress::{self, Progress},
+    reading::Reading,
+};
 
-/// Books its request exactly once: when told to, or when it is dropped because the agent went away.
+/// Ends its request exactly once, when told to or when it is dropped because the agent went away: what was not sent is
+/// given back, what was sent is booked.
 #[derive(Debug)]
 pub(crate) struct Meter {
     books: Arc<Books>,
@@ -20,33 +32,102 @@ pub(crate) struct Meter {
     _slot: OwnedSemaphorePermit,
 }
 
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No money is held for it.
+    Asking,
+    Held,
+    Sent,
+}
+
 /// What is known of a request that is not booked yet.
 #[derive(Debug)]
 struct Open {
+    id: RequestUsageId,
+    stage: Stage,
     turn_id: Option<TurnId>,
-    asked_model: Option<String>,
+    asked_model: String,
+    /// Those that held when it began: what is held and what is settled are reckoned alike.
+    prices: Arc<PriceTable>,
+    body_bytes: usize,
     started_at: Timestamp,
     started: Instant,
     status: u16,
+    /// It is known that nothing was used.
+    is_free: bool,
     reading: Reading,
+    progress: Progress,
+    /// When what was seen was noted last, and the noting.
+    noted: Option<Instant>,
+    noting: Option<JoinHandle<()>>,
 }
 
 impl Meter {
-    pub(crate) fn start(
+    pub(crate) fn new(
         books: Arc<Books>,
         agent: Arc<Agent>,
         slot: OwnedSemaphorePermit,
         asked_model: Option<String>,
+        body_bytes: usize,
     ) -> Self {
         let open = Open {
+            id: RequestUsageId::new(),
+            stage: Stage::Asking,
             turn_id: agent.turn(),
-            asked_model,
+            asked_model: asked_model.unwrap_or_default(),
+            prices: books.prices.current(),
+            body_bytes,
             started_at: books.now(),
             started: Instant::now(),
             status: 0,
+            is_free: false,
             reading: Reading::default(),
+            progress: Progress::default(),
+            noted: None,
+            noting: None,
         };
         Self { _in_flight: agent.requests.token(), _slot: slot, books, agent, open: Some(open) }
+    }
+
+    /// Whether the model that was asked for has a price.
+    pub(crate) fn knows_its_price(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.prices.knows(&open.asked_model))
+    }
+
+    pub(crate) fn asked_model(&self) -> &str {
+        self.open.as_ref().map_or("", |open| &open.asked_model)
+    }
+
+    /// What is asked of the budgets before it is sent.
+    pub(crate) fn ask(&self, bound: &Bound) -> Option<Ask> {
+        let open = self.open.as_ref()?;
+        Some(Ask {
+            id: open.id,
+            session_id: self.agent.scope.session_id,
+            user_id: self.agent.scope.user_id,
+            turn_id: open.turn_id,
+            most: open.prices.most(&open.asked_model, bound),
+            model: open.asked_model.clone(),
+            price_version: open.prices.version().to_owned(),
+            at: open.started_at,
+        })
+    }
+
+    /// Notes that the money is held: from now on it is given back or spent.
+    pub(crate) fn held(&mut self) {
+        self.enter(Stage::Held);
+    }
+
+    /// Notes that the request is being sent: from now on it is booked.
+    pub(crate) fn sent(&mut self) {
+        self.enter(Stage::Sent);
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        if let Some(open) = &mut self.open {
+            open.stage = stage;
+        }
     }
 
     /// Notes that the upstream has begun to answer.
@@ -56,13 +137,36 @@ impl Meter {
         }
     }
 
-    /// Notes what has been read so far, for the case that nothing more comes.
-    pub(crate) fn note(&mut self, reading: &Reading) {
-        if let Some(open) = &mut self.open
-            && open.reading != *reading
-        {
-            open.reading = reading.clone();
+    /// Notes that nothing can have been used.
+    pub(crate) fn used_nothing(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_free = true;
         }
+    }
+
+    /// Notes what has been read so far, for the case that nothing more comes.
+    pub(crate) fn note(&mut self, reading: &Reading, progress: Progress) {
+        if let Some(open) = &mut self.open {
+            open.progress = progress;
+            if open.reading != *reading {
+                open.reading = reading.clone();
+            }
+        }
+    }
+
+    /// Has what was seen so far put on record now and then, beside the stream: a server that is killed books that.
+    pub(crate) fn note_for_the_worst(&mut self) {
+        let now = Instant::now();
+        let Some(open) = &mut self.open else { return };
+        let is_early = open.noted.is_some_and(|noted| now.duration_since(noted) < NOTE_INTERVAL);
+        let is_busy = open.noting.as_ref().is_some_and(|noting| !noting.is_finished());
+        if open.reading.model.is_none() || is_early || is_busy {
+            return;
+        }
+        open.noted = Some(now);
+        let (books, seen) = (self.books.clone(), usage(&self.agent, open));
+        let noting = async move { books.costs.note_seen(&seen).await };
+        open.noting = Some(self.agent.requests.spawn_on(noting, &self.books.runtime));
     }
 
     /// Whether the request is not booked yet.
@@ -72,41 +176,27 @@ impl Meter {
 
     /// Books the request and returns when that is durable. Dropping the future does not stop the booking.
     pub(crate) async fn settle(&mut self) {
-        if let Some(booking) = self.begin_booking()
-            && let Err(error) = booking.await
+        if let Some(ending) = self.begin_ending()
+            && let Err(error) = ending.await
         {
             tracing::error!(error = &error as &dyn std::error::Error, "the booking of a request did not end");
         }
     }
 
-    fn begin_booking(&mut self) -> Option<JoinHandle<()>> {
-        let usage = self.open.take().map(|open| self.usage(open))?;
+    fn begin_ending(&mut self) -> Option<JoinHandle<()>> {
+        let open = self.open.take()?;
         let books = self.books.clone();
-        Some(self.agent.requests.spawn_on(async move { books.book(usage).await }, &self.books.runtime))
-    }
-
-    fn usage(&self, open: Open) -> RequestUsage {
-        let Open { turn_id, asked_model, started_at, started, status, reading } = open;
-        let model = reading.model.clone().or(asked_model).unwrap_or_default();
-        let quote = self.books.prices.quote(&model, &reading);
-        RequestUsage {
-            id: RequestUsageId::new(),
-            session_id: self.agent.scope.session_id,
-            user_id: self.agent.scope.user_id,
-            turn_id,
-            model,
-            tokens: reading.tokens,
-            thinking_tokens: 0,
-            tools: Vec::new(),
-            cost: quote.cost,
-            price_version: self.books.prices.version().to_owned(),
-            is_priced: quote.is_priced,
-            is_complete: reading.is_complete,
-            is_estimated: false,
-            http_status: status,
-            stop_reason: reading.stop_reason,
-            started_at,
-            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        match open.stage {
+            Stage::Asking => None,
+            Stage::Held => {
+                let releasing = async move { books.costs.release(open.id).await };
+                Some(self.agent.requests.spawn_on(releasing, &self.books.runtime))
+            }
+            Stage::Sent => {
+                let usage = usage(&self.agent, &open);
+                let settling = async move { books.costs.settle(&usage).await };
+                Some(self.agent.requests.spawn_on(settling, &self.books.runtime))
+            }
         }
     }
 }
@@ -114,6 +204,56 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         // Tracked by the agent's tracker, which is what revoking and shutting down wait for.
-        let _tracked = self.begin_booking();
+        let _tracked = self.begin_ending();
     }
+}
+
+/// What was used, as far as it is known now, and what is not known estimated.
+fn usage(agent: &Agent, open: &Open) -> RequestUsage {
+    let (reading, is_estimated) = filled_in(open);
+    let model = reading.model.clone().unwrap_or_else(|| open.asked_model.clone());
+    let quote = open.prices.quote(&model, &reading);
+    let output = reading.tokens.output;
+    RequestUsage {
+        id: open.id,
+        session_id: agent.scope.session_id,
+        user_id: agent.scope.user_id,
+        turn_id: open.turn_id,
+        model,
+        tokens: reading.tokens,
+        thinking_tokens: reading
+            .thinking_tokens
+            .map_or_else(|| open.progress.thinking_of(output), |told| told.min(output)),
+        tools: reading.tools,
+        cost: quote.cost,
+        price_version: open.prices.version().to_owned(),
+        is_priced: quote.is_priced,
+        is_complete: open.is_free || reading.is_complete,
+        is_estimated,
+        http_status: open.status,
+        stop_reason: reading.stop_reason,
+        started_at: open.started_at,
+        duration_ms: millis(open.started.elapsed()),
+    }
+}
+
+/// The reading with estimates where the upstream did not tell, and whether there are any. Too much rather than too
+/// little: what was asked for and came is never free.
+fn filled_in(open: &Open) -> (Reading, bool) {
+    let mut reading = open.reading.clone();
+    if open.is_free {
+        return (reading, false);
+    }
+    if !reading.tells_input {
+        reading.tokens.input = progress::input_tokens(open.body_bytes);
+    }
+    if !reading.tells_output {
+        reading.tokens.output = reading.tokens.output.max(open.progress.output_tokens());
+    }
+    let is_estimated = !(reading.tells_input && reading.tells_output);
+    (reading, is_estimated)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,9 +1,14 @@
 //! The price table: what a reading costs, to the micro-dollar.
 
-use std::collections::HashMap;
+mod source;
+
+pub use source::{PriceFileError, Prices};
+
+use std::{collections::HashMap, ops::Range};
 
 use domain::{MicroUsd, MicroUsdPerMtok, TokenUsage};
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::reading::{Reading, Speed};
 
@@ -18,9 +23,12 @@ pub enum PriceTableError {
     /// It is not a price table.
     #[error("read the price table")]
     Unreadable(#[from] toml::de::Error),
-    /// Two rows answer to one name.
-    #[error("read the price table: {0} is listed twice")]
-    Twice(String),
+    /// Two rows answer to one name; the second stands in this line.
+    #[error("read the price table: {name} is listed twice, the second time in line {line}")]
+    Twice { name: String, line: usize },
+    /// Inference in the US would cost less than elsewhere, which nobody means.
+    #[error("read the price table: us_inference_percent in line {line} must be 100 or more")]
+    Discount { line: usize },
     /// There is nothing in it, so not even an unknown model could be priced.
     #[error("read the price table: it lists no model")]
     Empty,
@@ -32,6 +40,14 @@ pub struct Quote {
     pub cost: MicroUsd,
     /// False when the table has no price for it and the highest known one was taken.
     pub is_priced: bool,
+}
+
+/// What of a request bounds its cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bound {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub web_searches: u64,
 }
 
 /// List prices of one date.
@@ -55,16 +71,16 @@ struct File {
     #[serde(rename = "source")]
     _source: String,
     web_search: u64,
-    us_inference_percent: u64,
+    us_inference_percent: Spanned<u64>,
     models: Vec<Row>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
-    id: String,
+    id: Spanned<String>,
     #[serde(default)]
-    aliases: Vec<String>,
+    aliases: Vec<Spanned<String>>,
     standard: Rates,
     long_prompt_over: Option<u64>,
     long_prompt: Option<Rates>,
@@ -91,6 +107,11 @@ impl Rates {
             + self.cache_read.times(tokens.cache_read)
     }
 
+    /// Of a token of input, however it is priced.
+    fn dearest_input(&self) -> MicroUsdPerMtok {
+        self.input.max(self.cache_write_5m).max(self.cache_write_1h).max(self.cache_read)
+    }
+
     fn max(self, other: Self) -> Self {
         Self {
             input: self.input.max(other.input),
@@ -103,6 +124,11 @@ impl Rates {
 }
 
 impl Row {
+    /// The dearest there are.
+    fn dearest(&self) -> Rates {
+        [self.long_prompt, self.fast].into_iter().flatten().fold(self.standard, Rates::max)
+    }
+
     /// The rates for this reading; `None` when the list has none for its speed.
     fn rates(&self, reading: &Reading) -> Option<Rates> {
         let tokens = &reading.tokens;
@@ -129,10 +155,14 @@ impl PriceTable {
         let mut by_name = HashMap::new();
         for (index, row) in file.models.iter().enumerate() {
             for name in std::iter::once(&row.id).chain(&row.aliases) {
-                if by_name.insert(name.clone(), index).is_some() {
-                    return Err(PriceTableError::Twice(name.clone()));
+                if by_name.insert(name.get_ref().clone(), index).is_some() {
+                    let (name, line) = (name.get_ref().clone(), line_of(text, name.span()));
+                    return Err(PriceTableError::Twice { name, line });
                 }
             }
+        }
+        if *file.us_inference_percent.get_ref() < 100 {
+            return Err(PriceTableError::Discount { line: line_of(text, file.us_inference_percent.span()) });
         }
         if file.models.is_empty() {
             return Err(PriceTableError::Empty);
@@ -143,7 +173,7 @@ impl PriceTable {
         Ok(Self {
             version: file.version,
             web_search: file.web_search,
-            us_inference_percent: file.us_inference_percent,
+            us_inference_percent: file.us_inference_percent.into_inner(),
             rows: file.models,
             by_name,
             highest_standard,
@@ -154,6 +184,20 @@ impl PriceTable {
     /// The name under which the ledger remembers this table.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether there is a price for this model.
+    pub fn knows(&self, model: &str) -> bool {
+        self.row(model).is_some()
+    }
+
+    /// The most that a request within these bounds can cost if this model answers it, at whichever of its rates.
+    pub fn most(&self, model: &str, bound: &Bound) -> MicroUsd {
+        let rates = self.row(model).map_or(self.highest_fast, Row::dearest);
+        let tokens = rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
+        let sum = (tokens * u128::from(self.us_inference_percent)).div_ceil(100);
+        let searches = u128::from(self.web_search) * u128::from(bound.web_searches) * MICROS;
+        MicroUsdPerMtok::round_up(sum + searches)
     }
 
     /// What the reading costs if `model` answered.
@@ -177,6 +221,10 @@ impl PriceTable {
         let index = self.by_name.get(model).or_else(|| self.by_name.get(undated(model)?))?;
         self.rows.get(*index)
     }
+}
+
+fn line_of(text: &str, span: Range<usize>) -> usize {
+    text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }
 
 fn undated(model: &str) -> Option<&str> {

@@ -3,19 +3,23 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
+use monitoring::Refused;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     agents::{Agent, Agents},
-    books::Books,
+    books::{Books, UnknownModel},
     headers,
     limits::{
         ANSWER_BODY_BYTES_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT, REQUEST_BODY_BYTES_MAX,
         REQUEST_BODY_TIMEOUT,
     },
     meter::Meter,
+    progress::Progress,
     reading::Reading,
     refusal::{Refusal, Reply, whole},
     rehearsal::{self, Rehearsals},
@@ -23,7 +27,9 @@ use crate::{
     upstream::Upstream,
 };
 
-mod asked_model;
+mod asked;
+
+use asked::Asked;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -81,8 +87,7 @@ impl Proxy {
         match endpoint {
             Endpoint::Messages => {
                 self.upstream.key().ok_or(Refusal::NoUpstreamKey)?;
-                let model = asked_model::of(&body);
-                let meter = Meter::start(self.books.clone(), agent, slot, model);
+                let meter = self.admitted(agent, slot, &body).await?;
                 self.pass_message(head, body, meter).await
             }
             Endpoint::CountTokens | Endpoint::Models => {
@@ -93,14 +98,60 @@ impl Proxy {
         }
     }
 
+    /// The meter of a request that has its money, or why it is not sent.
+    async fn admitted(
+        &self,
+        agent: Arc<Agent>,
+        slot: OwnedSemaphorePermit,
+        body: &[u8],
+    ) -> Result<Meter, Refusal> {
+        let asked = Asked::of(body);
+        let bound = asked.bound();
+        let mut meter = Meter::new(self.books.clone(), agent.clone(), slot, asked.model, body.len());
+        if self.books.unknown_model == UnknownModel::Deny && !meter.knows_its_price() {
+            return Err(Refusal::UnknownModel(meter.asked_model().to_owned()));
+        }
+        let Some(ask) = meter.ask(&bound) else { return Err(Refusal::MoneyUnknown) };
+        let (books, gone) = (self.books.clone(), CancellationToken::new());
+        let _here = gone.clone().drop_guard();
+        let cut = agent.cut.clone();
+        // In a task of its own: an agent that goes away must not leave a hold that nobody knows of. When the answer comes
+        // to nobody, the meter is dropped, and gives it back.
+        let asking = async move {
+            let either = async {
+                tokio::select! {
+                    () = gone.cancelled() => {}
+                    () = cut.cancelled() => {}
+                }
+            };
+            books.costs.admit(ask, either).await?;
+            meter.held();
+            Ok::<_, Refused>(meter)
+        };
+        let answer = agent.requests.spawn_on(asking, &self.books.runtime).await;
+        match answer {
+            Ok(Ok(meter)) => {
+                agent.note_used_up(None);
+                Ok(meter)
+            }
+            Ok(Err(refused)) => Err(not_sent(&agent, refused)),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "asking the budgets did not end");
+                Err(Refusal::MoneyUnknown)
+            }
+        }
+    }
+
     async fn pass_message(&self, head: Parts, body: Bytes, mut meter: Meter) -> Result<Reply, Refusal> {
         let agent = meter.agent.clone();
+        meter.sent();
         let answer = match self.ask(&agent, head, body).await {
             Ok(answer) => answer,
             Err(refusal) => {
                 // A request that never arrived cannot have used anything.
-                let is_complete = refusal == Refusal::UpstreamUnreachable;
-                meter.note(&Reading { is_complete, ..Reading::default() });
+                if refusal == Refusal::UpstreamUnreachable {
+                    meter.used_nothing();
+                }
                 meter.settle().await;
                 return Err(refusal);
             }
@@ -111,8 +162,10 @@ impl Proxy {
             return Ok(head.map(|()| relay::metered(Box::pin(upstream.bytes_stream()), meter)));
         }
         let read = read_answer(&agent, answer).await;
-        if let Ok((answer, body)) = &read {
-            meter.note(&whole_reading(answer.status(), body));
+        match &read {
+            Ok((answer, _)) if !answer.status().is_success() => meter.used_nothing(),
+            Ok((_, body)) => meter.note(&whole_reading(body), Progress::whole(body)),
+            Err(_) => {}
         }
         meter.settle().await;
         read.map(|(answer, body)| answer.map(|()| whole(body)))
@@ -126,11 +179,24 @@ impl Proxy {
     }
 }
 
-/// What an answer that came whole used: nothing, if it is an error.
-fn whole_reading(status: StatusCode, body: &[u8]) -> Reading {
-    if !status.is_success() {
-        return Reading { is_complete: true, ..Reading::default() };
+/// In words for the agent, and noted for whoever runs its turn.
+fn not_sent(agent: &Agent, refused: Refused) -> Refusal {
+    match refused {
+        Refused::UsedUp(used_up) => {
+            agent.note_used_up(Some(used_up.clone()));
+            Refusal::UsedUp(Box::new(used_up))
+        }
+        Refused::Crowded => Refusal::MoneyHeld,
+        Refused::Gone => Refusal::Revoked,
+        Refused::Unknown(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a request was not sent");
+            Refusal::MoneyUnknown
+        }
     }
+}
+
+/// What an answer that came whole used.
+fn whole_reading(body: &[u8]) -> Reading {
     Reading::of_message(body).unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the usage of an answer could not be read");
         Reading::default()

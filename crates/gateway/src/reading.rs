@@ -3,6 +3,8 @@
 use domain::TokenUsage;
 use serde::Deserialize;
 
+use crate::limits::{TOOL_NAME_BYTES_MAX, TOOLS_PER_ANSWER_MAX};
+
 /// Everything in an answer that its price depends on, as far as it has been seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -20,6 +22,14 @@ pub struct Reading {
     pub stop_reason: Option<String>,
     /// Whether the answer was seen to its end, so that nothing can be missing.
     pub is_complete: bool,
+    /// Of the output tokens, those that were thinking, if that was told.
+    pub thinking_tokens: Option<u64>,
+    /// Names of the tools that were called, each once, in the order of their first call.
+    pub tools: Vec<String>,
+    /// Whether the use of input was told.
+    pub tells_input: bool,
+    /// Whether the use of output was told for the whole answer.
+    pub tells_output: bool,
 }
 
 /// Speed class of an answer; each has prices of its own.
@@ -35,6 +45,7 @@ impl Reading {
     pub(crate) fn of_message(body: &[u8]) -> serde_json::Result<Self> {
         let message: Message = serde_json::from_slice(body)?;
         let mut reading = Self::default();
+        reading.tells_output = message.usage.as_ref().is_some_and(|usage| usage.output_tokens.is_some());
         reading.start(message);
         reading.is_complete = true;
         Ok(reading)
@@ -44,13 +55,28 @@ impl Reading {
         self.model = message.model;
         self.stop_reason = message.stop_reason;
         self.take(&message.usage.unwrap_or_default());
+        message.content.into_iter().flatten().for_each(|block| self.block(block));
+    }
+
+    /// A content block has begun.
+    pub(crate) fn block(&mut self, block: ContentBlock) {
+        let called = block.name.filter(|_| block.kind.is_call());
+        if let Some(name) = called
+            && name.len() <= TOOL_NAME_BYTES_MAX
+            && self.tools.len() < TOOLS_PER_ANSWER_MAX
+            && !self.tools.contains(&name)
+        {
+            self.tools.push(name);
+        }
     }
 
     pub(crate) fn update(&mut self, event: MessageDelta) {
         if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
             self.stop_reason = Some(reason);
         }
-        self.take(&event.usage.unwrap_or_default());
+        let usage = event.usage.unwrap_or_default();
+        self.tells_output |= usage.output_tokens.is_some();
+        self.take(&usage);
     }
 
     /// Takes over what is there: counts are totals so far, and one that is missing or zero has not changed.
@@ -65,6 +91,10 @@ impl Reading {
         }
         let searches = usage.server_tool_use.as_ref().and_then(|used| used.web_search_requests);
         self.web_searches = newer(searches, self.web_searches);
+        self.tells_input |= usage.input_tokens.is_some();
+        if let Some(thinking) = usage.output_tokens_details.as_ref().and_then(|told| told.thinking_tokens) {
+            self.thinking_tokens = Some(thinking);
+        }
         if usage.speed.as_deref() == Some("fast") {
             self.speed = Speed::Fast;
         }
@@ -80,6 +110,46 @@ pub(crate) struct Message {
     model: Option<String>,
     stop_reason: Option<String>,
     usage: Option<Usage>,
+    content: Option<Vec<ContentBlock>>,
+}
+
+/// What is read of a content block, whole or of its beginning.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ContentBlock {
+    #[serde(rename = "type")]
+    pub(crate) kind: BlockKind,
+    name: Option<String>,
+}
+
+/// The kinds of content that matter here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BlockKind {
+    ToolUse,
+    ServerToolUse,
+    McpToolUse,
+    Thinking,
+    RedactedThinking,
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl BlockKind {
+    fn is_call(self) -> bool {
+        matches!(self, Self::ToolUse | Self::ServerToolUse | Self::McpToolUse)
+    }
+
+    pub(crate) fn is_thinking(self) -> bool {
+        matches!(self, Self::Thinking | Self::RedactedThinking)
+    }
+}
+
+/// The data of `content_block_start`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BlockStart {
+    pub(crate) content_block: ContentBlock,
 }
 
 /// The data of `message_start`.
@@ -110,6 +180,7 @@ struct Usage {
     server_tool_use: Option<ServerToolUse>,
     speed: Option<String>,
     inference_geo: Option<String>,
+    output_tokens_details: Option<OutputDetails>,
 }
 
 impl Usage {
@@ -131,6 +202,11 @@ impl Usage {
 struct CacheCreation {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

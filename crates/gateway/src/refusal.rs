@@ -1,6 +1,9 @@
 //! Answers that the gateway gives itself, in the shape of the API's errors, so that the CLI can read them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use domain::budget::UsedUp;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
@@ -10,7 +13,7 @@ use crate::relay::Severed;
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, Severed>>;
 
 /// Why a request is not passed on, or not answered as the upstream would.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     UnknownToken,
     NoUpstreamKey,
@@ -19,6 +22,14 @@ pub(crate) enum Refusal {
     BodyUnreadable,
     BodyTooSlow,
     TooManyRequests,
+    /// A budget has no money.
+    UsedUp(Box<UsedUp>),
+    /// What money is left is held for other requests.
+    MoneyHeld,
+    /// It cannot be told whether there is money.
+    MoneyUnknown,
+    /// There is no price for this model.
+    UnknownModel(String),
     UpstreamUnreachable,
     UpstreamSilent,
     UpstreamBroke,
@@ -27,8 +38,20 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
+    fn parts(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
+        let (status, kind, words) = match self {
+            Self::UsedUp(used_up) => return used_up_parts(used_up),
+            Self::UnknownModel(model) => return unknown_model_parts(model),
+            Self::MoneyHeld => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "what is left of the budget is held for other requests; some of it comes back when they end",
+            ),
+            Self::MoneyUnknown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "api_error",
+                "it could not be told whether the budget has money for this request, so it was not sent",
+            ),
             Self::UnknownToken => {
                 (StatusCode::UNAUTHORIZED, "authentication_error", "this token is not known here")
             }
@@ -67,7 +90,13 @@ impl Refusal {
                 (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "the model did not answer in time")
             }
             Self::AnswerTooLarge => (StatusCode::BAD_GATEWAY, "api_error", "the model's answer is too large"),
-        }
+        };
+        (status, kind, Cow::Borrowed(words))
+    }
+
+    /// Whether asking again soon may help.
+    fn passes(&self) -> bool {
+        matches!(self, Self::TooManyRequests | Self::MoneyHeld | Self::MoneyUnknown)
     }
 
     pub(crate) fn reply(self) -> Reply {
@@ -76,11 +105,21 @@ impl Refusal {
         let mut reply = Response::new(whole(error.to_string().into()));
         *reply.status_mut() = status;
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self == Self::TooManyRequests {
+        if self.passes() {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         reply
     }
+}
+
+/// Not a status that the CLI asks again after, and one whose words it shows.
+fn used_up_parts(used_up: &UsedUp) -> (StatusCode, &'static str, Cow<'static, str>) {
+    (StatusCode::PAYMENT_REQUIRED, "billing_error", Cow::Owned(format!("this request was not sent: {used_up}")))
+}
+
+fn unknown_model_parts(model: &str) -> (StatusCode, &'static str, Cow<'static, str>) {
+    let words = format!("this request was not sent: the price table does not know the model {model:?}");
+    (StatusCode::FORBIDDEN, "permission_error", Cow::Owned(words))
 }
 
 /// A body that is there already.

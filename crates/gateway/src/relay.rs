@@ -66,9 +66,11 @@ where
             return;
         }
         self.scanner.feed(chunk);
-        self.meter.note(self.scanner.reading());
+        self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
             self.meter.settle().await;
+        } else {
+            self.meter.note_for_the_worst();
         }
     }
 }

@@ -6,17 +6,19 @@ use memchr::{memchr, memrchr};
 
 use crate::{
     limits::USAGE_LINE_BYTES_MAX,
-    reading::{MessageDelta, MessageStart, Reading},
+    progress::Progress,
+    reading::{BlockStart, MessageDelta, MessageStart, Reading},
 };
 use markers::Markers;
 
 /// The field that names an event.
 const NAME: &[u8] = b"event:";
 
-/// The events that say something about usage.
+/// The events that say something about usage or about what is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Start,
+    Block,
     Delta,
     Stop,
     Error,
@@ -27,6 +29,7 @@ impl Event {
     fn named(name: &[u8]) -> Self {
         match name {
             b"message_start" => Self::Start,
+            b"content_block_start" => Self::Block,
             b"message_delta" => Self::Delta,
             b"message_stop" => Self::Stop,
             b"error" => Self::Error,
@@ -34,8 +37,9 @@ impl Event {
         }
     }
 
-    fn carries_usage(self) -> bool {
-        matches!(self, Self::Start | Self::Delta)
+    /// Whether its data is read.
+    fn is_read(self) -> bool {
+        matches!(self, Self::Start | Self::Block | Self::Delta)
     }
 }
 
@@ -43,8 +47,9 @@ impl Event {
 #[derive(Debug)]
 pub struct Scanner {
     reading: Reading,
+    progress: Progress,
     event: Event,
-    /// Data of the present event, if it is one that carries usage.
+    /// Data of the present event, if it is one that is read.
     data: Vec<u8>,
     /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
@@ -57,6 +62,7 @@ impl Default for Scanner {
     fn default() -> Self {
         Self {
             reading: Reading::default(),
+            progress: Progress::default(),
             event: Event::Other,
             data: Vec::new(),
             line: Vec::new(),
@@ -72,6 +78,11 @@ impl Scanner {
         &self.reading
     }
 
+    /// How much has passed so far.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress
+    }
+
     /// Whether the event that ends the answer, well or with an error, has been seen whole.
     pub fn is_over(&self) -> bool {
         self.is_over
@@ -81,11 +92,13 @@ impl Scanner {
     pub fn feed(&mut self, bytes: &[u8]) {
         let mut markers = Markers::of(bytes);
         let mut rest = 0;
+        let begun_at = self.progress.pass(bytes);
         while rest < bytes.len() {
             if self.waits_for_name() && self.line.is_empty() && !self.skips_line {
                 let next = markers.next(rest).unwrap_or(bytes.len());
                 rest = memrchr(b'\n', &bytes[rest..next]).map_or(rest, |end| rest + end + 1);
             }
+            self.progress.reach(begun_at + rest as u64);
             rest += self.take_piece(&bytes[rest..]);
         }
     }
@@ -139,7 +152,7 @@ impl Scanner {
             self.take_event();
         } else if let Some(name) = line.strip_prefix(NAME) {
             self.event = Event::named(name.trim_ascii());
-        } else if self.event.carries_usage()
+        } else if self.event.is_read()
             && let Some(data) = line.strip_prefix(b"data:")
         {
             self.data.extend_from_slice(data);
@@ -154,8 +167,16 @@ impl Scanner {
                 if let Ok(start) = serde_json::from_slice::<MessageStart>(&self.data) {
                     self.reading.start(start.message);
                 }
+                self.progress.content_begins();
+            }
+            Event::Block => {
+                if let Ok(start) = serde_json::from_slice::<BlockStart>(&self.data) {
+                    self.progress.block_begins(start.content_block.kind.is_thinking());
+                    self.reading.block(start.content_block);
+                }
             }
             Event::Delta => {
+                self.progress.block_begins(false);
                 if let Ok(delta) = serde_json::from_slice::<MessageDelta>(&self.data) {
                     self.reading.update(delta);
                 }
@@ -165,7 +186,10 @@ impl Scanner {
                 self.reading.is_complete = self.reading.model.is_some();
                 self.is_over = true;
             }
-            Event::Error => self.is_over = true,
+            Event::Error => {
+                self.progress.block_begins(false);
+                self.is_over = true;
+            }
             Event::Other => {}
         }
         self.data.clear();

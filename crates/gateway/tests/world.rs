@@ -2,16 +2,22 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may panic too")]
 #![expect(clippy::disallowed_methods, reason = "a test joins or aborts the tasks it starts")]
 
+#[path = "world/budgets.rs"]
+mod budgets;
 #[path = "world/canned.rs"]
 mod canned;
 #[path = "world/claude.rs"]
 mod claude;
 #[path = "world/ends.rs"]
 mod ends;
-#[path = "world/ledger.rs"]
-mod ledger;
+#[path = "world/estimates.rs"]
+mod estimates;
+#[path = "world/money.rs"]
+mod money;
 #[path = "world/passing.rs"]
 mod passing;
+#[path = "world/prices.rs"]
+mod prices;
 #[path = "world/refusals.rs"]
 mod refusals;
 #[path = "world/rehearsals.rs"]
@@ -19,11 +25,16 @@ mod rehearsals;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{AgentScope, ModelAccess, ModelEndpoint, SessionId, SystemClock, UserId};
-use gateway::{Gateway, Options};
-use ledger::MemoryLedger;
+use budgets::TestBudgets;
+use domain::{
+    AgentScope, ModelAccess, ModelEndpoint, NewUser, Origin, Role, ServerId, SessionId, SystemClock, User,
+    UserId, ports::Accounts,
+};
+use gateway::{Gateway, Options, Prices};
+use monitoring::{CostSettings, CostStores, CostTracker};
 use offline_model::Server;
 use serde_json::{Value, json};
+use testkit::MemoryStore;
 
 /// The key that agents must never see.
 const REAL_KEY: &str = "sk-ant-the-real-key";
@@ -32,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World {
     gateway: Gateway,
-    ledger: Arc<MemoryLedger>,
+    budgets: Arc<TestBudgets>,
     agent: ModelEndpoint,
     scope: AgentScope,
     client: reqwest::Client,
@@ -44,11 +55,17 @@ impl World {
     }
 
     async fn with(options: &Options) -> Self {
-        let ledger = Arc::new(MemoryLedger::default());
-        let gateway = Gateway::start(options, ledger.clone(), Arc::new(SystemClock)).await.unwrap();
-        let scope = AgentScope { session_id: SessionId::new(), user_id: UserId::new() };
+        Self::with_prices(options, Prices::built_in().unwrap()).await
+    }
+
+    async fn with_prices(options: &Options, prices: Prices) -> Self {
+        let (budgets, scope) =
+            (Arc::<TestBudgets>::default(), AgentScope { session_id: SessionId::new(), user_id: UserId::new() });
+        let costs = Arc::new(costs(&budgets, scope.user_id).await);
+        let clock = Arc::new(SystemClock);
+        let gateway = Gateway::start(options, costs, Arc::new(prices), clock).await.unwrap();
         let agent = gateway.admit(scope);
-        Self { gateway, ledger, agent, scope, client: reqwest::Client::new() }
+        Self { gateway, budgets, agent, scope, client: reqwest::Client::new() }
     }
 
     /// A request as the agent sends it.
@@ -71,6 +88,32 @@ impl World {
     async fn drained(&self) {
         tokio::time::timeout(PATIENCE, self.gateway.drained(&self.agent.token)).await.unwrap();
     }
+}
+
+/// Costs over these budgets, for this user.
+async fn costs(budgets: &Arc<TestBudgets>, user: UserId) -> CostTracker {
+    let (store, at) = (MemoryStore::default(), domain::Clock::now(&SystemClock));
+    let user = User {
+        id: user,
+        email: "ada@example.com".into(),
+        username: "ada".into(),
+        full_name: None,
+        role: Role::Member,
+        is_active: true,
+        team: None,
+        time_zone: "UTC".into(),
+        created_at: at,
+        last_login_at: None,
+    };
+    let user = NewUser { user, password_hash: String::new() };
+    store.create_user(&user, &Origin::system()).await.unwrap();
+    let stores = CostStores {
+        budgets: budgets.clone(),
+        costs: Arc::new(store.clone()),
+        accounts: Arc::new(store),
+    };
+    let settings = CostSettings { is_enabled: true, server: ServerId::new(), user_budget: None };
+    CostTracker::new(stores, Arc::new(SystemClock), settings)
 }
 
 fn body(prompt: &str, stream: bool) -> String {

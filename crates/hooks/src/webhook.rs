@@ -1,12 +1,14 @@
 //! HTTP endpoints as hooks: messages signed after Standard Webhooks, and answers that count.
 
 mod address;
+mod alerts;
 mod client;
 mod decision;
 mod sealer;
 mod sender;
 
 pub use address::{AddressGuard, AddressRefused, is_global};
+pub use alerts::{AlertWebhook, BadAlertSecret, check_secret};
 pub use client::{CallFailed, Client, Delivered, UrlRefused};
 pub use decision::DecisionHook;
 pub use sealer::{SecretSealer, SecretsLost, fresh_secret};

@@ -1,14 +1,29 @@
 //! Money: who is asked before a request is sent, and how what was spent is told.
 
+mod accounts;
+mod budgets;
+mod error;
+mod gate;
 mod month;
+mod period;
+mod report;
 
-pub use month::{UnknownTimeZone, month_of};
+pub use accounts::AccountsError;
+pub use budgets::BudgetView;
+pub use error::CostError;
+pub use gate::{Ask, HOLD_WAIT_MAX, Refused};
+pub use month::{UnknownTimeZone, month_of, next_month};
+pub use period::{BeyondCalendar, Period, Stretch, zone, zone_name};
+pub use report::{Breakdown, CostAsked, CostReport, NAMED_MAX};
 
 use domain::{
-    Budget, Clock,
+    Budget, Clock, ServerId,
     ports::{Accounts, Budgets, Costs},
 };
 use std::{fmt, sync::Arc};
+
+/// By whose clocks the time of teams and of everybody is counted: people live anywhere.
+pub(crate) const NOBODYS_ZONE: &str = "UTC";
 
 /// Where what is spent is kept.
 #[derive(Clone)]
@@ -21,6 +36,10 @@ pub struct CostStores {
 /// What holds unless somebody says otherwise.
 #[derive(Debug, Clone)]
 pub struct CostSettings {
+    /// If not, no budget is asked and nothing is held; requests are booked all the same.
+    pub is_enabled: bool,
+    /// This server, whose lease keeps its holds.
+    pub server: ServerId,
     /// Of every user who has no budget of their own, a month.
     pub user_budget: Option<Budget>,
 }
@@ -30,13 +49,21 @@ pub struct CostTracker {
     pub(crate) stores: CostStores,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: CostSettings,
+    owners: accounts::Owners,
+    gate: gate::Gate,
 }
 
 impl CostTracker {
     /// A tracker over these stores.
     #[must_use]
     pub fn new(stores: CostStores, clock: Arc<dyn Clock>, settings: CostSettings) -> Self {
-        Self { stores, clock, settings }
+        Self { stores, clock, settings, owners: accounts::Owners::default(), gate: gate::Gate::default() }
+    }
+}
+
+impl fmt::Debug for CostStores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CostStores")
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::{
-    Options,
+    Charge, Options,
     conversation::{MessagesRequest, Prompt},
     directive,
     step::{Block, DirectiveError, Step, Wanted},
@@ -49,7 +49,9 @@ pub(crate) struct Usage {
     cache_write_5m: u64,
     cache_write_1h: u64,
     web_searches: u64,
+    thinking: Option<u64>,
     speed: Option<String>,
+    is_told: bool,
 }
 
 impl Usage {
@@ -62,13 +64,21 @@ impl Usage {
             cache_write_5m: tokens.cache_write_5m,
             cache_write_1h: tokens.cache_write_1h,
             web_searches: tokens.web_searches,
+            thinking: tokens.thinking,
             speed: step.speed.clone(),
+            is_told: !step.hides_usage,
         }
     }
 
-    /// The usage object of the API, with `output` tokens so far.
-    pub(crate) fn to_json(&self, output: u64) -> Value {
-        json!({
+    /// Puts the usage object of the API into a message or event, with `output` tokens so far.
+    pub(crate) fn put_into(&self, object: &mut Value, output: u64) {
+        if self.is_told {
+            object["usage"] = self.to_json(output);
+        }
+    }
+
+    fn to_json(&self, output: u64) -> Value {
+        let mut usage = json!({
             "input_tokens": self.input,
             "cache_creation_input_tokens": self.cache_write_5m + self.cache_write_1h,
             "cache_read_input_tokens": self.cache_read,
@@ -80,7 +90,11 @@ impl Usage {
             "server_tool_use": {"web_search_requests": self.web_searches, "web_fetch_requests": 0},
             "service_tier": "standard",
             "speed": self.speed,
-        })
+        });
+        if let Some(thinking) = self.thinking {
+            usage["output_tokens_details"] = json!({"thinking_tokens": thinking});
+        }
+        usage
     }
 }
 
@@ -150,8 +164,23 @@ impl Answer {
         self.envelope(&json!([]), &Value::Null, 1)
     }
 
+    /// What it costs, in tokens.
+    pub(crate) fn charge(&self) -> Charge {
+        let usage = &self.usage;
+        Charge {
+            model: self.model.clone(),
+            input: usage.input,
+            output: usage.output,
+            cache_read: usage.cache_read,
+            cache_write_5m: usage.cache_write_5m,
+            cache_write_1h: usage.cache_write_1h,
+            web_searches: usage.web_searches,
+            is_complete: false,
+        }
+    }
+
     fn envelope(&self, content: &Value, stop_reason: &Value, output: u64) -> Value {
-        json!({
+        let mut message = json!({
             "id": self.id,
             "type": "message",
             "role": "assistant",
@@ -159,8 +188,9 @@ impl Answer {
             "content": content,
             "stop_reason": stop_reason,
             "stop_sequence": null,
-            "usage": self.usage.to_json(output),
-        })
+        });
+        self.usage.put_into(&mut message, output);
+        message
     }
 }
 

@@ -134,6 +134,7 @@ fn apply(step: &mut Step, name: &str, argument: Argument<'_>) -> Result<bool, Di
         },
         "cut" => step.cut_after = Some(number(name, text)?),
         "hang" => step.hang = true,
+        "no_usage" => step.hides_usage = true,
         "speed" => step.speed = Some(text.to_owned()),
         "stop" => step.stop = Some(text.to_owned()),
         "model" => step.model = Some(text.to_owned()),
@@ -158,6 +159,7 @@ fn tokens(text: &str) -> Result<Tokens, DirectiveError> {
             "cw" => tokens.cache_write_5m = count,
             "cw1h" => tokens.cache_write_1h = count,
             "search" => tokens.web_searches = count,
+            "think" => tokens.thinking = Some(count),
             other => return Err(wrong("usage", format!("no such count: {other:?}"))),
         }
     }

@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+mod charges;
 mod conversation;
 mod directive;
 mod options;
@@ -19,6 +20,7 @@ mod step;
 mod stream;
 
 pub use crate::{
+    charges::Charge,
     options::Options,
     request_log::Recorded,
     routes::MAX_BODY_BYTES,

@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Options,
     answer::{self, Answer, Chosen, tokens_of},
+    charges::Charges,
     conversation::{MessagesRequest, Prompt},
     reply::{self, Reply},
     request_log::{Recorded, RequestLog},
@@ -37,6 +38,7 @@ const MODELS: [&str; 4] = ["claude-fable-5-2", "claude-opus-5-5", "claude-sonnet
 pub(crate) struct Routes {
     options: Options,
     pub(crate) log: RequestLog,
+    pub(crate) charges: Charges,
     calls: Mutex<HashMap<u64, u64>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -44,7 +46,8 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(options: Options, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { log: RequestLog::new(&options), options, calls: Mutex::default(), tasks, stop }
+        let (log, charges) = (RequestLog::new(&options), Charges::new(&options));
+        Self { log, charges, options, calls: Mutex::default(), tasks, stop }
     }
 
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
@@ -82,8 +85,10 @@ impl Routes {
     fn control(&self, method: &Method, path: &str) -> Reply {
         match (method, path) {
             (&Method::GET, "requests") => reply::json(StatusCode::OK, &self.log.to_json()),
+            (&Method::GET, "charged") => reply::json(StatusCode::OK, &self.charges.to_json()),
             (&Method::POST, "reset") => {
                 self.log.clear();
+                self.charges.clear();
                 self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 reply::json(StatusCode::OK, &json!({"ok": true}))
             }
@@ -122,16 +127,22 @@ impl Routes {
 
     fn message(self: &Arc<Self>, request: &MessagesRequest, chosen: &Chosen, body_len: usize) -> Reply {
         let answer = Answer::compose(chosen, request, &self.options, body_len);
+        let charge = self.charges.add(answer.charge());
         if request.stream {
             let (out, feed) = mpsc::channel(stream::QUEUED_FLUSHES);
             let (routes, step) = (self.clone(), chosen.step.clone());
-            let sending = async move { stream::send(answer, step, &routes.options, out).await };
+            let sending = async move {
+                if stream::send(answer, step, &routes.options, out).await {
+                    routes.charges.complete(charge);
+                }
+            };
             self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(sending));
             return reply::events(feed);
         }
         if chosen.step.blocks.contains(&Block::Endless) {
             return reply::error(StatusCode::BAD_REQUEST, "an endless answer can only be streamed");
         }
+        self.charges.complete(charge);
         reply::json(StatusCode::OK, &answer.to_json())
     }
 

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, Recorded, routes::Routes};
+use crate::{Charge, Options, Recorded, routes::Routes};
 
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -46,6 +46,11 @@ impl Server {
     /// What was asked so far, oldest first.
     pub fn requests(&self) -> Vec<Recorded> {
         self.routes.log.all()
+    }
+
+    /// What was charged so far, in the order in which the answers began. What is not complete was not sent to its end.
+    pub fn charged(&self) -> Vec<Charge> {
+        self.routes.charges.all()
     }
 
     /// Forgets what was asked so far.

@@ -59,6 +59,8 @@ pub(crate) struct Tokens {
     pub(crate) cache_write_5m: u64,
     pub(crate) cache_write_1h: u64,
     pub(crate) web_searches: u64,
+    /// Of the output.
+    pub(crate) thinking: Option<u64>,
 }
 
 /// One answer as the prompt asks for it.
@@ -75,6 +77,8 @@ pub(crate) struct Step {
     /// Deltas after which the connection is dropped.
     pub(crate) cut_after: Option<u64>,
     pub(crate) tokens: Tokens,
+    /// Whether the answer does not tell what it used.
+    pub(crate) hides_usage: bool,
     /// Speed class that the usage names.
     pub(crate) speed: Option<String>,
     pub(crate) stop: Option<String>,

@@ -28,20 +28,22 @@ enum Stopped {
     Cut,
 }
 
-/// Sends the whole answer, or as much of it as the step and the client allow.
+/// Sends the whole answer, or as much of it as the step and the client allow; whether that was all.
 pub(crate) async fn send(
     answer: Answer,
     step: Step,
     options: &Options,
     out: mpsc::Sender<Result<Bytes, Cut>>,
-) {
+) -> bool {
     let mut sender = EventSender::new(&step, options, out);
     match sender.send_message(&answer, &step).await {
-        Ok(()) | Err(Stopped::ClientGone) => {}
+        Ok(()) => step.sse_error.is_none(),
+        Err(Stopped::ClientGone) => false,
         Err(Stopped::Cut) => {
             tokio::time::sleep(CUT_LINGER).await;
             // The receiver is gone only when the client is, and then there is nothing left to cut.
             let _client_gone = sender.out.send(Err(Cut)).await;
+            false
         }
     }
 }
@@ -95,8 +97,9 @@ impl EventSender {
             self.send_part(index, part).await?;
         }
         let delta = json!({"stop_reason": answer.stop_reason, "stop_sequence": null});
-        let usage = answer.usage.to_json(answer.usage.output);
-        self.event("message_delta", &json!({"type": "message_delta", "delta": delta, "usage": usage}));
+        let mut end = json!({"type": "message_delta", "delta": delta});
+        answer.usage.put_into(&mut end, answer.usage.output);
+        self.event("message_delta", &end);
         self.event("message_stop", &json!({"type": "message_stop"}));
         self.flush().await
     }

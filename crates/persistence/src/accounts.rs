@@ -1,4 +1,4 @@
-//! Users and API keys; logins are in their own file.
+//! Users and API keys; logins, and users as admins manage them, are in their own files.
 
 use crate::{
     Store, audit,
@@ -9,13 +9,14 @@ use crate::{
     error::failure,
     logins,
     page::{Counting, List, ListName, read_page, try_map},
-    purge,
+    purge, users,
     value::micros,
 };
 use async_trait::async_trait;
 use domain::{
     ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User, UserId,
-    account::Rotation,
+    UserPatch,
+    account::{Rotation, UserPatched},
     audit::events,
     ports::{Accounts, StoreResult},
 };
@@ -50,6 +51,20 @@ impl Accounts for Store {
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
         let row = user::Entity::find_by_id(id.0).one(&self.read).await.map_err(failure)?;
         row.map(User::try_from).transpose()
+    }
+
+    async fn users(&self, page: &PageRequest) -> StoreResult<Page<User>> {
+        users::list(self, page).await
+    }
+
+    async fn patch_user(
+        &self,
+        id: UserId,
+        patch: &UserPatch,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<UserPatched> {
+        users::patch(self, id, patch, at, origin).await
     }
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {

@@ -5,11 +5,16 @@
     reason = "sea-orm's derives write `pub` for what they add, and ask the same of their input"
 )]
 
+pub(crate) mod alert;
+pub(crate) mod alert_delivery;
 pub(crate) mod api_key;
 pub(crate) mod approval;
 pub(crate) mod archive;
 pub(crate) mod audit_entry;
 pub(crate) mod audit_head;
+pub(crate) mod budget;
+pub(crate) mod hold;
+pub(crate) mod hold_account;
 pub(crate) mod hook_delivery;
 pub(crate) mod hook_endpoint;
 pub(crate) mod hook_run;
@@ -23,6 +28,7 @@ pub(crate) mod request_usage;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod session_count;
+pub(crate) mod spend;
 pub(crate) mod tool_call;
 pub(crate) mod transcript_entry;
 pub(crate) mod turn;

@@ -7,37 +7,20 @@ use crate::{
         session, turn,
     },
     page::{Counting, List, ListName, read_page, try_map},
-    unit::{Batch, NotWritten},
+    unit::Batch,
+    value::Spent,
 };
 use async_trait::async_trait;
 use domain::{
     Page, PageRequest, RequestUsage, SessionId,
-    ports::{Ledger, StoreResult},
+    ports::{Budgets, Ledger, StoreResult},
 };
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, SqlErr, sea_query::ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, prelude::Uuid, sea_query::ExprTrait};
 
 #[async_trait]
 impl Ledger for Store {
     async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
-        let row = request_usage::Model::from(usage);
-        let mut writes = self.batch();
-        writes.insert::<request_usage::ActiveModel>(row.clone().into());
-        // The turn first, as where a turn ends: writers that meet wait for each other instead of deadlocking.
-        add_to_turn(&mut writes, &row);
-        add_to_session(&mut writes, &row);
-        match self.try_whole(writes).await {
-            Ok(_) => Ok(()),
-            // Booked already; the unit failed as a whole, so nothing was added again.
-            Err(NotWritten::Database(error)) if is_duplicate(&error) => Ok(()),
-            // The session was removed meanwhile. What was spent stays on its owner's account.
-            Err(NotWritten::Database(error)) if refers_to_nothing(&error) => {
-                let mut writes = self.batch();
-                let row = request_usage::Model { session_id: None, turn_id: None, ..row };
-                writes.insert::<request_usage::ActiveModel>(row.into());
-                self.write_whole(writes).await.map(drop)
-            }
-            Err(error) => Err(error.into_store_error()),
-        }
+        self.settle(usage).await.map(drop)
     }
 
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>> {
@@ -53,39 +36,30 @@ impl Ledger for Store {
     }
 }
 
-fn is_duplicate(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
-}
-
-fn refers_to_nothing(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
-}
-
-fn add_to_session(writes: &mut Batch, row: &request_usage::Model) {
+pub(crate) fn add_to_session(writes: &mut Batch, session: Uuid, more: Spent) {
     use session::Column as S;
     let sum = |column: S, more: i64| column.into_expr().add(more);
     let update = session::Entity::update_many()
-        .col_expr(S::CostMicroUsd, sum(S::CostMicroUsd, row.cost_micro_usd))
-        .col_expr(S::InputTokens, sum(S::InputTokens, row.input_tokens))
-        .col_expr(S::OutputTokens, sum(S::OutputTokens, row.output_tokens))
-        .col_expr(S::CacheWrite5mTokens, sum(S::CacheWrite5mTokens, row.cache_write_5m_tokens))
-        .col_expr(S::CacheWrite1hTokens, sum(S::CacheWrite1hTokens, row.cache_write_1h_tokens))
-        .col_expr(S::CacheReadTokens, sum(S::CacheReadTokens, row.cache_read_tokens))
-        .filter(S::Id.eq(row.session_id));
+        .col_expr(S::CostMicroUsd, sum(S::CostMicroUsd, more.cost_micro_usd))
+        .col_expr(S::InputTokens, sum(S::InputTokens, more.input))
+        .col_expr(S::OutputTokens, sum(S::OutputTokens, more.output))
+        .col_expr(S::CacheWrite5mTokens, sum(S::CacheWrite5mTokens, more.cache_write_5m))
+        .col_expr(S::CacheWrite1hTokens, sum(S::CacheWrite1hTokens, more.cache_write_1h))
+        .col_expr(S::CacheReadTokens, sum(S::CacheReadTokens, more.cache_read))
+        .filter(S::Id.eq(session));
     writes.run(update);
 }
 
-fn add_to_turn(writes: &mut Batch, row: &request_usage::Model) {
-    let Some(turn) = row.turn_id else { return };
+pub(crate) fn add_to_turn(writes: &mut Batch, turn: Uuid, more: Spent) {
     use turn::Column as T;
     let sum = |column: T, more: i64| column.into_expr().add(more);
     let update = turn::Entity::update_many()
-        .col_expr(T::CostMicroUsd, sum(T::CostMicroUsd, row.cost_micro_usd))
-        .col_expr(T::InputTokens, sum(T::InputTokens, row.input_tokens))
-        .col_expr(T::OutputTokens, sum(T::OutputTokens, row.output_tokens))
-        .col_expr(T::CacheWrite5mTokens, sum(T::CacheWrite5mTokens, row.cache_write_5m_tokens))
-        .col_expr(T::CacheWrite1hTokens, sum(T::CacheWrite1hTokens, row.cache_write_1h_tokens))
-        .col_expr(T::CacheReadTokens, sum(T::CacheReadTokens, row.cache_read_tokens))
+        .col_expr(T::CostMicroUsd, sum(T::CostMicroUsd, more.cost_micro_usd))
+        .col_expr(T::InputTokens, sum(T::InputTokens, more.input))
+        .col_expr(T::OutputTokens, sum(T::OutputTokens, more.output))
+        .col_expr(T::CacheWrite5mTokens, sum(T::CacheWrite5mTokens, more.cache_write_5m))
+        .col_expr(T::CacheWrite1hTokens, sum(T::CacheWrite1hTokens, more.cache_write_1h))
+        .col_expr(T::CacheReadTokens, sum(T::CacheReadTokens, more.cache_read))
         .filter(T::Id.eq(turn));
     writes.run(update);
 }

@@ -4,10 +4,13 @@
 //! crate does not depend on it.
 
 mod accounts;
+mod alerts;
 mod approvals;
 mod archiver;
 mod archives;
 mod audit;
+mod budgets;
+mod costs;
 mod database;
 mod decisions;
 mod entity;
@@ -30,6 +33,7 @@ mod store;
 mod transcripts;
 mod turns;
 mod unit;
+mod users;
 mod value;
 mod wakeups;
 

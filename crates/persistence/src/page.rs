@@ -28,6 +28,7 @@ pub(crate) enum ListName {
     Decisions = 31,
     DecisionsSince = 32,
     ApiKeys = 40,
+    Users = 41,
     Policies = 50,
     PolicyVersions = 51,
     HookRuns = 80,
@@ -35,6 +36,7 @@ pub(crate) enum ListName {
     HookDeliveries = 82,
     Approvals = 60,
     PendingApprovals = 61,
+    Alerts = 70,
 }
 
 /// One kind of list and its order.

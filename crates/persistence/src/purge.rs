@@ -3,18 +3,21 @@
 use crate::{
     Store, audit,
     entity::{
-        api_key, approval, hook_delivery, hook_endpoint, hook_run, journal, message, permission_decision,
-        refresh_token, session, tool_call, turn, user,
+        alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, journal, message,
+        permission_decision, refresh_token, session, spend, tool_call, turn, user,
     },
     recording::{lock, locked},
 };
 use domain::{
-    Origin, SessionId, SessionStatus, UserId,
+    Origin, SessionId, SessionStatus, Spender, User, UserId,
     audit::events,
     ports::{Purged, StoreResult},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, DeleteMany, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::LockType,
+};
 
 /// Removes the session's rows, those first that others do not refer to. The ledger lets go of its session and turns by
 /// itself, and so do sessions that were forked from this one.
@@ -42,12 +45,25 @@ pub(crate) async fn session(
     writes.run(tool_call::Entity::delete_many().filter(tool_call::Column::SessionId.eq(id.0)));
     writes.run(message::Entity::delete_many().filter(message::Column::SessionId.eq(id.0)));
     writes.run(turn::Entity::delete_many().filter(turn::Column::SessionId.eq(id.0)));
+    // Its own account. What it cost its user and team stays on theirs, and so does what is held of them for it.
+    let its = Spender::Session(id);
+    writes.run(budget_of(&its));
+    let account = Condition::all()
+        .add(spend::Column::SpenderKind.eq(its.kind()))
+        .add(spend::Column::SpenderKey.eq(its.key()));
+    writes.run(spend::Entity::delete_many().filter(account));
     // Whatever else belongs to a session goes with its row.
     writes.run(session::Entity::delete_many().filter(session::Column::Id.eq(id.0)));
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [events::session_purged(id, origin, at)])?;
     unit.commit(writes).await?;
     Ok(Purged::Purged)
+}
+
+fn budget_of(spender: &Spender) -> DeleteMany<budget::Entity> {
+    use budget::Column as B;
+    let its = Condition::all().add(B::SpenderKind.eq(spender.kind())).add(B::SpenderKey.eq(spender.key()));
+    budget::Entity::delete_many().filter(its)
 }
 
 /// Takes from a user's row all that says who they are, and from the store all that lets them in.
@@ -57,7 +73,7 @@ pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Orig
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(false) };
-    let nobody = format!("erased-{}", id.0.simple());
+    let nobody = User::nobody(id);
     if row.username == nobody {
         return Ok(true);
     }
@@ -69,6 +85,9 @@ pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Orig
         password_hash: Set(String::new()),
         is_active: Set(false),
         last_login_at: Set(None),
+        team: Set(None),
+        // Where they lived.
+        time_zone: Set("UTC".to_owned()),
         ..Default::default()
     };
     let mut writes = store.batch();
@@ -76,6 +95,8 @@ pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Orig
     writes.run(refresh_token::Entity::delete_many().filter(refresh_token::Column::UserId.eq(id.0)));
     writes.run(api_key::Entity::delete_many().filter(api_key::Column::UserId.eq(id.0)));
     writes.run(hook_endpoint::Entity::delete_many().filter(hook_endpoint::Column::UserId.eq(id.0)));
+    writes.run(budget_of(&Spender::User(id)));
+    writes.run(alert::Entity::delete_many().filter(alert::Column::UserId.eq(id.0)));
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [events::user_erased(id, origin, at)])?;
     unit.commit(writes).await?;

@@ -147,7 +147,7 @@ impl Servers for Store {
 
 impl Store {
     /// The servers whose leases last.
-    fn living(&self) -> Select<server::Entity> {
+    pub(crate) fn living(&self) -> Select<server::Entity> {
         server::Entity::find().filter(server::Column::ExpiresAt.into_expr().gt(self.now()))
     }
 

@@ -179,7 +179,12 @@ async fn move_to(
 
 /// What changes when a session enters a state.
 pub(crate) fn entered(status: SessionStatus, at: Timestamp) -> session::ActiveModel {
-    let mut changes = session::ActiveModel { status: Set(status.as_str().to_owned()), ..Default::default() };
+    let mut changes = session::ActiveModel {
+        status: Set(status.as_str().to_owned()),
+        // Only a turn that ends for want of money says otherwise.
+        budget_paused_at: Set(None),
+        ..Default::default()
+    };
     if status.completes() {
         changes.completed_at = Set(Some(micros(at)));
     } else if status == SessionStatus::Active {

@@ -2,6 +2,7 @@
 
 mod begin;
 mod end;
+mod money;
 mod waiting;
 
 pub(crate) use begin::Queue;
@@ -18,7 +19,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Event, Generation, Page, PageRequest, ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
-    TurnStatus,
+    TurnStatus, UserId,
     ports::{StoreResult, Turns},
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
@@ -89,6 +90,14 @@ impl Turns for Store {
             .filter(Expr::exists(ours));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
+    }
+
+    async fn paused_by_budget(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        money::paused(self, home, limit).await
+    }
+
+    async fn go_on_with_money(&self, turn: &NewTurn) -> StoreResult<Vec<Event>> {
+        money::go_on(self, turn).await
     }
 
     async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {

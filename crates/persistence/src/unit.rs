@@ -13,9 +13,9 @@ mod sqlite_writer;
 mod stepwise;
 
 use crate::{Store, error::failure};
-use domain::ports::{StoreError, StoreResult};
+use domain::ports::StoreResult;
 use joined::Joined;
-use sea_orm::{DbBackend, DbErr, QueryTrait, sqlx};
+use sea_orm::{DbBackend, QueryTrait, sqlx};
 use stepwise::Stepwise;
 
 pub(crate) use batch::{Answers, Batch, Rows};
@@ -71,7 +71,11 @@ impl Store {
 
     /// A unit of work for which nothing needs to be read.
     pub(crate) async fn write_whole(&self, writes: Batch) -> StoreResult<Answers> {
-        self.try_whole(writes).await.map_err(NotWritten::into_store_error)
+        match &self.writer {
+            Writer::Sqlite(writer) => Joined::take(writer).await?.whole(writes).await,
+            Writer::Postgres(writer) => stepwise::whole(writer, &writes).await,
+        }
+        .map_err(failure)
     }
 
     /// One statement by itself; answers how many rows it changed.
@@ -79,17 +83,6 @@ impl Store {
         let mut writes = self.batch();
         writes.run(statement);
         Ok(self.write_whole(writes).await?.affected())
-    }
-
-    /// A whole unit, for callers who want to know what the database said.
-    pub(crate) async fn try_whole(&self, writes: Batch) -> Result<Answers, NotWritten> {
-        match &self.writer {
-            Writer::Sqlite(writer) => {
-                let open = Joined::take(writer).await.map_err(NotWritten::Store)?;
-                open.whole(writes).await.map_err(NotWritten::Database)
-            }
-            Writer::Postgres(writer) => stepwise::whole(writer, &writes).await.map_err(NotWritten::Database),
-        }
     }
 }
 
@@ -114,22 +107,6 @@ impl Unit {
             Open::Stepwise(open) => open.commit(&writes).await,
         }
         .map_err(failure)
-    }
-}
-
-/// Why a unit was not written.
-#[derive(Debug)]
-pub(crate) enum NotWritten {
-    Store(StoreError),
-    Database(DbErr),
-}
-
-impl NotWritten {
-    pub(crate) fn into_store_error(self) -> StoreError {
-        match self {
-            Self::Store(error) => error,
-            Self::Database(error) => failure(error),
-        }
     }
 }
 

@@ -89,6 +89,18 @@ impl Spent {
         }
     }
 
+    /// How much more this is than `other`; less is negative.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(other.input),
+            output: self.output.saturating_sub(other.output),
+            cache_write_5m: self.cache_write_5m.saturating_sub(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_sub(other.cache_write_1h),
+            cache_read: self.cache_read.saturating_sub(other.cache_read),
+            cost_micro_usd: self.cost_micro_usd.saturating_sub(other.cost_micro_usd),
+        }
+    }
+
     pub(crate) fn read(self, reader: Reader) -> StoreResult<(TokenUsage, MicroUsd)> {
         let tokens = TokenUsage {
             input: reader.figure("input_tokens", self.input)?,

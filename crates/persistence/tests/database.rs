@@ -5,7 +5,7 @@
 use domain::{
     Entry, Generation, MessageId, MessageType, MicroUsd, NewMessage, Origin, PageRequest, RequestUsage,
     RequestUsageId, Scope, SessionId, SessionStatus, TokenUsage,
-    ports::{History, Journal, Ledger, Ping, Sessions, StoreError, Turns},
+    ports::{Budgets, History, Journal, Ping, Sessions, StoreError, Turns},
     turn::Begin,
 };
 use persistence::{Database, DatabaseOptions, OpenError, Store};
@@ -187,7 +187,7 @@ async fn references_are_enforced() {
         started_at: f.tick(),
         duration_ms: 1,
     };
-    assert!(matches!(f.store.book(&usage).await, Err(StoreError::Failed(_))));
+    assert!(matches!(f.store.settle(&usage).await, Err(StoreError::Failed(_))));
 }
 
 #[tokio::test]
@@ -214,7 +214,9 @@ async fn every_step_can_be_taken_back_with_data_in_it() {
     let turn = f.begin(session).await.turn_id;
     f.store.record(session, Generation::FIRST, Some(turn), notice(), f.tick()).await.unwrap();
     database.close().await.unwrap();
-    let emptied = Database::open(&options(folder.path()), async |db| migration::down(db, 14).await).await;
+    let emptied =
+        Database::open(&options(folder.path()), async |db| migration::down(db, migration::steps()).await)
+            .await;
     emptied.unwrap().close().await.unwrap();
     let store: Store = open(&folder).await.store();
     assert_eq!(store.running(f.home).await.unwrap(), []);

@@ -35,6 +35,9 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("api_keys", "user_id = ID", "created_at DESC, id DESC"),
     ("hook_endpoints", "", "created_at DESC, id DESC"),
     ("policies", "", "created_at DESC, id DESC"),
+    ("alerts", "", "raised_at DESC, id DESC"),
+    ("alerts", "user_id = ID", "raised_at DESC, id DESC"),
+    ("alert_deliveries", "channel = 'email' AND next_attempt_at <= 7", "next_attempt_at, alert_id"),
     ("audit_log", "seq > 7", "seq"),
     ("audit_log", "session_id = ID AND seq > 7", "seq"),
 ];
@@ -61,7 +64,25 @@ const REFERENCES: &[(&str, &str)] = &[
     ("request_usage", "session_id"),
     ("sessions", "parent_session_id"),
     ("hook_deliveries", "session_id"),
+    ("alerts", "session_id"),
+    ("alert_deliveries", "alert_id"),
+    ("hold_accounts", "hold_id"),
 ];
+
+/// What is summed up or counted: as many rows are looked at as pass the filter.
+const SUMS: &[(&str, &str)] = &[
+    ("request_usage", "started_at >= 7 AND started_at < 9"),
+    ("request_usage", "user_id = ID AND started_at >= 7 AND started_at < 9"),
+    ("request_usage", "session_id = ID AND started_at >= 7 AND started_at < 9"),
+    ("hold_accounts", "spender_kind = 'user' AND spender_key = 'x' AND period = 'y'"),
+    ("messages", "session_id = ID AND created_at >= 7 AND created_at < 9"),
+    ("tool_calls", "session_id = ID AND created_at >= 7 AND created_at < 9"),
+    ("users", "team = 'x'"),
+];
+
+fn sum((table, filter): (&str, &str), id: &str) -> String {
+    format!("SELECT count(*) FROM {table} WHERE {}", filter.replace("ID", id))
+}
 
 #[tokio::test]
 async fn sqlite_reads_every_list_along_an_index() {
@@ -82,6 +103,10 @@ async fn sqlite_reads_every_list_along_an_index() {
     for (table, column) in REFERENCES {
         let plan = plan(format!("SELECT 1 FROM {table} WHERE {column} = x'01'")).await;
         assert!(plan.contains("SEARCH"), "{table}.{column}: {plan}");
+    }
+    for &summed in SUMS {
+        let plan = plan(sum(summed, "x'01'")).await;
+        assert!(plan.contains("SEARCH"), "{summed:?}: {plan}");
     }
 }
 
@@ -112,5 +137,9 @@ async fn postgres_reads_every_list_along_an_index() {
     for (table, column) in REFERENCES {
         let plan = plan(format!("SELECT 1 FROM {table} WHERE {column} = {id}")).await;
         assert!(plan.contains("Index Cond"), "{table}.{column}: {plan}");
+    }
+    for &summed in SUMS {
+        let plan = plan(sum(summed, id)).await;
+        assert!(plan.contains("Index Cond"), "{summed:?}: {plan}");
     }
 }

@@ -6,7 +6,7 @@ use domain::{
     ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, Generation, MicroUsd, Origin,
     RequestUsage, RequestUsageId, SessionId, SessionStatus, TokenUsage,
     audit::{Verifier, events},
-    ports::{Approvals, Audit, Decided, Journal, Ledger, Turns, Wakeup, Wakeups},
+    ports::{Approvals, Audit, Budgets, Decided, Journal, Turns, Wakeup, Wakeups},
     turn::Begin,
 };
 use futures::future::join_all;
@@ -130,7 +130,7 @@ async fn a_request_that_both_book_is_booked_once() {
         tokio::task::yield_now().await;
         other.end(turn, Generation::FIRST, &f.well()).await.map(drop)
     };
-    let booking = usages.iter().flat_map(|usage| [f.store.book(usage), other.book(usage)]);
+    let booking = usages.iter().flat_map(|usage| [f.store.settle(usage), other.settle(usage)]);
     let (ended, booked) = futures::future::join(ending, join_all(booking)).await;
     ended.unwrap();
     for booked in booked {

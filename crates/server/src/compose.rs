@@ -8,22 +8,22 @@ use domain::{
     ports::{ArchiveStore, Ping},
 };
 use engine::{
-    AccountManager, AgentSettings, AuditLog, ContainmentSettings, DirectorySettings, EngineSettings,
+    AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, ServerSettings,
     SessionDefaults, SessionManager, Stores, Tokens,
 };
-use gateway::Gateway;
+use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
-use monitoring::{Check, HealthChecker};
+use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker};
 use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    archives,
+    alerts, archives,
     cli::SearchPlaces,
-    config::{Config, HooksConfig},
+    config::{Config, CostsConfig, HooksConfig},
     data_dir::DataDir,
     remembered::remembered,
     sandbox::{self, Decided},
@@ -35,6 +35,9 @@ use crate::{
 pub struct Parts {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
+    pub costs: Arc<CostTracker>,
+    pub cost_manager: CostManager,
+    pub alerts: Alerter,
     pub audit: Arc<AuditLog>,
     pub gateway: Arc<Gateway>,
     pub database: Database,
@@ -59,8 +62,11 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let audit = Arc::new(AuditLog::new(store.clone(), clock.clone()));
     audit.server_started(env!("CARGO_PKG_VERSION")).await.context("could not write the audit log")?;
     let accounts = accounts(config, &secret, &store, &clock, &audit);
-    let options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
-    let gateway = Gateway::start(&options, store.clone(), clock.clone());
+    let costs = costs(&config.costs, &data_dir, &store, &clock);
+    let prices = Arc::new(prices(&config.costs).await?);
+    let mut options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
+    options.unknown_model = config.costs.unknown_model;
+    let gateway = Gateway::start(&options, costs.clone(), prices.clone(), clock.clone());
     let sandbox = sandbox::decide(&config.containment, &data_dir.path);
     let (accounts, gateway, sandbox) = tokio::join!(accounts, gateway, sandbox);
     let sandbox = sandbox?;
@@ -80,7 +86,10 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         &sandbox,
     )?;
     let archive_store = archives::open(&config.storage, &data_dir)?;
-    let sessions = sessions(settings, &store, archive_store, clock, &gateway);
+    let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
+    let alerts = Alerter::new(store.clone(), clock.clone(), tellers);
+    let sessions = sessions(settings, &store, archive_store, clock, &gateway, costs.clone());
+    let cost_manager = CostManager::new(costs.clone(), sessions.clone());
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
@@ -104,6 +113,7 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         }),
         sandbox.check(),
         archives::check(&config.storage, &sessions),
+        Check::optional("prices", move || std::future::ready(prices.health())),
         Check::required("canary", {
             let sessions = sessions.clone();
             move || std::future::ready(sessions.self_test())
@@ -113,6 +123,9 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     Ok(Parts {
         accounts: Arc::new(accounts),
         sessions,
+        costs,
+        cost_manager,
+        alerts,
         audit,
         gateway,
         database,
@@ -127,6 +140,29 @@ fn secret(config: &Config, data_dir: &DataDir) -> anyhow::Result<SecretString> {
     match &config.auth.secret_key {
         Some(key) => Ok(key.clone()),
         None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key"),
+    }
+}
+
+/// Holds and settles what requests cost.
+fn costs(
+    config: &CostsConfig,
+    data_dir: &DataDir,
+    store: &Arc<persistence::Store>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<CostTracker> {
+    let stores = CostStores { budgets: store.clone(), costs: store.clone(), accounts: store.clone() };
+    let settings = CostSettings {
+        is_enabled: config.is_enabled,
+        server: data_dir.server_id,
+        user_budget: config.user_budget,
+    };
+    Arc::new(CostTracker::new(stores, clock.clone(), settings))
+}
+
+async fn prices(config: &CostsConfig) -> anyhow::Result<Prices> {
+    match &config.price_file {
+        Some(file) => Prices::from_file(file.clone()).await.context("could not set the prices"),
+        None => Prices::built_in().context("could not set the prices"),
     }
 }
 
@@ -211,6 +247,7 @@ fn sessions(
     archive_store: Arc<dyn ArchiveStore>,
     clock: Arc<dyn Clock>,
     gateway: &Arc<Gateway>,
+    costs: Arc<CostTracker>,
 ) -> SessionManager {
     let stores = Stores {
         sessions: store.clone(),
@@ -227,7 +264,7 @@ fn sessions(
         archives: store.clone(),
         archive_store,
     };
-    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone())
+    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone(), costs)
 }
 
 /// What agents may do.

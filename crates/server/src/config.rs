@@ -3,7 +3,9 @@
 //! `Config::read` is the list of settings: what it asks for is what exists, and the tests hold `.env.example` and
 //! `docs/configuration.md` to it.
 
+mod alerts;
 mod containment;
+mod costs;
 mod error;
 mod governance;
 mod hooks;
@@ -19,7 +21,9 @@ use monitoring::{LogFilter, LogFormat};
 use secrecy::SecretString;
 
 pub use self::{
+    alerts::{AlertWebhookConfig, AlertsConfig, MailConfig},
     containment::{ContainmentConfig, Sandbox},
+    costs::CostsConfig,
     error::{ConfigErrors, Mistake},
     governance::GovernanceConfig,
     hooks::HooksConfig,
@@ -57,6 +61,8 @@ pub struct Config {
     pub governance: GovernanceConfig,
     pub hooks: HooksConfig,
     pub storage: StorageConfig,
+    pub costs: CostsConfig,
+    pub alerts: AlertsConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -198,6 +204,8 @@ impl Config {
         let containment = ContainmentConfig::read(reader);
         let hooks = HooksConfig::read(reader);
         let storage = StorageConfig::read(reader);
+        let costs = CostsConfig::read(reader);
+        let alerts = AlertsConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -214,6 +222,8 @@ impl Config {
             containment: containment?,
             hooks: hooks?,
             storage: storage?,
+            costs: costs?,
+            alerts: alerts?,
             shutdown_grace: shutdown_grace?,
         })
     }

@@ -1,5 +1,6 @@
 //! The server: reads its settings, puts the parts together, and runs them until it is told to end.
 
+mod alerts;
 mod archives;
 pub mod audit_command;
 pub mod cli;

@@ -48,6 +48,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let house = house.clone();
         async move { audit.keep_house(house).await }
     });
+    let alerts = parts.alerts.clone();
+    housekeeping.spawn({
+        let house = house.clone();
+        async move { alerts.run(house).await }
+    });
     let (sessions, others) = (parts.sessions.clone(), parts.database.store());
     housekeeping.spawn({
         let house = house.clone();
@@ -90,6 +95,8 @@ fn http_server(
         policies: engine::PolicyManager::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),
         audit: parts.audit.clone(),
+        costs: parts.cost_manager.clone(),
+        alerts: parts.alerts.clone(),
         health: parts.health.clone(),
         clock: Arc::new(SystemClock),
         settings: ApiSettings {

@@ -24,9 +24,9 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("offline-model", &[], &[]),
     ("migration", &[], &["testkit"]),
     // Adapters and bridges.
-    ("monitoring", &["domain"], &[]),
+    ("monitoring", &["domain"], &["testkit"]),
     ("persistence", &["domain"], &["migration", "testkit"]),
-    ("gateway", &["domain", "monitoring"], &["offline-model"]),
+    ("gateway", &["domain", "monitoring"], &["offline-model", "testkit"]),
     ("hooks", &["domain", "sdk-runtime", "monitoring"], &["testkit"]),
     ("permissions", &["domain", "sdk-runtime"], &["testkit"]),
     // The conductor, its face, and the one that puts everything together.
@@ -71,6 +71,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["std::env::", "env::var"], &["server", "offline-model", "sdk-runtime", "testkit"]),
     (&["opentelemetry", "prometheus"], &["monitoring"]),
     (&["cedar_policy", "brush_parser"], &["permissions"]),
+    (&["lettre"], &["monitoring"]),
 ];
 
 #[test]

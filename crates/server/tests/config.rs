@@ -49,6 +49,8 @@ fn nothing_given_is_a_whole_configuration() {
     assert_eq!(config.agent.retry_delay, Duration::from_secs(2));
     assert_eq!(config.sessions.idle_timeout, Duration::from_secs(1800));
     assert_eq!((config.sessions.max_interactive, config.sessions.max_background), (10, 50));
+    let budget = Budget { limit: MicroUsd(100_000_000), when_exhausted: WhenExhausted::Block };
+    assert_eq!((config.costs.is_enabled, config.costs.user_budget), (true, Some(budget)));
 }
 
 #[test]
@@ -69,6 +71,8 @@ fn values_become_types() {
         ("DEFAULT_BLOCKED_COMMANDS", "none"),
         ("DEFAULT_RESTRICTED_PATHS", "~/.ssh, **/*.pem"),
         ("ALLOWED_HOSTS", "example.com, *.example.org, 10.0.0.0/8"),
+        ("USER_MONTHLY_BUDGET_USD", "0.50"),
+        ("BUDGET_WHEN_EXHAUSTED", "pause"),
         ("ALLOW_REGISTRATION", "True"),
         ("ADMIN_EMAIL", ""),
     ]);
@@ -88,6 +92,9 @@ fn values_become_types() {
     let lists = &config.governance;
     let lengths = (lists.blocked_commands.len(), lists.restricted_paths.len(), lists.allowed_hosts.len());
     assert_eq!(lengths, (0, 2, 3));
+    let budget = Budget { limit: MicroUsd(500_000), when_exhausted: WhenExhausted::Pause };
+    assert_eq!(config.costs.user_budget, Some(budget));
+    assert!(self::config(&[("USER_MONTHLY_BUDGET_USD", "none")]).costs.user_budget.is_none());
     assert!(config.auth.allow_registration);
     assert_eq!(config.auth.admin_email, "admin@localhost");
 }
@@ -127,6 +134,11 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("DEFAULT_BLOCKED_COMMANDS", "rm | cat", "one simple command"),
         ("ALLOWED_HOSTS", "https://example.com", "host names"),
         ("BLOCKED_HOSTS", "10.0.0.0/40", "networks"),
+        ("ENABLE_COST_TRACKING", "sometimes", "true or false"),
+        ("USER_MONTHLY_BUDGET_USD", "-1", "from 0 to 1000000000"),
+        ("USER_MONTHLY_BUDGET_USD", "0.1234567", "at most 6 decimals"),
+        ("BUDGET_WHEN_EXHAUSTED", "stop", "block, pause or warn"),
+        ("UNKNOWN_MODEL", "free", "deny or highest"),
         ("STORAGE_PROVIDER", "gcs", "local or s3"),
         ("AWS_S3_BUCKET", "My_Bucket", "lower-case letters"),
         ("AWS_S3_ARCHIVE_PREFIX", "../up", "folders such as"),
@@ -134,6 +146,11 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("ARCHIVE_COMPRESSION", "rar", "gzip, zstd, none, zip"),
         ("ARCHIVE_RETENTION_DAYS", "-1", "from 0 to"),
         ("ARCHIVE_MAX_FILE_SIZE_MB", "0", "from 1 to"),
+        ("SMTP_TLS", "ssl", "starttls, tls or off"),
+        ("SMTP_PORT", "0", "from 1 to 65535"),
+        ("SMTP_FROM_EMAIL", "Steward", "mail addresses such as"),
+        ("ALERT_EMAIL_TO", "ops@example.com, nobody", "mail addresses such as"),
+        ("ALERT_WEBHOOK_URL", "example.com/alerts", "http:// or https://"),
     ] {
         let text = mistake(name, value);
         assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");
@@ -180,6 +197,49 @@ fn archives_go_to_a_bucket_if_that_is_asked_for() {
         let errors = Config::from_map(&map(&[half])).unwrap_err().to_string();
         assert!(errors.contains("or neither") && !errors.contains(half.1), "{errors}");
     }
+}
+
+#[test]
+fn alerts_are_told_as_far_as_that_is_set_up() {
+    let none = config(&[("SMTP_PORT", "25"), ("SMTP_USERNAME", "x")]).alerts;
+    assert!(none.webhook.is_none() && none.mail.is_none(), "nobody is asked to tell anything");
+
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+    let mail = [
+        ("SMTP_HOST", "127.0.0.1"),
+        ("SMTP_TLS", "off"),
+        ("SMTP_USERNAME", "steward"),
+        ("SMTP_PASSWORD", "hush-hush-hush"),
+        ("SMTP_FROM_EMAIL", "Steward <steward@example.com>"),
+        ("ALERT_EMAIL_TO", "ops@example.com, Boss <boss@example.com>"),
+    ];
+    let webhook =
+        [("ALERT_WEBHOOK_URL", "https://example.com/alerts?to=ops"), ("ALERT_WEBHOOK_SECRET", secret)];
+    let alerts = config(&[&mail[..], &webhook].concat()).alerts;
+    let debug = format!("{alerts:?}");
+    assert!(!debug.contains("hush") && !debug.contains(secret), "{debug}");
+    let told = alerts.mail.unwrap();
+    assert_eq!((told.host.as_str(), told.port, told.operators.len()), ("127.0.0.1", 587, 2));
+    assert_eq!(alerts.webhook.unwrap().url, "https://example.com/alerts?to=ops");
+
+    for (without, named) in [
+        ("SMTP_FROM_EMAIL", "SMTP_FROM_EMAIL"),
+        ("SMTP_PASSWORD", "or neither"),
+        ("SMTP_USERNAME", "or neither"),
+        ("SMTP_HOST", "SMTP_HOST"),
+        ("ALERT_WEBHOOK_SECRET", "or neither"),
+        ("ALERT_WEBHOOK_URL", "or neither"),
+    ] {
+        let given: Vec<_> =
+            mail.iter().chain(&webhook).filter(|(name, _)| *name != without).copied().collect();
+        let errors = Config::from_map(&map(&given)).unwrap_err().to_string();
+        assert!(errors.contains(named) && !errors.contains("hush"), "{errors}");
+    }
+    let elsewhere = [&mail[1..], &[("SMTP_HOST", "mail.example.com")]].concat();
+    let errors = Config::from_map(&map(&elsewhere)).unwrap_err().to_string();
+    assert!(errors.contains("SMTP_TLS"), "a password in clear over the network: {errors}");
+    let text = mistake("ALERT_WEBHOOK_SECRET", "whsec_c2hvcnQ=");
+    assert!(!text.contains("c2hvcnQ"), "{text}");
 }
 
 #[test]

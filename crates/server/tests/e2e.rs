@@ -9,6 +9,8 @@ mod world;
 #[path = "e2e/client.rs"]
 mod client;
 
+#[path = "e2e/alerts.rs"]
+mod alerts;
 #[path = "e2e/approvals.rs"]
 mod approvals;
 #[path = "e2e/approvals_alone.rs"]
@@ -42,6 +44,8 @@ mod hooks;
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/money.rs"]
+mod money;
 #[path = "e2e/postgres.rs"]
 mod postgres;
 #[path = "e2e/queueing.rs"]

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod approvals;
 mod approvals_told;
 mod archives;
@@ -17,6 +18,9 @@ mod archives_homes;
 mod archives_over;
 mod audit;
 mod audit_governance;
+mod budgets;
+mod budgets_model;
+mod costs;
 mod decisions;
 mod fixture;
 mod forks;
@@ -31,13 +35,15 @@ mod servers;
 mod sessions;
 mod transcripts;
 mod turns;
+mod users;
 
 use domain::ports::{
-    Accounts, Approvals, Archives, Audit, Decisions, History, HookStore, Journal, Ledger, Ping, Policies,
-    Servers, Sessions, Transcripts, Turns,
+    Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore, Journal,
+    Ledger, Ping, Policies, Servers, Sessions, Transcripts, Turns,
 };
 
 pub use accounts::*;
+pub use alerts::*;
 pub use approvals::*;
 pub use approvals_told::*;
 pub use archives::*;
@@ -45,6 +51,9 @@ pub use archives_homes::*;
 pub use archives_over::*;
 pub use audit::*;
 pub use audit_governance::*;
+pub use budgets::*;
+pub use budgets_model::*;
+pub use costs::*;
 pub use decisions::*;
 pub use fixture::Fixture;
 pub use forks::*;
@@ -59,6 +68,7 @@ pub use servers::*;
 pub use sessions::*;
 pub use transcripts::*;
 pub use turns::*;
+pub use users::*;
 
 /// All ports in one.
 pub trait AnyStore:
@@ -68,6 +78,9 @@ pub trait AnyStore:
     + Journal
     + History
     + Ledger
+    + Budgets
+    + Costs
+    + Alerts
     + Accounts
     + Audit
     + Decisions
@@ -89,6 +102,9 @@ impl<S> AnyStore for S where
         + Journal
         + History
         + Ledger
+        + Budgets
+        + Costs
+        + Alerts
         + Accounts
         + Audit
         + Decisions
@@ -113,6 +129,11 @@ macro_rules! store_conformance {
             an_api_key_works_until_it_expires_or_is_deleted
             the_use_of_an_api_key_is_noted_once_a_minute
             api_keys_are_listed_newest_first_and_by_owner
+            users_are_listed_newest_first
+            a_user_changes_as_the_patch_says_and_the_audit_log_tells_it
+            a_user_who_is_disabled_is_out_at_once
+            an_erased_user_stays_nobody
+            the_last_active_admin_stays_one
             a_refresh_token_works_once_and_passes_on_its_family
             using_a_refresh_token_twice_revokes_its_family
             one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_away
@@ -134,6 +155,8 @@ macro_rules! store_conformance {
             a_turn_ends_exactly_once
             the_end_of_a_turn_interrupts_its_open_tool_calls
             the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone
+            a_session_that_ran_out_of_money_goes_on_with_a_turn_of_its_own
+            a_session_that_a_person_paused_or_resumed_is_not_the_budgets
             a_failed_turn_counts_as_an_error_and_an_interrupted_one_does_not
             turns_are_listed_newest_first_and_within_their_session
             queued_turns_begin_in_their_order
@@ -169,6 +192,25 @@ macro_rules! store_conformance {
             a_request_is_booked_once_on_its_turn_and_session
             concurrent_bookings_add_up
             requests_are_listed_newest_first
+            money_is_held_until_it_is_settled_or_released
+            an_account_admits_until_it_is_full_and_says_why_it_does_not
+            of_many_holds_at_once_no_more_pass_than_there_is_money
+            what_a_gone_server_held_is_settled_from_what_was_seen
+            a_request_without_a_hold_is_booked_on_no_account
+            a_threshold_is_told_once_a_period
+            a_spenders_own_budget_goes_before_the_default
+            who_sets_a_budget_is_in_the_audit_log
+            money_of_a_purged_session_stays_on_its_users_account
+            money_of_an_erased_user_stays_and_what_names_them_goes
+            money_adds_up_in_whatever_order_things_happen
+            money_adds_up_whatever_happens_at_once
+            costs_are_summed_up_for_whom_is_asked
+            costs_are_told_apart_by_what_is_asked
+            what_happened_is_counted_in_the_same_time
+            an_alert_is_on_record_once_for_its_topic
+            of_many_who_raise_one_alert_one_does
+            an_alert_is_told_once_by_each_channel
+            alerts_due_at_once_are_each_taken_once
             an_approval_comes_back_as_it_was_asked_and_its_session_waits
             an_approval_is_not_opened_for_a_turn_that_is_over
             of_many_answers_at_once_the_first_stands_and_the_others_learn_of_it

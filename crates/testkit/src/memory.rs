@@ -1,9 +1,12 @@
 //! A store in memory: the ports' meaning in the fewest words, for tests that need a store but no database.
 
 mod accounts;
+mod alerts;
 mod approvals;
 mod archives;
 mod audit;
+mod budgets;
+mod costs;
 mod decisions;
 mod fork;
 mod hooks;
@@ -18,9 +21,9 @@ mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, Approval, AuditEntry, Event, EventBody, EventKind, HookDelivery, HookEndpoint, HookRun, Message,
-    NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage, ServerId, Session, SessionId,
-    ToolCall, Turn, TurnId,
+    ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, HookDelivery,
+    HookEndpoint, HookRun, Message, NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage,
+    RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
     ports::{Ping, StoreResult},
 };
 use jiff::Timestamp;
@@ -50,6 +53,10 @@ struct State {
     transcripts: Vec<transcripts::Transcript>,
     tool_calls: Vec<ToolCall>,
     requests: Vec<RequestUsage>,
+    budgets: BTreeMap<Spender, Budget>,
+    spend: BTreeMap<(Spender, BudgetPeriod), budgets::Spend>,
+    holds: BTreeMap<RequestUsageId, budgets::StoredHold>,
+    alerts: Vec<alerts::StoredAlert>,
     audit: Vec<AuditEntry>,
     approvals: Vec<Approval>,
     archives: Vec<archives::StoredArchive>,

@@ -1,4 +1,4 @@
-//! `/auth/me` and `/auth/register`: the caller's account, and making one.
+//! `/auth/me` and `/auth/register`: the caller's account, changing it, and making one.
 
 use crate::{ApiState, caller::Caller, error::problem, plain, request::Source, word::Word};
 use actix_web::web::Data;
@@ -8,7 +8,7 @@ use engine::Registrant;
 use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 use validator::Validate;
 
@@ -36,8 +36,31 @@ pub struct UserResponse {
     full_name: Option<String>,
     role: Word<Role>,
     is_active: bool,
+    /// Whose budget their spending counts for as well.
+    team: Option<String>,
+    /// IANA name of the zone by whose clocks their days and months begin.
+    time_zone: String,
     created_at: Timestamp,
     last_login_at: Option<Timestamp>,
+}
+
+/// What to change of the caller's account; what is left out stays as it is.
+#[derive(Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct MePatchRequest {
+    /// null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>")]
+    #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
+    full_name: Option<Option<String>>,
+    /// IANA name such as `Europe/Berlin`. What the month has cost stays.
+    #[validate(length(min = 1, max = 100))]
+    time_zone: Option<String>,
+}
+
+/// Tells null from left out.
+pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl From<User> for UserResponse {
@@ -49,6 +72,8 @@ impl From<User> for UserResponse {
             full_name: user.full_name,
             role: Word(user.role),
             is_active: user.is_active,
+            team: user.team,
+            time_zone: user.time_zone,
             created_at: user.created_at,
             last_login_at: user.last_login_at,
         }
@@ -65,6 +90,18 @@ pub async fn me(
     Ok(Fetched::new(user.into()))
 }
 
+/// Change the caller's account
+#[api_v2_operation(tags(Auth), operation_id = "updateMe")]
+pub async fn patch_me(
+    state: Data<ApiState>,
+    caller: Caller,
+    body: Valid<MePatchRequest>,
+) -> Result<Fetched<UserResponse>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
+    let MePatchRequest { full_name, time_zone } = body.0;
+    let user = state.accounts.patch_me(&caller.0, full_name, time_zone).await.map_err(problem)?;
+    Ok(Fetched::new(user.into()))
+}
+
 /// Make an account
 ///
 /// Only where the operator allows it; 403 otherwise.
@@ -75,7 +112,7 @@ pub async fn register(
     body: Valid<RegisterRequest>,
 ) -> Result<Created<UserResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
     let RegisterRequest { email, username, full_name, password } = body.0;
-    let registrant = Registrant { email, username, full_name, password };
+    let registrant = Registrant { email, username, full_name, password, team: None, time_zone: None };
     let user = state.accounts.register(registrant, source.0).await.map_err(problem)?;
     Ok(Created::at(user.into(), "/api/v1/auth/me"))
 }

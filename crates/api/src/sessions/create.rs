@@ -4,9 +4,9 @@ use super::{
     response::SessionResponse,
     sdk_options::{SdkOptions, short_items},
 };
-use crate::{ApiState, caller::Caller, error::problem, plain, prompt::Prompt, word::Word};
+use crate::{ApiState, caller::Caller, error::problem, money, plain, prompt::Prompt, word::Word};
 use actix_web::web::Data;
-use apidoc::{Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
+use apidoc::{BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
 use domain::{SessionId, SessionMode};
 use engine::SessionDraft;
 use paperclip::actix::api_v2_operation;
@@ -68,6 +68,10 @@ pub struct SessionCreateRequest {
     /// Policies that judge its tool calls beside the mandatory ones, by name.
     #[validate(length(max = 100))]
     custom_policies: Option<Vec<String>>,
+    /// The most that the session may cost in all of its life, in dollars with at most six decimals; then its requests
+    /// are refused. `PUT /monitoring/costs/budget/session/{id}` changes it.
+    #[validate(custom(function = "money::named"))]
+    budget_usd: Option<f64>,
     /// The first prompt; a background session needs one.
     #[validate(nested)]
     initial_message: Option<Prompt>,
@@ -133,6 +137,7 @@ impl From<SessionCreateRequest> for SessionDraft {
             hooks_enabled: request.hooks_enabled,
             permission_mode: request.permission_mode.map(|mode| mode.as_str().to_owned()),
             custom_policies: request.custom_policies,
+            budget: request.budget_usd.map(money::amount),
             initial_message: request.initial_message.map(Prompt::into_value),
         }
     }
@@ -155,7 +160,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<SessionCreateRequest>,
-) -> Result<Created<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>> {
+) -> Result<Created<SessionResponse>, Fail<(BudgetExhausted, Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>> {
     let session = state.sessions.create(&caller.0, body.0.into()).await.map_err(problem)?;
     let location = format!("/api/v1/sessions/{}", session.id);
     Ok(Created::at(session.into(), location))

@@ -17,7 +17,7 @@ use crate::{
 };
 use actix_web::web::Data;
 use apidoc::{
-    Accepted, BadGateway, Conflict, EventStream, Fail, Fetched, Forbidden, Invalid, NotFound, OneOf,
+    Accepted, BadGateway, BudgetExhausted, Conflict, EventStream, Fail, Fetched, Forbidden, Invalid, NotFound, OneOf,
     PathParams, Problem, TimedOut, TooMany, Unavailable, Valid, With,
 };
 use domain::{SessionId, ToolCall, ToolCallStatus, Turn, TurnFailure, TurnStatus};
@@ -63,7 +63,8 @@ pub struct QueryResponse {
     turn_id: Uuid,
     /// The message with the answer.
     message_id: Option<Uuid>,
-    /// `interrupted` when somebody stopped it, `failed` when it needed more rounds than `max_turns`.
+    /// `interrupted` when somebody stopped it, `failed` when it needed more rounds than `max_turns`,
+    /// `budget_exhausted` when a budget was used up before it was done.
     status: Word<TurnStatus>,
     content: TextContent,
     tool_calls: Vec<ToolCallSummary>,
@@ -113,7 +114,17 @@ type Answer = OneOf<
     OneOf<With<Accepted<TurnReceipt>, PreferenceApplied>, EventStream<StreamEvent>>,
 >;
 
-type Refused = Fail<(Forbidden, NotFound, Conflict, Invalid, TooMany, BadGateway, Unavailable, TimedOut)>;
+type Refused = Fail<(
+    BudgetExhausted,
+    Forbidden,
+    NotFound,
+    Conflict,
+    Invalid,
+    TooMany,
+    BadGateway,
+    Unavailable,
+    TimedOut,
+)>;
 
 impl From<IfBusy> for WhenBusy {
     fn from(if_busy: IfBusy) -> Self {
@@ -142,7 +153,11 @@ pub async fn query(
     let (sessions, caller, id) = (&state.sessions, &caller.0, SessionId(id.0));
     let QueryRequest { message, if_busy, fork } = body.0;
     let id = match fork {
-        true => sessions.fork(caller, id, ForkDraft::default()).await.map_err(problem)?.id,
+        true => {
+            // A fork for which there is no money is not made.
+            sessions.check_budget(caller, id).await.map_err(problem)?;
+            sessions.fork(caller, id, ForkDraft::default()).await.map_err(problem)?.id
+        }
         false => id,
     };
     match manner {
@@ -181,7 +196,8 @@ pub async fn begin(
 /// A turn that failed through no fault of the prompt is a problem, and names itself in it.
 fn outcome(FinishedTurn { turn, tool_calls }: FinishedTurn) -> Result<QueryResponse, Problem> {
     match turn.failure {
-        None | Some(TurnFailure::MaxTurnsReached | TurnFailure::Interrupted) => {}
+        None
+        | Some(TurnFailure::MaxTurnsReached | TurnFailure::Interrupted | TurnFailure::BudgetExhausted) => {}
         Some(
             failure @ (TurnFailure::AgentUnavailable
             | TurnFailure::AgentFailed

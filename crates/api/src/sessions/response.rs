@@ -49,6 +49,8 @@ pub struct SessionResponse {
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
     error_message: Option<String>,
+    /// Since when it is paused because a budget is used up; it goes on by itself when there is money again.
+    budget_paused_at: Option<Timestamp>,
     metadata: Value,
     #[serde(rename = "_links")]
     links: SessionLinks,
@@ -159,6 +161,7 @@ impl From<Session> for SessionResponse {
             started_at: session.started_at,
             completed_at: session.completed_at,
             error_message: session.error_message,
+            budget_paused_at: session.budget_paused_at,
             metadata: session.metadata,
             links: SessionLinks::of(session.id.0),
         }

@@ -49,6 +49,7 @@ impl Operation {
         let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
         let path = path.replace("{delivery_id}", &things.delivery);
         let path = path.replace("{name}", POLICY).replace("{version}", "1");
+        let path = path.replace("{user_id}", &things.user).replace("{session_id}", &things.session);
         let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
         let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
         match self.body() {
@@ -61,18 +62,22 @@ impl Operation {
         match self.id.as_str() {
             "querySession" => Some(json!({"message": "hello"})),
             "createApiKey" => Some(json!({"name": "key"})),
-            "createSession" | "updateSession" | "updateHook" => Some(json!({})),
+            "createSession" | "updateSession" | "updateHook" | "updateMe" | "updateUser" => Some(json!({})),
+            "createUser" => Some(json!({"email": "eve@example.com", "password": crate::world::PASSWORD})),
+            "setUserBudget" | "setTeamBudget" => Some(json!({"monthly_budget_usd": 1})),
+            "setSessionBudget" => Some(json!({"budget_usd": 1})),
             "createHook" => Some(crate::hooks::hook("another")),
             _ => None,
         }
     }
 }
 
-/// A policy, which everybody may read.
+/// A policy, which everybody may read; and a team, which nobody is in.
 const POLICY: &str = "house";
 
 /// Something of alice's of each kind.
 struct Things {
+    user: String,
     session: String,
     /// A session that is archived.
     archived: String,
@@ -99,7 +104,8 @@ async fn things(world: &World) -> Things {
     let archived = world.session().await;
     let asked = world.alice.post(&format!("/api/v1/sessions/{archived}/archive"), json!({})).await;
     assert_eq!(asked.status, 200, "{}", asked.text());
-    Things { session, archived, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
+    let user = world.id(&world.alice).await;
+    Things { user, session, archived, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
 }
 
 async fn workdir(world: &World, session: &str) -> std::path::PathBuf {
@@ -161,6 +167,41 @@ async fn what_is_anothers_is_not_there() {
 }
 
 #[actix_web::test]
+async fn what_others_spend_is_forbidden_and_admins_alone_decide_what_they_may() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    let mut asked = 0;
+    for operation in operations().iter().filter(|one| one.path.starts_with("/api/v1/monitoring/costs/")) {
+        let received = operation.ask(&world.bob, &things).await;
+        let told = (received.status, received.error_code());
+        assert_eq!(told, (403, "FORBIDDEN".to_owned()), "{}: {}", received.request, received.text());
+        let is_own = !operation.path.contains("team") && !operation.id.ends_with("UserBudget");
+        if operation.method != Method::GET && !is_own {
+            let received = operation.ask(&world.alice, &things).await;
+            assert_eq!(received.status, 403, "{}: {}", received.request, received.text());
+        }
+        let received = operation.ask(&world.admin, &things).await;
+        assert_eq!(received.status, 200, "{}: {}", received.request, received.text());
+        asked += 1;
+    }
+    assert!(asked > 12, "{asked} requests");
+    // Whether there is such a session is not told either.
+    let nobodys = format!("/api/v1/monitoring/costs/session/{}", things.user);
+    assert_eq!(world.bob.get(&nobodys).await.status, 403);
+    assert_eq!(world.admin.get(&nobodys).await.status, 404);
+}
+
+#[actix_web::test]
+async fn people_are_managed_by_admins() {
+    let world = World::new().await;
+    let things = things(&world).await;
+    for operation in operations().iter().filter(|one| one.path.starts_with("/api/v1/admin/users")) {
+        let received = operation.ask(&world.alice, &things).await;
+        assert_eq!(received.status, 403, "{}: {}", received.request, received.text());
+    }
+}
+
+#[actix_web::test]
 async fn an_admin_sees_everybodys_sessions() {
     let world = World::new().await;
     let session = world.session().await;
@@ -182,6 +223,7 @@ async fn a_key_that_reads_changes_nothing() {
                 "streamSession" => 400,
                 // Its owner is no admin.
                 _ if operation.path.starts_with("/api/v1/admin/") => 403,
+                "getTeamCosts" | "getTotalCosts" | "getTeamBudget" | "listBudgets" => 403,
                 _ => 200,
             };
             assert_eq!(response.status(), expected, "{}", operation.id);

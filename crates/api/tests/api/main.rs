@@ -3,11 +3,14 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that meets a surprise should stop there")]
 
 mod access;
+mod alerts;
 mod archives;
 mod audit_log;
 mod auth;
 mod bad_input;
+mod budgets;
 mod client;
+mod costs;
 mod document;
 mod events;
 mod files;
@@ -21,4 +24,5 @@ mod sessions;
 mod slow_bodies;
 mod stream;
 mod transitions;
+mod users;
 mod world;

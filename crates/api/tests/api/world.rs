@@ -3,14 +3,17 @@
 use crate::client::Client;
 use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
-use domain::{AgentScope, ArchivePlace, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
+use domain::{
+    AgentScope, ArchivePlace, Budget, MicroUsd, ModelAccess, ModelEndpoint, RehearsedCall, ServerId, TurnId,
+    WhenExhausted, budget::UsedUp,
+};
 use engine::{
-    AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, DirectorySettings,
-    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyManager, Registrant, Registration,
-    SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
+    AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, CostManager,
+    DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyManager,
+    Registrant, Registration, SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
-use monitoring::{Check, HealthChecker};
+use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker};
 use sdk_runtime::testing::{Say, ScriptedLauncher, ScriptedPrompt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -110,15 +113,19 @@ impl World {
             archives: store.clone(),
             archive_store: Arc::new(archives.clone()),
         };
+        let tracker = costs(&store, &clock);
         let sessions = SessionManager::new(
             stores,
             Arc::new(clock.clone()),
             engine_settings(&directory, &plan),
             Arc::new(launcher.clone()),
             Arc::new(NoGateway),
+            tracker.clone(),
         );
         let state = Data::new(ApiState {
             accounts,
+            costs: CostManager::new(tracker, sessions.clone()),
+            alerts: Alerter::new(store.clone(), Arc::new(clock.clone()), vec![]),
             policies: PolicyManager::new(sessions.clone()),
             sessions,
             audit,
@@ -151,6 +158,11 @@ impl World {
         let made = self.alice.post("/api/v1/sessions", request).await;
         assert_eq!(made.status, 201, "{}", made.text());
         made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The id of a client's user.
+    pub async fn id(&self, client: &Client) -> String {
+        client.get("/api/v1/auth/me").await.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Starts a turn that hangs until it is stopped.
@@ -246,12 +258,22 @@ async fn register(state: &ApiState, email: &str) {
         username: None,
         full_name: None,
         password: PASSWORD.to_owned(),
+        team: None,
+        time_zone: None,
     };
     state.accounts.register(registrant, domain::Source::default()).await.unwrap();
 }
 
 /// Access to a model that no scripted agent asks.
 struct NoGateway;
+
+/// Budgets are asked, and that of a user who has none of their own is large.
+fn costs(store: &Arc<MemoryStore>, clock: &TestClock) -> Arc<CostTracker> {
+    let stores = CostStores { budgets: store.clone(), costs: store.clone(), accounts: store.clone() };
+    let budget = Budget { limit: MicroUsd(100_000_000), when_exhausted: WhenExhausted::Pause };
+    let settings = CostSettings { is_enabled: true, server: ServerId::new(), user_budget: Some(budget) };
+    Arc::new(CostTracker::new(stores, Arc::new(clock.clone()), settings))
+}
 
 #[async_trait::async_trait]
 impl ModelAccess for NoGateway {
@@ -260,6 +282,10 @@ impl ModelAccess for NoGateway {
     }
 
     fn attribute(&self, _: &str, _: Option<TurnId>) {}
+
+    fn used_up(&self, _: &str) -> Option<UsedUp> {
+        None
+    }
 
     fn rehearse(&self, _: RehearsedCall) -> ModelEndpoint {
         unreachable!("agents of these tests are no CLI")

@@ -4,13 +4,15 @@
 
 mod archives;
 mod governance;
+mod money;
 
 pub use archives::*;
 pub use governance::*;
+pub use money::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{
-    ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, fork::NewFork,
+    ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, UserPatch, fork::NewFork,
     session::SessionPatch,
 };
 use jiff::Timestamp;
@@ -42,6 +44,32 @@ pub fn user_registered(user: &User, origin: &Origin) -> AuditEvent {
     AuditEvent::new("user.registered", origin, user.created_at)
         .about("user", user.id)
         .with("role", user.role.as_str())
+}
+
+/// An account was changed. Names of people are not told, only that they were changed.
+#[must_use]
+pub fn user_changed(user: UserId, patch: &UserPatch, origin: &Origin, at: Timestamp) -> AuditEvent {
+    let fields = [
+        ("role", patch.role.is_some()),
+        ("is_active", patch.is_active.is_some()),
+        ("full_name", patch.full_name.is_some()),
+        ("team", patch.team.is_some()),
+        ("time_zone", patch.time_zone.is_some()),
+    ];
+    let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
+    let changed = changed.map(|(name, _)| name.to_owned()).collect();
+    let mut event =
+        AuditEvent::new("user.changed", origin, at).about("user", user).with("fields", Fact::List(changed));
+    if let Some(role) = patch.role {
+        event = event.with("role", role.as_str());
+    }
+    if let Some(is_active) = patch.is_active {
+        event = event.with("is_active", Fact::Flag(is_active));
+    }
+    if let Some(team) = &patch.team {
+        event = event.with("team", team.as_deref().unwrap_or_default());
+    }
+    event
 }
 
 /// Somebody logged in with their password.

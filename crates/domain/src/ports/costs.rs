@@ -11,7 +11,12 @@ pub trait Costs: Send + Sync {
     async fn cost(&self, query: &CostQuery) -> StoreResult<CostSum>;
 
     /// The sums by key; the highest cost first, at most `limit` of them. By quarter of an hour: oldest first, all.
-    async fn costs_by(&self, query: &CostQuery, key: CostKey, limit: u32) -> StoreResult<Vec<(String, CostSum)>>;
+    async fn costs_by(
+        &self,
+        query: &CostQuery,
+        key: CostKey,
+        limit: u32,
+    ) -> StoreResult<Vec<(String, CostSum)>>;
 
     /// What else happened.
     async fn activity(&self, query: &CostQuery) -> StoreResult<Activity>;

@@ -38,7 +38,14 @@ fn source() -> Source {
 }
 
 fn registrant(email: &str, password: &str) -> Registrant {
-    Registrant { email: email.to_owned(), username: None, full_name: None, password: password.to_owned() }
+    Registrant {
+        email: email.to_owned(),
+        username: None,
+        full_name: None,
+        password: password.to_owned(),
+        team: None,
+        time_zone: None,
+    }
 }
 
 async fn with_ada() -> (Door, TokenPair) {

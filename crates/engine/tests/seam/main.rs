@@ -16,6 +16,7 @@ mod interrupting;
 mod leases;
 mod life;
 mod links;
+mod money;
 mod moving;
 mod pipes;
 mod prompts;

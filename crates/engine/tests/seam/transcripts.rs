@@ -137,6 +137,7 @@ fn session() -> Session {
         agent: None,
         counters: Counters::default(),
         error_message: None,
+        budget_paused_at: None,
         created_at: now,
         updated_at: now,
         started_at: None,

@@ -6,9 +6,9 @@ pub mod leases;
 
 use access::RecordedAccess;
 use domain::{
-    Access, ArchivePlace, Caller, Credential, Event, FamilyId, PageRequest, Role, ServerId, Session,
-    SessionId, SessionStatus, Source, Turn, UserId,
-    ports::{Journal as _, Sessions as _},
+    Access, ArchivePlace, Caller, Clock as _, Credential, Event, FamilyId, NewUser, Origin, PageRequest, Role,
+    ServerId, Session, SessionId, SessionStatus, Source, Turn, User, UserId,
+    ports::{Accounts as _, Journal as _, Sessions as _},
 };
 use engine::{
     AgentSettings, ArchiveSettings, ContainmentSettings, DirectorySettings, EngineSettings,
@@ -16,7 +16,9 @@ use engine::{
     SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
+use futures::FutureExt as _;
 use leases::Leases;
+use monitoring::{CostSettings, CostStores, CostTracker};
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -118,6 +120,7 @@ impl World {
             settings.clone(),
             started_by,
             access.clone(),
+            costs(&store, &clock, &settings, caller.user_id),
         );
         Self { manager, launcher, store, faults, archives, leases, clock, access, settings, caller, dir }
     }
@@ -257,6 +260,37 @@ pub fn caller() -> Caller {
         credential: Credential::Login(FamilyId::new()),
         source: Source::default(),
     }
+}
+
+/// Budgets are asked, and nobody has one unless a test sets it.
+fn costs(
+    store: &MemoryStore,
+    clock: &TestClock,
+    settings: &EngineSettings,
+    user: UserId,
+) -> Arc<CostTracker> {
+    let user = User {
+        id: user,
+        email: format!("{user}@example.com"),
+        username: user.to_string(),
+        full_name: None,
+        role: Role::Member,
+        is_active: true,
+        team: None,
+        time_zone: "UTC".into(),
+        created_at: clock.now(),
+        last_login_at: None,
+    };
+    let user = NewUser { user, password_hash: String::new() };
+    // A store in memory answers at once. The next life finds the user there already.
+    let _there = store.create_user(&user, &Origin::system()).now_or_never();
+    let stores = CostStores {
+        budgets: Arc::new(store.clone()),
+        costs: Arc::new(store.clone()),
+        accounts: Arc::new(store.clone()),
+    };
+    let settings = CostSettings { is_enabled: true, server: settings.server.id, user_budget: None };
+    Arc::new(CostTracker::new(stores, Arc::new(clock.clone()), settings))
 }
 
 fn settings(root: &std::path::Path) -> EngineSettings {

@@ -101,6 +101,6 @@ fn searches_and_inference_in_the_us_are_added() {
 fn a_row_listed_twice_is_an_error() {
     let twice = EMBEDDED.replace("claude-fable-5-1", "claude-fable-5-2");
     assert!(
-        matches!(PriceTable::parse(&twice), Err(PriceTableError::Twice(name)) if name == "claude-fable-5-2")
+        matches!(PriceTable::parse(&twice), Err(PriceTableError::Twice { name, line: 28 }) if name == "claude-fable-5-2")
     );
 }

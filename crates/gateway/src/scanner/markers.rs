@@ -6,14 +6,15 @@ use memchr::memmem::Finder;
 
 /// One of them is in each such name, and few other lines have one. Looking for them costs less than looking at every
 /// line.
-static MARKERS: LazyLock<[Finder<'static>; 2]> =
-    LazyLock::new(|| [Finder::new("message_"), Finder::new("error")]);
+static MARKERS: LazyLock<[Finder<'static>; MARKER_COUNT]> =
+    LazyLock::new(|| [Finder::new("message_"), Finder::new("_start"), Finder::new("error")]);
+const MARKER_COUNT: usize = 3;
 
 /// The markers in one piece of a stream. No byte is searched twice for the same one.
 #[derive(Debug)]
 pub(super) struct Markers<'a> {
     piece: &'a [u8],
-    found: [Found; 2],
+    found: [Found; MARKER_COUNT],
 }
 
 /// How far a marker has been searched for.
@@ -26,7 +27,7 @@ enum Found {
 
 impl<'a> Markers<'a> {
     pub(super) fn of(piece: &'a [u8]) -> Self {
-        Self { piece, found: [Found::NotYet; 2] }
+        Self { piece, found: [Found::NotYet; MARKER_COUNT] }
     }
 
     /// Where the first one at or after `from` begins.

@@ -30,6 +30,10 @@ fn expected() -> Reading {
         in_us: false,
         stop_reason: Some("end_turn".to_owned()),
         is_complete: true,
+        thinking_tokens: None,
+        tools: vec![],
+        tells_input: true,
+        tells_output: true,
     }
 }
 

@@ -46,7 +46,6 @@ fn ask(base_url: &str, token: &str, model: &str, prompt: &str) -> Value {
         .output()
         .unwrap();
     std::fs::remove_dir_all(&home).unwrap();
-    assert!(output.status.success(), "claude failed: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -61,9 +60,9 @@ async fn the_cli_works_through_the_gateway_and_reckons_the_same_cost() {
         ask(&endpoint.base_url, &endpoint.token, "claude-sonnet-5-5", prompt)
     });
     let result = asking.await.unwrap();
-    assert_eq!(result["result"], "finished", "{result}");
+    assert_eq!((&result["result"], &result["is_error"]), (&"finished".into(), &false.into()), "{result}");
 
-    let booked = world.ledger.booked();
+    let booked = world.budgets.booked();
     assert!(
         booked.len() >= 2 && booked.iter().all(|usage| usage.is_complete && usage.is_priced),
         "{booked:?}"
@@ -74,4 +73,23 @@ async fn the_cli_works_through_the_gateway_and_reckons_the_same_cost() {
     let rounding = booked.len() as f64;
     assert!((ours.0 as f64 - theirs) >= -1e-3 && (ours.0 as f64 - theirs) <= rounding, "{ours} {theirs}");
     assert!(model.requests().iter().all(|request| request.credential.as_deref() == Some(REAL_KEY)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cli_ends_at_once_when_the_budget_is_used_up_and_says_why() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    world.budgets.limit(MicroUsd(1));
+    let prompt = "[[usage:in=10,out=20]][[tool:Bash {\"command\":\"echo hi\"}]][[next]][[text:never]]";
+    let endpoint = world.agent.clone();
+    let before = std::time::Instant::now();
+    let asking = tokio::task::spawn_blocking(move || {
+        ask(&endpoint.base_url, &endpoint.token, "claude-sonnet-5-5", prompt)
+    });
+    let result = asking.await.unwrap();
+    assert_eq!(result["is_error"], true, "{result}");
+    let words = result["result"].as_str().unwrap();
+    assert!(words.contains("the user's monthly budget is used up"), "{result}");
+    assert!(before.elapsed() < std::time::Duration::from_secs(60), "it asked again and again");
+    assert_eq!(world.budgets.booked().len(), 1, "{result}");
 }

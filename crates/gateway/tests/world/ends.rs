@@ -14,12 +14,13 @@ async fn an_agent_that_goes_away_is_booked_for_what_was_seen() {
     let mut response = world.ask_streaming("[[usage:in=7,out=100]][[endless]][[chunk_delay:1]]").await;
     let first = response.chunk().await.unwrap().unwrap();
     assert!(first.starts_with(b"event: message_start"));
-    assert!(world.ledger.booked().is_empty());
+    assert!(world.budgets.booked().is_empty());
     drop(response);
     world.drained().await;
-    let usage = world.ledger.only();
-    assert_eq!((usage.tokens.input, usage.tokens.output, usage.is_complete), (7, 1, false));
-    assert_eq!(usage.cost, MicroUsd(7 * 4 + 20));
+    let usage = world.budgets.only();
+    assert_eq!((usage.tokens.input, usage.is_complete, usage.is_estimated), (7, false, true));
+    assert!(usage.tokens.output >= 1);
+    assert_eq!(usage.cost, MicroUsd(7 * 4 + 20 * usage.tokens.output as i64));
 }
 
 #[tokio::test]
@@ -31,8 +32,9 @@ async fn an_agent_that_goes_away_before_the_answer_is_booked_too() {
     asking.abort();
     world.drained().await;
     drop(socket);
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.is_complete, usage.model.as_str()), (0, false, "claude-opus-5-5"));
+    assert!(usage.is_estimated && usage.cost > MicroUsd::ZERO, "it was asked, so it is not free: {usage:?}");
 }
 
 #[tokio::test]
@@ -42,8 +44,9 @@ async fn a_stream_that_is_cut_is_cut_for_the_agent_and_incomplete() {
     let response = world.ask_streaming("[[usage:in=7]][[deltas:9]][[cut:2]]").await;
     assert!(response.text().await.is_err(), "the agent must not take it for whole");
     world.drained().await;
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.tokens.input, usage.is_complete, usage.http_status), (7, false, 200));
+    assert!(usage.is_estimated);
 }
 
 #[tokio::test]
@@ -53,7 +56,7 @@ async fn an_error_within_a_stream_is_incomplete() {
     let text =
         world.ask_streaming("[[usage:in=7]][[sse_error:overloaded_error]]").await.text().await.unwrap();
     assert!(text.contains("event: error"));
-    assert!(!world.ledger.only().is_complete);
+    assert!(!world.budgets.only().is_complete);
 }
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn an_error_of_the_upstream_passes_and_costs_nothing() {
         (529, &"3".parse().unwrap())
     );
     assert_eq!(error_type(response).await, "overloaded_error");
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.cost, usage.is_complete), (529, MicroUsd::ZERO, true));
     assert_eq!(usage.model, "claude-opus-5-5");
 }
@@ -78,7 +81,7 @@ async fn an_upstream_that_is_not_there_is_502() {
     let response = world.ask("hi").await;
     assert_eq!(response.status(), 502);
     assert_eq!(error_type(response).await, "api_error");
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.cost, usage.is_complete), (0, MicroUsd::ZERO, true));
 }
 
@@ -91,16 +94,16 @@ async fn an_upstream_that_says_nothing_is_504() {
     let response = world.ask("[[hang]]").await;
     assert_eq!(response.status(), 504);
     assert_eq!(error_type(response).await, "timeout_error");
-    assert!(!world.ledger.only().is_complete);
+    assert!(!world.budgets.only().is_complete);
 }
 
 #[tokio::test]
 async fn a_ledger_that_fails_is_asked_again() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
-    world.ledger.fail_next(2);
+    world.budgets.fail_next(2);
     world.ask_streaming("hi").await.text().await.unwrap();
-    assert!(world.ledger.only().is_complete);
+    assert!(world.budgets.only().is_complete);
 }
 
 #[tokio::test]
@@ -110,7 +113,7 @@ async fn revoking_waits_then_cuts_what_is_left() {
     let mut response = world.ask_streaming("[[usage:in=7]][[first:3600000]]").await;
     assert!(response.chunk().await.unwrap().is_some());
     tokio::time::timeout(PATIENCE, world.gateway.revoke(&world.agent.token)).await.unwrap();
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.tokens.input, usage.is_complete), (7, false));
     assert!(response.text().await.is_err());
     assert_eq!(world.ask("again").await.status(), 401);
@@ -123,6 +126,6 @@ async fn shutting_down_books_what_is_in_flight() {
     let mut response = world.ask_streaming("[[usage:in=7]][[first:3600000]]").await;
     assert!(response.chunk().await.unwrap().is_some());
     tokio::time::timeout(PATIENCE, world.gateway.shutdown()).await.unwrap();
-    assert_eq!(world.ledger.only().tokens.input, 7);
+    assert_eq!(world.budgets.only().tokens.input, 7);
     assert!(world.request("{}").send().await.is_err(), "it still listens");
 }

@@ -40,7 +40,7 @@ async fn a_stream_passes_byte_for_byte() {
     assert_eq!(response.bytes().await.unwrap(), STREAM.as_bytes());
     upstream.await.unwrap();
 
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!(usage.tokens, TokenUsage { input: 10, output: 20, ..TokenUsage::default() });
     assert_eq!(usage.cost, MicroUsd(10 * 4 + 20 * 20));
     assert!(usage.is_complete && usage.is_priced);
@@ -73,7 +73,7 @@ async fn a_whole_message_and_its_request_pass_byte_for_byte() {
     for line in ["anthropic-version: 2023-06-01", "anthropic-beta: a,b", "accept-encoding: identity"] {
         assert!(head.lines().any(|header| header == line), "{line} is missing in {head}");
     }
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!((usage.model.as_str(), usage.cost), ("claude-haiku-5-5", MicroUsd(101)));
 }
 
@@ -105,7 +105,7 @@ async fn the_key_and_the_token_stay_on_their_sides() {
 async fn usage_is_booked_before_the_end_is_passed_on() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
-    let all = world.ledger.permits.acquire_many(1_000).await.unwrap();
+    let all = world.budgets.permits.acquire_many(1_000).await.unwrap();
     let mut response = world.ask_streaming("[[chunk:1]][[chunk_delay:5]][[text:abcdef]]").await;
     let mut seen = String::new();
     while !seen.contains("\"f\"") {
@@ -122,7 +122,7 @@ async fn usage_is_booked_before_the_end_is_passed_on() {
     drop(all);
     let rest = tokio::time::timeout(PATIENCE, response.text()).await.unwrap().unwrap();
     assert!(rest.contains("message_stop"));
-    assert!(world.ledger.only().is_complete);
+    assert!(world.budgets.only().is_complete);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn the_first_bytes_pass_while_the_upstream_goes_on() {
     let mut response = world.ask_streaming("[[first:3600000]][[text:late]]").await;
     let first = tokio::time::timeout(PATIENCE, response.chunk()).await.unwrap().unwrap().unwrap();
     assert!(first.starts_with(b"event: message_start"));
-    assert!(world.ledger.booked().is_empty());
+    assert!(world.budgets.booked().is_empty());
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn each_request_is_booked_on_the_turn_it_began_in() {
     world.gateway.attribute(&world.agent.token, None);
     world.ask("after").await;
 
-    let booked = world.ledger.booked();
+    let booked = world.budgets.booked();
     assert_eq!(booked.iter().map(|usage| usage.turn_id).collect::<Vec<_>>(), [None, Some(turn), None]);
     let usage = &booked[1];
     assert_eq!((usage.session_id, usage.user_id), (world.scope.session_id, world.scope.user_id));
@@ -163,7 +163,7 @@ async fn an_unknown_model_is_booked_flagged_and_not_free() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
     world.ask("[[model:claude-next-7]][[usage:in=1000000,out=0]][[text:x]]").await;
-    let usage = world.ledger.only();
+    let usage = world.budgets.only();
     assert_eq!(
         (usage.model.as_str(), usage.is_priced, usage.cost),
         ("claude-next-7", false, MicroUsd(15_000_000))
@@ -186,7 +186,7 @@ async fn the_endpoints_beside_messages_pass_and_cost_nothing() {
         let models = world.client.get(format!("{url}{path}")).bearer_auth(&world.agent.token);
         assert_eq!(models.send().await.unwrap().status(), 200, "{path}");
     }
-    assert!(world.ledger.booked().is_empty());
+    assert!(world.budgets.booked().is_empty());
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn large_bodies_pass_in_both_directions() {
         answer.len() > 20_000_000
             && answer.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
     );
-    assert!(world.ledger.only().is_complete);
+    assert!(world.budgets.only().is_complete);
 }
 
 #[tokio::test]
@@ -225,5 +225,5 @@ async fn an_agent_that_does_not_read_slows_the_upstream_down() {
     assert!(stuck.is_err(), "{} bytes were taken for nobody", written.load(Ordering::Relaxed));
     drop(response);
     world.drained().await;
-    assert!(!world.ledger.only().is_complete);
+    assert!(!world.budgets.only().is_complete);
 }

@@ -1,5 +1,7 @@
 //! What the gateway refuses, in the shape of the API's errors, and without asking the upstream.
 
+use std::sync::Arc;
+
 use gateway::{Gateway, GatewayError, Options, limits};
 use secrecy::SecretString;
 
@@ -8,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{World, error_type, ledger::MemoryLedger, offline_model};
+use crate::{World, error_type, offline_model};
 
 #[tokio::test]
 async fn unknown_tokens_are_401() {
@@ -25,7 +27,7 @@ async fn unknown_tokens_are_401() {
         assert_eq!(response.status(), 401, "{token:?}");
         assert_eq!(error_type(response).await, "authentication_error");
     }
-    assert!(model.requests().is_empty() && world.ledger.booked().is_empty());
+    assert!(model.requests().is_empty() && world.budgets.booked().is_empty());
 }
 
 #[tokio::test]
@@ -105,13 +107,10 @@ async fn without_a_key_agents_are_told_so() {
 async fn options_that_cannot_work_are_refused_at_the_start() {
     let start = async |url: &str, key: &str| {
         let options = Options::new(url, Some(SecretString::from(key)));
-        Gateway::start(
-            &options,
-            std::sync::Arc::<MemoryLedger>::default(),
-            std::sync::Arc::new(domain::SystemClock),
-        )
-        .await
-        .unwrap_err()
+        let costs = crate::costs(&Arc::default(), domain::UserId::new()).await;
+        let prices = gateway::Prices::built_in().unwrap();
+        let clock = Arc::new(domain::SystemClock);
+        Gateway::start(&options, Arc::new(costs), Arc::new(prices), clock).await.unwrap_err()
     };
     for url in ["", "api.anthropic.com", "ftp://host", "http://"] {
         assert!(matches!(start(url, "k").await, GatewayError::UpstreamUrl(_)), "{url}");

@@ -40,7 +40,7 @@ async fn a_rehearsed_model_makes_its_call_once_and_nothing_is_asked_or_booked() 
     let without_tools: Value = world.ask("go").await.json().await.unwrap();
     assert_eq!(without_tools["stop_reason"], "end_turn", "what was not offered is not called");
 
-    assert!(model.requests().is_empty() && world.ledger.booked().is_empty());
+    assert!(model.requests().is_empty() && world.budgets.booked().is_empty());
     world.gateway.revoke(&world.agent.token).await;
     assert_eq!(error_type(world.ask("go").await).await, "authentication_error");
 }

@@ -5,7 +5,7 @@ use crate::limits::ANSWER_BYTES_MAX;
 use domain::{HookDeliveryId, HookEndpoint, hook::SealedSecret};
 use jiff::Timestamp;
 use reqwest::{Url, header::CONTENT_TYPE, redirect::Policy};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use url::Host;
@@ -110,17 +110,41 @@ impl Client {
         at: Timestamp,
         payload: &str,
     ) -> Result<Delivered, CallFailed> {
+        let signatures = self.signatures(endpoint, &id.to_string(), at, payload)?;
+        self.send(&endpoint.url, &id.to_string(), at, payload, signatures).await
+    }
+
+    /// Sends a message of the server's own, signed by this one secret.
+    pub(super) async fn post_as(
+        &self,
+        secret: &SecretString,
+        url: &str,
+        id: &str,
+        at: Timestamp,
+        payload: &str,
+    ) -> Result<Delivered, CallFailed> {
+        let signature = signature(secret, id, at, payload)?;
+        self.send(url, id, at, payload, signature).await
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        id: &str,
+        at: Timestamp,
+        payload: &str,
+        signatures: String,
+    ) -> Result<Delivered, CallFailed> {
         // Addresses written as such are not resolved, so the guard never sees them.
-        let url = Url::parse(&endpoint.url).ok().filter(|url| self.may_call(url));
+        let url = Url::parse(url).ok().filter(|url| self.may_call(url));
         let url = url.ok_or(CallFailed::AddressRefused)?;
-        let (id, seconds) = (id.to_string(), at.as_second());
         let request = self
             .http
             .post(url)
             .header(CONTENT_TYPE, "application/json")
-            .header(HEADER_WEBHOOK_ID, &id)
-            .header(HEADER_WEBHOOK_TIMESTAMP, seconds)
-            .header(HEADER_WEBHOOK_SIGNATURE, self.signatures(endpoint, &id, at, payload)?)
+            .header(HEADER_WEBHOOK_ID, id)
+            .header(HEADER_WEBHOOK_TIMESTAMP, at.as_second())
+            .header(HEADER_WEBHOOK_SIGNATURE, signatures)
             .body(payload.to_owned());
         let mut answer = request.send().await.map_err(failure)?;
         let mut body = vec![];
@@ -146,8 +170,7 @@ impl Client {
     ) -> Result<String, CallFailed> {
         let sign = |secret: &SealedSecret| {
             let secret = self.sealer.open(endpoint.id, secret).map_err(|_| CallFailed::SecretLost)?;
-            let signer = Webhook::new(secret.expose_secret()).map_err(|_| CallFailed::SecretLost)?;
-            signer.sign(id, at.as_second(), payload.as_bytes()).map_err(|_| CallFailed::SecretLost)
+            signature(&secret, id, at, payload)
         };
         let mut signatures = sign(&endpoint.secret)?;
         if let Some((old, until)) = &endpoint.old_secret
@@ -169,6 +192,11 @@ impl Client {
             Some(Host::Domain(_)) => true,
         }
     }
+}
+
+fn signature(secret: &SecretString, id: &str, at: Timestamp, payload: &str) -> Result<String, CallFailed> {
+    let signer = Webhook::new(secret.expose_secret()).map_err(|_| CallFailed::SecretLost)?;
+    signer.sign(id, at.as_second(), payload.as_bytes()).map_err(|_| CallFailed::SecretLost)
 }
 
 fn failure(error: reqwest::Error) -> CallFailed {

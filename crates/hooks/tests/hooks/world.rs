@@ -219,6 +219,7 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         agent: None,
         counters: Counters::default(),
         error_message: None,
+        budget_paused_at: None,
         created_at: at,
         updated_at: at,
         started_at: None,

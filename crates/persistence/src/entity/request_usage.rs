@@ -3,8 +3,9 @@
 use crate::value::{Reader, Spent, micros, stored};
 use domain::{RequestUsage, RequestUsageId, SessionId, TurnId, UserId, ports::StoreError};
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "request_usage")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -40,6 +41,20 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    /// Its tokens and cost.
+    pub(crate) fn spent(&self) -> Spent {
+        Spent {
+            input: self.input_tokens,
+            output: self.output_tokens,
+            cache_write_5m: self.cache_write_5m_tokens,
+            cache_write_1h: self.cache_write_1h_tokens,
+            cache_read: self.cache_read_tokens,
+            cost_micro_usd: self.cost_micro_usd,
+        }
+    }
+}
+
 impl From<&RequestUsage> for Model {
     fn from(usage: &RequestUsage) -> Self {
         let spent = Spent::new(usage.tokens, usage.cost);
@@ -73,15 +88,7 @@ impl TryFrom<Model> for RequestUsage {
     type Error = StoreError;
     fn try_from(row: Model) -> Result<Self, StoreError> {
         let reader = Reader("request_usage");
-        let spent = Spent {
-            input: row.input_tokens,
-            output: row.output_tokens,
-            cache_write_5m: row.cache_write_5m_tokens,
-            cache_write_1h: row.cache_write_1h_tokens,
-            cache_read: row.cache_read_tokens,
-            cost_micro_usd: row.cost_micro_usd,
-        };
-        let (tokens, cost) = spent.read(reader)?;
+        let (tokens, cost) = row.spent().read(reader)?;
         Ok(Self {
             id: RequestUsageId(row.id),
             session_id: SessionId(row.session_id.ok_or(reader.inconsistent("session_id"))?),

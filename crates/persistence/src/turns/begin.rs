@@ -14,7 +14,7 @@ use crate::{
     value::{Reader, micros},
 };
 use domain::{
-    EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId, TurnStatus,
+    Event, EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId, TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult},
     turn::{Begin, BegunTurn, Enqueued, NewTurn, QueuePlace},
@@ -160,6 +160,26 @@ impl Queue {
         writes.run(update);
         let event = events.pop().ok_or(Reader("journal").inconsistent("seq"))?;
         Ok(Enqueued::Queued { event, position, running: locked.current_turn_id.map(TurnId) })
+    }
+
+    /// Makes the session active and puts the turn before all others: the events of both.
+    pub(crate) fn take_up(
+        self,
+        read: &mut Answers,
+        writes: &mut Batch,
+        new: &NewTurn,
+    ) -> StoreResult<Vec<Event>> {
+        let Some(locked) = locked(read, self.session)? else { return Ok(Vec::new()) };
+        let front = read.first(self.waiting)?.and_then(|extent| extent.front).unwrap_or(0);
+        let mut recording = Recording::new(&locked, None, new.at)?;
+        let active = SessionStatus::Active;
+        recording.data(EventKind::StatusChange, data::status_change(locked.status, active));
+        recording.turn = Some(new.id);
+        recording.data(EventKind::Notice, data::turn_queued(1));
+        writes.insert::<turn::ActiveModel>(turn::Model::queued(new, front - 1).into());
+        let (update, events) = recording.write(writes, entered(active, new.at));
+        writes.run(update);
+        Ok(events)
     }
 }
 

@@ -60,7 +60,11 @@ pub(super) async fn end(
     let changes = match locked.status.after_turn(wanted) {
         Some(next) => {
             recording.data(EventKind::StatusChange, data::status_change(locked.status, next));
-            entered(next, end.at)
+            let mut changes = entered(next, end.at);
+            if next == SessionStatus::Paused {
+                changes.budget_paused_at = Set(Some(micros(end.at)));
+            }
+            changes
         }
         None => session::ActiveModel::default(),
     };

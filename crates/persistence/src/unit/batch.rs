@@ -1,10 +1,14 @@
 //! Statements that are run together, and what came of them.
 
 use crate::error::failure;
-use domain::{SessionId, ports::StoreResult};
+use domain::{
+    SessionId,
+    ports::{StoreError, StoreResult},
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
-    QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany, sea_query::Query,
+    ModelTrait, QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    sea_query::{Expr, OnConflict, Query, UnionType},
 };
 use std::{collections::BTreeSet, marker::PhantomData};
 
@@ -80,6 +84,29 @@ impl Batch {
     pub(crate) fn run_built(&mut self, statement: &impl StatementBuilder) {
         let statement = StatementBuilder::build(statement, &self.backend);
         self.push::<()>(statement, false);
+    }
+
+    /// Reads rows by a statement that is built by hand.
+    pub(crate) fn select_built<T: FromQueryResult>(&mut self, statement: &impl StatementBuilder) -> Rows<T> {
+        let statement = StatementBuilder::build(statement, &self.backend);
+        self.push(statement, true)
+    }
+
+    /// Adds those of these rows that are not there, if the condition holds for them all.
+    pub(crate) fn insert_if<M: ModelTrait>(&mut self, rows: &[M], condition: &Expr) -> StoreResult<()> {
+        let columns = || <M::Entity as EntityTrait>::Column::iter();
+        let mut selects = rows.iter().map(|row| {
+            let values = columns().map(|column| Expr::value(row.get(column)));
+            Query::select().exprs(values).and_where(condition.clone()).take()
+        });
+        let Some(mut first) = selects.next() else { return Ok(()) };
+        first.unions(selects.map(|next| (UnionType::All, next)));
+        let mut insert = Query::insert();
+        insert.into_table(M::Entity::default()).columns(columns());
+        insert.select_from(first).map_err(|error| StoreError::Failed(Box::new(error)))?;
+        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        self.run_built(&insert);
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,7 +1,7 @@
 //! A batch as PostgreSQL takes it: one statement at a time, between BEGIN and COMMIT.
 //!
-//! Row locks are taken in one order everywhere (turn, session, end of the audit log), so units wait for each other and
-//! do not deadlock. Where the database sees a deadlock or a conflict all the same it has rolled back, and what has not
+//! Row locks are taken in one order everywhere (hold, turn, session, accounts by their keys, end of the audit log), so
+//! units wait for each other and do not deadlock. Where the database sees a deadlock or a conflict all the same it has rolled back, and what has not
 //! been decided yet is simply done again: a whole unit, and the reads of one. What was decided by what a unit read is
 //! not: its caller is told to come again.
 

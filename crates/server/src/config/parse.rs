@@ -178,6 +178,14 @@ pub(super) fn http_url(text: &str) -> Parsed<String> {
     }
 }
 
+/// A URL that messages are sent to as it stands.
+pub(super) fn endpoint_url(text: &str) -> Parsed<String> {
+    match Url::parse(text) {
+        Ok(url) if is_http(&url) && is_anonymous(&url) && url.fragment().is_none() => Ok(url.into()),
+        _ => Err("an http:// or https:// URL without user and fragment".to_owned()),
+    }
+}
+
 pub(super) fn cors_origins(text: &str, environment: Option<Environment>) -> Parsed<CorsOrigins> {
     let parts = list(text);
     if parts.contains(&"*") {

@@ -152,6 +152,7 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         agent: None,
         counters: domain::Counters::default(),
         error_message: None,
+        budget_paused_at: None,
         created_at: at,
         updated_at: at,
         started_at: None,

@@ -13,14 +13,14 @@ pub async fn a_request_is_booked_once_on_its_turn_and_session<S: AnyStore>(store
     let turn = f.begin(session).await.turn_id;
     let first = usage(&f, session, Some(turn));
     for _ in 0..3 {
-        f.store.book(&first).await.unwrap();
+        f.store.settle(&first).await.unwrap();
     }
     let page = f.store.requests(session, &PageRequest::first(10)).await.unwrap();
     assert_eq!(page.items, std::slice::from_ref(&first));
     let booked = f.turn(session, turn).await;
     assert_eq!((booked.tokens, booked.cost), (first.tokens, first.cost));
 
-    f.store.book(&usage(&f, session, None)).await.unwrap();
+    f.store.settle(&usage(&f, session, None)).await.unwrap();
     let counters = f.reload(session).await.counters;
     assert_eq!((counters.tokens, counters.cost), (first.tokens + first.tokens, MicroUsd(24)));
     assert_eq!(f.turn(session, turn).await.cost, first.cost);
@@ -34,7 +34,7 @@ pub async fn a_request_is_booked_once_on_its_turn_and_session<S: AnyStore>(store
     assert_eq!(result["metrics"], expected);
 
     // A request may be booked after its turn ended: it is still that turn's.
-    f.store.book(&usage(&f, session, Some(turn))).await.unwrap();
+    f.store.settle(&usage(&f, session, Some(turn))).await.unwrap();
     assert_eq!(f.turn(session, turn).await.cost, MicroUsd(24));
 }
 
@@ -43,7 +43,7 @@ pub async fn concurrent_bookings_add_up<S: AnyStore>(store: S) {
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
     let bookings: Vec<_> = (0..25).map(|_| usage(&f, session, Some(turn))).collect();
-    let twice = bookings.iter().chain(&bookings).map(|usage| f.store.book(usage));
+    let twice = bookings.iter().chain(&bookings).map(|usage| f.store.settle(usage));
     for booked in join_all(twice).await {
         booked.unwrap();
     }
@@ -55,11 +55,11 @@ pub async fn concurrent_bookings_add_up<S: AnyStore>(store: S) {
 pub async fn requests_are_listed_newest_first<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let (session, other) = (f.session().await.id, f.session().await.id);
-    f.store.book(&usage(&f, other, None)).await.unwrap();
+    f.store.settle(&usage(&f, other, None)).await.unwrap();
     let mut booked = Vec::new();
     for _ in 0..5 {
         let usage = usage(&f, session, None);
-        f.store.book(&usage).await.unwrap();
+        f.store.settle(&usage).await.unwrap();
         booked.insert(0, usage);
     }
     let mut listed = Vec::new();

@@ -15,7 +15,7 @@ pub async fn a_purged_session_leaves_nothing_but_what_it_cost<S: AnyStore>(store
         let entries =
             vec![Entry::Message(Box::new(message(json!("secret plans")))), Entry::Notice(json!({}))];
         f.store.record(id, Generation::FIRST, Some(turn), entries, f.tick()).await.unwrap();
-        f.store.book(&usage(&f, id, Some(turn))).await.unwrap();
+        f.store.settle(&usage(&f, id, Some(turn))).await.unwrap();
         let approval = f.question(id, turn);
         f.store.open(&approval, Generation::FIRST).await.unwrap();
         f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
@@ -41,7 +41,7 @@ pub async fn a_purged_session_leaves_nothing_but_what_it_cost<S: AnyStore>(store
     let told = log(&f.store).await.pop().unwrap().event;
     assert_eq!((told.action.as_ref(), told.session_id), ("session.purged", Some(session)));
     // A request that was under way is booked although its session is gone.
-    f.store.book(&usage(&f, session, None)).await.unwrap();
+    f.store.settle(&usage(&f, session, None)).await.unwrap();
 }
 
 pub async fn an_erased_user_is_nobody_and_cannot_come_in<S: AnyStore>(store: S) {

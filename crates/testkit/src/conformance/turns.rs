@@ -3,9 +3,10 @@
 use super::{
     AnyStore, Fixture,
     fixture::{data, kinds},
+    queue::queued,
 };
 use domain::{
-    Entry, EventBody, Generation, MessageType, PageRequest, SessionId, SessionStatus, ToolCallId,
+    Entry, EventBody, Generation, MessageType, Origin, PageRequest, SessionId, SessionStatus, ToolCallId,
     ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
     ports::Turns,
     session::AgentConversation,
@@ -161,6 +162,53 @@ pub async fn the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone<S: An
         let after = f.reload(session.id).await;
         assert_eq!((after.status, after.current_turn_id), (status, None));
     }
+}
+
+pub async fn a_session_that_ran_out_of_money_goes_on_with_a_turn_of_its_own<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await;
+    let begun = f.begin(session.id).await;
+    let waiting = f.prompt(session.id);
+    queued(&f, &waiting).await;
+    let out_of_money = TurnEnd {
+        status: TurnStatus::BudgetExhausted,
+        failure: Some(TurnFailure::BudgetExhausted),
+        session_status: SessionStatus::Paused,
+        ..f.well()
+    };
+    f.store.end(begun.turn_id, Generation::FIRST, &out_of_money).await.unwrap().unwrap();
+    let paused = f.reload(session.id).await;
+    assert_eq!((paused.status, paused.counters.errors), (SessionStatus::Paused, 0));
+    assert_eq!(paused.budget_paused_at, Some(out_of_money.at));
+    assert_eq!(f.store.paused_by_budget(f.home, 9).await.unwrap(), [(session.id, session.user_id)]);
+    assert_eq!(f.store.queue(session.id).await.unwrap(), [waiting.id], "what waits stays");
+
+    let go_on = f.prompt(session.id);
+    let events = f.store.go_on_with_money(&go_on).await.unwrap();
+    assert_eq!(kinds(&events), ["status_change", "notice"]);
+    assert_eq!(events[1].turn_id, Some(go_on.id));
+    let active = f.reload(session.id).await;
+    assert_eq!((active.status, active.budget_paused_at), (SessionStatus::Active, None));
+    assert_eq!(f.store.queue(session.id).await.unwrap(), [go_on.id, waiting.id]);
+    assert_eq!(f.store.paused_by_budget(f.home, 9).await.unwrap(), []);
+    assert_eq!(f.store.go_on_with_money(&f.prompt(session.id)).await.unwrap(), [], "it does so once");
+}
+
+pub async fn a_session_that_a_person_paused_or_resumed_is_not_the_budgets<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await;
+    f.begin(session.id).await;
+    f.store.pause(session.id, f.tick(), &Origin::system()).await.unwrap();
+    assert_eq!(f.store.paused_by_budget(f.home, 9).await.unwrap(), []);
+    assert_eq!(f.store.go_on_with_money(&f.prompt(session.id)).await.unwrap(), []);
+
+    let other = f.session().await;
+    let begun = f.begin(other.id).await;
+    let out_of_money = TurnEnd { session_status: SessionStatus::Paused, ..f.well() };
+    f.store.end(begun.turn_id, Generation::FIRST, &out_of_money).await.unwrap().unwrap();
+    f.store.resume(other.id, f.tick(), &Origin::system()).await.unwrap();
+    assert_eq!(f.reload(other.id).await.budget_paused_at, None);
+    assert_eq!(f.store.go_on_with_money(&f.prompt(other.id)).await.unwrap(), []);
 }
 
 pub async fn a_failed_turn_counts_as_an_error_and_an_interrupted_one_does_not<S: AnyStore>(store: S) {

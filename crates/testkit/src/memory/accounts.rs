@@ -6,8 +6,9 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User, UserId,
-    account::Rotation,
+    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, Spender, User,
+    UserId, UserPatch,
+    account::{Rotation, UserPatched},
     audit::events,
     ports::{Accounts, StoreError, StoreResult},
 };
@@ -43,6 +44,40 @@ impl Accounts for MemoryStore {
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
         let state = self.state();
         Ok(state.users.iter().map(|known| &known.user).find(|user| user.id == id).cloned())
+    }
+
+    async fn users(&self, page: &PageRequest) -> StoreResult<Page<User>> {
+        let users = self.state().users.iter().map(|known| known.user.clone()).collect();
+        let key = |user: &User| instant_key(user.created_at, user.id.0);
+        read_page("users", users, key, Direction::Descending, page)
+    }
+
+    async fn patch_user(
+        &self,
+        id: UserId,
+        patch: &UserPatch,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<UserPatched> {
+        let mut state = self.state();
+        let Some(index) = state.users.iter().position(|known| known.user.id == id) else {
+            return Ok(UserPatched::NoUser);
+        };
+        let before = state.users[index].user.clone();
+        if before.is_erased() {
+            return Ok(UserPatched::Erased);
+        }
+        let after = patch.apply(before.clone());
+        let mut others = state.users.iter().map(|known| &known.user).filter(|user| user.id != id);
+        if before.is_active_admin() && !after.is_active_admin() && !others.any(User::is_active_admin) {
+            return Ok(UserPatched::LastAdmin);
+        }
+        state.users[index].user = after.clone();
+        if !after.is_active {
+            state.revoke(|token| token.user_id == id);
+        }
+        state.audit(events::user_changed(id, patch, origin, at))?;
+        Ok(UserPatched::Patched(Box::new(after)))
     }
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
@@ -106,7 +141,7 @@ impl Accounts for MemoryStore {
     async fn erase_user(&self, id: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
         let mut state = self.state();
         let Some(known) = state.users.iter_mut().find(|known| known.user.id == id) else { return Ok(false) };
-        let nobody = format!("erased-{}", id.0.simple());
+        let nobody = User::nobody(id);
         if known.user.username == nobody {
             return Ok(true);
         }
@@ -115,12 +150,16 @@ impl Accounts for MemoryStore {
         known.user.full_name = None;
         known.user.is_active = false;
         known.user.last_login_at = None;
+        known.user.team = None;
+        "UTC".clone_into(&mut known.user.time_zone);
         known.password_hash.clear();
         state.refresh_tokens.retain(|issued| issued.token.user_id != id);
         state.api_keys.retain(|key| key.user_id != id);
         let gone: Vec<_> = state.endpoints.iter().filter(|one| one.user_id == id).map(|one| one.id).collect();
         state.endpoints.retain(|one| one.user_id != id);
         state.deliveries.retain(|delivery| !gone.contains(&delivery.endpoint_id));
+        state.budgets.remove(&Spender::User(id));
+        state.forget_alerts(|alert| alert.user_id == Some(id));
         state.audit(events::user_erased(id, origin, at))?;
         Ok(true)
     }

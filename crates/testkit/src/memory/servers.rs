@@ -143,7 +143,7 @@ impl State {
         present.is_none_or(|present| present == home || !self.lives(present))
     }
 
-    fn lives(&self, server: ServerId) -> bool {
+    pub(super) fn lives(&self, server: ServerId) -> bool {
         self.servers.get(&server).is_some_and(|until| *until > SystemClock.now())
     }
 

@@ -6,7 +6,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    AlertTopic, EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    Spender,
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
@@ -132,6 +133,12 @@ impl Sessions for MemoryStore {
         state.decisions.retain(|decision| decision.session_id != id);
         state.hook_runs.retain(|run| run.session_id != id);
         state.deliveries.retain(|delivery| delivery.session_id != Some(id));
+        let its = Spender::Session(id);
+        state.budgets.remove(&its);
+        state.spend.retain(|(spender, _), _| *spender != its);
+        state.forget_alerts(
+            |alert| matches!(&alert.topic, AlertTopic::Budget { spender, .. } if *spender == its),
+        );
         for fork in state.sessions.values_mut().filter(|fork| fork.parent_session_id == Some(id)) {
             fork.parent_session_id = None;
         }
@@ -167,6 +174,8 @@ impl State {
 /// Puts the session into a state.
 pub(super) fn enter(session: &mut Session, status: SessionStatus, at: Timestamp) {
     session.status = status;
+    // Only a turn that ends for want of money says otherwise.
+    session.budget_paused_at = None;
     if status.completes() {
         session.completed_at = Some(at);
     } else if status == SessionStatus::Active {

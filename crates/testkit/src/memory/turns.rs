@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use domain::{
     Event, EventKind, Generation, MessageId, MessageType, MicroUsd, NewMessage, Page, PageRequest, ServerId,
     Session, SessionId, SessionStatus, TokenUsage, ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId,
-    TurnStatus,
+    TurnStatus, UserId,
     journal::data,
     ports::{StoreError, StoreResult, Turns},
     turn::{Begin, BegunTurn, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
@@ -125,6 +125,38 @@ impl Turns for MemoryStore {
         let mut running = state.turns_where(|turn| turn.status == TurnStatus::Running);
         running.retain(|turn| state.is_looked_after_by(turn.session_id, home));
         Ok(running)
+    }
+
+    async fn paused_by_budget(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        let state = self.state();
+        let mut paused: Vec<&Session> = state
+            .sessions
+            .values()
+            .filter(|session| session.budget_paused_at.is_some() && session.operation.is_none())
+            .filter(|session| state.is_looked_after_by(session.id, home))
+            .collect();
+        paused.sort_by_key(|session| session.budget_paused_at);
+        Ok(paused.into_iter().take(limit as usize).map(|session| (session.id, session.user_id)).collect())
+    }
+
+    async fn go_on_with_money(&self, new: &NewTurn) -> StoreResult<Vec<Event>> {
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(&new.session_id) else { return Ok(Vec::new()) };
+        if session.budget_paused_at.is_none() || session.operation.is_some() {
+            return Ok(Vec::new());
+        }
+        let (from, active) = (session.status, SessionStatus::Active);
+        enter(session, active, new.at);
+        let front = state.queued(new.session_id).map(|stored| stored.queue_rank).min().unwrap_or(0);
+        let queued_prompt = Some(new.prompt.clone());
+        let queue_rank = front - 1;
+        state.turns.insert(new.id, StoredTurn { turn: blank(new), queued_prompt, queue_rank });
+        let place = Place { session: new.session_id, turn: None, at: new.at };
+        let change = data::status_change(from, active);
+        let change = state.journal_data(place, EventKind::StatusChange, change);
+        let place = Place { turn: Some(new.id), ..place };
+        let queued = state.journal_data(place, EventKind::Notice, data::turn_queued(1));
+        Ok(vec![change, queued])
     }
 
     async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {
@@ -245,6 +277,7 @@ impl State {
         let next = from.after_turn(wanted);
         if let Some(next) = next {
             enter(session, next, end.at);
+            session.budget_paused_at = (next == SessionStatus::Paused).then_some(end.at);
         }
         session.current_turn_id = None;
         session.agent = end.agent.or(session.agent);

@@ -1,11 +1,11 @@
 //! The gateway's door, which writes down who came and went.
 
-use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId};
+use domain::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp};
 use std::sync::Mutex;
 
 /// What was asked of the gateway, in order.
 #[derive(Default)]
-pub struct RecordedAccess(Mutex<Book>);
+pub struct RecordedAccess(Mutex<Book>, Mutex<Option<UsedUp>>);
 
 #[derive(Default)]
 struct Book {
@@ -19,6 +19,11 @@ impl RecordedAccess {
     pub fn open(&self) -> Vec<String> {
         let book = self.0.lock().unwrap();
         book.admitted.iter().filter(|token| !book.revoked.contains(token)).cloned().collect()
+    }
+
+    /// From now on the gateway refuses requests for want of this, or no more.
+    pub fn runs_out(&self, used_up: Option<UsedUp>) {
+        *self.1.lock().unwrap() = used_up;
     }
 
     /// How many tokens were given out.
@@ -43,6 +48,10 @@ impl ModelAccess for RecordedAccess {
 
     fn attribute(&self, token: &str, turn: Option<TurnId>) {
         self.0.lock().unwrap().attributed.push((token.to_owned(), turn));
+    }
+
+    fn used_up(&self, _: &str) -> Option<UsedUp> {
+        self.1.lock().unwrap().clone()
     }
 
     fn rehearse(&self, _: RehearsedCall) -> ModelEndpoint {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{
     CustomPolicy, DecisionFilter, Entry, Event, Generation, Origin, Page, PageRequest, PermissionDecision,
-    ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId,
+    ServerId, SessionId, SessionStatus, Turn, TurnEnd, TurnId, UserId,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Decisions, Journal, Policies, StoreError, StoreResult, Turns},
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
@@ -130,6 +130,14 @@ impl Turns for Faults {
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
         self.store.running(home).await
+    }
+
+    async fn paused_by_budget(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        self.store.paused_by_budget(home, limit).await
+    }
+
+    async fn go_on_with_money(&self, turn: &NewTurn) -> StoreResult<Vec<Event>> {
+        self.store.go_on_with_money(turn).await
     }
 
     async fn queue(&self, session: SessionId) -> StoreResult<Vec<TurnId>> {

@@ -1,0 +1,171 @@
+//! What a request asks for that bounds its cost, read off its body without building a tree.
+
+use std::{borrow::Cow, fmt, sync::LazyLock};
+
+use memchr::memmem::Finder;
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+};
+
+use crate::{
+    limits::{CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX, SERVER_TOOL_USES_MAX},
+    prices::Bound,
+};
+
+/// Where a request may refer to something that is not in it, an image at an address for example. An image that is in it
+/// takes more tokens than it has bytes, perhaps.
+static SOURCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"source\""));
+/// An escape that stands for an ordinary character hides words from whoever looks for them.
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u00"));
+
+/// Kinds of tools that the API describes and the client runs.
+const CLIENT_TOOLS: [&str; 5] = ["custom", "bash_", "text_editor_", "computer_", "memory_"];
+const WEB_SEARCH: &str = "web_search";
+
+/// What was read of a body. When it could not be read, everything is assumed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) model: Option<String>,
+    max_tokens: Option<u64>,
+    web_searches: u64,
+    /// Whether the model may be given what is not in the body.
+    is_open_ended: bool,
+    body_bytes: usize,
+}
+
+impl Asked {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        let mut asked = Self { body_bytes: body.len(), ..Self::default() };
+        let read = serde_json::Deserializer::from_slice(body).deserialize_map(Reader(&mut asked));
+        if read.is_err() {
+            (asked.max_tokens, asked.web_searches) = (None, SERVER_TOOL_USES_MAX);
+            asked.is_open_ended = true;
+        }
+        asked.is_open_ended |= SOURCE.find(body).is_some() || hides_words(body);
+        asked
+    }
+
+    /// The most that it can use. A token is at least a byte.
+    pub(crate) fn bound(&self) -> Bound {
+        let input = (self.body_bytes as u64).saturating_add(INPUT_TOKENS_ADDED);
+        Bound {
+            input_tokens: if self.is_open_ended { input.max(CONTEXT_TOKENS_MAX) } else { input },
+            output_tokens: self.max_tokens.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
+            web_searches: self.web_searches,
+        }
+    }
+
+    fn offer(&mut self, tool: &Tool<'_>) {
+        let Some(kind) = tool.kind.as_deref() else { return };
+        if CLIENT_TOOLS.iter().any(|client| kind.starts_with(client)) {
+            return;
+        }
+        self.is_open_ended = true;
+        if kind.starts_with(WEB_SEARCH) {
+            let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX);
+            self.web_searches = self.web_searches.saturating_add(uses);
+        }
+    }
+}
+
+/// Whether an escape stands for a character that needs none.
+fn hides_words(body: &[u8]) -> bool {
+    let is_plain = |digit: &u8| (b'2'..=b'7').contains(digit);
+    ESCAPE.find_iter(body).any(|at| body.get(at + ESCAPE.needle().len()).is_some_and(is_plain))
+}
+
+#[derive(Debug, Deserialize)]
+struct Tool<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    max_uses: Option<u64>,
+}
+
+/// Reads the body's own fields. One that is there twice counts at its most.
+struct Reader<'a>(&'a mut Asked);
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body of a request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let asked = self.0;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match &*key {
+                "model" => asked.model = map.next_value()?,
+                "max_tokens" => asked.max_tokens = asked.max_tokens.max(map.next_value()?),
+                "tools" => {
+                    for tool in map.next_value::<Option<Vec<Tool<'de>>>>()?.into_iter().flatten() {
+                        asked.offer(&tool);
+                    }
+                }
+                "mcp_servers" => {
+                    let servers = map.next_value::<Option<Vec<IgnoredAny>>>()?;
+                    asked.is_open_ended |= servers.is_some_and(|servers| !servers.is_empty());
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> Asked {
+        Asked::of(body.as_bytes())
+    }
+
+    #[test]
+    fn what_bounds_a_request_is_found_wherever_it_stands() {
+        let body = r#"{"messages":[{"model":"b","max_tokens":9}],"max_tokens":7,"model":"a","x":"max_tokens"}"#;
+        let asked = asked(body);
+        assert_eq!(asked.model.as_deref(), Some("a"));
+        let input_tokens = body.len() as u64 + INPUT_TOKENS_ADDED;
+        assert_eq!(asked.bound(), Bound { input_tokens, output_tokens: 7, web_searches: 0 });
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_assumed_at_its_most() {
+        let most =
+            Bound { input_tokens: CONTEXT_TOKENS_MAX, output_tokens: OUTPUT_TOKENS_MAX, web_searches: 10 };
+        for body in ["", "[]", r#"{"model":3}"#, r#"{"max_tokens":7"#, r#"{"max_tokens":-1}"#] {
+            let asked = asked(body);
+            assert_eq!((asked.model.as_deref(), asked.bound()), (None, most), "{body}");
+        }
+        assert_eq!(asked(r#"{"model":"a","#).model.as_deref(), Some("a"));
+        assert_eq!(asked("{}").bound().output_tokens, OUTPUT_TOKENS_MAX);
+        let absurd = asked(r#"{"max_tokens":18446744073709551615}"#);
+        assert_eq!(absurd.bound().output_tokens, OUTPUT_TOKENS_MAX);
+        assert_eq!(asked(r#"{"max_tokens":9,"max_tokens":1}"#).bound().output_tokens, 9);
+    }
+
+    #[test]
+    fn what_is_not_in_the_body_may_fill_the_context_window() {
+        let image = r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://a/b"}}]}]}"#;
+        let hidden = r#"{"messages":[{"content":[{"type":"image","s\u006furce":{"type":"file"}}]}]}"#;
+        let servers = r#"{"mcp_servers":[{"type":"url"}]}"#;
+        let fetch = r#"{"tools":[{"type":"web_fetch_20250910","name":"web_fetch"}]}"#;
+        for body in [image, hidden, servers, fetch] {
+            assert_eq!(asked(&body.replace("\\\\", "\\")).bound().input_tokens, CONTEXT_TOKENS_MAX, "{body}");
+        }
+        let of_the_client = r#"{"tools":[{"name":"Bash"},{"type":"custom","name":"x"},{"type":"bash_20250124","name":"bash"}],
+            "mcp_servers":[],"messages":[{"content":"a \\"source\\" of \\u001b colour"}]}"#;
+        assert!(!asked(&of_the_client.replace("\\\\", "\\")).is_open_ended);
+    }
+
+    #[test]
+    fn searches_are_bounded_by_what_the_tool_says() {
+        let searches = |tools: &str| asked(&format!(r#"{{"tools":[{tools}]}}"#)).bound().web_searches;
+        assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search","max_uses":8}"#), 8);
+        assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search"}"#), SERVER_TOOL_USES_MAX);
+        assert_eq!(searches(r#"{"name":"web_search","input_schema":{"type":"object"}}"#), 0);
+    }
+}

@@ -1,0 +1,116 @@
+//! Budgets: what is spent stands in `spend`, what is held is the sum of `hold_accounts`.
+//!
+//! What decides about an account (a hold, a settlement, another budget) has the lock on its row in `spend`, and takes
+//! several in the order of their keys. What only gives money back needs none.
+
+mod account;
+mod hold;
+mod set;
+mod settle;
+mod tell;
+
+use crate::{
+    Store,
+    entity::{budget, hold as row, hold::Column as H},
+    error::failure,
+};
+use account::{AccountRow, Figures, accounts, key, of_spenders};
+use async_trait::async_trait;
+use domain::{
+    MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
+    budget::{Account, Budget, BudgetStatus, Held, NewHold, Settlement, Spender},
+    ports::{Budgets, StoreResult},
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+use std::collections::HashMap;
+
+/// Accounts that one statement asks for; SQLite takes a thousand conditions.
+const ACCOUNTS_PER_SELECT: usize = 100;
+
+#[async_trait]
+impl Budgets for Store {
+    async fn hold(&self, new: &NewHold) -> StoreResult<Held> {
+        hold::hold(self, new).await
+    }
+
+    async fn note_seen(&self, seen: &RequestUsage) -> StoreResult<()> {
+        let update = row::Entity::update_many()
+            .col_expr(H::Seen, Expr::value(row::Model::seen(seen)?))
+            .filter(H::Id.eq(seen.id.0))
+            .filter(H::IsLost.eq(false));
+        self.write_one(update).await.map(drop)
+    }
+
+    async fn settle(&self, usage: &RequestUsage) -> StoreResult<Settlement> {
+        settle::settle(self, usage).await
+    }
+
+    async fn release(&self, id: RequestUsageId) -> StoreResult<()> {
+        let held = row::Entity::delete_many().filter(H::Id.eq(id.0)).filter(H::IsLost.eq(false));
+        self.write_one(held).await.map(drop)
+    }
+
+    async fn settle_lost(&self, server: ServerId, since: Timestamp, at: Timestamp) -> StoreResult<u64> {
+        settle::settle_lost(self, server, since, at).await
+    }
+
+    async fn statuses(&self, accounts_of: &[Account]) -> StoreResult<Vec<BudgetStatus>> {
+        let (mut spent, mut own) = (HashMap::new(), HashMap::new());
+        for some in accounts_of.chunks(ACCOUNTS_PER_SELECT) {
+            for found in self.read.query_all(&accounts(some)).await.map_err(failure)? {
+                let found = AccountRow::from_query_result(&found, "").map_err(failure)?;
+                spent.insert(found.key(), found.figures());
+            }
+            let budgets = budget::Entity::find().filter(of_spenders(some));
+            for found in budgets.all(&self.read).await.map_err(failure)? {
+                let (spender, budget) = found.try_into()?;
+                own.insert(spender, budget);
+            }
+        }
+        let status = |account: &Account| {
+            let Figures { spent, held } = spent.get(&key(account)).copied().unwrap_or_default();
+            let own = own.get(&account.spender).copied();
+            BudgetStatus {
+                spender: account.spender.clone(),
+                period: account.period.clone(),
+                budget: own.or(account.default),
+                is_own: own.is_some(),
+                spent,
+                held,
+            }
+        };
+        Ok(accounts_of.iter().map(status).collect())
+    }
+
+    async fn set_budget(
+        &self,
+        account: &Account,
+        budget: Option<Budget>,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Settlement> {
+        set::set(self, account, budget, at, origin).await
+    }
+
+    async fn own_budgets(&self) -> StoreResult<Vec<(Spender, Budget)>> {
+        let rows = budget::Entity::find().all(&self.read).await.map_err(failure)?;
+        let mut budgets = rows.into_iter().map(TryInto::try_into).collect::<StoreResult<Vec<_>>>()?;
+        budgets.sort_by(|(spender, _): &(Spender, Budget), (other, _)| spender.cmp(other));
+        Ok(budgets)
+    }
+
+    async fn holds(&self) -> StoreResult<(u64, MicroUsd)> {
+        let held = row::Entity::find()
+            .select_only()
+            .column_as(H::Id.count(), "holds")
+            .column_as(H::AmountMicroUsd.sum().if_null(0).cast_as("bigint"), "amount")
+            .filter(H::IsLost.eq(false))
+            .into_tuple::<(i64, i64)>();
+        let (holds, amount) = held.one(&self.read).await.map_err(failure)?.unwrap_or_default();
+        Ok((holds.unsigned_abs(), MicroUsd(amount)))
+    }
+}
