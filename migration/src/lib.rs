@@ -22,6 +22,7 @@ mod m0013_queue;
 mod m0014_counts;
 mod m0015_costs;
 mod m0016_budgets;
+mod m0017_snapshots;
 mod m0018_budget_pauses;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_counts::Migration),
             Box::new(m0015_costs::Migration),
             Box::new(m0016_budgets::Migration),
+            Box::new(m0017_snapshots::Migration),
             Box::new(m0018_budget_pauses::Migration),
         ]
     }

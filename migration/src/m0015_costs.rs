@@ -20,9 +20,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for column in USAGE_COLUMNS {
-            manager
-                .alter_table(Table::alter().table("request_usage").drop_column(column).take())
-                .await?;
+            manager.alter_table(Table::alter().table("request_usage").drop_column(column).take()).await?;
         }
         for column in USER_COLUMNS {
             manager.alter_table(Table::alter().table("users").drop_column(column).take()).await?;

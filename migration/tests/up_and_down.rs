@@ -93,6 +93,7 @@ async fn the_tables_are_these() {
             "hook_runs",
             "journal",
             "messages",
+            "metrics_snapshots",
             "permission_decisions",
             "policies",
             "policy_versions",

@@ -3,7 +3,7 @@
 pub mod pass;
 
 use self::pass::Pass;
-use crate::{ApiState, error, request};
+use crate::{ApiState, error, health, metrics_page, request};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     body::MessageBody,
@@ -13,7 +13,7 @@ use actix_web::{
     web::Data,
 };
 use apidoc::Problem;
-use domain::Access;
+use domain::{Access, Role};
 use paperclip::{
     actix::OperationModifier,
     v2::{
@@ -24,7 +24,12 @@ use paperclip::{
 use std::{
     collections::BTreeMap,
     future::{Ready, ready},
+    time::Duration,
 };
+use tokio::time::timeout;
+
+/// How long a probe of the health waits for its credential to be checked.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Names of the security schemes in the document.
 pub const BEARER: &str = "bearer";
@@ -38,6 +43,14 @@ pub struct Caller(pub domain::Caller);
 /// The caller of a stream, which may also come from `?token=`: browsers cannot set headers there.
 #[derive(Debug)]
 pub struct Watcher(pub domain::Caller);
+
+/// Whether an admin asks, for what everybody may ask and admins are told more of. It never refuses: a credential that is
+/// wrong, or that nobody can check while the store is away, is as good as none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    All,
+    Outcomes,
+}
 
 /// What checking a request's credential gave, and where the credential was.
 struct Checked {
@@ -59,13 +72,21 @@ pub async fn check_credential(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if let Some((place, credential)) = credential(&request)
+    // A scraper's token is no credential of the API, and the store need not be asked about it.
+    if request.path() != metrics_page::PATH
+        && let Some((place, credential)) = credential(&request)
         && let Some(state) = request.app_data::<Data<ApiState>>().cloned()
     {
         let accounts = state.accounts.clone();
         let source = request::source(request.request());
         let pass = credential.map(|credential| Pass { accounts, credential: credential.into(), source });
         let outcome = match &pass {
+            Some(pass) if health::is_about(request.path()) => {
+                // Health is asked when the store is away, and must not wait for it.
+                let checked = timeout(HEALTH_PATIENCE, pass.authenticate()).await;
+                checked
+                    .map_or_else(|_| Err(error::credentials_missing()), |known| known.map_err(error::problem))
+            }
             Some(pass) => pass.authenticate().await.map_err(error::problem),
             None => Err(error::unauthenticated("CREDENTIALS_REFUSED", "send Authorization: Bearer <token>")),
         };
@@ -138,6 +159,23 @@ impl OperationModifier for Watcher {
     fn update_security(op: &mut DefaultOperationRaw) {
         apidoc::require(op, &[BEARER, TOKEN]);
     }
+    fn update_parameter(_: &mut DefaultOperationRaw) {}
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}
+
+impl FromRequest for Sees {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let is_admin = caller(request, &[Place::Header]).is_ok_and(|caller| caller.role == Role::Admin);
+        ready(Ok(if is_admin { Self::All } else { Self::Outcomes }))
+    }
+}
+
+impl Apiv2Schema for Sees {}
+
+impl OperationModifier for Sees {
     fn update_parameter(_: &mut DefaultOperationRaw) {}
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }

@@ -13,6 +13,8 @@ mod error;
 mod health;
 mod hooks;
 mod money;
+mod metrics_page;
+mod monitoring_pages;
 mod page;
 mod plain;
 mod policies;
@@ -23,7 +25,8 @@ mod state;
 mod stream;
 mod word;
 
-pub use state::{ApiSettings, ApiState, CorsOrigins};
+pub use health::{MCP_SERVERS, S3_STORAGE, STORAGE};
+pub use state::{ApiSettings, ApiState, CorsOrigins, MetricsAccess};
 
 use actix_web::{
     App, Error,
@@ -65,11 +68,27 @@ pub fn app(
         .app_data(state)
         // Before the routes, whose scope would take its addresses for unknown ones of its own.
         .configure(docs::configure)
+        .configure(metrics_page::configure)
         .configure(|config| routes(&mut ServiceConfig::from(config)))
         // The last one wraps all before it.
         .wrap(from_fn(caller::check_credential))
         .wrap(cors)
         .wrap(from_fn(request::follow))
+}
+
+/// The app of a listener that has the metrics and nothing else. Its state says who may read them.
+pub fn metrics_app(
+    state: Data<ApiState>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new().app_data(state).configure(metrics_page::configure).wrap(from_fn(request::follow))
 }
 
 /// Every operation of the API.
@@ -111,6 +130,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/approvals/{approval_id}").route(post().to(approvals::answer)))
         .service(at("/{id}/audit-trail").route(get().to(audit_trail::list)))
         .service(at("/{id}/metrics/current").route(get().to(metrics::current)))
+        .service(at("/{id}/metrics/history").route(get().to(metrics::history)))
+        .service(at("/{id}/metrics/snapshots").route(get().to(metrics::snapshots)))
         .service(at("/{id}/files").route(get().to(files::list)))
         .service(at("/{id}/files/content").route(get().to(files::content)))
         .service(at("/{id}/workdir/download").route(get().to(files::download)))
@@ -172,7 +193,12 @@ fn routes(config: &mut ServiceConfig) {
                 .route(get().to(budgets::session::read))
                 .route(put().to(budgets::session::set))
                 .route(delete().to(budgets::session::remove)),
-        );
+        )
+        .service(at("/performance").route(get().to(monitoring_pages::performance)))
+        .service(at("/metrics/session/{id}").route(get().to(monitoring_pages::of_session)))
+        .service(at("/health/database").route(get().to(health::parts::database)))
+        .service(at("/health/sdk").route(get().to(health::parts::sdk)))
+        .service(at("/health/storage").route(get().to(health::parts::storage)));
 
     let admin = scope("/admin")
         .service(at("/audit-log").route(get().to(audit_log::list)))
@@ -229,6 +255,7 @@ fn head() -> Head {
             ("Hooks", "Endpoints that are asked or told when something happens in a session."),
             ("Costs", "What was spent, what may be spent, and what people are told about it."),
             ("Health", "For probes and operators."),
+            ("Monitoring", "How the server and its sessions do."),
             ("Admin", "For those who answer for the server."),
         ],
     }

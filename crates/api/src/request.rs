@@ -40,15 +40,17 @@ pub async fn follow(
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let trace_id = trace_id(request.headers()).unwrap_or_else(|| request_id.clone());
-    let span = span(&request, &request_id, &trace_id);
+    let (method, route) = (request.method().clone(), request.match_pattern());
+    let span = span(method.as_str(), route.as_deref(), &request_id, &trace_id);
     let instance = request.path().to_owned();
-    let clock = request.app_data::<Data<ApiState>>().map(|state| state.clock.clone());
+    let state = request.app_data::<Data<ApiState>>().cloned();
+    let active = state.as_ref().map(|state| state.metrics.request_active());
 
     let outcome = next.call(request).instrument(span.clone()).await;
     let mut outcome = apidoc::complete(outcome, || Occurrence {
         instance,
         trace_id,
-        timestamp: clock.map(|clock| clock.now().to_string()).unwrap_or_default(),
+        timestamp: state.as_ref().map(|state| state.clock.now().to_string()).unwrap_or_default(),
     });
     let status = match &mut outcome {
         Ok(response) => {
@@ -57,6 +59,11 @@ pub async fn follow(
         }
         Err(error) => error.as_response_error().status_code(),
     };
+    drop(active);
+    if let Some(state) = &state {
+        let metrics = &state.metrics;
+        metrics.record_http_request(method.as_str(), route.as_deref(), status.as_u16(), started.elapsed());
+    }
     span.in_scope(|| {
         span.record("status", status.as_u16());
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -96,9 +103,8 @@ impl OperationModifier for Source {
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
-fn span(request: &ServiceRequest, request_id: &str, trace_id: &str) -> Span {
-    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
-    let method = request.method().as_str();
+fn span(method: &str, route: Option<&str>, request_id: &str, trace_id: &str) -> Span {
+    let route = route.unwrap_or("none");
     tracing::info_span!("request", method, route, request_id, trace_id, status = Empty)
 }
 

@@ -2,7 +2,8 @@
 
 use domain::Clock;
 use engine::{AccountManager, AuditLog, CostManager, PolicyManager, SessionManager};
-use monitoring::{Alerter, HealthChecker};
+use monitoring::{Alerter, HealthChecker, MetricsCollector};
+use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +17,7 @@ pub struct ApiState {
     pub costs: CostManager,
     pub alerts: Alerter,
     pub health: Arc<HealthChecker>,
+    pub metrics: Arc<MetricsCollector>,
     pub clock: Arc<dyn Clock>,
     pub settings: ApiSettings,
     /// The open WebSockets. They end by themselves once the engine has shut down; wait for them then.
@@ -32,6 +34,21 @@ pub struct ApiSettings {
     pub stream_send_timeout: Duration,
     /// How often the credential of an open stream is checked again, and its client asked whether it is there.
     pub stream_check_interval: Duration,
+    pub metrics_access: MetricsAccess,
+}
+
+/// Who may scrape the metrics of this listener.
+#[derive(Debug, Clone, Default)]
+pub enum MetricsAccess {
+    /// Whoever reaches it.
+    Open,
+    /// Whoever has this token.
+    Token(SecretString),
+    /// Nobody, because nobody said who may.
+    #[default]
+    Refused,
+    /// They are not here: they are off, or have a listener of their own.
+    Elsewhere,
 }
 
 /// Whose pages may call this server from a browser.
@@ -50,6 +67,7 @@ impl Default for ApiSettings {
             cors_origins: CorsOrigins::These(vec![]),
             stream_send_timeout: Duration::from_secs(30),
             stream_check_interval: Duration::from_secs(15),
+            metrics_access: MetricsAccess::default(),
         }
     }
 }

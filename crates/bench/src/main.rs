@@ -11,6 +11,7 @@ mod connection;
 mod create;
 mod figures;
 mod gateway;
+mod metrics;
 mod pages;
 mod process;
 mod relay;
@@ -52,6 +53,7 @@ enum Group {
     Warm,
     Cold,
     Gateway,
+    Metrics,
     Pages,
     Verdicts,
     Archive,
@@ -105,6 +107,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Verdicts => verdicts::measure(tools, &scale).await,
             Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
+            Group::Metrics => metrics::measure(tools, &scale).await,
             Group::Archive => archive::measure(tools, &scale, &mut report.problems).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
@@ -120,12 +123,13 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 13] = [
+const GROUPS: [(&str, Group); 14] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
+    ("metrics", Group::Metrics),
     ("pages", Group::Pages),
     ("verdicts", Group::Verdicts),
     ("archive", Group::Archive),

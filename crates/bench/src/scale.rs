@@ -36,6 +36,10 @@ pub(crate) struct Scale {
     /// Files of a folder that is archived, and their bytes together.
     pub(crate) archive_files: u64,
     pub(crate) archive_bytes: u64,
+    /// Rounds in which each server is asked, with metrics and without.
+    pub(crate) metrics_rounds: usize,
+    /// Requests of a round.
+    pub(crate) metrics_requests: usize,
     /// Rounds of reading pages.
     pub(crate) pages: usize,
     /// Rows of a long list.
@@ -63,6 +67,8 @@ impl Scale {
                 archive_rounds: 1,
                 archive_files: 12_500,
                 archive_bytes: 256 << 20,
+                metrics_rounds: 8,
+                metrics_requests: 1_000,
                 pages: 100,
                 many_rows: 100_000,
             }
@@ -85,6 +91,8 @@ impl Scale {
                 archive_rounds: 2,
                 archive_files: 50_000,
                 archive_bytes: 1 << 30,
+                metrics_rounds: 40,
+                metrics_requests: 2_000,
                 pages: 500,
                 many_rows: 1_000_000,
             }

@@ -74,6 +74,16 @@ impl Model {
 impl Steward {
     /// Starts it on this data folder and waits until it is ready.
     pub(crate) fn start(tools: &Tools, data: &Path, model_url: &str) -> Result<Self> {
+        Self::start_with(tools, data, model_url, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(
+        tools: &Tools,
+        data: &Path,
+        model_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let address = free_address()?;
         let admin_password = uuid::Uuid::new_v4().to_string();
         let log = data.with_extension("log");
@@ -90,7 +100,8 @@ impl Steward {
             .env("RATE_LIMIT_ENABLED", "false")
             .env("ANTHROPIC_UPSTREAM_URL", model_url)
             .env("ANTHROPIC_API_KEY", "offline")
-            .env("CLAUDE_CLI_PATH", &tools.claude);
+            .env("CLAUDE_CLI_PATH", &tools.claude)
+            .envs(settings.iter().copied());
         let started = Instant::now();
         let mut process = Process::start(&mut command, &log)?;
         wait_until(&mut process, &log, || is_ready(address))?;

@@ -96,7 +96,7 @@ fn settings(folder: &Path) -> Result<PolicySettings> {
     })
 }
 
-fn surroundings(folder: &Path) -> Surroundings {
+pub(crate) fn surroundings(folder: &Path) -> Surroundings {
     Surroundings {
         session_id: SessionId::new(),
         user_id: UserId::new(),
@@ -143,7 +143,7 @@ fn calls(surroundings: &Surroundings) -> Vec<ToolCall> {
     ]
 }
 
-fn owner(surroundings: &Surroundings) -> NewUser {
+pub(crate) fn owner(surroundings: &Surroundings) -> NewUser {
     let user = User {
         id: surroundings.user_id,
         email: "bench@example.org".to_owned(),
@@ -159,7 +159,7 @@ fn owner(surroundings: &Surroundings) -> NewUser {
     NewUser { user, password_hash: String::new() }
 }
 
-fn session(surroundings: &Surroundings) -> Session {
+pub(crate) fn session(surroundings: &Surroundings) -> Session {
     let at = SystemClock.now();
     Session {
         id: surroundings.session_id,

@@ -92,7 +92,7 @@ impl ToolCallStatus {
 
     /// The word for this status on the wire and in the database.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Completed => "completed",

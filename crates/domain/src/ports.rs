@@ -342,4 +342,8 @@ pub trait Accounts: Send + Sync {
 pub trait Ping: Send + Sync {
     /// One round trip to the store.
     async fn ping(&self) -> StoreResult<()>;
+
+    /// Writes to the row of this server and reads it, which fails where a store answers and cannot be written to any more
+    /// (a full disk, a replica). [`StoreError::Inconsistent`] if the server has no row, because it never had a lease.
+    async fn write_and_read(&self, server: ServerId) -> StoreResult<()>;
 }

@@ -17,6 +17,7 @@ use domain::{
     ports::StoreError,
     turn::{Begin, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
+use jiff::SignedDuration;
 use line::line_up;
 use pace::Pace;
 use std::{
@@ -118,6 +119,7 @@ impl SessionManager {
                 left.push(turn);
             }
             self.inner.admission.note_crowd(pool, !left.is_empty());
+            self.note_queue(pool, left.len(), left.iter().map(|turn| turn.since).min());
             self.tell_positions(&mut told, &left).await?;
         }
         Ok(())
@@ -253,6 +255,13 @@ impl SessionManager {
             return Ok(Room::Granted);
         }
         Err(Error::NoSlot { limit, retry_after_seconds: self.inner.admission.pace.seconds(pool, slots) })
+    }
+
+    /// How many sessions wait here for an agent, and how long the one that has waited longest.
+    pub async fn waiting_sessions(&self) -> Result<(usize, Option<SignedDuration>)> {
+        let waiting = self.inner.stores.turns.waiting(self.server()).await?;
+        let oldest = waiting.iter().map(|turn| turn.since).min();
+        Ok((waiting.len(), oldest.map(|since| self.inner.clock.now().duration_since(since))))
     }
 
     /// Where a queued turn is: 1 when it is the next to begin.

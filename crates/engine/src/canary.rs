@@ -6,16 +6,18 @@
 
 use crate::{
     SandboxNetwork, SessionDraft, SessionManager,
-    agent::{self, Directories, Launch, TakeUp},
+    agent::{self, Launch, TakeUp},
+    handshake::Program,
+    trial::Trial,
 };
-use domain::{RehearsedCall, Session, UserId};
+use domain::{RehearsedCall, Session};
 use permissions::canary::{CALL_ID, PROGRAM, REASON, TOOL};
 use sdk_runtime::{Agent, AgentOptions, Event, Events, HookEvent, HookInput, PermissionMode};
 use serde_json::{Value, json};
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
@@ -44,14 +46,6 @@ enum Latest {
     None,
     Passed,
     Failed(String),
-}
-
-/// A file that is another one when it was changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Program {
-    path: PathBuf,
-    bytes: u64,
-    modified: Option<SystemTime>,
 }
 
 /// The agent is not started, because a denial might not hold.
@@ -146,52 +140,28 @@ impl SelfTest {
     }
 }
 
-impl Program {
-    fn of(manager: &SessionManager) -> Result<Self, String> {
-        let path = manager.inner.settings.agent.cli.clone()?;
-        let metadata =
-            std::fs::metadata(&path).map_err(|error| format!("the CLI cannot be read: {error}"))?;
-        Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
-
 /// Runs the CLI in a session of its own that nobody sees, and removes what it leaves.
 async fn rehearse(manager: &SessionManager) -> Result<(), String> {
-    let inner = &manager.inner;
     let draft = SessionDraft {
         allowed_tools: Some(vec![TOOL.to_owned()]),
         permission_mode: Some(BYPASS.to_owned()),
         ..SessionDraft::default()
     };
-    let user = UserId::new();
-    let (mut session, _) = draft
-        .into_session(&inner.settings, user, inner.clock.now(), Vec::new())
-        .map_err(|error| format!("could not {error}"))?;
-    let marker = Path::new(&session.spec.working_directory).join(MARKER);
+    let mut trial = Trial::new(manager, draft)?;
+    let marker = Path::new(&trial.session.spec.working_directory).join(MARKER);
+    let _on_trial = manager.inner.metrics.agent_on_trial();
     let played = tokio::time::timeout(TRIAL_TIMEOUT, async {
-        match play(manager, &session).await {
+        match play(manager, &trial.session).await {
             Err(Unplayed::BypassRefused) => {
-                session.spec.permission_mode = DEFAULT.to_owned();
-                play(manager, &session).await
+                trial.session.spec.permission_mode = DEFAULT.to_owned();
+                play(manager, &trial.session).await
             }
             played => played,
         }
     });
     let played = played.await.unwrap_or_else(|_| Err(Unplayed::TookTooLong));
     let verdict = verdict(played, marker.exists());
-    let (directories, home) = (
-        Directories::of(&inner.settings, &session),
-        inner.settings.directories.workspaces.join(user.to_string()),
-    );
-    let removed = tokio::task::spawn_blocking(move || {
-        directories.remove().and_then(|()| {
-            std::fs::remove_dir(home)
-                .map_err(|source| crate::Error::Files { action: "remove the trial's directory", source })
-        })
-    });
-    if let Ok(Err(error)) = removed.await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "something of the self-test is left");
-    }
+    trial.end(manager).await;
     verdict
 }
 

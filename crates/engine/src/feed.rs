@@ -3,7 +3,7 @@
 use domain::{Event, SessionId, Turn, TurnId, turn::EndedTurn};
 use serde_json::Value;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -41,6 +41,8 @@ pub struct Feed {
     channels: Mutex<HashMap<SessionId, broadcast::Sender<Signal>>>,
     /// Set under the lock, so that no channel is opened after the end.
     is_closed: AtomicBool,
+    /// Sessions in which something happened since that was last asked.
+    changed: Mutex<HashSet<SessionId>>,
 }
 
 impl Feed {
@@ -57,6 +59,7 @@ impl Feed {
     /// Tells the watchers of events that were just journalled.
     pub fn publish(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
+            self.note_changed(event.session_id);
             self.send(event.session_id, || Signal::Event(Arc::new(event)));
         }
     }
@@ -84,6 +87,22 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// The sessions in which something happened since this was last asked.
+    pub fn take_changed(&self) -> Vec<SessionId> {
+        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.into_iter().collect()
+    }
+
+    /// The session's last change is on record elsewhere.
+    pub fn forget_changed(&self, session: SessionId) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
+    /// Notes that something happened in the session.
+    pub fn note_changed(&self, session: SessionId) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
     }
 
     /// The sessions that somebody watches.

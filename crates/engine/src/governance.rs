@@ -19,6 +19,7 @@ use domain::{
 };
 use hooks::{Always, HookManager, Hooks, HooksError, Origin, SessionHook};
 use jiff::Timestamp;
+use monitoring::MetricsCollector;
 use permissions::{CustomPolicies, PermissionManager, Policy, PolicyBook, PolicyEngine, Surroundings};
 use sdk_runtime::{AgentOptions, Gate, HookEvent, OnFailure};
 use std::{
@@ -53,8 +54,14 @@ pub(crate) struct Governed {
 
 impl Governance {
     /// Keeps its records in this store, and tells watchers of them.
-    pub(crate) fn new(stores: &Stores, desk: Arc<Desk>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
-        let decisions = Arc::new(Watched { decisions: stores.decisions.clone(), feed });
+    pub(crate) fn new(
+        stores: &Stores,
+        desk: Arc<Desk>,
+        feed: Arc<Feed>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<MetricsCollector>,
+    ) -> Self {
+        let decisions = Arc::new(Watched { decisions: stores.decisions.clone(), feed, metrics });
         let book = Arc::new(PolicyBook::new(stores.policies.clone(), clock.clone()));
         Self { decisions, book, clock, desk }
     }
@@ -122,7 +129,7 @@ impl Governed {
 
     fn verdict(&self) -> SessionHook {
         SessionHook {
-            name: "permissions".to_owned(),
+            name: hooks::builtin::VERDICT.to_owned(),
             event: HookEvent::PreToolUse,
             matcher: None,
             order: i32::MAX,
@@ -171,16 +178,18 @@ pub(crate) fn surroundings(session: &Session, directories: &Directories) -> Surr
     }
 }
 
-/// The record of decisions, of which watchers are told.
+/// The record of decisions, of which watchers are told and which are counted.
 struct Watched {
     decisions: Arc<dyn Decisions>,
     feed: Arc<Feed>,
+    metrics: Arc<MetricsCollector>,
 }
 
 #[async_trait]
 impl Decisions for Watched {
     async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
         let event = self.decisions.record_decision(decision, by).await?;
+        self.metrics.record_permission_decision(decision);
         self.feed.publish([event.clone()]);
         Ok(event)
     }

@@ -14,7 +14,6 @@ use hooks::{
 use sdk_runtime::{HookEvent, HookOutput};
 use secrecy::SecretString;
 use serde_json::json;
-use std::time::Duration;
 
 /// The type of the message that tries an endpoint out.
 const TEST_EVENT: &str = "test";
@@ -204,12 +203,6 @@ impl SessionManager {
     ) -> Result<Page<HookRun>> {
         self.load(caller.scope(), id).await?;
         Ok(self.inner.stores.hooks.hook_runs(id, filter, page).await?)
-    }
-
-    /// How long a session's tools took on average, as far as this server has seen them since its start.
-    #[must_use]
-    pub fn average_tool_duration(&self, id: SessionId) -> Option<Duration> {
-        self.inner.hooks.durations().tools_of(id.0).mean()
     }
 
     /// The endpoint, if its fields make sense together.

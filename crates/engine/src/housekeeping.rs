@@ -41,6 +41,8 @@ impl SessionManager {
             self.make_rounds(cancelled.clone()),
             self.look_around(cancelled.clone()),
             self.watch_budgets(cancelled.clone()),
+            self.keep_levels(cancelled.clone()),
+            self.keep_snapshots(cancelled.clone()),
             self.inner.hooks.send(cancelled)
         );
     }
@@ -81,6 +83,7 @@ impl SessionManager {
             self.close(agent).await;
         }
         self.inner.hooks.shut_down().await;
+        self.snapshot_changed().await;
         self.inner.feed.close();
         self.give_up_lease().await;
     }

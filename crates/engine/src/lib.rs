@@ -18,21 +18,26 @@ mod feed;
 pub mod files;
 mod fork;
 mod governance;
+mod handshake;
 mod homes;
 mod hook_endpoints;
 mod housekeeping;
 mod lease;
+mod levels;
 mod live;
 mod money;
+mod mcp_servers;
 mod passwords;
 mod policies;
 mod purge;
 mod run;
 mod sessions;
 mod settings;
+mod snapshots;
 mod tokens;
 mod transcribe;
 mod transcript;
+mod trial;
 mod turns;
 mod users;
 mod waits;
@@ -50,13 +55,15 @@ pub use draft::SessionDraft;
 pub use error::{Error, FieldError, Place, Result};
 pub use feed::Delta;
 pub use fork::ForkDraft;
+pub use handshake::AgentHealth;
 pub use hook_endpoints::HookDraft;
+pub use mcp_servers::McpServerHealth;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, ServerSettings,
-    SessionDefaults,
+    SessionDefaults, SnapshotSettings,
 };
 pub use tokens::Tokens;
 pub use transcript::SessionTranscripts;

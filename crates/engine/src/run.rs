@@ -28,6 +28,7 @@ impl SessionManager {
     /// can send the next prompt at once.
     pub(crate) async fn run(&self, mut hold: Hold, mut begun: BegunTurn) {
         fail::fail_point!("turn.began");
+        let started = Instant::now();
         let attempts = async {
             if let Err(error) = self.settle_in(&mut begun).await {
                 return (Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}")), 0);
@@ -51,7 +52,18 @@ impl SessionManager {
         fail::fail_point!("turn.before_end");
         for attempt in 1..=END_ATTEMPTS_MAX {
             match self.inner.stores.turns.end(begun.turn_id, begun.session.generation, &end).await {
-                Ok(Some(ended)) => return self.inner.feed.publish_end(ended, end.called_tools),
+                Ok(Some(ended)) => {
+                    self.inner.metrics.record_query_duration(
+                        begun.session.mode,
+                        end.status,
+                        started.elapsed(),
+                    );
+                    self.inner.feed.publish_end(ended, end.called_tools);
+                    if end.session_status.completes() {
+                        self.snapshot_last(begun.session.id).await;
+                    }
+                    return;
+                }
                 // Somebody else took it for lost and ended it.
                 Ok(None) | Err(StoreError::Fenced) => return self.inner.feed.poke(Some(begun.session.id)),
                 Err(error) => {

@@ -10,8 +10,10 @@ use crate::{
     feed::Feed,
     fork::ForkDraft,
     governance::Governance,
+    handshake::Handshake,
     lease::Lease,
     live::{LiveAgent, LiveAgents, Stop},
+    mcp_servers::McpAgents,
     settings::EngineSettings,
 };
 use domain::{
@@ -19,13 +21,13 @@ use domain::{
     SessionMode, SessionStatus, Spender, TurnId, UserId, WhenExhausted,
     ports::{
         Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
-        Servers, Sessions, Transcripts, Turns,
+        Servers, Sessions, Snapshots, Transcripts, Turns,
     },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
 };
 use hooks::{Hooks, builtin::LogSink};
-use monitoring::CostTracker;
+use monitoring::{CostTracker, MetricsCollector};
 use sdk_runtime::Launcher;
 use std::{
     collections::HashMap,
@@ -50,6 +52,7 @@ pub struct Stores {
     pub transcripts: Arc<dyn Transcripts>,
     pub archives: Arc<dyn Archives>,
     pub archive_store: Arc<dyn ArchiveStore>,
+    pub snapshots: Arc<dyn Snapshots>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -65,10 +68,13 @@ pub(crate) struct Inner {
     pub launcher: Arc<dyn Launcher>,
     pub model_access: Arc<dyn ModelAccess>,
     pub costs: Arc<CostTracker>,
+    pub metrics: Arc<MetricsCollector>,
     pub feed: Arc<Feed>,
     pub governance: Governance,
     pub hooks: Hooks,
     pub self_test: SelfTest,
+    pub handshake: Handshake,
+    pub mcp_agents: Arc<McpAgents>,
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
     pub archiving: Arc<Workshop>,
@@ -110,6 +116,7 @@ impl SessionManager {
         launcher: Arc<dyn Launcher>,
         model_access: Arc<dyn ModelAccess>,
         costs: Arc<CostTracker>,
+        metrics: Arc<MetricsCollector>,
     ) -> Self {
         let live =
             LiveAgents::new(settings.limits.interactive_agents_max, settings.limits.background_agents_max);
@@ -126,7 +133,7 @@ impl SessionManager {
             draining: draining.clone(),
         };
         let desk = Desk::new(stores.approvals.clone(), settings.governance.approvals, around);
-        let governance = Governance::new(&stores, desk.clone(), feed.clone(), clock.clone());
+        let governance = Governance::new(&stores, desk.clone(), feed.clone(), clock.clone(), metrics.clone());
         let hooks = Hooks::start(
             stores.hooks.clone(),
             clock.clone(),
@@ -139,6 +146,7 @@ impl SessionManager {
                 move |events| feed.publish(events)
             }),
             permissions::canary::is_trial,
+            metrics.clone(),
             &runtime,
         );
         let inner = Inner {
@@ -148,9 +156,12 @@ impl SessionManager {
             launcher,
             model_access,
             costs,
+            metrics,
             feed,
             governance,
             self_test: SelfTest::default(),
+            handshake: Handshake::default(),
+            mcp_agents: Arc::default(),
             hooks,
             desk,
             live,
@@ -307,6 +318,7 @@ impl SessionManager {
         self.settle_current(&session).await?;
         self.inner.live.woken(id).await;
         self.withdraw_approvals(id, origin).await?;
+        self.snapshot_last(id).await;
         self.clear_away(&session).await
     }
 

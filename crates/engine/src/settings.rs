@@ -22,6 +22,7 @@ pub struct EngineSettings {
     pub containment: ContainmentSettings,
     pub hooks: HookSettings,
     pub archives: ArchiveSettings,
+    pub snapshots: SnapshotSettings,
 }
 
 /// How sessions are archived.
@@ -43,6 +44,20 @@ pub struct ArchiveSettings {
     pub auto_archive_after: Option<SignedDuration>,
     /// How much all archives on the local disk may take; `None` is as much as there is room for.
     pub local_bytes_max: Option<u64>,
+}
+
+/// How often sessions' figures are kept, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct SnapshotSettings {
+    pub interval: Duration,
+    /// `None` keeps them as long as their sessions.
+    pub retention: Option<SignedDuration>,
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(60), retention: Some(SignedDuration::from_hours(30 * 24)) }
+    }
 }
 
 /// Which server this is, among those that share a store.

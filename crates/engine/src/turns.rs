@@ -264,7 +264,8 @@ impl SessionManager {
     /// Follows a session's journal from after `seq` on.
     pub async fn watch(&self, caller: &Caller, id: SessionId, seq: u64) -> Result<Watch> {
         self.load(caller.scope(), id).await?;
-        Ok(Watch::after(self.inner.stores.journal.clone(), &self.inner.feed, id, seq))
+        let (journal, metrics) = (self.inner.stores.journal.clone(), self.inner.metrics.clone());
+        Ok(Watch::after(journal, &self.inner.feed, id, seq, metrics))
     }
 
     /// Part of a session's journal: at most `limit` events after `seq`, oldest first.

@@ -5,6 +5,7 @@ use crate::{
     feed::{Delta, Feed, Signal},
 };
 use domain::{Event, SessionId, ports::Journal};
+use monitoring::{LevelGuard, MetricsCollector};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -30,6 +31,8 @@ pub struct Watch {
     /// here is not shown before the deltas that led to it.
     elsewhere: bool,
     live: Receiver<Signal>,
+    metrics: Arc<MetricsCollector>,
+    _counted: LevelGuard,
 }
 
 impl std::fmt::Debug for Watch {
@@ -44,7 +47,13 @@ impl std::fmt::Debug for Watch {
 impl Watch {
     /// Sees every event after `seq`. It subscribes first and reads then, so that nothing falls between.
     #[must_use]
-    pub fn after(journal: Arc<dyn Journal>, feed: &Feed, session: SessionId, seq: u64) -> Self {
+    pub fn after(
+        journal: Arc<dyn Journal>,
+        feed: &Feed,
+        session: SessionId,
+        seq: u64,
+        metrics: Arc<MetricsCollector>,
+    ) -> Self {
         let live = feed.subscribe(session);
         Self {
             journal,
@@ -54,6 +63,8 @@ impl Watch {
             caught_up: false,
             elsewhere: false,
             live,
+            _counted: metrics.watching(),
+            metrics,
         }
     }
 
@@ -97,7 +108,10 @@ impl Watch {
                 Ok(Signal::Elsewhere) => self.elsewhere = true,
                 Ok(Signal::Delta(delta)) => return Ok(Some(Sight::Delta(delta))),
                 Ok(Signal::Over { .. }) => {}
-                Err(RecvError::Lagged(_)) => return Ok(None),
+                Err(RecvError::Lagged(_)) => {
+                    self.metrics.record_stream_disconnect();
+                    return Ok(None);
+                }
                 Err(RecvError::Closed) => return Err(Error::ShuttingDown),
             }
         }

@@ -200,6 +200,11 @@ impl PriceTable {
         MicroUsdPerMtok::round_up(sum + searches)
     }
 
+    /// The models it has prices for, each by its own name.
+    pub fn models(&self) -> impl Iterator<Item = String> {
+        self.rows.iter().map(|row| row.id.get_ref().clone())
+    }
+
     /// What the reading costs if `model` answered.
     pub fn quote(&self, model: &str, reading: &Reading) -> Quote {
         let known = self.row(model).and_then(|row| row.rates(reading));

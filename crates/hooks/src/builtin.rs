@@ -8,5 +8,8 @@ pub use audit::{AuditHook, AuditSink, LogSink, SecurityEvent};
 pub use metrics::MetricsHook;
 pub use notification::NotificationHook;
 
+/// The name of the hook that judges every tool call.
+pub const VERDICT: &str = "permissions";
+
 /// Names that custom hooks may not have.
-pub const NAMES: [&str; 5] = ["audit", "metrics", "persistence", "notification", "permissions"];
+pub const NAMES: [&str; 5] = ["audit", "metrics", "persistence", "notification", VERDICT];

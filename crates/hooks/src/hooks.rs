@@ -11,7 +11,7 @@ use domain::{
     Clock, CurrentTurn, FailMode, HookEndpoint, HookEndpointKind, Session, UserId,
     ports::{HookStore, StoreError},
 };
-use monitoring::Durations;
+use monitoring::MetricsCollector;
 use sdk_runtime::{HookInput, OnFailure};
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Notify};
@@ -62,7 +62,7 @@ pub struct Hooks {
     /// What the embedder brought.
     own: Arc<[SessionHook]>,
     audit: Arc<dyn AuditSink>,
-    durations: Arc<Durations>,
+    figures: Arc<MetricsCollector>,
     client: Client,
     recorder: Recorder,
     sender: Sender,
@@ -81,6 +81,7 @@ impl Hooks {
         client: Client,
         publish: Publish,
         is_trial: fn(&HookInput) -> bool,
+        figures: Arc<MetricsCollector>,
         runtime: &Handle,
     ) -> Self {
         let news = Arc::new(Notify::new());
@@ -88,8 +89,7 @@ impl Hooks {
         let recorder =
             Recorder::start(store.clone(), clock.clone(), publish, news.clone(), keeps_runs, runtime);
         let sender = Sender { store: store.clone(), clock: clock.clone(), client: client.clone(), news };
-        let durations = Arc::default();
-        Self { store, clock, switches, own: own.into(), audit, durations, client, recorder, sender, is_trial }
+        Self { store, clock, switches, own: own.into(), audit, figures, client, recorder, sender, is_trial }
     }
 
     /// The hooks of a session's agent: the operator's, those it names, everybody's, and `more`, such as the policy's.
@@ -217,11 +217,6 @@ impl Hooks {
         &self.sender
     }
 
-    #[must_use]
-    pub fn durations(&self) -> &Durations {
-        &self.durations
-    }
-
     /// Waits until what hooks did so far is on record, but not for a store that does not answer.
     pub async fn flush(&self) {
         self.recorder.flush().await;
@@ -267,7 +262,7 @@ impl Hooks {
             observers.push(Arc::new(AuditHook(self.audit.clone())));
         }
         if self.switches.metrics {
-            observers.push(Arc::new(MetricsHook(self.durations.clone())));
+            observers.push(Arc::new(MetricsHook(self.figures.clone())));
         }
         if self.switches.notification && !told.is_empty() {
             observers.push(Arc::new(NotificationHook(told)));

@@ -4,6 +4,7 @@ mod accounts;
 mod budgets;
 mod error;
 mod gate;
+mod levels;
 mod month;
 mod period;
 mod report;

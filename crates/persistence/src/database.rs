@@ -68,8 +68,8 @@ pub enum OpenError {
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    read: DatabaseConnection,
-    writer: Writer,
+    pub(crate) read: DatabaseConnection,
+    pub(crate) writer: Writer,
     audit_key: Option<AuditKey>,
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod hook_endpoint;
 pub(crate) mod hook_run;
 pub(crate) mod journal;
 pub(crate) mod message;
+pub(crate) mod metrics_snapshot;
 pub(crate) mod permission_decision;
 pub(crate) mod policy;
 pub(crate) mod policy_version;

@@ -1,5 +1,6 @@
 //! What a database error means to the caller.
 
+use crate::figures::{Kind, count};
 use domain::ports::StoreError;
 use sea_orm::{
     DbErr, RuntimeErr, SqlErr,
@@ -38,8 +39,10 @@ pub(crate) fn failure(error: DbErr) -> StoreError {
         return StoreError::Conflict { what: known.map_or("something of this id", |(_, _, what)| what) };
     }
     if is_passing(&error) {
+        count(Kind::Unavailable);
         StoreError::Unavailable(Box::new(error))
     } else {
+        count(Kind::Failed);
         StoreError::Failed(Box::new(error))
     }
 }

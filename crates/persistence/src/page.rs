@@ -24,6 +24,7 @@ pub(crate) enum ListName {
     Turns = 10,
     Messages = 20,
     ToolCalls = 21,
+    Snapshots = 22,
     Requests = 30,
     Decisions = 31,
     DecisionsSince = 32,

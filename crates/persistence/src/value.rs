@@ -1,5 +1,6 @@
 //! Values on their way between domain and database.
 
+use crate::figures::{Kind, count};
 use domain::{MicroUsd, TokenUsage, ports::StoreError, ports::StoreResult};
 use jiff::Timestamp;
 use sea_orm::JsonValue;
@@ -62,6 +63,7 @@ impl Reader {
     }
 
     pub(crate) fn inconsistent(self, column: &'static str) -> StoreError {
+        count(Kind::Inconsistent);
         StoreError::Inconsistent { table: self.0, column }
     }
 }

@@ -32,6 +32,8 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("hook_runs", "session_id = ID", "executed_at DESC, id DESC"),
     ("hook_runs", "session_id = ID AND hook_type = 'x'", "executed_at DESC, id DESC"),
     ("hook_deliveries", "endpoint_id = ID", "created_at DESC, id DESC"),
+    ("metrics_snapshots", "session_id = ID", "snapshot_at DESC, id DESC"),
+    ("metrics_snapshots", "snapshot_at < 7", "snapshot_at, id"),
     ("api_keys", "user_id = ID", "created_at DESC, id DESC"),
     ("hook_endpoints", "", "created_at DESC, id DESC"),
     ("policies", "", "created_at DESC, id DESC"),

@@ -206,7 +206,9 @@ pub use self::{
         QuestionPreview, SYSTEM_PROMPT_DYNAMIC_BOUNDARY, SessionStart, SettingSource, SettingSources,
         Settings, Skills, SystemPrompt, Thinking, ThinkingDisplay,
     },
-    process::{ProcessLauncher, StderrCallback, cli_places, find_cli, sweep_host, try_jail},
+    process::{
+        ProcessLauncher, StderrCallback, cli_places, find_cli, memory_of_agents, sweep_host, try_jail,
+    },
     prompt::{Priority, Prompt, PromptContent},
     query::{Query, query, query_with},
     spares::{Claimed, ColdReason, Origin, SparePool, SpareSettings, SpareStats},

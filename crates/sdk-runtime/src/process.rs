@@ -102,6 +102,12 @@ pub fn sweep_host(marker: &str) -> io::Result<usize> {
     sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)
 }
 
+/// How much memory each agent of the host that marks its agents with `marker` takes now, in bytes: anonymous and shared
+/// pages of the agent and of what it started. It reads the process table, so it is slow where there are many processes.
+pub fn memory_of_agents(marker: &str) -> io::Result<Vec<u64>> {
+    sweep::memory_of_agents(&sweep::Mark::new(HOST_MARKER, marker), AGENT_MARKER)
+}
+
 /// Tries whether this jail can be had here, without an agent. Bounded; nothing is left running. When this
 /// is dropped, what was started is ended.
 pub async fn try_jail(jail: &Jail) -> Result<(), Error> {

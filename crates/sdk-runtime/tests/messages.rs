@@ -36,7 +36,7 @@ fn normal(value: Value) -> Value {
 
 /// Every frame the agent said in the recordings, with the name of its recording.
 fn recorded() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let folder = Path::new("tests/recordings");
     let mut frames = Vec::new();
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();

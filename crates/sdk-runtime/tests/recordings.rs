@@ -117,7 +117,7 @@ fn take(protocol: &mut Protocol, seen: &mut Seen) {
 }
 
 fn recording(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let folder = Path::new("tests/recordings");
     fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap()
 }
 
@@ -140,7 +140,7 @@ fn named(lines: &str) -> (HashSet<Uuid>, usize) {
 
 #[test]
 fn in_every_recording_each_prompt_ends_once() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let folder = Path::new("tests/recordings");
     let mut count = 0;
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();

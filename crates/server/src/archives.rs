@@ -1,6 +1,6 @@
 //! From the settings to the archive store, and whether it works.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use domain::ports::ArchiveStore;
@@ -14,8 +14,11 @@ use crate::{
     compose::chain,
     config::{S3Config, StorageConfig},
     data_dir::DataDir,
-    remembered::remembered,
 };
+
+/// Three requests to S3.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+const CHECK_FRESH_FOR: Duration = Duration::from_secs(60);
 
 /// Opens the archive store; nothing is asked of S3 yet.
 pub fn open(config: &StorageConfig, data_dir: &DataDir) -> anyhow::Result<Arc<dyn ArchiveStore>> {
@@ -26,7 +29,7 @@ pub fn open(config: &StorageConfig, data_dir: &DataDir) -> anyhow::Result<Arc<dy
 
 /// What the engine needs to know.
 pub fn settings(config: &StorageConfig) -> anyhow::Result<ArchiveSettings> {
-    let signed = |duration: Option<std::time::Duration>| duration.map(SignedDuration::try_from).transpose();
+    let signed = |duration: Option<Duration>| duration.map(SignedDuration::try_from).transpose();
     Ok(ArchiveSettings {
         compression: config.compression,
         s3_prefix: config.s3.as_ref().map(|s3| s3.prefix.clone()).unwrap_or_default(),
@@ -41,18 +44,16 @@ pub fn settings(config: &StorageConfig) -> anyhow::Result<ArchiveSettings> {
 
 /// Writes, reads and deletes something, seldom. Sessions run without the archive store, so it is not required.
 pub fn check(config: &StorageConfig, sessions: &SessionManager) -> Check {
-    let name = if config.s3.is_some() { "s3_storage" } else { "storage" };
+    let name = if config.s3.is_some() { api::S3_STORAGE } else { api::STORAGE };
     let sessions = sessions.clone();
-    Check::optional(
-        name,
-        remembered(move || {
-            let sessions = sessions.clone();
-            async move {
-                let checked = sessions.check_archive_store().await;
-                checked.map_err(|error| format!("could not {}", chain(&error)))
-            }
-        }),
-    )
+    let check = Check::optional(name, move || {
+        let sessions = sessions.clone();
+        async move {
+            let checked = sessions.check_archive_store().await;
+            checked.map(Some).map_err(|error| format!("could not {}", chain(&error)))
+        }
+    });
+    check.within(CHECK_TIMEOUT).fresh_for(CHECK_FRESH_FOR).slow()
 }
 
 fn s3_options(config: &S3Config) -> S3Options {

@@ -3,18 +3,15 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use domain::{
-    AuditKey, Clock, SystemClock,
-    ports::{ArchiveStore, Ping},
-};
+use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, ServerSettings,
-    SessionDefaults, SessionManager, Stores, Tokens,
+    SessionDefaults, SessionManager, SnapshotSettings, Stores, Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
-use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker};
+use monitoring::{Alerter, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
 use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
@@ -25,7 +22,7 @@ use crate::{
     cli::SearchPlaces,
     config::{Config, CostsConfig, HooksConfig},
     data_dir::DataDir,
-    remembered::remembered,
+    health::{self, Subjects},
     sandbox::{self, Decided},
     secret_key,
 };
@@ -42,6 +39,7 @@ pub struct Parts {
     pub gateway: Arc<Gateway>,
     pub database: Database,
     pub health: Arc<HealthChecker>,
+    pub metrics: Arc<MetricsCollector>,
     /// The password of the first admin, if it was made up just now.
     pub new_admin_password: Option<String>,
     /// Held as long as the server lives.
@@ -56,6 +54,7 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let sweep = tokio::task::spawn_blocking(move || sdk_runtime::sweep_host(&marker));
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = metrics(config)?;
     let secret = secret(config, &data_dir)?;
     let database = open_database(config, &secret).await?;
     let store = Arc::new(database.store());
@@ -78,48 +77,26 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let settings = engine_settings(
-        config,
-        &data_dir,
-        &secret,
-        cli.clone().map_err(|error| error.to_string()),
-        &sandbox,
-    )?;
+    let settings =
+        engine_settings(config, &data_dir, &secret, cli.map_err(|error| error.to_string()), &sandbox)?;
     let archive_store = archives::open(&config.storage, &data_dir)?;
     let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
     let alerts = Alerter::new(store.clone(), clock.clone(), tellers);
-    let sessions = sessions(settings, &store, archive_store, clock, &gateway, costs.clone());
+    let sessions = sessions(settings, &store, archive_store, clock, &gateway, (costs.clone(), metrics.clone()));
     let cost_manager = CostManager::new(costs.clone(), sessions.clone());
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
         tracing::warn!(closed, "closed turns that an earlier life of this server left open");
     }
-    let health = HealthChecker::new(vec![
-        Check::required("database", move || {
-            let store = store.clone();
-            async move { store.ping().await.map(|()| None).map_err(|error| chain(&error)) }
-        }),
-        Check::optional("audit_log", {
-            let audit = audit.clone();
-            move || {
-                let audit = audit.clone();
-                // Shown so that whoever watches the server's health keeps an anchor of the chain outside of it.
-                async move { audit.head().await.map(|head| Some(head.to_string())).map_err(|error| chain(&error)) }
-            }
-        }),
-        Check::required("lease", {
-            let sessions = sessions.clone();
-            move || std::future::ready(sessions.lease())
-        }),
-        sandbox.check(),
-        archives::check(&config.storage, &sessions),
-        Check::optional("prices", move || std::future::ready(prices.health())),
-        Check::required("canary", {
-            let sessions = sessions.clone();
-            move || std::future::ready(sessions.self_test())
-        }),
-        Check::required("claude_sdk", cli_check(cli.map_err(|error| format!("could not {error}")))),
-    ]);
+    let health = health::checker(&Subjects {
+        config,
+        store: &store,
+        audit: &audit,
+        sessions: &sessions,
+        sandbox: &sandbox,
+        data_dir: &data_dir,
+        prices: &prices,
+    })?;
     Ok(Parts {
         accounts: Arc::new(accounts),
         sessions,
@@ -130,9 +107,21 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
         gateway,
         database,
         health: Arc::new(health),
+        metrics,
         new_admin_password,
         data_dir,
     })
+}
+
+/// Collects figures, if the operator wants them.
+fn metrics(config: &Config) -> anyhow::Result<Arc<MetricsCollector>> {
+    if !config.metrics.is_enabled {
+        return Ok(Arc::new(MetricsCollector::off()));
+    }
+    let metrics =
+        MetricsCollector::local(env!("CARGO_PKG_VERSION")).context("could not set up the metrics")?;
+    metrics.know_models(gateway::PriceTable::embedded().context("could not read the prices")?.models());
+    Ok(Arc::new(metrics))
 }
 
 /// Signs tokens and, by way of a key that is made of it, the audit log.
@@ -230,6 +219,10 @@ fn engine_settings(
         governance: governance(config, data_dir, &directories),
         hooks: hooks(config, key)?,
         archives: archives::settings(&config.storage)?,
+        snapshots: SnapshotSettings {
+            interval: config.metrics.snapshot_interval,
+            retention: config.metrics.retention,
+        },
         directories,
         containment: ContainmentSettings {
             sandbox: sandbox.settings(),
@@ -247,7 +240,7 @@ fn sessions(
     archive_store: Arc<dyn ArchiveStore>,
     clock: Arc<dyn Clock>,
     gateway: &Arc<Gateway>,
-    costs: Arc<CostTracker>,
+    (costs, metrics): (Arc<CostTracker>, Arc<MetricsCollector>),
 ) -> SessionManager {
     let stores = Stores {
         sessions: store.clone(),
@@ -263,8 +256,9 @@ fn sessions(
         transcripts: store.clone(),
         archives: store.clone(),
         archive_store,
+        snapshots: store.clone(),
     };
-    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone(), costs)
+    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone(), costs, metrics)
 }
 
 /// What agents may do.
@@ -305,20 +299,6 @@ fn agent_env() -> BTreeMap<String, String> {
     env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
     env.insert("TERM".to_owned(), "dumb".to_owned());
     env
-}
-
-/// Reads the CLI's version, seldom.
-fn cli_check(
-    cli: Result<PathBuf, String>,
-) -> impl Fn() -> futures::future::BoxFuture<'static, monitoring::Outcome> + Send + Sync {
-    remembered(move || {
-        let cli = cli.clone();
-        async move {
-            let version =
-                sdk_runtime::probe(&cli?).await.map_err(|error| format!("could not {}", chain(&error)))?;
-            Ok(version.to_string())
-        }
-    })
 }
 
 /// An error and what led to it, in one line.

@@ -8,7 +8,9 @@ mod containment;
 mod costs;
 mod error;
 mod governance;
+mod health;
 mod hooks;
+mod metrics;
 mod parse;
 mod reader;
 mod sources;
@@ -26,7 +28,9 @@ pub use self::{
     costs::CostsConfig,
     error::{ConfigErrors, Mistake},
     governance::GovernanceConfig,
+    health::HealthConfig,
     hooks::HooksConfig,
+    metrics::MetricsConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     sources::{ConfigFile, Sources},
@@ -63,6 +67,8 @@ pub struct Config {
     pub storage: StorageConfig,
     pub costs: CostsConfig,
     pub alerts: AlertsConfig,
+    pub metrics: MetricsConfig,
+    pub health: HealthConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -206,6 +212,8 @@ impl Config {
         let storage = StorageConfig::read(reader);
         let costs = CostsConfig::read(reader);
         let alerts = AlertsConfig::read(reader);
+        let metrics = MetricsConfig::read(reader);
+        let health = HealthConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -224,6 +232,8 @@ impl Config {
             storage: storage?,
             costs: costs?,
             alerts: alerts?,
+            metrics: metrics?,
+            health: health?,
             shutdown_grace: shutdown_grace?,
         })
     }

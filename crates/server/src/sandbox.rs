@@ -1,19 +1,20 @@
 //! Decides whether agents run in a sandbox, and keeps looking whether they still can.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use engine::SandboxSettings;
 use monitoring::Check;
 use sdk_runtime::try_jail;
 
-use crate::{
-    config::{ContainmentConfig, Sandbox},
-    remembered::remembered,
-};
+use crate::config::{ContainmentConfig, Sandbox};
 
 /// The name of the check.
 const CHECK: &str = "sandbox";
+const CHECK_FRESH_FOR: Duration = Duration::from_secs(60);
 /// A trial has no gateway; the jail is the same with any port.
 const NO_PORT: u16 = 0;
 
@@ -73,16 +74,16 @@ impl Decided {
     #[must_use]
     pub fn check(&self) -> Check {
         match self.clone() {
-            Self::On(settings) => Check::required(
-                CHECK,
-                remembered(move || {
+            Self::On(settings) => {
+                let check = Check::required(CHECK, move || {
                     let settings = settings.clone();
                     async move {
                         let network = settings.network.as_str();
-                        tried(&settings).await.map(|()| format!("bubblewrap, network {network}"))
+                        tried(&settings).await.map(|()| Some(format!("bubblewrap, network {network}")))
                     }
-                }),
-            ),
+                });
+                check.fresh_for(CHECK_FRESH_FOR).slow()
+            }
             Self::Off => Check::optional(CHECK, || async { Ok(Some("off, as SANDBOX says".to_owned())) }),
             Self::CannotBeHad(why) => Check::optional(CHECK, move || {
                 let why = format!("agents run without a sandbox: {why}");

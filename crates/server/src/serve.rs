@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::{HttpServer, dev::Server, rt::net::TcpStream, web::Data};
 use anyhow::Context;
-use api::{ApiSettings, ApiState};
+use api::{ApiSettings, ApiState, MetricsAccess};
 use domain::SystemClock;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     compose::{Parts, compose},
-    config::{self, Config},
+    config::{self, Config, Environment},
+    figures,
 };
 
 /// How long the listener waits for open requests once all turns have ended.
@@ -30,12 +31,17 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind((config.http.host, config.http.port))
         .with_context(|| format!("could not listen on {}:{}", config.http.host, config.http.port))?;
     let address = listener.local_addr()?;
+    let for_metrics = metrics_listener(&config)?;
+    let metrics_address = for_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let mut signals = Signals::new()?;
     let parts = compose(&config).await?;
     let streams = TaskTracker::new();
-    let server = http_server(&config, &parts, streams.clone(), listener)?;
+    let state = Data::new(api_state(&config, &parts, streams.clone()));
+    let server = http_server(&config, state.clone(), listener)?;
     let handle = server.handle();
-    announce(&config, address, parts.new_admin_password.as_deref())?;
+    let scraped = for_metrics.map(|listener| metrics_server(&config, &state, listener)).transpose()?;
+    let scraped_handle = scraped.as_ref().map(Server::handle);
+    announce(&config, address, metrics_address, parts.new_admin_password.as_deref())?;
 
     let (house, housekeeping) = (CancellationToken::new(), TaskTracker::new());
     let sessions = parts.sessions.clone();
@@ -58,6 +64,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let house = house.clone();
         async move { sessions.hear_others(&others, house).await }
     });
+    housekeeping.spawn(figures::keep(parts.database.clone(), parts.metrics.clone(), house.clone()));
+    if let Some(scraped) = scraped {
+        housekeeping.spawn(async move {
+            if let Err(error) = scraped.await {
+                tracing::error!(%error, "the listener for the metrics failed");
+            }
+        });
+    }
     housekeeping.close();
     let mut server = std::pin::pin!(server);
     tokio::select! {
@@ -74,7 +88,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         streams.close();
         tokio::join!(handle.stop(true), server, streams.wait()).1.context("the listener failed")?;
         parts.gateway.shutdown().await;
+        // To the last, so that the end can be watched too.
+        if let Some(handle) = scraped_handle {
+            handle.stop(true).await;
+        }
         housekeeping.wait().await;
+        let metrics = parts.metrics.clone();
+        tokio::task::spawn_blocking(move || metrics.shut_down()).await?;
         parts.audit.server_stopped().await.context("could not write the audit log")?;
         parts.database.close().await.context("could not close the database")
     };
@@ -84,13 +104,17 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-fn http_server(
-    config: &Config,
-    parts: &Parts,
-    streams: TaskTracker,
-    listener: TcpListener,
-) -> anyhow::Result<Server> {
-    let state = Data::new(ApiState {
+/// Where the metrics have a listener of their own, it is bound as early as the other.
+fn metrics_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some((host, port)) = config.metrics.listener.filter(|_| config.metrics.is_enabled) else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind((host, port));
+    listener.map(Some).with_context(|| format!("could not listen on {host}:{port} for the metrics"))
+}
+
+fn api_state(config: &Config, parts: &Parts, streams: TaskTracker) -> ApiState {
+    ApiState {
         accounts: parts.accounts.clone(),
         policies: engine::PolicyManager::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),
@@ -98,6 +122,7 @@ fn http_server(
         costs: parts.cost_manager.clone(),
         alerts: parts.alerts.clone(),
         health: parts.health.clone(),
+        metrics: parts.metrics.clone(),
         clock: Arc::new(SystemClock),
         settings: ApiSettings {
             body_bytes_max: config.http.max_request_body_bytes,
@@ -106,10 +131,26 @@ fn http_server(
                 config::CorsOrigins::These(origins) => api::CorsOrigins::These(origins.clone()),
             },
             stream_send_timeout: config.http.stream_send_timeout,
+            metrics_access: metrics_access(config),
             ..ApiSettings::default()
         },
         streams,
-    });
+    }
+}
+
+/// Who may scrape the API's listener. One that only this machine reaches may be what a proxy leads the world to, so in
+/// production somebody has to have said who may.
+fn metrics_access(config: &Config) -> MetricsAccess {
+    let is_private = config.http.host.is_loopback() && config.environment == Environment::Development;
+    match (&config.metrics.listener, &config.metrics.token) {
+        (Some(_), _) => MetricsAccess::Elsewhere,
+        (None, Some(token)) => MetricsAccess::Token(token.clone()),
+        (None, None) if is_private => MetricsAccess::Open,
+        (None, None) => MetricsAccess::Refused,
+    }
+}
+
+fn http_server(config: &Config, state: Data<ApiState>, listener: TcpListener) -> anyhow::Result<Server> {
     let send_timeout = config.http.stream_send_timeout;
     let server = HttpServer::new(move || api::app(state.clone()))
         .on_connect(move |connection, _| drop_when_stalled(connection, send_timeout))
@@ -117,6 +158,20 @@ fn http_server(
         .shutdown_timeout(CLOSE_SECONDS)
         .listen(listener)
         .context("could not serve")?;
+    Ok(server.run())
+}
+
+/// The metrics by themselves: whoever reaches that listener was meant to, and still needs the token if there is one.
+fn metrics_server(config: &Config, state: &Data<ApiState>, listener: TcpListener) -> anyhow::Result<Server> {
+    let access = config.metrics.token.clone().map_or(MetricsAccess::Open, MetricsAccess::Token);
+    let settings = ApiSettings { metrics_access: access, ..state.settings.clone() };
+    let state = Data::new(ApiState { settings, ..ApiState::clone(state) });
+    let server = HttpServer::new(move || api::metrics_app(state.clone()))
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(CLOSE_SECONDS)
+        .listen(listener)
+        .context("could not serve the metrics")?;
     Ok(server.run())
 }
 
@@ -131,11 +186,19 @@ fn drop_when_stalled(connection: &dyn Any, timeout: Duration) {
     }
 }
 
-/// One line with the address, one with the login of an admin that was made just now.
-fn announce(config: &Config, address: SocketAddr, new_admin_password: Option<&str>) -> std::io::Result<()> {
+/// One line with each address, one with the login of an admin that was made just now.
+fn announce(
+    config: &Config,
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    new_admin_password: Option<&str>,
+) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if let Some(password) = new_admin_password {
         writeln!(stdout, "ADMIN {} {password}", config.auth.admin_email)?;
+    }
+    if let Some(address) = metrics_address {
+        writeln!(stdout, "METRICS http://{address}/metrics")?;
     }
     writeln!(stdout, "LISTENING http://{address}")?;
     stdout.flush()

@@ -51,7 +51,11 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // For tests and development only: nothing above may need these to run.
     ("testkit", &["domain", "sdk-runtime"], &[]),
     ("xtask", &[], &[]),
-    ("bench", &["domain", "migration", "permissions", "persistence", "sdk-runtime"], &[]),
+    (
+        "bench",
+        &["domain", "hooks", "migration", "monitoring", "permissions", "persistence", "sdk-runtime"],
+        &[],
+    ),
 ];
 
 /// Tools for people who work on the repository: they start processes and speak every language.
@@ -158,7 +162,6 @@ fn packages() -> Vec<Package> {
     #[expect(clippy::disallowed_methods, reason = "cargo itself knows the graph best")]
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -51,6 +51,8 @@ fn nothing_given_is_a_whole_configuration() {
     assert_eq!((config.sessions.max_interactive, config.sessions.max_background), (10, 50));
     let budget = Budget { limit: MicroUsd(100_000_000), when_exhausted: WhenExhausted::Block };
     assert_eq!((config.costs.is_enabled, config.costs.user_budget), (true, Some(budget)));
+    assert_eq!(config.health.handshake_age, Some(Duration::from_secs(300)));
+    assert_eq!(config.health.disk.free_bytes_min, 512 << 20);
 }
 
 #[test]
@@ -151,6 +153,13 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("SMTP_FROM_EMAIL", "Steward", "mail addresses such as"),
         ("ALERT_EMAIL_TO", "ops@example.com, nobody", "mail addresses such as"),
         ("ALERT_WEBHOOK_URL", "example.com/alerts", "http:// or https://"),
+        ("METRICS_SNAPSHOT_INTERVAL_SECONDS", "0", "from 1 to"),
+        ("METRICS_RETENTION_DAYS", "-1", "from 0 to"),
+        ("METRICS_HOST", "everywhere", "an IP address"),
+        ("METRICS_PORT", "65536", "from 0 to 65535"),
+        ("HEALTH_INTERVAL_SECONDS", "0", "from 1 to"),
+        ("HEALTH_ALERT_ROUNDS", "0", "from 1 to"),
+        ("HEALTH_FREE_DISK_MB", "-1", "from 0 to"),
     ] {
         let text = mistake(name, value);
         assert!(text.starts_with(&format!("{name}={value}: ")) && text.contains(allowed), "{text}");
@@ -257,6 +266,8 @@ fn a_guessable_secret_is_refused_and_never_shown() {
         ("ADMIN_PASSWORD", "short-pass"),
         ("ADMIN_PASSWORD", "111111111111111"),
         ("ANTHROPIC_API_KEY", "sk-ant spaced"),
+        ("METRICS_TOKEN", "too-short"),
+        ("METRICS_TOKEN", "a token with spaces in it"),
     ] {
         let text = mistake(name, value);
         assert!(!text.contains(value), "{text}");

@@ -38,6 +38,13 @@ mod governance;
 #[path = "../../hooks/tests/hooks/receiver.rs"]
 mod receiver;
 
+#[path = "deploy/files.rs"]
+mod files;
+#[path = "deploy/queries.rs"]
+mod queries;
+
+#[path = "e2e/health.rs"]
+mod health;
 #[path = "e2e/hooks.rs"]
 mod hooks;
 #[path = "e2e/large.rs"]
@@ -46,8 +53,12 @@ mod large;
 mod limits;
 #[path = "e2e/money.rs"]
 mod money;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/postgres.rs"]
 mod postgres;
+#[path = "e2e/prometheus.rs"]
+mod prometheus;
 #[path = "e2e/queueing.rs"]
 mod queueing;
 #[path = "e2e/sandbox.rs"]

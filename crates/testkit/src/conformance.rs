@@ -33,13 +33,14 @@ mod purge;
 mod queue;
 mod servers;
 mod sessions;
+mod snapshots;
 mod transcripts;
 mod turns;
 mod users;
 
 use domain::ports::{
     Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore, Journal,
-    Ledger, Ping, Policies, Servers, Sessions, Transcripts, Turns,
+    Ledger, Ping, Policies, Servers, Sessions, Snapshots, Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -66,6 +67,7 @@ pub use purge::*;
 pub use queue::*;
 pub use servers::*;
 pub use sessions::*;
+pub use snapshots::*;
 pub use transcripts::*;
 pub use turns::*;
 pub use users::*;
@@ -89,6 +91,7 @@ pub trait AnyStore:
     + Approvals
     + Transcripts
     + Archives
+    + Snapshots
     + Ping
     + Clone
     + 'static
@@ -113,6 +116,7 @@ impl<S> AnyStore for S where
         + Approvals
         + Transcripts
         + Archives
+        + Snapshots
         + Ping
         + Clone
         + 'static
@@ -168,6 +172,7 @@ macro_rules! store_conformance {
             nothing_is_queued_in_a_session_that_takes_no_prompts
             cancelled_turns_end_as_interrupted
             a_lease_lasts_until_it_ends_or_is_given_up
+            a_server_with_a_lease_can_be_written_and_read
             a_session_stays_with_a_home_that_lives
             a_dead_servers_session_goes_to_one_of_those_that_want_it
             a_server_takes_its_own_back_at_once
@@ -282,6 +287,10 @@ macro_rules! store_conformance {
             whoever_restores_a_session_is_its_home
             what_is_on_another_servers_disk_is_left_to_it
             the_life_of_an_archive_is_in_the_audit_log
+            a_snapshot_is_what_the_session_has_come_to
+            snapshots_are_kept_newest_first_until_they_are_old
+            snapshots_go_with_their_session
+            sessions_are_counted_by_mode_and_state
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

@@ -16,15 +16,16 @@ mod page;
 mod policies;
 mod servers;
 mod sessions;
+mod snapshots;
 mod transcripts;
 mod turns;
 
 use async_trait::async_trait;
 use domain::{
     ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, HookDelivery,
-    HookEndpoint, HookRun, Message, NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage,
+    HookEndpoint, HookRun, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage,
     RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
-    ports::{Ping, StoreResult},
+    ports::{Ping, StoreError, StoreResult},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -65,6 +66,7 @@ struct State {
     hook_runs: Vec<HookRun>,
     endpoints: Vec<HookEndpoint>,
     deliveries: Vec<HookDelivery>,
+    snapshots: Vec<MetricsSnapshot>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,12 @@ impl MemoryStore {
 impl Ping for MemoryStore {
     async fn ping(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    async fn write_and_read(&self, server: ServerId) -> StoreResult<()> {
+        let is_there = self.state().servers.contains_key(&server);
+        let nobody = StoreError::Inconsistent { table: "servers", column: "id" };
+        if is_there { Ok(()) } else { Err(nobody) }
     }
 }
 

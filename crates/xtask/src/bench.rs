@@ -38,9 +38,8 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, archive, pages, sdk-answers, sdk-partials,
-    /// sdk-crowd,
-    /// sdk-spares, sdk-interrupt, compile. Is not written down either.
+    /// Only what has this in its name: ready, create, warm, cold, gateway, metrics, archive, pages, sdk-answers,
+    /// sdk-partials, sdk-crowd, sdk-spares, sdk-interrupt, compile. Is not written down either.
     filter: Option<String>,
 }
 

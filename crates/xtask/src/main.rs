@@ -17,6 +17,7 @@ mod http;
 mod packages;
 mod postgres;
 mod process;
+mod prometheus;
 mod run;
 mod s3;
 mod settings;

@@ -13,6 +13,7 @@ use crate::{
     claude,
     postgres::{self, Cluster},
     process::Interrupts,
+    prometheus,
     s3::S3Server,
     settings::Settings,
 };
@@ -30,6 +31,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let settings = Settings::read(root);
     let claude = claude::find_or_install_pinned(&settings)?;
     let path = bubblewrap::path_with_bwrap(&settings)?;
+    let prometheus = prometheus::find_or_unpack(&settings)?;
     // Ctrl-C ends cargo, which is in the terminal's group, and then both servers in order.
     let _interrupts = Interrupts::catch()?;
     let cluster = Cluster::start(&settings)?;
@@ -42,6 +44,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .env("CLAUDE_CLI_PATH", &claude)
             .env("PATH", &path)
             .envs(s3.variables())
+            .env(prometheus::FOLDER_VARIABLE, &prometheus)
             .env(postgres::URL_VARIABLE, cluster.url())
             .env(postgres::RUN_VARIABLE, cluster.runner())
             .stdin(Stdio::null())

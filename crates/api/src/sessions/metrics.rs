@@ -1,14 +1,14 @@
-//! `GET /sessions/{id}/metrics/current`.
+//! `GET /sessions/{id}/metrics/current`, `/metrics/history` and its other name `/metrics/snapshots`.
 
-use crate::{ApiState, caller::Caller, error::problem};
+use super::HistoryQuery;
+use crate::{ApiState, caller::Caller, error::problem, page::Here};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, NotFound, PathParams, Unavailable};
-use domain::{Session, SessionId};
+use apidoc::{Fail, Fetched, Invalid, Linked, NotFound, PathParams, Unavailable, ValidQuery};
+use domain::{PageRequest, SessionId};
 use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A session's figures at one instant.
@@ -26,18 +26,17 @@ pub struct MetricsSnapshot {
     total_output_tokens: u64,
     total_cache_creation_tokens: u64,
     total_cache_read_tokens: u64,
-    /// From the first turn until the session's end, or until now. Null before the first turn.
-    duration_ms: Option<i64>,
-    /// Since the server's start; null if no tool has ended since.
+    /// From the first turn until the session's end, or until then. Null before the first turn.
+    pub(crate) duration_ms: Option<u64>,
+    /// Mean over the tool calls that ran to their end, from the call until its result. Null if there was none.
     avg_tool_duration_ms: Option<f64>,
 }
 
-impl MetricsSnapshot {
-    fn of(session: &Session, now: Timestamp, tool: Option<Duration>) -> Self {
-        let counters = session.counters;
-        let until = session.completed_at.unwrap_or(now);
+impl From<domain::MetricsSnapshot> for MetricsSnapshot {
+    fn from(snapshot: domain::MetricsSnapshot) -> Self {
+        let counters = snapshot.counters;
         Self {
-            snapshot_at: now,
+            snapshot_at: snapshot.snapshot_at,
             total_messages: counters.messages,
             total_tool_calls: counters.tool_calls,
             total_hook_executions: counters.hook_executions,
@@ -49,10 +48,8 @@ impl MetricsSnapshot {
             total_output_tokens: counters.tokens.output,
             total_cache_creation_tokens: counters.tokens.cache_creation(),
             total_cache_read_tokens: counters.tokens.cache_read,
-            duration_ms: session
-                .started_at
-                .map(|start| (until.as_millisecond() - start.as_millisecond()).max(0)),
-            avg_tool_duration_ms: tool.map(|mean| mean.as_secs_f64() * 1000.0),
+            duration_ms: snapshot.duration_ms,
+            avg_tool_duration_ms: snapshot.avg_tool_duration_ms,
         }
     }
 }
@@ -64,7 +61,44 @@ pub async fn current(
     caller: Caller,
     id: PathParams<Uuid>,
 ) -> Result<Fetched<MetricsSnapshot>, Fail<(NotFound, Unavailable)>> {
-    let session = state.sessions.get(&caller.0, SessionId(id.0)).await.map_err(problem)?;
-    let tool = state.sessions.average_tool_duration(session.id);
-    Ok(Fetched::new(MetricsSnapshot::of(&session, state.clock.now(), tool)))
+    let measured = state.sessions.measure(&caller.0, SessionId(id.0)).await.map_err(problem)?;
+    Ok(Fetched::new(measured.into()))
+}
+
+/// What a page of snapshots is answered with.
+type Listed = Result<Linked<Fetched<Vec<MetricsSnapshot>>>, Fail<(NotFound, Invalid, Unavailable)>>;
+
+/// List how a session's figures went
+///
+/// Newest first: one each interval in which something happened, and one at the session's end.
+#[api_v2_operation(tags(Sessions), operation_id = "listMetrics")]
+pub async fn history(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+    here: Here,
+    query: ValidQuery<HistoryQuery>,
+) -> Listed {
+    list(&state, &caller, id.0, &here, &query.0.request()).await
+}
+
+/// List how a session's figures went
+///
+/// Another name of `/metrics/history`.
+#[api_v2_operation(tags(Sessions), operation_id = "listMetricsSnapshots")]
+pub async fn snapshots(
+    state: Data<ApiState>,
+    caller: Caller,
+    id: PathParams<Uuid>,
+    here: Here,
+    query: ValidQuery<HistoryQuery>,
+) -> Listed {
+    list(&state, &caller, id.0, &here, &query.0.request()).await
+}
+
+async fn list(state: &ApiState, caller: &Caller, id: Uuid, here: &Here, request: &PageRequest) -> Listed {
+    let page = state.sessions.snapshots(&caller.0, SessionId(id), request).await.map_err(problem)?;
+    let next = here.next(page.next_cursor.as_deref());
+    let snapshots = page.items.into_iter().map(MetricsSnapshot::from).collect();
+    Ok(Linked::next(Fetched::new(snapshots), next.as_deref()))
 }

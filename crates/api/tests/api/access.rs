@@ -223,7 +223,7 @@ async fn a_key_that_reads_changes_nothing() {
                 "streamSession" => 400,
                 // Its owner is no admin.
                 _ if operation.path.starts_with("/api/v1/admin/") => 403,
-                "getTeamCosts" | "getTotalCosts" | "getTeamBudget" | "listBudgets" => 403,
+                "getTeamCosts" | "getTotalCosts" | "getTeamBudget" | "listBudgets" | "getPerformance" => 403,
                 _ => 200,
             };
             assert_eq!(response.status(), expected, "{}", operation.id);

@@ -40,6 +40,11 @@ impl Client {
         self.with_token(tokens.json()["access_token"].as_str().unwrap())
     }
 
+    /// The same client at another address.
+    pub fn at(&self, address: &str) -> Self {
+        Self { base: format!("http://{address}"), ..self.clone() }
+    }
+
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }

@@ -17,6 +17,7 @@ mod files;
 mod health;
 mod hooks;
 mod large;
+mod metrics;
 mod policies;
 mod problems;
 mod query;

@@ -13,7 +13,7 @@ use engine::{
     Registrant, Registration, SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
 };
 use jiff::SignedDuration;
-use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker};
+use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
 use sdk_runtime::testing::{Say, ScriptedLauncher, ScriptedPrompt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ pub struct Plan {
     pub governance: GovernanceSettings,
     pub archives: ArchiveSettings,
     pub archive_place: ArchivePlace,
+    pub is_measured: bool,
 }
 
 impl Default for Plan {
@@ -58,6 +59,7 @@ impl Default for Plan {
             governance: GovernanceSettings::default(),
             archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
             archive_place: ArchivePlace::Local,
+            is_measured: true,
         }
     }
 }
@@ -112,8 +114,12 @@ impl World {
             transcripts: store.clone(),
             archives: store.clone(),
             archive_store: Arc::new(archives.clone()),
+            snapshots: store.clone(),
         };
         let tracker = costs(&store, &clock);
+        let metrics =
+            if plan.is_measured { MetricsCollector::local("test").unwrap() } else { MetricsCollector::off() };
+        let metrics = Arc::new(metrics);
         let sessions = SessionManager::new(
             stores,
             Arc::new(clock.clone()),
@@ -121,6 +127,7 @@ impl World {
             Arc::new(launcher.clone()),
             Arc::new(NoGateway),
             tracker.clone(),
+            metrics.clone(),
         );
         let state = Data::new(ApiState {
             accounts,
@@ -130,6 +137,7 @@ impl World {
             sessions,
             audit,
             health: Arc::new(HealthChecker::new(plan.checks)),
+            metrics,
             clock: Arc::new(clock),
             settings: plan.settings,
             streams: tokio_util::task::TaskTracker::new(),
@@ -239,6 +247,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
         archives: plan.archives.clone(),
+        snapshots: engine::SnapshotSettings::default(),
     }
 }
 

@@ -10,12 +10,13 @@ use domain::{
     journal::data,
     ports::{ArchiveError, ArchiveRef},
 };
+use monitoring::ArchiveOperation;
 use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 impl SessionManager {
     /// Begins with a restore, or goes on with one that somebody left.
@@ -51,7 +52,13 @@ impl SessionManager {
         let stored = archive.ok_or(Error::ArchiveRemoved).and_then(|archive| self.stored(&archive));
         let (now, by) = (self.inner.clock.now(), session.generation);
         let unpacked = match stored {
-            Ok(stored) => self.unpack(&session, &stored).await,
+            Ok(stored) => {
+                let began = Instant::now();
+                let unpacked = self.unpack(&session, &stored).await;
+                let metrics = &self.inner.metrics;
+                metrics.record_archive(ArchiveOperation::Restore, unpacked.is_ok(), began.elapsed(), None);
+                unpacked
+            }
             Err(error) => Err(error),
         };
         match unpacked {

@@ -9,12 +9,13 @@ use domain::{
 };
 use fail::fail_point;
 use jiff::SignedDuration;
+use monitoring::ArchiveOperation;
 use serde_json::json;
 use std::{
     io,
     path::{Path, PathBuf},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 /// What is in an archive, each a folder of this name.
 pub(crate) const WORKSPACE: &str = "workspace";
@@ -62,7 +63,12 @@ impl SessionManager {
             let why = format!("it was begun {ATTEMPTS_MAX} times and never came to an end");
             return self.give_up(&claimed, &why).await;
         }
-        match self.store_archive(&session, &claimed).await {
+        let began = Instant::now();
+        let stored = self.store_archive(&session, &claimed).await;
+        let size = stored.as_ref().ok().map(|content| content.size_bytes);
+        let metrics = &self.inner.metrics;
+        metrics.record_archive(ArchiveOperation::Store, stored.is_ok(), began.elapsed(), size);
+        match stored {
             Ok(content) => self.complete(&session, &claimed, &content, alone).await,
             Err(error) => self.not_stored(&claimed, &error).await,
         }

@@ -8,8 +8,9 @@ use crate::{
     live::{LiveAgent, Stop},
     run::stopped,
 };
-use domain::{AgentScope, Session, TurnFailure, session::AgentConversation};
+use domain::{AgentScope, Session, TurnFailure, TurnStatus, session::AgentConversation};
 use futures::FutureExt;
+use monitoring::AgentStart;
 use sdk_runtime::{Agent, Exceeded};
 use std::{io::ErrorKind, panic::AssertUnwindSafe};
 use tokio::{sync::watch, time::Instant};
@@ -25,6 +26,22 @@ pub(crate) struct Launching<'a> {
 impl Launching<'_> {
     /// Starts the agent, or says how the attempt ended without one.
     pub(crate) async fn run(
+        &self,
+        stop: &mut watch::Receiver<Option<Stop>>,
+    ) -> Result<(LiveAgent, AgentConversation), Ended> {
+        let metrics = &self.manager.inner.metrics;
+        let (_starting, began) = (metrics.agent_starting(), Instant::now());
+        let started = self.start(stop).await;
+        let outcome = match &started {
+            Ok(_) => AgentStart::Started,
+            Err(ended) if ended.status == TurnStatus::Interrupted => AgentStart::Stopped,
+            Err(_) => AgentStart::Failed,
+        };
+        metrics.record_agent_start(outcome, began.elapsed());
+        started
+    }
+
+    async fn start(
         &self,
         stop: &mut watch::Receiver<Option<Stop>>,
     ) -> Result<(LiveAgent, AgentConversation), Ended> {
@@ -50,10 +67,18 @@ impl Launching<'_> {
             let options = launch.governed.install(launch.options, &inner.hooks, session).await;
             let options = options.map_err(|error| not_prepared(error.into()))?;
             canary::ask(&options).await.map_err(|error| not_governed(&error))?;
+            let began = Instant::now();
             tokio::select! {
                 // Together, because each takes as long as the CLI takes to start.
                 (started, tested) = async {
-                    tokio::join!(Agent::start(inner.launcher.as_ref(), options), self.self_test())
+                    let started = async {
+                        let started = Agent::start(inner.launcher.as_ref(), options).await;
+                        if let Ok((agent, _)) = &started {
+                            inner.handshake.note_start(self.manager, agent, began.elapsed());
+                        }
+                        started
+                    };
+                    tokio::join!(started, self.self_test())
                 } => {
                     let (agent, events) = started.map_err(|error| not_started(&error))?;
                     if let Err(ended) = tested {
@@ -63,7 +88,10 @@ impl Launching<'_> {
                     let token = endpoint.token.clone();
                     let (subject, governed) = (session.into(), launch.governed);
                     let spec = Box::new(session.spec.clone());
-                    Ok((LiveAgent { agent, events, token, subject, spec, governed }, launch.conversation))
+                    let servers = session.spec.sdk_options.mcp_servers.keys().cloned().collect();
+                    let mcp = inner.mcp_agents.register(session.id, &agent, servers);
+                    let live = LiveAgent { agent, events, token, subject, spec, governed, mcp };
+                    Ok((live, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(session)),

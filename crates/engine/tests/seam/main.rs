@@ -22,6 +22,7 @@ mod pipes;
 mod prompts;
 mod queue;
 mod retries;
+mod snapshots;
 mod transcripts;
 mod waking;
 mod watching;

@@ -18,7 +18,7 @@ use engine::{
 use faults::Faults;
 use futures::FutureExt as _;
 use leases::Leases;
-use monitoring::{CostSettings, CostStores, CostTracker};
+use monitoring::{CostSettings, CostStores, CostTracker, MetricsCollector};
 use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -38,6 +38,7 @@ pub struct World {
     pub leases: Leases,
     pub clock: TestClock,
     pub access: Arc<RecordedAccess>,
+    pub metrics: Arc<MetricsCollector>,
     pub settings: EngineSettings,
     pub caller: Caller,
     dir: Arc<tempfile::TempDir>,
@@ -98,6 +99,7 @@ impl World {
     ) -> Self {
         let clock = TestClock::default();
         let access = Arc::new(RecordedAccess::default());
+        let metrics = Arc::new(MetricsCollector::local("test").unwrap());
         let leases = Leases::around(store.clone());
         let stores = Stores {
             sessions: Arc::new(store.clone()),
@@ -113,6 +115,7 @@ impl World {
             transcripts: Arc::new(store.clone()),
             archives: Arc::new(store.clone()),
             archive_store: Arc::new(archives.clone()),
+            snapshots: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -121,8 +124,22 @@ impl World {
             started_by,
             access.clone(),
             costs(&store, &clock, &settings, caller.user_id),
+            metrics.clone(),
         );
-        Self { manager, launcher, store, faults, archives, leases, clock, access, settings, caller, dir }
+        Self {
+            manager,
+            launcher,
+            store,
+            faults,
+            archives,
+            leases,
+            clock,
+            access,
+            metrics,
+            settings,
+            caller,
+            dir,
+        }
     }
 
     /// Another server on the same store, with a data folder of its own.
@@ -325,5 +342,6 @@ fn settings(root: &std::path::Path) -> EngineSettings {
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
         archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
+        snapshots: engine::SnapshotSettings::default(),
     }
 }

@@ -239,6 +239,13 @@ async fn tools_are_measured() {
     let hooks = world.hooks(Switches::default(), vec![]);
     let registrations = world.registrations(&hooks).await;
     call(&registrations, "PostToolUse", "Bash").await.unwrap();
-    let tally = hooks.durations().tools_of(world.session.id.0);
-    assert_eq!((tally.count, tally.mean()), (1, Some(Duration::from_millis(40))));
+    let scraped = world.metrics.scrape().unwrap().text().unwrap();
+    for line in [
+        r#"steward_tool_executions_total{outcome="completed",tool="Bash"} 1"#,
+        r#"steward_tool_duration_seconds_sum{tool="Bash"} 0.04"#,
+    ] {
+        assert!(scraped.contains(line), "{line} is not in\n{scraped}");
+    }
+    let [minute, ..] = world.metrics.performance().unwrap().of(monitoring::Activity::Tool);
+    assert_eq!(minute.count, 1);
 }

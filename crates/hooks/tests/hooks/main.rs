@@ -4,6 +4,7 @@
 
 mod alerts;
 mod chain;
+mod load;
 mod receiver;
 mod recording;
 mod sending;

@@ -29,6 +29,7 @@ pub struct World {
     pub session: Session,
     pub published: Arc<Mutex<Vec<Event>>>,
     pub audit: Arc<Noted>,
+    pub metrics: Arc<monitoring::MetricsCollector>,
 }
 
 /// What the audit was told.
@@ -47,7 +48,8 @@ impl World {
         let session = session(hooks_enabled, clock.now());
         store.create(&session, &domain::Origin::system()).await.unwrap();
         let sealer = Arc::new(SecretSealer::new(b"a key of the server").unwrap());
-        Self { store, clock, sealer, session, published: Arc::default(), audit: Arc::default() }
+        let metrics = Arc::new(monitoring::MetricsCollector::local("test").unwrap());
+        Self { store, clock, sealer, session, metrics, published: Arc::default(), audit: Arc::default() }
     }
 
     /// The hooks of the server; endpoints may be here.
@@ -71,6 +73,7 @@ impl World {
             self.client(true),
             Arc::new(move |events| published.lock().unwrap().extend(events)),
             is_trial,
+            self.metrics.clone(),
             &Handle::current(),
         )
     }

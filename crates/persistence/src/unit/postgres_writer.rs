@@ -18,6 +18,10 @@ impl PostgresWriter {
         Self { pool, exchange }
     }
 
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     pub(super) async fn close(&self) {
         self.exchange.close().await;
         self.pool.close().await;

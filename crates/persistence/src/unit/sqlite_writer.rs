@@ -4,6 +4,7 @@
 //! memory; several would meet at the file's lock, where waiting means sleeping and trying again. It is no pool of one:
 //! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
 
+use crate::figures::{Kind, PoolFigures, count};
 use domain::ports::{StoreError, StoreResult};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{sync::Arc, time::Duration};
@@ -49,6 +50,15 @@ impl SqliteWriter {
         Ok(place)
     }
 
+    /// The one connection: used while somebody writes.
+    pub(crate) fn figures(&self) -> PoolFigures {
+        let (used, idle) = match self.place.try_lock() {
+            Err(_) => (1, 0),
+            Ok(place) => (0, u32::from(place.connection.is_some())),
+        };
+        PoolFigures { pool: "write", used, idle, max: 1 }
+    }
+
     /// Waits for whoever writes and closes the connection for good.
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut place = self.place.lock().await;
@@ -75,5 +85,6 @@ impl Place {
 }
 
 fn unavailable(error: sqlx::Error) -> StoreError {
+    count(Kind::Unavailable);
     StoreError::Unavailable(Box::new(error))
 }

@@ -31,7 +31,7 @@ const CONNECTIONS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Bridge {
     carrying: Vec<JoinHandle<()>>,
-    /// Folder of a socket file, removed at the end.
+    /// Folder of a socket file, until it is removed.
     folder: Option<PathBuf>,
 }
 
@@ -50,7 +50,17 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// The socket file, if it has one.
+    /// Removes the socket file, which the jail has by now: a mount holds what it shows, also when that has no name any more.
+    /// So nobody else can reach it, and a host that is killed leaves nothing behind.
+    pub(super) fn unlink(&mut self) {
+        if let Some(folder) = self.folder.take()
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!(%error, "the folder of a gateway's socket is left");
+        }
+    }
+
+    /// The socket file, as long as it has one.
     pub(super) fn socket(&self) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join("s"))
     }
@@ -61,11 +71,7 @@ impl Drop for Bridge {
         for carrying in &self.carrying {
             carrying.abort();
         }
-        if let Some(folder) = &self.folder
-            && let Err(error) = std::fs::remove_dir_all(folder)
-        {
-            tracing::warn!(%error, "the folder of a gateway's socket is left");
-        }
+        self.unlink();
     }
 }
 

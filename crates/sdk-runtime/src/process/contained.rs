@@ -90,6 +90,15 @@ pub(super) async fn enter(
         (Network::Loopback { host_ports }, Some(init)) => {
             bridge::open(init, host_ports.clone()).await.map_err(|error| bridge_error(&error))?
         }
+        (Network::Gateway { .. }, Some(init)) => {
+            let mut bridge = prepared.bridge;
+            let stands = tokio::task::spawn_blocking(move || stands(init)).await;
+            // If it went down, its words say so; the file goes with the bridge.
+            if stands.is_ok_and(|stands| stands) {
+                bridge.unlink();
+            }
+            bridge
+        }
         (Network::Loopback { .. } | Network::Gateway { .. } | Network::Open | Network::Off, _) => {
             prepared.bridge
         }
@@ -123,6 +132,20 @@ fn find_init(monitor: u32, mark: &Mark, known: &mut Known) -> io::Result<Option<
         }
         thread::sleep(LOOK_INTERVAL);
     }
+}
+
+/// Waits until the jail's first process has started the agent, which it does when all is mounted; false if that did not come.
+fn stands(init: i32) -> bool {
+    let deadline = Instant::now() + INIT_TIMEOUT;
+    let Ok(init) = u32::try_from(init) else { return false };
+    while Instant::now() < deadline && !is_gone(init) {
+        match sweep::child_of(init) {
+            Ok(Some(_)) => return true,
+            Ok(None) => thread::sleep(LOOK_INTERVAL),
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 fn is_gone(pid: u32) -> bool {

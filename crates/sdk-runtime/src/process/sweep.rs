@@ -106,6 +106,39 @@ pub(super) fn usage(
     Ok(usage)
 }
 
+/// What each agent of the host takes. A process belongs to the agent that its environment names, else to that of its
+/// parent or of its session's leader.
+pub(super) fn memory_of_agents(host: &Mark, agent_key: &str) -> io::Result<Vec<u64>> {
+    let table = recent_table()?;
+    let key = format!("{agent_key}=");
+    let named = |row: &Row| {
+        let mut entries = row.environment.split(|byte| *byte == 0);
+        entries.find(|entry| entry.starts_with(key.as_bytes())).map(<[u8]>::to_vec)
+    };
+    let marked = table.iter().filter(|row| row.carries(host));
+    let mut agents: HashMap<i32, Vec<u8>> =
+        marked.filter_map(|row| Some((row.identity.pid, named(row)?))).collect();
+    let spared = spared(&table);
+    agents.retain(|pid, _| !spared.contains(pid));
+    loop {
+        let of = |row: &Row| agents.get(&row.parent).or_else(|| agents.get(&row.session)).cloned();
+        let unnamed = table.iter().filter(|row| !agents.contains_key(&row.identity.pid));
+        let unnamed = unnamed.filter(|row| !spared.contains(&row.identity.pid));
+        let found: Vec<(i32, Vec<u8>)> =
+            unnamed.filter_map(|row| Some((row.identity.pid, of(row)?))).collect();
+        if found.is_empty() {
+            break;
+        }
+        agents.extend(found);
+    }
+    let mut sums: HashMap<Vec<u8>, u64> = HashMap::new();
+    for (pid, agent) in agents {
+        let sum = sums.entry(agent).or_default();
+        *sum = sum.saturating_add(memory_bytes(pid));
+    }
+    Ok(sums.into_values().collect())
+}
+
 /// Zero for a process that is gone.
 fn memory_bytes(pid: i32) -> u64 {
     let Ok(status) = Process::new(pid).and_then(|process| process.status()) else {

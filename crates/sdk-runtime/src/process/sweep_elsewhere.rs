@@ -32,3 +32,7 @@ pub(super) struct Usage {
 pub(super) fn usage(_mark: &Mark, _agent_pid: u32, _known: &mut Known, _memory: bool) -> io::Result<Usage> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+pub(super) fn memory_of_agents(_host: &Mark, _agent_key: &str) -> io::Result<Vec<u64>> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -31,7 +31,7 @@ fn calc() -> McpServer {
 }
 
 fn recording(name: &str) -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let folder = Path::new("tests/recordings");
     let lines = fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -6,7 +6,9 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use sdk_runtime::{Agent, AgentOptions, Error, Event, Events, ProcessLauncher, PromptContent, sweep_host};
+use sdk_runtime::{
+    Agent, AgentOptions, Error, Event, Events, ProcessLauncher, PromptContent, memory_of_agents, sweep_host,
+};
 use tokio::process::Command;
 
 use crate::bench::{self, Bench, marked, next, result_of, say, tool_pid, variable, wait_until};
@@ -210,4 +212,28 @@ async fn a_host_sweeps_what_its_earlier_life_left() {
     assert!(marked(&marker).is_empty());
     assert_eq!(sweep_host(&marker).unwrap(), 0);
     shell.wait().await.unwrap();
+}
+
+#[tokio::test]
+async fn memory_is_told_by_agent_with_all_that_it_started() {
+    let marker = format!("test-{}", uuid::Uuid::new_v4());
+    let start = |agent: &str, script: &str| {
+        #[expect(clippy::disallowed_methods, reason = "the agents of this test are any processes")]
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("SDK_RUNTIME_HOST", &marker).env("SDK_RUNTIME_AGENT", agent);
+        command.spawn().unwrap()
+    };
+    let mut small = start("small", "sleep 1000 & wait");
+    // A child that has lost its environment belongs to it all the same.
+    let mut large =
+        start("large", "env -i head -c 50000000 /dev/zero | env -i tail -c 50000001 & sleep 1000");
+    let measured = || memory_of_agents(&marker).unwrap();
+    wait_until(|| measured().iter().max().is_some_and(|largest| *largest > 20_000_000)).await;
+    let found = measured();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().min().is_some_and(|smallest| (1..20_000_000).contains(smallest)), "{found:?}");
+    assert_eq!(memory_of_agents("nobody's mark").unwrap(), Vec::<u64>::new());
+    sweep_host(&marker).unwrap();
+    small.wait().await.unwrap();
+    large.wait().await.unwrap();
 }

@@ -76,13 +76,13 @@ async fn requests_wait_out_a_restart_of_the_database_and_a_turn_in_it_ends_hones
 }
 
 /// A PostgreSQL that may be stopped, because nobody else is on it.
-struct Cluster {
+pub struct Cluster {
     runner: PathBuf,
     folder: PathBuf,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let runner = env::var_os("STEWARD_TEST_POSTGRES_RUN");
         let Some(runner) = runner.map(PathBuf::from) else {
             panic!("STEWARD_TEST_POSTGRES_RUN is not set: run cargo xtask test");
@@ -101,7 +101,15 @@ impl Cluster {
         cluster
     }
 
-    fn url(&self) -> String {
+    /// The processes of it, as long as they are what they are now.
+    pub fn processes(&self) -> Vec<u32> {
+        let file = std::fs::read_to_string(self.folder.join("postmaster.pid")).unwrap();
+        let first: u32 = file.lines().next().unwrap().trim().parse().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        std::iter::once(first).chain(children.split_whitespace().map(|pid| pid.parse().unwrap())).collect()
+    }
+
+    pub fn url(&self) -> String {
         format!("postgres://steward@{}/postgres", self.folder.display().to_string().replace('/', "%2F"))
     }
 

@@ -104,6 +104,29 @@ async fn only_the_network_that_was_named_is_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_model_has_no_name_outside_of_the_sandbox() {
+    let mut world = World::with(&[SANDBOXED]).await;
+    let user = world.admin().await;
+    let session = user.session(with_bash()).await;
+    user.ask(&session, "remember the pier").await;
+    let processes = world.agent_processes().into_iter();
+    let mounts = processes.filter_map(|(pid, _)| fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok());
+    let sockets: Vec<String> = mounts
+        .flat_map(|mounts| mounts.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| line.split(' ').nth(3).map(str::to_owned))
+        .filter(|root| root.contains("/agent-") && root.contains("/s"))
+        .collect();
+    assert!(!sockets.is_empty(), "the agent has a socket");
+    assert!(sockets.iter().all(|root| root.ends_with("//deleted")), "{sockets:?}");
+    assert!(user.ask(&session, "[[recall]]").await.contains("pier"), "and it goes on working");
+    world.kill().await;
+    for root in sockets {
+        let name = root.split('/').find(|part| part.starts_with("agent-")).unwrap().to_owned();
+        assert!(!Path::new("/tmp").join(&name).exists(), "{name} is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_sees_no_other_process_and_leaves_none_behind() {
     let mut world = World::with(&[SANDBOXED]).await;
     let user = world.admin().await;

@@ -31,6 +31,7 @@ pub struct World {
     user: Option<u32>,
     server: Option<Child>,
     url: String,
+    metrics_url: String,
 }
 
 impl World {
@@ -76,7 +77,8 @@ impl World {
         Ok(world)
     }
 
-    async fn prepared(settings: &[(&str, &str)]) -> Self {
+    /// Everything but the server itself.
+    pub async fn prepared(settings: &[(&str, &str)]) -> Self {
         let model = offline_model::Server::start(offline_model::Options::default()).await.unwrap();
         // A short path: Unix sockets are made below it.
         let folder = tempfile::Builder::new().prefix("stw").tempdir_in("/tmp").unwrap();
@@ -90,6 +92,7 @@ impl World {
             user: None,
             server: None,
             url: String::new(),
+            metrics_url: String::new(),
         }
     }
 
@@ -132,8 +135,12 @@ impl World {
         }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut metrics_url = String::new();
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(url) = line.strip_prefix("METRICS ") {
+                    url.clone_into(&mut metrics_url);
+                }
                 if let Some(url) = line.strip_prefix("LISTENING ") {
                     return url.to_owned();
                 }
@@ -141,6 +148,7 @@ impl World {
             panic!("the server ended at once:\n{}", self.log());
         };
         self.url = timeout(PATIENCE, listening).await.unwrap();
+        self.metrics_url = metrics_url;
         self.server = Some(child);
     }
 
@@ -215,6 +223,11 @@ impl World {
     /// Takes a setting away from the next launch.
     pub fn unset(&mut self, name: &str) {
         self.settings.retain(|(set, _)| set != name);
+    }
+
+    /// Where the metrics are, if they have a listener of their own.
+    pub fn metrics_url(&self) -> &str {
+        &self.metrics_url
     }
 
     /// The server's process.

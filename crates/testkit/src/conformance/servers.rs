@@ -39,6 +39,16 @@ pub async fn a_lease_lasts_until_it_ends_or_is_given_up<S: AnyStore>(store: S) {
     assert!(store.renew(one, LEASE).await.unwrap().had_lapsed);
 }
 
+pub async fn a_server_with_a_lease_can_be_written_and_read<S: AnyStore>(store: S) {
+    let (one, other) = (ServerId::new(), ServerId::new());
+    store.renew(other, LEASE).await.unwrap();
+    let refused = store.write_and_read(one).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Inconsistent { table: "servers", .. }), "{refused}");
+    store.renew(one, LEASE).await.unwrap();
+    store.write_and_read(one).await.unwrap();
+    assert!(!store.renew(one, LEASE).await.unwrap().had_lapsed, "the lease is what it was");
+}
+
 pub async fn a_session_stays_with_a_home_that_lives<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let (session, other) = (f.session().await.id, ServerId::new());
