@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
         }
         table
             .col(big_integer_null("duration_ms"))
-            .col(double_null("avg_tool_duration_ms"))
+            .col(big_integer_null("avg_tool_duration_us"))
             .foreign_key(&mut belongs_to(NAME, "session_id", "sessions"));
         manager.create_table(table.take()).await?;
         manager.create_index(index(NAME, &["session_id", "snapshot_at", "id"])).await?;

@@ -10,6 +10,7 @@ use actix_web::{
     web::Data,
 };
 use apidoc::Occurrence;
+use monitoring::spans::{Incoming, RequestSpan};
 use paperclip::{
     actix::OperationModifier,
     v2::{
@@ -23,7 +24,7 @@ use std::{
     future::{Ready, ready},
     time::Instant,
 };
-use tracing::{Instrument, Span, field::Empty};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// The header that names a request, in both directions.
@@ -39,14 +40,14 @@ pub async fn follow(
     let started = Instant::now();
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    let trace_id = trace_id(request.headers()).unwrap_or_else(|| request_id.clone());
     let (method, route) = (request.method().clone(), request.match_pattern());
-    let span = span(method.as_str(), route.as_deref(), &request_id, &trace_id);
+    let span = span(&request, route.as_deref(), &request_id);
+    let trace_id = span.trace_id().to_owned();
     let instance = request.path().to_owned();
     let state = request.app_data::<Data<ApiState>>().cloned();
     let active = state.as_ref().map(|state| state.metrics.request_active());
 
-    let outcome = next.call(request).instrument(span.clone()).await;
+    let outcome = next.call(request).instrument(span.span()).await;
     let mut outcome = apidoc::complete(outcome, || Occurrence {
         instance,
         trace_id,
@@ -64,8 +65,8 @@ pub async fn follow(
         let metrics = &state.metrics;
         metrics.record_http_request(method.as_str(), route.as_deref(), status.as_u16(), started.elapsed());
     }
-    span.in_scope(|| {
-        span.record("status", status.as_u16());
+    span.span().in_scope(|| {
+        span.answered(status.as_u16());
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(duration_ms, "answered");
     });
@@ -103,9 +104,16 @@ impl OperationModifier for Source {
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
-fn span(method: &str, route: Option<&str>, request_id: &str, trace_id: &str) -> Span {
-    let route = route.unwrap_or("none");
-    tracing::info_span!("request", method, route, request_id, trace_id, status = Empty)
+/// The span of a request, in the trace of its caller if that sent one.
+fn span(request: &ServiceRequest, route: Option<&str>, request_id: &str) -> RequestSpan {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    monitoring::spans::request(Incoming {
+        method: request.method().as_str(),
+        route,
+        request_id,
+        traceparent: header("traceparent"),
+        tracestate: header("tracestate"),
+    })
 }
 
 /// The id the client gave, if it is fit to be repeated in logs and headers, else a new one.
@@ -116,30 +124,6 @@ fn request_id(headers: &HeaderMap) -> String {
     };
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fit);
     given.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
-}
-
-/// The trace id of a valid W3C `traceparent`: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, digits: usize| {
-        part.len() == digits && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    match parts[..] {
-        [version, trace, parent, flags, ..]
-            if hex(version, 2)
-                && version != "ff"
-                && (version != "00" || parts.len() == 4)
-                && hex(trace, 32)
-                && hex(parent, 16)
-                && hex(flags, 2)
-                && trace.bytes().any(|b| b != b'0')
-                && parent.bytes().any(|b| b != b'0') =>
-        {
-            Some(trace.to_owned())
-        }
-        _ => None,
-    }
 }
 
 fn add_headers(headers: &mut HeaderMap, request_id: &str) {
@@ -170,26 +154,6 @@ mod tests {
         }
         for unfit in ["", "a b", "a\tb", "é", "<script>", &"x".repeat(129)] {
             assert_eq!(request_id(&headers("x-request-id", unfit)).len(), 32, "{unfit:?}");
-        }
-    }
-
-    #[test]
-    fn only_valid_traceparents_are_continued() {
-        let trace = "0af7651916cd43dd8448eb211c80319c";
-        for valid in
-            [format!("00-{trace}-b7ad6b7169203331-01"), format!("01-{trace}-b7ad6b7169203331-01-more")]
-        {
-            assert_eq!(trace_id(&headers("traceparent", &valid)).as_deref(), Some(trace));
-        }
-        for invalid in [
-            "".to_owned(),
-            format!("ff-{trace}-b7ad6b7169203331-01"),
-            format!("00-{trace}-b7ad6b7169203331-01-more"),
-            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
-            format!("00-{trace}-0000000000000000-01"),
-            format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()),
-        ] {
-            assert_eq!(trace_id(&headers("traceparent", &invalid)), None, "{invalid}");
         }
     }
 }

@@ -190,7 +190,10 @@ impl fmt::Display for UsedUp {
         };
         write!(f, "{whose} is used up: {spent} of {} are spent", budget.limit)?;
         match self.renews_at {
-            Some(at) => write!(f, "; nothing is sent to the model until it is raised, or the next month begins at {at}"),
+            Some(at) => write!(
+                f,
+                "; nothing is sent to the model until it is raised, or the next month begins at {at}"
+            ),
             None => f.write_str("; nothing is sent to the model until it is raised"),
         }
     }

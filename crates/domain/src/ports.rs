@@ -1,5 +1,6 @@
 //! What the use cases need from a store. Each method is one unit of work: it happens whole or not at all.
 
+mod agent_telemetry;
 mod alerts;
 mod approvals;
 mod archive_store;
@@ -14,6 +15,7 @@ mod snapshots;
 mod transcripts;
 mod wakeups;
 
+pub use agent_telemetry::{AgentTelemetry, TelemetrySignal, UnreadableReport};
 pub use alerts::Alerts;
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{

@@ -211,6 +211,8 @@ impl SessionManager {
         if is_next {
             told.insert(turn.id, position);
         }
+        // Before it can begin: the trace of the turn is linked to that of who asked for it.
+        monitoring::spans::asked(turn.id);
         drop(told);
         let after_seq = event.seq - 1;
         self.inner.feed.publish([event]);

@@ -80,7 +80,11 @@ pub fn prepare(
     let mut options = AgentOptions::default()
         .with_cli(settings.agent.cli.clone().unwrap_or_default())
         .with_cwd(PathBuf::from(&spec.working_directory))
-        .with_containment(settings.containment.of(endpoint, &directories.temporary)?)
+        .with_containment(settings.containment.of(
+            endpoint,
+            &directories.temporary,
+            settings.agent.reporting,
+        )?)
         .with_host_marker(Some(settings.agent.host_marker.clone()))
         .with_session(start)
         .with_env(environment(settings, session, endpoint, &directories))
@@ -239,5 +243,8 @@ fn environment(
         .map(|(name, value)| (name.to_owned(), value)),
     );
     env.extend(is_sandbox);
+    if let Some(reporting) = settings.agent.reporting {
+        reporting.into_env(endpoint, &mut env);
+    }
     env
 }

@@ -18,6 +18,7 @@ use domain::{
     turn::BegunTurn,
 };
 use futures::{FutureExt, future::join_all};
+use monitoring::spans;
 use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
 use serde_json::{Value, json};
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
@@ -291,6 +292,7 @@ impl Attempt<'_> {
 
     async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {
         let entries = seen.read(&frame);
+        self.trace_tools(&entries, frame.parent_tool_use_id());
         let calls_tool = entries.iter().any(|entry| matches!(entry, Entry::ToolCallStarted { .. }));
         self.manager.record(self.begun, entries).await?;
         if calls_tool {
@@ -302,6 +304,22 @@ impl Attempt<'_> {
             self.manager.inner.feed.publish_delta(self.begun.session.id, delta);
         }
         Ok(())
+    }
+
+    /// Begins and ends the spans of tool calls.
+    fn trace_tools(&self, entries: &[Entry], within: Option<&str>) {
+        let turn = self.begun.turn_id;
+        for entry in entries {
+            match entry {
+                Entry::ToolCallStarted { tool_use_id, tool_name, tool_input, .. } => {
+                    spans::tool_began(turn, tool_use_id, tool_name, tool_input, within);
+                }
+                Entry::ToolCallCompleted(outcome) => {
+                    spans::tool_ended(turn, &outcome.tool_use_id, outcome.status, &outcome.tool_output);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn finished(

@@ -203,6 +203,8 @@ async fn play(manager: &SessionManager, session: &Session) -> Result<Option<Valu
     };
     let endpoint = inner.model_access.rehearse(call);
     let mut settings = inner.settings.clone();
+    // It works for nobody.
+    settings.agent.reporting = None;
     if let Some(sandbox) = &mut settings.containment.sandbox {
         // The played model has to be reached also where sessions may reach none.
         sandbox.network = SandboxNetwork::Gateway;

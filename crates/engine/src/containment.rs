@@ -1,5 +1,6 @@
 //! What an agent may use and reach: from the operator's settings to the options it is started with.
 
+use crate::reporting::Reporting;
 use domain::ModelEndpoint;
 use sdk_runtime::{Containment, Jail, Network, Outside, ProcessLimits};
 use std::{
@@ -59,13 +60,23 @@ pub struct NoPort(String);
 impl ContainmentSettings {
     /// How an agent with this endpoint and this folder for temporary files is contained. The folder is the same inside
     /// and outside, so that what is judged by path is judged alike.
-    pub(crate) fn of(&self, endpoint: &ModelEndpoint, temporary: &Path) -> Result<Containment, NoPort> {
+    pub(crate) fn of(
+        &self,
+        endpoint: &ModelEndpoint,
+        temporary: &Path,
+        reporting: Option<Reporting>,
+    ) -> Result<Containment, NoPort> {
         let jail = match &self.sandbox {
             None => None,
             Some(sandbox) => {
                 let port = endpoint.base_url.rsplit(':').next().and_then(|port| port.parse().ok());
                 let port = port.ok_or_else(|| NoPort(endpoint.base_url.clone()))?;
-                Some(sandbox.jail(port).with_writable(vec![temporary.to_owned()]))
+                let mut jail = sandbox.jail(port).with_writable(vec![temporary.to_owned()]);
+                if let Network::Gateway { also_as_port, .. } = &mut jail.network {
+                    // What it reports cannot go through a socket file.
+                    *also_as_port = reporting.is_some();
+                }
+                Some(jail)
             }
         };
         Ok(Containment::default().with_limits(self.limits()).with_jail(jail))
@@ -91,7 +102,7 @@ impl SandboxSettings {
             .with_outside(Outside::Hidden)
             .with_network(match self.network {
                 SandboxNetwork::Open => Network::Open,
-                SandboxNetwork::Gateway => Network::Gateway { host_port: gateway_port },
+                SandboxNetwork::Gateway => Network::Gateway { host_port: gateway_port, also_as_port: false },
                 SandboxNetwork::Off => Network::Off,
             })
             .with_readable(self.readable.clone())
@@ -129,12 +140,17 @@ mod tests {
             masked: vec!["/var/lib/steward".into()],
         };
         let settings = ContainmentSettings { sandbox: Some(sandbox), ..ContainmentSettings::default() };
-        let jail = settings.of(&endpoint("http://127.0.0.1:4711"), Path::new("/t")).unwrap().jail.unwrap();
+        let reporting = Reporting { traces: true, logs: true, content: false };
+        let jail = settings
+            .of(&endpoint("http://127.0.0.1:4711"), Path::new("/t"), Some(reporting))
+            .unwrap()
+            .jail
+            .unwrap();
         assert_eq!(jail.outside, Outside::Hidden);
-        assert_eq!(jail.network, Network::Gateway { host_port: 4711 });
+        assert_eq!(jail.network, Network::Gateway { host_port: 4711, also_as_port: true });
         assert_eq!(jail.writable, [Path::new("/t")]);
         assert!(
-            settings.of(&endpoint("http://gateway"), Path::new("/t")).is_err(),
+            settings.of(&endpoint("http://gateway"), Path::new("/t"), None).is_err(),
             "it is not started less contained"
         );
     }
@@ -148,7 +164,7 @@ mod tests {
             disk_bytes_max: Some(4),
             ..ContainmentSettings::default()
         };
-        let containment = settings.of(&endpoint("http://gateway"), Path::new("/t")).unwrap();
+        let containment = settings.of(&endpoint("http://gateway"), Path::new("/t"), None).unwrap();
         assert!(containment.jail.is_none());
         let limits = containment.limits;
         assert_eq!(

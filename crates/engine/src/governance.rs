@@ -188,6 +188,7 @@ struct Watched {
 #[async_trait]
 impl Decisions for Watched {
     async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
+        monitoring::spans::decided(decision);
         let event = self.decisions.record_decision(decision, by).await?;
         self.metrics.record_permission_decision(decision);
         self.feed.publish([event.clone()]);

@@ -70,6 +70,9 @@ impl SessionManager {
             if let Err(error) = self.look_at_approvals().await {
                 tracing::debug!(%error, "the approvals could not be counted");
             }
+            if let Err(error) = self.inner.costs.note_levels().await {
+                tracing::debug!(%error, "what is held and left could not be summed up");
+            }
             sleep(STORE_INTERVAL.max(began.elapsed() * PAUSE_FACTOR)).await;
         }
     }

@@ -30,6 +30,7 @@ mod mcp_servers;
 mod passwords;
 mod policies;
 mod purge;
+mod reporting;
 mod run;
 mod sessions;
 mod settings;
@@ -59,6 +60,7 @@ pub use handshake::AgentHealth;
 pub use hook_endpoints::HookDraft;
 pub use mcp_servers::McpServerHealth;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
+pub use reporting::Reporting;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,

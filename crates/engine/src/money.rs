@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// Paused sessions that one round looks at.
 const ROUND_MAX: u32 = 10_000;
 /// What an agent is told whose budget has money again.
-const GO_ON: &str = "You were stopped because a budget was used up. There is money again: go on where you were stopped.";
+const GO_ON: &str =
+    "You were stopped because a budget was used up. There is money again: go on where you were stopped.";
 
 impl SessionManager {
     /// Sessions that wait for money are looked at soon: a budget was set.
@@ -77,7 +78,10 @@ impl SessionManager {
         match self.inner.costs.used_up(user, session).await {
             Ok(used_up) => used_up.is_none(),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not see whether there is money");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not see whether there is money"
+                );
                 false
             }
         }

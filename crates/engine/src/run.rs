@@ -12,6 +12,7 @@ use domain::{
     budget::UsedUp, ports::StoreError, session::AgentConversation, turn::BegunTurn,
 };
 use futures::FutureExt;
+use monitoring::spans;
 use rand::RngExt;
 use serde_json::json;
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -41,6 +42,7 @@ impl SessionManager {
         if end.failure == Some(TurnFailure::ServerStopped) {
             end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
         }
+        spans::turn_ended(end.status.as_str(), end.failure.map(TurnFailure::as_str), end.answer.as_deref());
         if end.session_status.completes()
             && let Some(agent) = hold.agent.take()
         {

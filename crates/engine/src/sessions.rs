@@ -35,6 +35,7 @@ use std::{
 };
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 /// The stores the engine works on.
 #[derive(Clone)]
@@ -406,7 +407,8 @@ impl SessionManager {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let working = self.inner.tasks.spawn_on(work, &self.inner.runtime);
+        // What it begins belongs to the request.
+        let working = self.inner.tasks.spawn_on(work.in_current_span(), &self.inner.runtime);
         working.await.map_err(|_| Error::Internal("see the request through"))?
     }
 

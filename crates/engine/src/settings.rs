@@ -1,6 +1,6 @@
 //! What the operator decided about sessions and agents.
 
-use crate::containment::ContainmentSettings;
+use crate::{containment::ContainmentSettings, reporting::Reporting};
 use domain::{Compression, ServerId};
 use hooks::{
     SessionHook, Switches,
@@ -78,6 +78,8 @@ pub struct AgentSettings {
     pub env: BTreeMap<String, String>,
     /// Marks this server's agents, so that its next life finds what this one left behind.
     pub host_marker: String,
+    /// What they report about themselves; `None`: nothing.
+    pub reporting: Option<Reporting>,
 }
 
 /// Where sessions keep their files.

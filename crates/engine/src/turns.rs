@@ -12,12 +12,14 @@ use domain::{
     ServerId, Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
     turn::{Begin, BegunTurn, NewTurn},
 };
+use monitoring::spans::{self, TurnFacts, TurnSpan};
 use serde_json::Value;
 use std::{sync::PoisonError, time::Duration};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::Instant,
 };
+use tracing::Instrument;
 
 /// How long a request waits for a turn it stopped; the agent is killed well before.
 const STOP_WAIT: Duration = Duration::from_secs(30);
@@ -343,13 +345,31 @@ impl SessionManager {
         hold.begun(turn_id);
         self.inner.feed.publish(begun.events.clone());
         let this = self.clone();
-        self.spawn(async move {
+        let trace = self.trace(&begun);
+        let span = trace.span();
+        let running = async move {
+            // Kept to the end: what is done on the turn's behalf elsewhere finds its place by it.
+            let _trace = trace;
             let (pool, started) = (begun.session.mode.into(), Instant::now());
             this.run(hold, begun).await;
             this.inner.admission.note_pace(pool, started.elapsed());
             this.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn_id);
             this.admit_later();
-        });
+        };
+        self.spawn(running.instrument(span));
+    }
+
+    fn trace(&self, begun: &BegunTurn) -> TurnSpan {
+        let session = &begun.session;
+        let model = session.spec.sdk_options.model.as_ref().unwrap_or(&self.inner.settings.defaults.model);
+        let facts = TurnFacts {
+            turn_id: begun.turn_id,
+            session_id: session.id,
+            user_id: session.user_id,
+            mode: session.mode.as_str(),
+            model: Some(model),
+        };
+        spans::turn(facts, &begun.prompt)
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::limits::REQUESTS_PER_AGENT_MAX;
+use crate::limits::{REPORTS_PER_AGENT_MAX, REQUESTS_PER_AGENT_MAX};
 
 const TOKEN_BYTES: usize = 32;
 
@@ -22,6 +22,8 @@ pub(crate) struct Agent {
     account: Mutex<Account>,
     /// Permits for requests in flight.
     pub(crate) slots: Arc<Semaphore>,
+    /// Permits for reports that are being read.
+    pub(crate) reports: Semaphore,
     /// Counts requests that are in flight or being booked. It is closed from the start, so that waiting for it
     /// means waiting for a moment without any.
     pub(crate) requests: TaskTracker,
@@ -37,6 +39,7 @@ impl Agent {
             scope,
             account: Mutex::default(),
             slots: Arc::new(Semaphore::new(REQUESTS_PER_AGENT_MAX)),
+            reports: Semaphore::new(REPORTS_PER_AGENT_MAX),
             requests,
             cut: CancellationToken::new(),
         }

@@ -2,7 +2,9 @@
 
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use domain::{AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp};
+use domain::{
+    AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp, ports::AgentTelemetry,
+};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use monitoring::CostTracker;
@@ -24,6 +26,7 @@ use crate::{
     prices::Prices,
     proxy::Proxy,
     rehearsal::Rehearsals,
+    reports::Reports,
     upstream::Upstream,
 };
 
@@ -55,6 +58,8 @@ pub struct Options {
     pub upstream_idle_timeout: Duration,
     /// What is done with requests for models without a price.
     pub unknown_model: UnknownModel,
+    /// Takes in what agents report about themselves; `None` when nobody wants that.
+    pub agent_telemetry: Option<Arc<dyn AgentTelemetry>>,
 }
 
 impl Options {
@@ -65,6 +70,7 @@ impl Options {
             upstream_key,
             upstream_idle_timeout: UPSTREAM_IDLE_TIMEOUT,
             unknown_model: UnknownModel::default(),
+            agent_telemetry: None,
         }
     }
 }
@@ -90,6 +96,7 @@ impl Gateway {
         let proxy = Proxy {
             agents: Agents::default(),
             rehearsals: Rehearsals::default(),
+            reports: Reports::new(options.agent_telemetry.clone()),
             upstream: Upstream::new(options)?,
             books: Arc::new(books),
         };

@@ -11,6 +11,9 @@ use http::{
 /// Where the API expects its key.
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// Where a request belongs in a trace; of our traces the upstream is told nothing.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Headers that belong to one connection and never pass.
@@ -32,10 +35,17 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     text(API_KEY).or_else(|| text(AUTHORIZATION)?.strip_prefix("Bearer "))
 }
 
+/// Where an agent says its request belongs in the trace.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(TRACEPARENT).and_then(|value| value.to_str().ok())
+}
+
 /// Takes out of a request what is meant for us, and what would let the answer come compressed, which could not be read.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    for name in [API_KEY, AUTHORIZATION, ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST] {
+    for name in
+        [API_KEY, AUTHORIZATION, ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TRACEPARENT, TRACESTATE]
+    {
         headers.remove(name);
     }
 }
@@ -82,6 +92,8 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("host", "127.0.0.1"),
             ("content-length", "3"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("tracestate", "a=1"),
             ("anthropic-version", "2023-06-01"),
             ("anthropic-beta", "a"),
             ("user-agent", "claude-cli"),

@@ -14,6 +14,7 @@ mod reading;
 mod refusal;
 mod rehearsal;
 mod relay;
+mod reports;
 mod scanner;
 mod upstream;
 
@@ -22,5 +23,6 @@ pub use crate::{
     gateway::{Gateway, GatewayError, Options},
     prices::{PriceFileError, PriceTable, PriceTableError, Prices, Quote},
     reading::{Reading, Speed},
+    reports::REPORTS_PATH,
     scanner::Scanner,
 };

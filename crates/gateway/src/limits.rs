@@ -12,6 +12,14 @@ pub const USAGE_LINE_BYTES_MAX: usize = 1024 * 1024;
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// Requests of one agent in flight at a time; more are answered with 429.
 pub const REQUESTS_PER_AGENT_MAX: usize = 64;
+/// Reports of one agent that are read at a time, one for each signal; more are told to come again.
+pub const REPORTS_PER_AGENT_MAX: usize = 3;
+/// Reports that are read at a time, over all agents.
+pub const REPORTS_MAX: usize = 32;
+/// Most bytes of one report.
+pub const REPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a report may take to arrive.
+pub const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay without the head of a request, idle ones included.
 ///
 /// Longer than any client keeps an idle connection, so that we never close one on which a request is under way.

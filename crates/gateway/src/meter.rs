@@ -6,14 +6,19 @@ use std::{
 };
 
 use domain::{RequestUsage, RequestUsageId, TurnId};
+use http::HeaderMap;
 use jiff::Timestamp;
-use monitoring::Ask;
+use monitoring::{
+    Ask,
+    spans::{self, ChatSpan},
+};
 use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     agents::Agent,
     books::Books,
+    headers,
     limits::NOTE_INTERVAL,
     prices::{Bound, PriceTable},
     progress::{self, Progress},
@@ -61,6 +66,7 @@ struct Open {
     /// When what was seen was noted last, and the noting.
     noted: Option<Instant>,
     noting: Option<JoinHandle<()>>,
+    chat: Option<ChatSpan>,
 }
 
 impl Meter {
@@ -86,6 +92,7 @@ impl Meter {
             progress: Progress::default(),
             noted: None,
             noting: None,
+            chat: None,
         };
         Self { _in_flight: agent.requests.token(), _slot: slot, books, agent, open: Some(open) }
     }
@@ -119,9 +126,14 @@ impl Meter {
         self.enter(Stage::Held);
     }
 
-    /// Notes that the request is being sent: from now on it is booked.
-    pub(crate) fn sent(&mut self) {
+    /// Notes that the request is being sent: from now on it is booked, and its span ends with that.
+    pub(crate) fn sent(&mut self, headers: &HeaderMap) {
         self.enter(Stage::Sent);
+        let scope = self.agent.scope;
+        if let Some(open) = &mut self.open {
+            let traceparent = headers::traceparent(headers);
+            open.chat = Some(spans::chat(scope, open.turn_id, Some(&open.asked_model), traceparent));
+        }
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -184,7 +196,7 @@ impl Meter {
     }
 
     fn begin_ending(&mut self) -> Option<JoinHandle<()>> {
-        let open = self.open.take()?;
+        let mut open = self.open.take()?;
         let books = self.books.clone();
         match open.stage {
             Stage::Asking => None,
@@ -194,6 +206,9 @@ impl Meter {
             }
             Stage::Sent => {
                 let usage = usage(&self.agent, &open);
+                if let Some(chat) = open.chat.take() {
+                    chat.end(&usage);
+                }
                 let settling = async move { books.costs.settle(&usage).await };
                 Some(self.agent.requests.spawn_on(settling, &self.books.runtime))
             }

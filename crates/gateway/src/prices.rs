@@ -194,7 +194,8 @@ impl PriceTable {
     /// The most that a request within these bounds can cost if this model answers it, at whichever of its rates.
     pub fn most(&self, model: &str, bound: &Bound) -> MicroUsd {
         let rates = self.row(model).map_or(self.highest_fast, Row::dearest);
-        let tokens = rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
+        let tokens =
+            rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
         let sum = (tokens * u128::from(self.us_inference_percent)).div_ceil(100);
         let searches = u128::from(self.web_search) * u128::from(bound.web_searches) * MICROS;
         MicroUsdPerMtok::round_up(sum + searches)

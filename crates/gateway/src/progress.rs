@@ -90,8 +90,10 @@ impl Progress {
         if !self.is_stream {
             return bytes;
         }
-        let lines = u128::from(bytes) * u128::from(self.sampled_lines) / u128::from(self.sampled_bytes.max(1));
-        let events = u64::try_from(lines).unwrap_or(u64::MAX) / LINES_PER_EVENT;
+        let lines =
+            u128::from(bytes) * u128::from(self.sampled_lines) / u128::from(self.sampled_bytes.max(1));
+        // The last one may be short: it ends something, and has no content.
+        let events = (u64::try_from(lines).unwrap_or(u64::MAX) / LINES_PER_EVENT).saturating_sub(1);
         bytes.saturating_sub(events.saturating_mul(EVENT_BYTES))
     }
 }
@@ -114,14 +116,15 @@ mod tests {
 
     #[test]
     fn what_is_estimated_is_near_what_passed_and_not_below_it() {
-        for (deltas, text) in [(1, "Hello there, how are you?"), (20, "some words "), (30_000, "some words ")] {
+        for (deltas, text) in [(1, "Hello there, how are you?"), (20, "some words "), (30_000, "some words ")]
+        {
             let mut progress = Progress::default();
             for piece in stream(deltas, text, "text").as_bytes().chunks(1_000) {
                 progress.pass(piece);
             }
             let least = (deltas * text.len()) as u64 / 4;
             let estimated = progress.output_tokens();
-            assert!(estimated >= least && estimated <= least * 2 + 3, "{estimated} for about {least}");
+            assert!(estimated >= least && estimated <= least * 2 + 40, "{estimated} for about {least}");
         }
     }
 

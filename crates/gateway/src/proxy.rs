@@ -24,6 +24,7 @@ use crate::{
     refusal::{Refusal, Reply, whole},
     rehearsal::{self, Rehearsals},
     relay,
+    reports::Reports,
     upstream::Upstream,
 };
 
@@ -36,6 +37,7 @@ use asked::Asked;
 pub(crate) struct Proxy {
     pub(crate) agents: Agents,
     pub(crate) rehearsals: Rehearsals,
+    pub(crate) reports: Reports,
     pub(crate) upstream: Upstream,
     pub(crate) books: Arc<Books>,
 }
@@ -80,6 +82,10 @@ impl Proxy {
             return rehearsal::answer(&call, request).await;
         }
         let agent = self.agents.find(token).ok_or(Refusal::UnknownToken)?;
+        if let Some(signal) = Reports::signal(request.method(), request.uri().path()) {
+            let (head, body) = request.into_parts();
+            return self.reports.take(&agent, signal, &head.headers, body).await;
+        }
         let endpoint = Endpoint::of(request.method(), request.uri().path()).ok_or(Refusal::NoSuchEndpoint)?;
         let slot = agent.slots.clone().try_acquire_owned().map_err(|_| Refusal::TooManyRequests)?;
         let (head, body) = request.into_parts();
@@ -144,7 +150,7 @@ impl Proxy {
 
     async fn pass_message(&self, head: Parts, body: Bytes, mut meter: Meter) -> Result<Reply, Refusal> {
         let agent = meter.agent.clone();
-        meter.sent();
+        meter.sent(&head.headers);
         let answer = match self.ask(&agent, head, body).await {
             Ok(answer) => answer,
             Err(refusal) => {

@@ -21,6 +21,7 @@ pub(crate) enum Refusal {
     BodyTooLarge,
     BodyUnreadable,
     BodyTooSlow,
+    ReportUnreadable,
     TooManyRequests,
     /// A budget has no money.
     UsedUp(Box<UsedUp>),
@@ -77,6 +78,11 @@ impl Refusal {
                 "timeout_error",
                 "the body of the request took too long to arrive",
             ),
+            Self::ReportUnreadable => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "a report has to be an OTLP request in protobuf, not compressed",
+            ),
             Self::TooManyRequests => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limit_error",
@@ -114,7 +120,11 @@ impl Refusal {
 
 /// Not a status that the CLI asks again after, and one whose words it shows.
 fn used_up_parts(used_up: &UsedUp) -> (StatusCode, &'static str, Cow<'static, str>) {
-    (StatusCode::PAYMENT_REQUIRED, "billing_error", Cow::Owned(format!("this request was not sent: {used_up}")))
+    (
+        StatusCode::PAYMENT_REQUIRED,
+        "billing_error",
+        Cow::Owned(format!("this request was not sent: {used_up}")),
+    )
 }
 
 fn unknown_model_parts(model: &str) -> (StatusCode, &'static str, Cow<'static, str>) {

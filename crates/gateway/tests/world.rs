@@ -22,6 +22,8 @@ mod prices;
 mod refusals;
 #[path = "world/rehearsals.rs"]
 mod rehearsals;
+#[path = "world/reports.rs"]
+mod reports;
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,8 +61,10 @@ impl World {
     }
 
     async fn with_prices(options: &Options, prices: Prices) -> Self {
-        let (budgets, scope) =
-            (Arc::<TestBudgets>::default(), AgentScope { session_id: SessionId::new(), user_id: UserId::new() });
+        let (budgets, scope) = (
+            Arc::<TestBudgets>::default(),
+            AgentScope { session_id: SessionId::new(), user_id: UserId::new() },
+        );
         let costs = Arc::new(costs(&budgets, scope.user_id).await);
         let clock = Arc::new(SystemClock);
         let gateway = Gateway::start(options, costs, Arc::new(prices), clock).await.unwrap();
@@ -107,11 +111,8 @@ async fn costs(budgets: &Arc<TestBudgets>, user: UserId) -> CostTracker {
     };
     let user = NewUser { user, password_hash: String::new() };
     store.create_user(&user, &Origin::system()).await.unwrap();
-    let stores = CostStores {
-        budgets: budgets.clone(),
-        costs: Arc::new(store.clone()),
-        accounts: Arc::new(store),
-    };
+    let stores =
+        CostStores { budgets: budgets.clone(), costs: Arc::new(store.clone()), accounts: Arc::new(store) };
     let settings = CostSettings { is_enabled: true, server: ServerId::new(), user_budget: None };
     CostTracker::new(stores, Arc::new(SystemClock), settings)
 }

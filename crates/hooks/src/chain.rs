@@ -9,6 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{Clock, HookDelivery, HookRun, HookRunId, HookRunStatus};
 use futures::FutureExt;
+use monitoring::spans;
 use sdk_runtime::{Hook, HookEvent, HookInput, HookOutput, OnFailure, hook::SeamError};
 use serde_json::json;
 use std::{
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// The hooks of one event of one session, as one hook.
 pub struct Chain {
@@ -44,6 +46,7 @@ impl Hook for Chain {
         {
             return last.hook.on(input).await;
         }
+        self.trace_call(&input);
         let mut joined = Joined::new(self.event.clone());
         let mut runs = vec![];
         let mut fatal = None;
@@ -73,6 +76,18 @@ impl Hook for Chain {
 }
 
 impl Chain {
+    /// Begins the span of a tool call, of which hooks may hear before whoever reads the agent's messages. Where a
+    /// subagent calls, only they know below which call.
+    fn trace_call(&self, input: &HookInput) {
+        if self.event == HookEvent::PreToolUse
+            && input.agent_id.is_none()
+            && let (Some(turn), Some(call), Some(tool)) =
+                (self.scope.turn.get(), &input.tool_use_id, &input.tool_name)
+        {
+            spans::tool_began(turn, call, tool, &input.tool_input, None);
+        }
+    }
+
     /// Calls a hook. What it changed is in `input` afterwards; `fatal` says what nothing can go on after.
     async fn run(
         &self,
@@ -84,7 +99,10 @@ impl Chain {
         let executed_at = self.clock.now();
         let started = Instant::now();
         let recorded_input = excerpt(&told.raw);
-        let answer = call(&self.event, hook, told).await;
+        let (call_id, tool) = (told.tool_use_id.clone(), told.tool_name.clone());
+        let turn = self.scope.turn.get();
+        let step = spans::hook(turn, call_id.as_deref(), self.event.as_str(), &hook.name, tool.as_deref());
+        let answer = call(&self.event, hook, told).instrument(step.span()).await;
         let elapsed = started.elapsed();
         let (status, output, error) = match answer {
             Answer::Output(output) if is_no(&self.event, &output) => {
@@ -96,6 +114,10 @@ impl Chain {
                 (HookRunStatus::TimedOut, None, Some(format!("did not answer within {limit:?}")))
             }
         };
+        match status {
+            HookRunStatus::Failed | HookRunStatus::TimedOut => step.fail(status.as_str()),
+            other => step.end(other.as_str()),
+        }
         let recorded_output = output.as_ref().map(|output| excerpt(&output.0));
         let changed = output.as_ref().is_some_and(|output| apply(output, input));
         let refusal = error.as_ref().filter(|_| hook.on_failure == OnFailure::Block);

@@ -9,6 +9,7 @@ pub mod limits;
 
 pub use email::{BadCertificate, BadMailAddress, MailAddress, MailSettings, MailTls, Mailer};
 
+use crate::MetricsCollector;
 use async_trait::async_trait;
 use domain::{
     Alert, AlertChannel, Clock, Page, PageRequest, Scope,
@@ -42,6 +43,7 @@ pub struct Alerter {
     store: Arc<dyn Alerts>,
     clock: Arc<dyn Clock>,
     lines: Arc<[Line]>,
+    metrics: Arc<MetricsCollector>,
 }
 
 /// A channel, and what wakes it.
@@ -53,9 +55,14 @@ struct Line {
 impl Alerter {
     /// Over these channels; without any, alerts are only listed.
     #[must_use]
-    pub fn new(store: Arc<dyn Alerts>, clock: Arc<dyn Clock>, tellers: Vec<Arc<dyn Teller>>) -> Self {
+    pub fn new(
+        store: Arc<dyn Alerts>,
+        clock: Arc<dyn Clock>,
+        tellers: Vec<Arc<dyn Teller>>,
+        metrics: Arc<MetricsCollector>,
+    ) -> Self {
         let lines = tellers.into_iter().map(|teller| Line { teller, news: Notify::new() });
-        Self { store, clock, lines: lines.collect() }
+        Self { store, clock, lines: lines.collect(), metrics }
     }
 
     /// Alerts that this scope may see, newest first.
@@ -120,10 +127,14 @@ impl Alerter {
         let told = told.unwrap_or_else(|_| Err(NotTold(format!("took more than {:?}", limits::ATTEMPT_MAX))));
         match told {
             Ok(()) => {
+                self.metrics.record_alert_delivery(channel, true);
                 tracing::info!(alert_id = %alert.id, channel = channel.as_str(), "told an alert");
                 note(self.store.alert_told(alert.id, channel, self.clock.now()).await);
             }
-            Err(error) => self.note_failure(due, channel, &error, self.next(due.attempts)).await,
+            Err(error) => {
+                self.metrics.record_alert_delivery(channel, false);
+                self.note_failure(due, channel, &error, self.next(due.attempts)).await;
+            }
         }
     }
 

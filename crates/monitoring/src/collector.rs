@@ -12,7 +12,8 @@ pub use guards::LevelGuard;
 pub use levels::{AgentLevels, PoolLevels};
 
 use crate::{
-    meters::{Meters, MetersError, Scrape, labels},
+    AgentSeries,
+    meters::{Meters, MetersError, Scrape, ScrapeError, labels},
     performance::{Activity, PerformanceReport, PerformanceTracker},
 };
 use domain::{
@@ -22,7 +23,7 @@ use domain::{
 use jiff::Timestamp;
 use labels::Models;
 use levels::Levels;
-use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::{Resource, metrics::MeterProviderBuilder};
 use std::{fmt, time::Duration};
 
@@ -53,13 +54,13 @@ struct Collecting {
 }
 
 impl MetricsCollector {
-    /// Collects. `further` adds readers to the one provider that there is, such as one that sends to a collector.
+    /// Collects. `further` says of whom the one provider that there is tells, and adds readers, such as one that sends to a
+    /// collector.
     pub fn new(
         version: &'static str,
-        resource: Resource,
         further: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
     ) -> Result<Self, MetersError> {
-        let meters = Meters::new(resource, further)?;
+        let meters = Meters::new(further)?;
         meters.instruments.build_info.record(1.0, &[KeyValue::new("version", version)]);
         let collecting = Collecting {
             meters,
@@ -72,7 +73,7 @@ impl MetricsCollector {
 
     /// Collects for Prometheus alone.
     pub fn local(version: &'static str) -> Result<Self, MetersError> {
-        Self::new(version, Resource::builder_empty().build(), |builder| builder)
+        Self::new(version, |builder| builder.with_resource(Resource::builder_empty().build()))
     }
 
     /// Collects nothing.
@@ -100,10 +101,9 @@ impl MetricsCollector {
         }
     }
 
-    /// Where series are made that are not in the catalogue; `None` if nothing is collected.
-    #[must_use]
-    pub fn meter(&self) -> Option<Meter> {
-        self.on().map(|on| on.meters.meter())
+    /// Shows what agents report of themselves too, under the names that it has there.
+    pub fn show_agents(&self, series: AgentSeries) -> Result<(), ScrapeError> {
+        self.on().map_or(Ok(()), |on| on.meters.scrape.add(series))
     }
 
     /// Sends what was collected to whoever reads, for the last time. It blocks.

@@ -17,6 +17,7 @@ pub use month::{UnknownTimeZone, month_of, next_month};
 pub use period::{BeyondCalendar, Period, Stretch, zone, zone_name};
 pub use report::{Breakdown, CostAsked, CostReport, NAMED_MAX};
 
+use crate::MetricsCollector;
 use domain::{
     Budget, Clock, ServerId,
     ports::{Accounts, Budgets, Costs},
@@ -50,15 +51,35 @@ pub struct CostTracker {
     pub(crate) stores: CostStores,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: CostSettings,
+    metrics: Arc<MetricsCollector>,
     owners: accounts::Owners,
     gate: gate::Gate,
 }
 
 impl CostTracker {
-    /// A tracker over these stores.
+    /// A tracker over these stores, which tells nobody's metrics.
     #[must_use]
     pub fn new(stores: CostStores, clock: Arc<dyn Clock>, settings: CostSettings) -> Self {
-        Self { stores, clock, settings, owners: accounts::Owners::default(), gate: gate::Gate::default() }
+        Self {
+            stores,
+            clock,
+            settings,
+            metrics: Arc::new(MetricsCollector::off()),
+            owners: accounts::Owners::default(),
+            gate: gate::Gate::default(),
+        }
+    }
+
+    /// The same, which counts what it does there.
+    #[must_use]
+    pub fn counted_by(self, metrics: Arc<MetricsCollector>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Where requests to the model are counted.
+    #[must_use]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
     }
 }
 

@@ -10,9 +10,8 @@ pub use scrape::{CONTENT_TYPE, Scrape, ScrapeError};
 
 pub(crate) use catalogue::Instruments;
 
-use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::{
-    Resource,
     error::OTelSdkError,
     metrics::{MeterProviderBuilder, SdkMeterProvider},
 };
@@ -37,7 +36,6 @@ pub(crate) struct Meters {
 impl Meters {
     /// One provider for all exits: Prometheus, which asks, and those that `further` adds, which are told.
     pub(crate) fn new(
-        resource: Resource,
         further: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder,
     ) -> Result<Self, MetersError> {
         let registry = Registry::new();
@@ -47,17 +45,12 @@ impl Meters {
             .scope_info_enabled(false)
             .without_target_info()
             .build()?;
-        let builder = SdkMeterProvider::builder().with_resource(resource).with_reader(exporter);
+        let builder = SdkMeterProvider::builder().with_reader(exporter);
         let provider = further(builder).build();
         let meter = provider.meter(SCOPE);
         let instruments = Instruments::new(&meter);
         instruments.start_at_zero();
         process::observe(&meter);
         Ok(Self { instruments, provider, scrape: Scrape::new(registry) })
-    }
-
-    /// Where further instruments are made, for series that are not in the catalogue.
-    pub(crate) fn meter(&self) -> Meter {
-        self.provider.meter(SCOPE)
     }
 }

@@ -193,6 +193,9 @@ pub enum Network {
     Gateway {
         /// Port of `127.0.0.1`. `ANTHROPIC_BASE_URL` has to begin with `http://`; its port is not used.
         host_port: u16,
+        /// Whether the port is to be reached as one of the jail's own loopback too, by what knows no socket file:
+        /// the CLI's telemetry. Where the host lacks `CAP_SYS_ADMIN` it is not, and nothing else is different.
+        also_as_port: bool,
     },
     /// A loopback of its own and nothing else. The model cannot be reached either, so this is for
     /// agents that are only asked what needs no model.

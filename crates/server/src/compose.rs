@@ -6,12 +6,15 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, ServerSettings,
+    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, Reporting, ServerSettings,
     SessionDefaults, SessionManager, SnapshotSettings, Stores, Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
-use monitoring::{Alerter, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
+use monitoring::{
+    Alerter, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector, Telemetry,
+    telemetry::{AgentReports, Content},
+};
 use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
 use sdk_runtime::ProcessLauncher;
@@ -20,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     alerts, archives,
     cli::SearchPlaces,
-    config::{Config, CostsConfig, HooksConfig},
+    config::{Config, CostsConfig, HooksConfig, TelemetryConfig},
     data_dir::DataDir,
     health::{self, Subjects},
     sandbox::{self, Decided},
@@ -47,7 +50,7 @@ pub struct Parts {
 }
 
 /// Opens what has to be open and starts what has to run before the first request.
-pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
+pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Parts> {
     let data_dir = DataDir::open(&config.data_dir).context("could not open the data folder")?;
     // Before anything of this life starts, nothing of the last one may still run.
     let marker = data_dir.host_marker.clone();
@@ -63,8 +66,11 @@ pub async fn compose(config: &Config) -> anyhow::Result<Parts> {
     let accounts = accounts(config, &secret, &store, &clock, &audit);
     let costs = costs(&config.costs, &data_dir, &store, &clock);
     let prices = Arc::new(prices(&config.costs).await?);
-    let mut options = gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone());
-    options.unknown_model = config.costs.unknown_model;
+    let options = gateway::Options {
+        agent_telemetry: telemetry.receiver().map(|receiver| receiver as _),
+        unknown_model: config.costs.unknown_model,
+        ..gateway::Options::new(&config.upstream.url, config.upstream.api_key.clone())
+    };
     let gateway = Gateway::start(&options, costs.clone(), prices.clone(), clock.clone());
     let sandbox = sandbox::decide(&config.containment, &data_dir.path);
     let (accounts, gateway, sandbox) = tokio::join!(accounts, gateway, sandbox);
@@ -201,7 +207,12 @@ fn engine_settings(
     let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
     Ok(EngineSettings {
         server: ServerSettings { id: data_dir.server_id, lease: config.sessions.server_lease },
-        agent: AgentSettings { cli, env: agent_env(), host_marker: data_dir.host_marker.clone() },
+        agent: AgentSettings {
+            cli,
+            env: agent_env(),
+            host_marker: data_dir.host_marker.clone(),
+            reporting: reporting(&config.telemetry),
+        },
         defaults: SessionDefaults {
             model: config.agent.default_model.clone(),
             permission_mode: config.agent.default_permission_mode.clone(),
@@ -286,6 +297,15 @@ fn hooks(config: &Config, key: &SecretString) -> anyhow::Result<HookSettings> {
     let settings = HookSettings::new(key.expose_secret().as_bytes(), allow_private_addresses);
     let settings = settings.map_err(anyhow::Error::from_boxed).context("could not set up hooks")?;
     Ok(HookSettings { switches, ..settings })
+}
+
+/// What agents report about themselves: of spans and log records, what somebody takes.
+fn reporting(telemetry: &TelemetryConfig) -> Option<Reporting> {
+    (telemetry.agents == AgentReports::On).then(|| Reporting {
+        traces: telemetry.traces.is_some(),
+        logs: telemetry.logs.is_some(),
+        content: telemetry.content == Content::Captured,
+    })
 }
 
 /// What agents see of this process's environment: enough to find programs, and no secret.

@@ -15,11 +15,12 @@ mod parse;
 mod reader;
 mod sources;
 mod storage;
+mod telemetry;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use engine::{ApprovalSettings, BackgroundApprovals};
-use monitoring::{LogFilter, LogFormat};
+use monitoring::{LogFilter, LogFormat, TelemetrySettings};
 use secrecy::SecretString;
 
 pub use self::{
@@ -35,6 +36,7 @@ pub use self::{
     reader::Setting,
     sources::{ConfigFile, Sources},
     storage::{S3Config, StorageConfig},
+    telemetry::TelemetryConfig,
 };
 use self::{
     parse::{absolute_directories, boolean, decimal, list, non_empty, number, path, secret_key},
@@ -69,6 +71,7 @@ pub struct Config {
     pub alerts: AlertsConfig,
     pub metrics: MetricsConfig,
     pub health: HealthConfig,
+    pub telemetry: TelemetryConfig,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -194,6 +197,27 @@ impl Config {
         reader.asked
     }
 
+    /// What logging and exporters are set up with.
+    #[must_use]
+    pub fn telemetry_settings(&self) -> TelemetrySettings {
+        let telemetry = self.telemetry.clone();
+        TelemetrySettings {
+            filter: self.log.filter.clone(),
+            format: self.log.format,
+            service: telemetry.service,
+            traces: telemetry.traces,
+            metrics: telemetry.metrics,
+            logs: telemetry.logs,
+            sampler: telemetry.sampler,
+            span_batches: telemetry.span_batches,
+            log_batches: telemetry.log_batches,
+            metric_interval: telemetry.metric_interval,
+            propagation: telemetry.propagation,
+            content: telemetry.content,
+            agents: telemetry.agents,
+        }
+    }
+
     /// `None` when there are mistakes; it still asks for everything, so that all of them are found.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let environment = read_environment(reader);
@@ -214,6 +238,7 @@ impl Config {
         let alerts = AlertsConfig::read(reader);
         let metrics = MetricsConfig::read(reader);
         let health = HealthConfig::read(reader);
+        let telemetry = TelemetryConfig::read(reader);
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
@@ -234,6 +259,7 @@ impl Config {
             alerts: alerts?,
             metrics: metrics?,
             health: health?,
+            telemetry: telemetry?,
             shutdown_grace: shutdown_grace?,
         })
     }

@@ -22,5 +22,9 @@ pub async fn keep(database: Database, metrics: Arc<MetricsCollector>, cancelled:
         metrics.note_store_errors("unavailable", unavailable);
         metrics.note_store_errors("failed", failed);
         metrics.note_store_errors("inconsistent", inconsistent);
+        metrics.note_drops(&drops);
+        if let Some(changed) = prices.changed(&mut known) {
+            metrics.know_models(changed.models());
+        }
     }
 }

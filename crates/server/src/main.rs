@@ -1,6 +1,6 @@
 //! The `steward` command.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::Parser;
@@ -32,11 +32,12 @@ fn main() -> anyhow::Result<ExitCode> {
 
 fn run_server() -> anyhow::Result<()> {
     let config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
-    monitoring::init(config.log.filter.clone(), config.log.format).context("could not set up logging")?;
+    let telemetry = monitoring::init(config.telemetry_settings());
+    let telemetry = Arc::new(telemetry.context("could not set up logging and telemetry")?);
     let _crash_points = crash_points::arm();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The listener's workers bring runtimes of their own; everything else runs on this one.
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, telemetry))
 }
 
 /// Agents run as the same user as this process, and its environment may hold the API key. The kernel shows it to no

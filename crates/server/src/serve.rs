@@ -12,6 +12,7 @@ use actix_web::{HttpServer, dev::Server, rt::net::TcpStream, web::Data};
 use anyhow::Context;
 use api::{ApiSettings, ApiState, MetricsAccess};
 use domain::SystemClock;
+use monitoring::Telemetry;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,7 +27,16 @@ use crate::{
 const CLOSE_SECONDS: u64 = 5;
 
 /// Runs a server until it is told to end. Says where it listens on stdout, for people and for scripts.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+///
+/// What is exported is sent to its end when the server has ended, whichever way.
+pub async fn serve(config: Config, telemetry: Arc<Telemetry>) -> anyhow::Result<()> {
+    let served = serve_until_told(config, &telemetry).await;
+    // It blocks, for a bounded time.
+    tokio::task::spawn_blocking(move || telemetry.shutdown()).await.context("could not end telemetry")?;
+    served
+}
+
+async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     // Bound before anything is started: if the port is taken, nothing has happened.
     let listener = TcpListener::bind((config.http.host, config.http.port))
         .with_context(|| format!("could not listen on {}:{}", config.http.host, config.http.port))?;
@@ -34,7 +44,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let for_metrics = metrics_listener(&config)?;
     let metrics_address = for_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let mut signals = Signals::new()?;
-    let parts = compose(&config).await?;
+    let parts = compose(&config, telemetry).await?;
     let streams = TaskTracker::new();
     let state = Data::new(api_state(&config, &parts, streams.clone()));
     let server = http_server(&config, state.clone(), listener)?;

@@ -68,7 +68,8 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["actix_web", "actix_ws", "actix_cors", "paperclip"], &["api", "apidoc", "server"]),
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),
-    (&["reqwest"], &["gateway", "hooks"]),
+    // What is exported goes to a collector over HTTP.
+    (&["reqwest"], &["gateway", "hooks", "monitoring"]),
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
     // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
     // asks for that (`EnvMode::Merge`).

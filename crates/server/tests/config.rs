@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use domain::{Budget, MicroUsd, WhenExhausted};
+use monitoring::telemetry::{AgentReports, Content, Protocol, Sampler, Share};
 use secrecy::ExposeSecret;
 use server::config::{Config, ConfigErrors, ConfigFile, CorsOrigins, Environment, Sandbox, Setting, Sources};
 
@@ -102,6 +104,55 @@ fn values_become_types() {
 }
 
 #[test]
+fn nothing_is_exported_before_somebody_says_where_to() {
+    let telemetry = config(&[]).telemetry;
+    assert!(telemetry.traces.is_none() && telemetry.metrics.is_none() && telemetry.logs.is_none());
+    assert_eq!((telemetry.service.name.as_str(), telemetry.content), ("steward", Content::Hidden));
+    assert_eq!(telemetry.agents, AgentReports::Off, "nobody asked for it");
+    assert_eq!(config(&[("AGENT_TELEMETRY", "true")]).telemetry.agents, AgentReports::On);
+}
+
+#[test]
+fn one_endpoint_is_for_all_signals_and_each_may_have_its_own() {
+    let telemetry = config(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20verysecret"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces:4317"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "500"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=ours,deployment.environment.name=a%20b"),
+    ])
+    .telemetry;
+    let (traces, metrics) = (telemetry.traces.unwrap(), telemetry.metrics.unwrap());
+    assert_eq!((traces.endpoint.as_str(), traces.protocol), ("https://traces:4317", Protocol::Grpc));
+    assert_eq!(traces.timeout, Duration::from_millis(500));
+    assert_eq!(metrics.endpoint, "http://collector:4318/v1/metrics");
+    assert_eq!(metrics.protocol, Protocol::HttpProtobuf);
+    assert_eq!(metrics.headers[0].1.expose_secret(), "Bearer verysecret");
+    assert!(!format!("{traces:?} {metrics:?}").contains("verysecret"));
+    assert!(telemetry.logs.is_none());
+    assert_eq!(telemetry.agents, AgentReports::On);
+    assert_eq!(telemetry.sampler, Sampler::ParentBased(Share::Ratio(0.25)));
+    assert_eq!(telemetry.service.name, "ours");
+    assert_eq!(telemetry.service.attributes[1].1, "a b");
+}
+
+#[test]
+fn disabled_is_disabled_whatever_else_is_set() {
+    let telemetry = config(&[
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+    ])
+    .telemetry;
+    assert!(telemetry.traces.is_none() && telemetry.metrics.is_none() && telemetry.logs.is_none());
+    assert_eq!(telemetry.agents, AgentReports::Off);
+}
+
+#[test]
 fn each_wrong_value_is_named_with_what_is_allowed() {
     for (name, value, allowed) in [
         ("ENVIRONMENT", "staging", "development or production"),
@@ -126,6 +177,16 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("SESSION_IDLE_TIMEOUT_MINUTES", "0", "from 0.01 to"),
         ("WORKING_DIRECTORY_ROOTS", "/srv/a,b", "absolute directories"),
         ("WORKING_DIRECTORY_ROOTS", "/", "absolute directories"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http:// or https://"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "grpc or http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "soon", "in milliseconds"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "none or gzip"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "otlp or none"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "prod", "key=value"),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2", "from 0 to 1"),
+        ("OTEL_PROPAGATORS", "b3", "tracecontext"),
+        ("AGENT_TELEMETRY", "perhaps", "true or false"),
         ("SANDBOX", "on", "bwrap or off"),
         ("SANDBOX_NETWORK", "none", "open, gateway or off"),
         ("SANDBOX_READABLE", "/opt,tools", "absolute paths"),
@@ -268,6 +329,7 @@ fn a_guessable_secret_is_refused_and_never_shown() {
         ("ANTHROPIC_API_KEY", "sk-ant spaced"),
         ("METRICS_TOKEN", "too-short"),
         ("METRICS_TOKEN", "a token with spaces in it"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a-token-without-a-name"),
     ] {
         let text = mistake(name, value);
         assert!(!text.contains(value), "{text}");

@@ -45,6 +45,8 @@ mod queries;
 
 #[path = "e2e/health.rs"]
 mod health;
+#[path = "../../monitoring/tests/export/collector.rs"]
+mod collector;
 #[path = "e2e/hooks.rs"]
 mod hooks;
 #[path = "e2e/large.rs"]
@@ -65,6 +67,8 @@ mod queueing;
 mod sandbox;
 #[path = "e2e/tour.rs"]
 mod tour;
+#[path = "e2e/traces.rs"]
+mod traces;
 #[path = "e2e/two_servers.rs"]
 mod two_servers;
 #[path = "e2e/watching.rs"]

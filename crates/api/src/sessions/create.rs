@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{ApiState, caller::Caller, error::problem, money, plain, prompt::Prompt, word::Word};
 use actix_web::web::Data;
-use apidoc::{BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid};
+use apidoc::{
+    BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid,
+};
 use domain::{SessionId, SessionMode};
 use engine::SessionDraft;
 use paperclip::actix::api_v2_operation;
@@ -160,7 +162,10 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<SessionCreateRequest>,
-) -> Result<Created<SessionResponse>, Fail<(BudgetExhausted, Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>> {
+) -> Result<
+    Created<SessionResponse>,
+    Fail<(BudgetExhausted, Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>,
+> {
     let session = state.sessions.create(&caller.0, body.0.into()).await.map_err(problem)?;
     let location = format!("/api/v1/sessions/{}", session.id);
     Ok(Created::at(session.into(), location))

@@ -8,7 +8,8 @@ use super::{
 use crate::{ApiState, caller::Caller, error::problem, plain};
 use actix_web::web::Data;
 use apidoc::{
-    BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, PathParams, TooMany, Unavailable, ValidOr,
+    BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, PathParams, TooMany, Unavailable,
+    ValidOr,
 };
 use domain::SessionId;
 use engine::{ForkDraft, SessionDraft};
@@ -100,7 +101,10 @@ pub async fn fork(
     caller: Caller,
     id: PathParams<Uuid>,
     body: ValidOr<ForkRequest>,
-) -> Result<Created<SessionResponse>, Fail<(BudgetExhausted, Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>> {
+) -> Result<
+    Created<SessionResponse>,
+    Fail<(BudgetExhausted, Forbidden, NotFound, Conflict, Invalid, TooMany, Unavailable)>,
+> {
     let session = state.sessions.fork(&caller.0, SessionId(id.0), body.0.into()).await.map_err(problem)?;
     let location = format!("/api/v1/sessions/{}", session.id);
     Ok(Created::at(session.into(), location))

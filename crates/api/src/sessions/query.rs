@@ -17,8 +17,8 @@ use crate::{
 };
 use actix_web::web::Data;
 use apidoc::{
-    Accepted, BadGateway, BudgetExhausted, Conflict, EventStream, Fail, Fetched, Forbidden, Invalid, NotFound, OneOf,
-    PathParams, Problem, TimedOut, TooMany, Unavailable, Valid, With,
+    Accepted, BadGateway, BudgetExhausted, Conflict, EventStream, Fail, Fetched, Forbidden, Invalid,
+    NotFound, OneOf, PathParams, Problem, TimedOut, TooMany, Unavailable, Valid, With,
 };
 use domain::{SessionId, ToolCall, ToolCallStatus, Turn, TurnFailure, TurnStatus};
 use engine::{Error, FinishedTurn, ForkDraft, SessionManager, StartedTurn, WhenBusy};

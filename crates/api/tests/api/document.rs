@@ -11,9 +11,9 @@ fn the_committed_document_is_what_the_routes_say() {
     let bless = std::env::var("BLESS").is_ok_and(|value| value == "1");
     if bless {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, api::spec_text()).unwrap();
+        fs::write(path, api::spec_text()).unwrap();
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let committed = fs::read_to_string(path).unwrap_or_default();
     assert!(
         committed == api::spec_text(),
         "api-spec/openapi.json is not what the routes say; look at the change, then run this test with BLESS=1"

@@ -39,7 +39,8 @@ async fn a_request_keeps_its_id_and_its_trace() {
         request
     };
     let given = world.anonymous.send(ask(&[("x-request-id", "req-1")])).await;
-    assert_eq!((given.header("x-request-id"), given.json()["trace_id"].as_str()), ("req-1", Some("req-1")));
+    assert_eq!(given.header("x-request-id"), "req-1");
+    assert_eq!(given.json()["trace_id"].as_str().map(str::len), Some(32), "a trace of its own");
 
     let unfit = world.anonymous.send(ask(&[("x-request-id", "<b>")])).await;
     assert_eq!(unfit.header("x-request-id").len(), 32);

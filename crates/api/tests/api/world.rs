@@ -221,7 +221,12 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
     let below = |name: &str| directory.path().join(name);
     EngineSettings {
         server: engine::ServerSettings { id: domain::ServerId::new(), lease: Duration::from_secs(30) },
-        agent: AgentSettings { cli: plan.cli.clone(), env: BTreeMap::new(), host_marker: "test".to_owned() },
+        agent: AgentSettings {
+            cli: plan.cli.clone(),
+            env: BTreeMap::new(),
+            host_marker: "test".to_owned(),
+            reporting: None,
+        },
         directories: DirectorySettings {
             workspaces: below("workspaces"),
             shared_roots: vec![below("shared")],

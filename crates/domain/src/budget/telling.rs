@@ -103,16 +103,16 @@ mod tests {
     fn each_threshold_is_told_when_it_is_reached_and_not_again() {
         let team = || Spender::Team("blue".into());
         let of = |spent| status(team(), spent, 1_000);
-        assert_eq!(told(&of(499), 0), []);
+        assert_eq!(told(&of(499), 0), [0; 0]);
         assert_eq!(told(&of(500), 0), [50]);
-        assert_eq!(told(&of(799), 50), []);
+        assert_eq!(told(&of(799), 50), [0; 0]);
         assert_eq!(told(&of(1_000), 0), [50, 80, 100], "one great request reaches all of them");
         assert_eq!(told(&of(5_000), 80), [100]);
-        assert_eq!(told(&of(5_000), 100), []);
-        assert_eq!(told(&status(team(), 0, 0), 0), [], "nothing is spent");
+        assert_eq!(told(&of(5_000), 100), [0; 0]);
+        assert_eq!(told(&status(team(), 0, 0), 0), [0; 0], "nothing is spent");
         assert_eq!(told(&status(team(), 1, 0), 0), [50, 80, 100]);
         assert_eq!(told(&status(team(), i64::MAX, i64::MAX), 80), [100]);
-        assert_eq!(told(&BudgetStatus { budget: None, ..of(1_000) }, 0), []);
+        assert_eq!(told(&BudgetStatus { budget: None, ..of(1_000) }, 0), [0; 0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use domain::{
     SessionMode, TurnId, Verdict,
 };
 use jiff::SignedDuration;
+use monitoring::spans;
 use permissions::{PermissionManager, ToolCall};
 use sdk_runtime::{Decision, DecisionClassification, Gate, ToolQuestion, hook::SeamError};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use tracing::Instrument;
 
 /// The policy named in the record of what people decide.
 const POLICY: &str = "approval";
@@ -86,7 +88,9 @@ impl Gate for ApprovalGate {
             open.id = None;
             return Ok(Decision::deny("The turn is over, so this call does not run."));
         }
-        let decided = self.desk.wait(&approval).await?;
+        let step = spans::approval(turn, &question.tool_use_id, &question.tool_name);
+        let decided = self.desk.wait(&approval).instrument(step.span()).await?;
+        step.end(decided.status.as_str());
         let is_ours =
             self.desk.store.deliver(decided.id, self.subject.generation, self.desk.clock.now()).await?;
         open.id = None;

@@ -10,10 +10,11 @@ use crate::{
 };
 use domain::{AgentScope, Session, TurnFailure, TurnStatus, session::AgentConversation};
 use futures::FutureExt;
-use monitoring::AgentStart;
-use sdk_runtime::{Agent, Exceeded};
+use monitoring::{AgentStart, spans};
+use sdk_runtime::{Agent, Exceeded, TraceContext};
 use std::{io::ErrorKind, panic::AssertUnwindSafe};
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 /// What it takes to start a session's agent.
 pub(crate) struct Launching<'a> {
@@ -49,6 +50,8 @@ impl Launching<'_> {
         let session = self.session;
         let endpoint =
             inner.model_access.admit(AgentScope { session_id: session.id, user_id: session.user_id });
+        // Of the turn, which its spans stand below; starting it is only a step of that.
+        let trace = trace_context();
         let started = async {
             inner.live.closed(session.id).await;
             self.manager.bring_back_lost(session).await.map_err(|error| not_prepared(error.into()))?;
@@ -63,6 +66,7 @@ impl Launching<'_> {
                 has_transcript,
             );
             let mut launch = launch.map_err(not_prepared)?;
+            launch.options.trace_context = trace;
             launch.options.session_store = Some(self.manager.session_store(session));
             let options = launch.governed.install(launch.options, &inner.hooks, session).await;
             let options = options.map_err(|error| not_prepared(error.into()))?;
@@ -97,9 +101,11 @@ impl Launching<'_> {
                 () = tokio::time::sleep_until(self.deadline) => Err(Cut::Deadline.ended(session)),
             }
         };
-        let started = AssertUnwindSafe(started).catch_unwind().await;
+        let step = spans::start_agent();
+        let started = AssertUnwindSafe(started).catch_unwind().instrument(step.span()).await;
         let started = started.unwrap_or_else(|_| Err(Ended::panicked(session.id)));
-        if started.is_err() {
+        if let Err(ended) = &started {
+            step.fail(ended.failure.map_or("stopped", TurnFailure::as_str));
             inner.model_access.revoke(&endpoint.token).await;
         }
         started
@@ -114,6 +120,13 @@ impl Launching<'_> {
             }
         }
     }
+}
+
+/// Where the agent's work belongs, if it is recorded at all.
+fn trace_context() -> Option<TraceContext> {
+    let (parent, state) = spans::trace_parent()?;
+    // It was made by ourselves, so it is one.
+    TraceContext::new(&parent, Some(&state)).ok()
 }
 
 fn not_governed(error: &NotGoverned) -> Ended {

@@ -34,6 +34,7 @@ fn slots(launcher: ScriptedLauncher, slots: usize) -> World {
 }
 
 async fn prompt_of(world: &World, whose: &Caller, text: &str) -> StartedTurn {
+    world.knows(whose);
     let session = world.manager.create(whose, SessionDraft::default()).await.unwrap().id;
     world.manager.start_turn(whose, session, json!(text), WhenBusy::Reject).await.unwrap()
 }

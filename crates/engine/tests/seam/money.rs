@@ -129,11 +129,17 @@ async fn a_turn_that_runs_out_of_money_says_so_and_is_no_error() {
     let session = world.session().await;
     world.access.runs_out(Some(used_up(&world, WhenExhausted::Block)));
     let turn = world.ask(session, "spend").await;
-    assert_eq!((turn.status, turn.failure), (TurnStatus::BudgetExhausted, Some(TurnFailure::BudgetExhausted)));
+    assert_eq!(
+        (turn.status, turn.failure),
+        (TurnStatus::BudgetExhausted, Some(TurnFailure::BudgetExhausted))
+    );
     let words = turn.error_message.unwrap();
     assert!(words.contains("$5.000001 of $5.000000"), "{words}");
     let after = world.get(session).await;
-    assert_eq!((after.status, after.counters.errors, after.budget_paused_at), (SessionStatus::Active, 0, None));
+    assert_eq!(
+        (after.status, after.counters.errors, after.budget_paused_at),
+        (SessionStatus::Active, 0, None)
+    );
     assert_eq!(turn.retries, 0, "asking again would not help");
 
     // A model that fails for another reason is a failure of the model.
@@ -153,8 +159,7 @@ async fn background_work_fails_or_is_paused() {
         let world = World::new(spending());
         world.access.runs_out(Some(used_up(&world, when_exhausted)));
         let (mode, initial_message) = (Some(SessionMode::Background), Some(json!("spend")));
-        let session =
-            world.session_of(SessionDraft { mode, initial_message, ..Default::default() }).await;
+        let session = world.session_of(SessionDraft { mode, initial_message, ..Default::default() }).await;
         world.reaches(session, status).await;
     }
 }

@@ -6,8 +6,8 @@ pub mod leases;
 
 use access::RecordedAccess;
 use domain::{
-    Access, ArchivePlace, Caller, Clock as _, Credential, Event, FamilyId, NewUser, Origin, PageRequest, Role,
-    ServerId, Session, SessionId, SessionStatus, Source, Turn, User, UserId,
+    Access, ArchivePlace, Caller, Clock as _, Credential, Event, FamilyId, NewUser, Origin, PageRequest,
+    Role, ServerId, Session, SessionId, SessionStatus, Source, Turn, User, UserId,
     ports::{Accounts as _, Journal as _, Sessions as _},
 };
 use engine::{
@@ -151,6 +151,11 @@ impl World {
         Self::build(launcher, started_by, faults, store, archives, settings, caller, dir)
     }
 
+    /// Somebody else has an account here too.
+    pub fn knows(&self, somebody: &Caller) {
+        know(&self.store, &self.clock, somebody.user_id);
+    }
+
     pub fn root(&self) -> PathBuf {
         self.dir.path().to_path_buf()
     }
@@ -286,6 +291,18 @@ fn costs(
     settings: &EngineSettings,
     user: UserId,
 ) -> Arc<CostTracker> {
+    know(store, clock, user);
+    let stores = CostStores {
+        budgets: Arc::new(store.clone()),
+        costs: Arc::new(store.clone()),
+        accounts: Arc::new(store.clone()),
+    };
+    let settings = CostSettings { is_enabled: true, server: settings.server.id, user_budget: None };
+    Arc::new(CostTracker::new(stores, Arc::new(clock.clone()), settings))
+}
+
+/// Puts a person into the store, unless they are there already.
+fn know(store: &MemoryStore, clock: &TestClock, user: UserId) {
     let user = User {
         id: user,
         email: format!("{user}@example.com"),
@@ -301,13 +318,6 @@ fn costs(
     let user = NewUser { user, password_hash: String::new() };
     // A store in memory answers at once. The next life finds the user there already.
     let _there = store.create_user(&user, &Origin::system()).now_or_never();
-    let stores = CostStores {
-        budgets: Arc::new(store.clone()),
-        costs: Arc::new(store.clone()),
-        accounts: Arc::new(store.clone()),
-    };
-    let settings = CostSettings { is_enabled: true, server: settings.server.id, user_budget: None };
-    Arc::new(CostTracker::new(stores, Arc::new(clock.clone()), settings))
 }
 
 fn settings(root: &std::path::Path) -> EngineSettings {
@@ -317,6 +327,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
             cli: Ok(PathBuf::from("/opt/claude")),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
             host_marker: "this-server".to_owned(),
+            reporting: None,
         },
         directories: DirectorySettings {
             workspaces: root.join("workspaces"),

@@ -107,7 +107,10 @@ impl Prices {
                 let fault = said(&error);
                 let mut seen = file.seen();
                 if seen.fault.as_ref() != Some(&fault) {
-                    tracing::error!(fault, "the price file was changed and cannot be used; the old prices hold");
+                    tracing::error!(
+                        fault,
+                        "the price file was changed and cannot be used; the old prices hold"
+                    );
                 }
                 *seen = Seen { stamp: stamp.ok(), fault: Some(fault) };
             }

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_bounds_a_request_is_found_wherever_it_stands() {
-        let body = r#"{"messages":[{"model":"b","max_tokens":9}],"max_tokens":7,"model":"a","x":"max_tokens"}"#;
+        let body =
+            r#"{"messages":[{"model":"b","max_tokens":9}],"max_tokens":7,"model":"a","x":"max_tokens"}"#;
         let asked = asked(body);
         assert_eq!(asked.model.as_deref(), Some("a"));
         let input_tokens = body.len() as u64 + INPUT_TOKENS_ADDED;
@@ -149,7 +150,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_body_may_fill_the_context_window() {
-        let image = r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://a/b"}}]}]}"#;
+        let image =
+            r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://a/b"}}]}]}"#;
         let hidden = r#"{"messages":[{"content":[{"type":"image","s\u006furce":{"type":"file"}}]}]}"#;
         let servers = r#"{"mcp_servers":[{"type":"url"}]}"#;
         let fetch = r#"{"tools":[{"type":"web_fetch_20250910","name":"web_fetch"}]}"#;

@@ -2,12 +2,17 @@
 
 use domain::MicroUsd;
 
-use crate::{World, body, canned::{Canned, chunk}, offline_model};
+use crate::{
+    World, body,
+    canned::{Canned, chunk},
+    offline_model,
+};
 
 async fn answered(content_type: &str, pieces: Vec<Vec<u8>>) -> domain::RequestUsage {
     let upstream = Canned::new().await;
     let world = World::new(&upstream.url()).await;
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut all = vec![head.into_bytes()];
     all.extend(pieces.iter().map(|piece| chunk(piece)));
     all.push(chunk(b""));
@@ -56,7 +61,8 @@ async fn a_stream_without_any_usage_is_estimated_both_ways() {
 #[tokio::test]
 async fn a_whole_answer_without_usage_is_estimated_both_ways() {
     let text = "word ".repeat(300);
-    let answer = format!("{{\"model\":\"claude-opus-5-5\",\"content\":[{{\"type\":\"text\",\"text\":\"{text}\"}}]}}");
+    let answer =
+        format!("{{\"model\":\"claude-opus-5-5\",\"content\":[{{\"type\":\"text\",\"text\":\"{text}\"}}]}}");
     for (answer, is_complete) in [(answer, true), ("x".repeat(2_000), false)] {
         let usage = answered("application/json", vec![answer.into_bytes()]).await;
         assert_eq!((usage.is_complete, usage.is_estimated), (is_complete, true));
@@ -78,7 +84,8 @@ async fn thinking_is_counted_as_told_or_by_its_share() {
     let told = end(",\"output_tokens_details\":{\"thinking_tokens\":120}");
     let usage = answered("text/event-stream", vec![(BEGIN.to_owned() + &content + &told).into_bytes()]).await;
     assert_eq!((usage.tokens.output, usage.thinking_tokens, usage.is_estimated), (200, 120, false));
-    let usage = answered("text/event-stream", vec![(BEGIN.to_owned() + &content + &end("")).into_bytes()]).await;
+    let usage =
+        answered("text/event-stream", vec![(BEGIN.to_owned() + &content + &end("")).into_bytes()]).await;
     assert_eq!((usage.tokens.output, usage.is_estimated), (200, false));
     assert!((80..=120).contains(&usage.thinking_tokens), "{}", usage.thinking_tokens);
 }

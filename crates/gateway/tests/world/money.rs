@@ -34,7 +34,10 @@ async fn the_most_that_a_request_can_cost_is_held_until_it_is_settled() {
     let asking = tokio::task::spawn(world.request(body).send());
     let (socket, _) = tokio::time::timeout(PATIENCE, upstream.accept()).await.unwrap();
     let held = world.budgets.admitted().remove(0);
-    assert_eq!((held.turn_id, held.user_id, held.model.as_str()), (Some(turn), world.scope.user_id, "claude-opus-5-5"));
+    assert_eq!(
+        (held.turn_id, held.user_id, held.model.as_str()),
+        (Some(turn), world.scope.user_id, "claude-opus-5-5")
+    );
     // At the rates of fast mode, inference in the US, and a cache of an hour: a token is at least a byte.
     let most = ((bytes + 2_000) * 16 + 1_000 * 40) * 110;
     assert_eq!(held.amount, MicroUsd((most + 99) / 100));

@@ -17,8 +17,12 @@ fn table(version: &str, input: &str) -> String {
 async fn fault(file: &Path, text: &str) -> String {
     fs::write(file, text).unwrap();
     let error = Prices::from_file(file.to_owned()).await.unwrap_err();
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    format!("{error}: {cause}")
+    let (mut said, mut cause) = (error.to_string(), error.source());
+    while let Some(source) = cause {
+        said = format!("{said}: {source}");
+        cause = source.source();
+    }
+    said
 }
 
 #[tokio::test]
@@ -33,7 +37,7 @@ async fn a_broken_file_is_refused_with_its_line_and_the_reason() {
         (good.replace("input = 1", "input = -1"), ["line 9", "-1"]),
         (good.replace("output", "ouput"), ["line 9", "ouput"]),
         (good.replace("percent = 100", "percent = 99"), ["line 5", "100 or more"]),
-        (twice, ["line 12", "claude-opus-5-5 is listed twice"]),
+        (twice, ["line 11", "claude-opus-5-5 is listed twice"]),
         ("version = ".to_owned(), ["line 1", "prices.toml"]),
     ] {
         let said = fault(&file, &text).await;

@@ -135,13 +135,6 @@ impl MetricsCollector {
         self.count(|instruments| instruments.alert_deliveries.add(1, &labels));
     }
 
-    /// So many things of a signal (`traces`, `metrics`, `logs`) were dropped.
-    pub fn record_telemetry_dropped(&self, signal: &'static str, count: u64) {
-        self.count(|instruments| {
-            instruments.telemetry_dropped.add(count, &[KeyValue::new("signal", signal)])
-        });
-    }
-
     pub(super) fn count(&self, add: impl FnOnce(&Instruments)) {
         if let Some(on) = self.on() {
             add(&on.meters.instruments);

@@ -1,7 +1,8 @@
 //! How much there is of everything: noted in the background by those who know, so that a scrape looks nothing up.
 
 use super::{MetricsCollector, dollars};
-use domain::{BudgetStatus, MicroUsd, SessionMode, SessionStatus};
+use crate::telemetry::Drops;
+use domain::{BudgetStatus, MicroUsd, SessionMode, SessionStatus, ports::TelemetrySignal};
 use opentelemetry::KeyValue;
 use std::{
     collections::HashMap,
@@ -20,8 +21,23 @@ const SPENDERS: [&str; 3] = ["user", "team", "session"];
 pub(super) struct Levels {
     pub(super) starting: AtomicI64,
     pub(super) trials: AtomicI64,
-    /// How many errors of each kind the store had told of.
-    store_errors: Mutex<HashMap<&'static str, u64>>,
+    /// Totals that others count, as they were told last.
+    totals: Mutex<HashMap<(Total, &'static str), u64>>,
+}
+
+/// What others count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Total {
+    StoreErrors,
+    Drops,
+}
+
+impl Levels {
+    /// By how much a total has grown since it was told last.
+    fn since(&self, total: Total, of: &'static str, count: u64) -> u64 {
+        let mut known = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        count.saturating_sub(known.insert((total, of), count).unwrap_or_default())
+    }
 }
 
 /// The agents of this server.
@@ -170,9 +186,18 @@ impl MetricsCollector {
     /// How many errors of this kind the store has told of since the start of the process.
     pub fn note_store_errors(&self, kind: &'static str, total: u64) {
         let Some(on) = self.on() else { return };
-        let mut known = on.levels.store_errors.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(kind, total).unwrap_or_default();
-        on.meters.instruments.store_errors.add(total.saturating_sub(before), &[KeyValue::new("kind", kind)]);
+        let more = on.levels.since(Total::StoreErrors, kind, total);
+        on.meters.instruments.store_errors.add(more, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// How many spans, points and log records were lost since the start of the process.
+    pub fn note_drops(&self, drops: &Drops) {
+        let Some(on) = self.on() else { return };
+        for signal in [TelemetrySignal::Traces, TelemetrySignal::Metrics, TelemetrySignal::Logs] {
+            let more = on.levels.since(Total::Drops, signal.as_str(), drops.of(signal));
+            let labels = [KeyValue::new("signal", signal.as_str())];
+            on.meters.instruments.telemetry_dropped.add(more, &labels);
+        }
     }
 
     /// Whether a health check passes.

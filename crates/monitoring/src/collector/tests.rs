@@ -96,7 +96,10 @@ fn tell_everything(metrics: &Arc<MetricsCollector>, name: &str) {
         raised_at: Timestamp::UNIX_EPOCH,
     });
     metrics.record_alert_delivery(domain::AlertChannel::Email, true);
-    metrics.record_telemetry_dropped("traces", 1);
+    let drops = Drops::default();
+    drops.add(TelemetrySignal::Traces, 1, "for the test");
+    metrics.note_drops(&drops);
+    metrics.note_drops(&drops);
     metrics.note_agents(AgentLevels { seats: 3, idle: 1 });
     metrics.note_agent_memory(&[1, 2]);
     metrics.note_queue("interactive", 2, TOOK);

@@ -47,7 +47,11 @@ pub(super) struct Owners(Mutex<HashMap<UserId, (Instant, Arc<Owner>)>>);
 
 impl Owner {
     /// When this spender has money again; `None`: never by itself.
-    pub(super) fn renews_at(&self, spender: &Spender, at: Timestamp) -> Result<Option<Timestamp>, UnknownTimeZone> {
+    pub(super) fn renews_at(
+        &self,
+        spender: &Spender,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, UnknownTimeZone> {
         match spender {
             Spender::User(_) => next_month(at, &self.time_zone).map(Some),
             Spender::Team(_) => next_month(at, TEAM_TIME_ZONE).map(Some),
@@ -117,11 +121,7 @@ impl CostTracker {
 }
 
 /// Why nothing is sent, and until when.
-pub(super) fn used_up(
-    owner: &Owner,
-    exhausted: Exhausted,
-    at: Timestamp,
-) -> Result<UsedUp, UnknownTimeZone> {
+pub(super) fn used_up(owner: &Owner, exhausted: Exhausted, at: Timestamp) -> Result<UsedUp, UnknownTimeZone> {
     let renews_at = owner.renews_at(&exhausted.spender, at)?;
     Ok(UsedUp { exhausted, renews_at })
 }

@@ -41,7 +41,7 @@ impl CostTracker {
         let (account, time_zone) = self.dated(spender).await?;
         let statuses = self.stores.budgets.statuses(std::slice::from_ref(&account)).await?;
         let status = statuses.into_iter().next().unwrap_or_else(|| nothing_spent(account));
-        Ok(self.view(status, time_zone)?)
+        self.view(status, time_zone)
     }
 
     /// Sets a spender's own budget, or returns them to the default. It holds from the next request on.
@@ -52,7 +52,8 @@ impl CostTracker {
         origin: &Origin,
     ) -> Result<BudgetView, CostError> {
         let (account, _) = self.dated(spender.clone()).await?;
-        self.stores.budgets.set_budget(&account, budget, self.clock.now(), origin).await?;
+        let settled = self.stores.budgets.set_budget(&account, budget, self.clock.now(), origin).await?;
+        self.note_alerts(&settled);
         self.budget_changed();
         self.budget(spender).await
     }

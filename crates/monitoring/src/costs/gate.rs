@@ -6,7 +6,7 @@ use super::{
 };
 use domain::{
     MicroUsd, RequestUsage, RequestUsageId, SessionId, TurnId, UserId,
-    budget::{Held, NewHold, UsedUp},
+    budget::{Held, NewHold, Settlement, UsedUp},
     ports::StoreResult,
 };
 use jiff::Timestamp;
@@ -86,17 +86,23 @@ impl CostTracker {
         let owner = self.owner(ask.user_id).await?;
         let hold = self.hold_of(ask, &owner)?;
         let until = Instant::now() + HOLD_WAIT_MAX;
-        let mut gone = pin!(gone);
+        let (mut gone, mut waits) = (pin!(gone), false);
         loop {
             // Listened to before it is asked, so that nothing is missed in between.
             let money = self.gate.money.notified();
             match self.hold(&hold).await? {
                 Held::Admitted => return Ok(()),
                 Held::Exhausted(exhausted) => {
-                    return Err(Refused::UsedUp(used_up(&owner, exhausted, at).map_err(AccountsError::from)?));
+                    self.metrics.record_budget_refusal(exhausted.spender.kind());
+                    return Err(Refused::UsedUp(
+                        used_up(&owner, exhausted, at).map_err(AccountsError::from)?,
+                    ));
                 }
                 Held::Wait(_) if Instant::now() >= until => return Err(Refused::Crowded),
                 Held::Wait(_) => {
+                    if !std::mem::replace(&mut waits, true) {
+                        self.metrics.record_budget_wait();
+                    }
                     tokio::select! {
                         () = next_look(money, until) => {}
                         () = &mut gone => return Err(Refused::Gone),
@@ -154,7 +160,10 @@ impl CostTracker {
         if self.settings.is_enabled
             && let Err(error) = self.stores.budgets.note_seen(seen).await
         {
-            tracing::debug!(error = &error as &dyn std::error::Error, "what a request used so far is not noted");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "what a request used so far is not noted"
+            );
         }
     }
 
@@ -163,7 +172,11 @@ impl CostTracker {
         let mut delay = SETTLE_RETRY_DELAY;
         for attempt in 1..=SETTLE_ATTEMPTS {
             match self.stores.budgets.settle(usage).await {
-                Ok(_settlement) => break,
+                Ok(settlement) => {
+                    self.metrics.record_api_cost(usage);
+                    self.note_alerts(&settlement);
+                    break;
+                }
                 Err(error) if attempt < SETTLE_ATTEMPTS => {
                     tracing::warn!(
                         attempt,
@@ -180,6 +193,7 @@ impl CostTracker {
                         ?usage,
                         "a request is not booked"
                     );
+                    self.metrics.record_ledger_failure();
                 }
             }
         }
@@ -209,6 +223,12 @@ impl CostTracker {
             self.gate.money.notify_waiters();
         }
         Ok(settled)
+    }
+
+    pub(super) fn note_alerts(&self, settlement: &Settlement) {
+        for alert in &settlement.alerts {
+            self.metrics.record_alert(alert);
+        }
     }
 
     /// To be called when a budget was set here: who waits for money looks again at once.

@@ -1,12 +1,12 @@
 //! What is held and what is left, noted for whoever scrapes.
 
 use super::{CostTracker, month_of};
-use crate::MetricsCollector;
 use domain::{BudgetPeriod, Spender, budget::Account, ports::StoreResult};
 
 impl CostTracker {
     /// Notes what is held now, and how much is spent of every budget that somebody set.
-    pub async fn note_levels(&self, metrics: &MetricsCollector) -> StoreResult<()> {
+    pub async fn note_levels(&self) -> StoreResult<()> {
+        let metrics = &self.metrics;
         let budgets = &self.stores.budgets;
         let (count, amount) = budgets.holds().await?;
         metrics.note_holds(count, amount);

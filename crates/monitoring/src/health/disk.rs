@@ -32,8 +32,8 @@ impl Room {
     /// Asks the operating system about the disk that this path is on. Blocks, for as long as the disk does.
     pub fn at(path: &Path) -> io::Result<Self> {
         let stat = nix::sys::statvfs::statvfs(path)?;
-        let free_inodes = (stat.files() > 0).then(|| u64::from(stat.files_available()));
-        let free_bytes = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+        let free_inodes = (stat.files() > 0).then(|| stat.files_available());
+        let free_bytes = stat.blocks_available().saturating_mul(stat.fragment_size());
         Ok(Self { free_bytes, free_inodes })
     }
 

@@ -1,6 +1,7 @@
 //! What Prometheus is told: every family of the catalogue, also those that have no series yet.
 
 use super::catalogue::catalogue;
+use crate::AgentSeries;
 use prometheus::{Registry, TextEncoder};
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -19,6 +20,11 @@ pub struct Scrape(Registry);
 impl Scrape {
     pub(crate) fn new(registry: Registry) -> Self {
         Self(registry)
+    }
+
+    /// Shows these series from now on.
+    pub(crate) fn add(&self, series: AgentSeries) -> Result<(), ScrapeError> {
+        Ok(self.0.register(Box::new(series))?)
     }
 
     /// Everything as text. It touches nothing but memory and `/proc/self`.

@@ -1,9 +1,9 @@
 //! Each channel tells each alert, tries again, and gives up in the end.
 
-use crate::world::{Does, Scripted, World, running, until};
+use crate::world::{Counted, Does, Scripted, World, running, until};
 use domain::{AlertChannel::Webhook, Clock as _};
 use jiff::SignedDuration;
-use monitoring::alerts::limits::{AGE_MAX, AT_ONCE_MAX, CLAIM, RETRY_DELAYS};
+use monitoring::alerts::limits::{AGE_MAX, AT_ONCE_MAX, ATTEMPT_MAX, CLAIM, RETRY_DELAYS};
 use std::sync::Arc;
 
 const DAYS: SignedDuration = SignedDuration::from_hours(100 * 24);
@@ -22,11 +22,13 @@ async fn an_alert_is_told_once_and_one_that_failed_again_when_its_delay_is_over(
     let second = world.health_alert("disk").await;
     alerter.nudge();
     for (attempts, delay) in (1..=2).zip(RETRY_DELAYS) {
+        channel.asked_times(1 + attempts as usize).await;
         // Its failure is on record and it is due after its delay, and not before.
         until(async || (world.due(Webhook, delay).await == [(second.id, attempts)]).then_some(())).await;
         world.clock.advance(delay + SignedDuration::from_secs(1));
         alerter.nudge();
     }
+    channel.asked_times(4).await;
     until(async || world.due(Webhook, DAYS).await.is_empty().then_some(())).await;
     assert_eq!(channel.asked(), [first.id, second.id, second.id, second.id]);
     cancelled.cancel();
@@ -83,6 +85,9 @@ async fn a_channel_that_hangs_is_left_to_itself_after_a_while() {
     let channel = Scripted::new([Does::Hangs]);
     let (_tasks, cancelled) = running(&world.alerter(vec![Arc::new(channel.clone())]));
     let alert = world.health_alert("database").await;
+    channel.asked_times(1).await;
+    // Time stands still and jumps to where somebody waits for it.
+    tokio::time::sleep(ATTEMPT_MAX).await;
     until(async || (world.due(Webhook, RETRY_DELAYS[0]).await == [(alert.id, 1)]).then_some(())).await;
     cancelled.cancel();
 }
@@ -91,13 +96,16 @@ async fn a_channel_that_hangs_is_left_to_itself_after_a_while() {
 async fn one_channel_waits_for_no_other() {
     let world = World::new();
     let hanging = Scripted::new(vec![Does::Hangs; 100]);
-    let alerter = world.alerter(vec![Arc::new(hanging.clone()), Arc::new(Mute)]);
+    let mute = Counted::new(Mute);
+    let alerter = world.alerter(vec![Arc::new(hanging.clone()), Arc::new(mute.clone())]);
     let (_tasks, cancelled) = running(&alerter);
     for number in 0..=AT_ONCE_MAX {
         world.health_alert(&format!("check {number}")).await;
     }
     alerter.nudge();
+    mute.asked_times(AT_ONCE_MAX as usize + 1).await;
     until(async || world.due(domain::AlertChannel::Email, DAYS).await.is_empty().then_some(())).await;
+    hanging.asked_times(AT_ONCE_MAX as usize).await;
     assert_eq!(hanging.asked().len(), AT_ONCE_MAX as usize, "so many at once and no more");
     cancelled.cancel();
 }
@@ -110,6 +118,7 @@ async fn what_is_old_is_not_told_any_more() {
     let news = world.health_alert("disk").await;
     let channel = Scripted::default();
     let (_tasks, cancelled) = running(&world.alerter(vec![Arc::new(channel.clone())]));
+    channel.asked_times(1).await;
     until(async || world.due(Webhook, DAYS).await.is_empty().then_some(())).await;
     assert_eq!(channel.asked(), [news.id]);
     assert!(news.raised_at <= world.clock.now());
@@ -117,6 +126,7 @@ async fn what_is_old_is_not_told_any_more() {
 }
 
 /// A channel of mail that tells everything at once.
+#[derive(Clone)]
 struct Mute;
 
 #[async_trait::async_trait]

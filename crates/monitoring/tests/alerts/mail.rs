@@ -1,6 +1,6 @@
 //! Alerts by mail, to a server that speaks SMTP.
 
-use crate::world::{World, running, until};
+use crate::world::{Counted, World, running, until};
 use domain::{AlertChannel::Email, Spender, UserId, UserPatch, ports::Accounts as _};
 use jiff::SignedDuration;
 use mail_parser::MessageParser;
@@ -93,18 +93,21 @@ async fn what_concerns_nobody_goes_to_the_operators_and_nobody_gets_it_twice() {
 async fn a_server_that_is_down_refuses_or_wants_it_later_is_tried_again() {
     let world = World::new();
     let sink = MailSink::start(MailSinkPlan::default()).unwrap();
-    let alerter = world.alerter(vec![Arc::new(mailer(&world, settings(&sink)))]);
+    let mailer = Arc::new(Counted::new(mailer(&world, settings(&sink))));
+    let alerter = world.alerter(vec![mailer.clone()]);
     let (_tasks, cancelled) = running(&alerter);
     for (index, reply) in [MailReply::Refuse(451), MailReply::Refuse(550)].into_iter().enumerate() {
         sink.reply_with(reply.clone());
         let alert = world.health_alert(&format!("check {index}")).await;
         alerter.nudge();
+        mailer.asked_times(2 * index + 1).await;
         until(async || (world.due(Email, RETRY_DELAYS[0]).await == [(alert.id, 1)]).then_some(())).await;
         assert_eq!(sink.taken().len(), index, "{reply:?}");
         sink.reply_with(MailReply::Take);
         world.clock.advance(RETRY_DELAYS[0] + SignedDuration::from_secs(1));
         alerter.nudge();
         until(async || (sink.taken().len() == index + 1).then_some(())).await;
+        mailer.asked_times(2 * index + 2).await;
         until(async || world.due(Email, DAYS).await.is_empty().then_some(())).await;
     }
     cancelled.cancel();
@@ -123,10 +126,12 @@ async fn a_server_that_comes_up_later_gets_what_it_missed() {
         operators: vec!["ops@example.com".parse().unwrap()],
         certificate: None,
     };
-    let alerter = world.alerter(vec![Arc::new(mailer(&world, nobody))]);
+    let mailer = Arc::new(Counted::new(mailer(&world, nobody)));
+    let alerter = world.alerter(vec![mailer.clone()]);
     let (_tasks, cancelled) = running(&alerter);
     let alert = world.health_alert("database").await;
     alerter.nudge();
+    mailer.asked_times(1).await;
     until(async || (world.due(Email, RETRY_DELAYS[0]).await == [(alert.id, 1)]).then_some(())).await;
     let sink = MailSink::start(MailSinkPlan { port: Some(free), ..MailSinkPlan::default() }).unwrap();
     world.clock.advance(RETRY_DELAYS[0] + SignedDuration::from_secs(1));

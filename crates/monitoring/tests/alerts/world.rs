@@ -10,7 +10,10 @@ use jiff::SignedDuration;
 use monitoring::alerts::{Alerter, NotTold, Teller};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use testkit::{MemoryStore, TestClock};
@@ -76,7 +79,8 @@ impl World {
         alert
     }
 
-    /// What the store would give this channel at some time to come.
+    /// What the store would give this channel at some time to come. It is taken by that, and due then and not before:
+    /// look only at alerts that a channel was asked to tell.
     pub async fn due(&self, channel: AlertChannel, later: SignedDuration) -> Vec<(AlertId, u32)> {
         let due = self.store.take_due_alerts(channel, self.clock.now() + later, SignedDuration::ZERO, 100);
         due.await.unwrap().into_iter().map(|due| (due.alert.id, due.attempts)).collect()
@@ -108,6 +112,36 @@ pub enum Does {
     Tells,
     Fails,
     Hangs,
+}
+
+/// A channel that counts what it is asked to tell.
+#[derive(Clone)]
+pub struct Counted<T> {
+    pub teller: T,
+    asked: Arc<AtomicUsize>,
+}
+
+impl<T> Counted<T> {
+    pub fn new(teller: T) -> Self {
+        Self { teller, asked: Arc::default() }
+    }
+
+    /// Waits until it was asked so often. What it was asked for is claimed then, and nobody's to take meanwhile.
+    pub async fn asked_times(&self, count: usize) {
+        until(async || (self.asked.load(Ordering::SeqCst) >= count).then_some(())).await;
+    }
+}
+
+#[async_trait]
+impl<T: Teller> Teller for Counted<T> {
+    fn channel(&self) -> AlertChannel {
+        self.teller.channel()
+    }
+
+    async fn tell(&self, alert: &Alert) -> Result<(), NotTold> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.teller.tell(alert).await
+    }
 }
 
 /// A channel of webhooks that does one thing after the other, and then tells everything.

@@ -4,7 +4,7 @@ use crate::value::{Reader, Spent, micros, stored};
 use domain::{Counters, MetricsSnapshot, SessionId, SnapshotId, ports::StoreError};
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "metrics_snapshots")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -26,7 +26,7 @@ pub struct Model {
     pub cache_write_1h_tokens: i64,
     pub cache_read_tokens: i64,
     pub duration_ms: Option<i64>,
-    pub avg_tool_duration_ms: Option<f64>,
+    pub avg_tool_duration_us: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -55,7 +55,8 @@ impl From<&MetricsSnapshot> for Model {
             cache_write_1h_tokens: spent.cache_write_1h,
             cache_read_tokens: spent.cache_read,
             duration_ms: snapshot.duration_ms.map(stored),
-            avg_tool_duration_ms: snapshot.avg_tool_duration_ms,
+            // A cast takes what is out of range to the end of it.
+            avg_tool_duration_us: snapshot.avg_tool_duration_ms.map(|ms| (ms * 1000.0).round() as i64),
         }
     }
 }
@@ -89,7 +90,7 @@ impl TryFrom<Model> for MetricsSnapshot {
                 tokens,
             },
             duration_ms: duration_ms.transpose()?,
-            avg_tool_duration_ms: row.avg_tool_duration_ms,
+            avg_tool_duration_ms: row.avg_tool_duration_us.map(|micros| micros as f64 / 1000.0),
         })
     }
 }

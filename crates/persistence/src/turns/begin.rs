@@ -14,7 +14,8 @@ use crate::{
     value::{Reader, micros},
 };
 use domain::{
-    Event, EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId, TurnStatus,
+    Event, EventKind, MessageId, MessageType, NewMessage, ServerId, SessionId, SessionStatus, TurnId,
+    TurnStatus,
     journal::data,
     ports::{StoreError, StoreResult},
     turn::{Begin, BegunTurn, Enqueued, NewTurn, QueuePlace},

@@ -6,9 +6,7 @@ use crate::{
     entity::session::{self, Column as S},
     error::failure,
 };
-use domain::{
-    Event, ServerId, SessionId, SessionStatus, UserId, ports::StoreResult, turn::NewTurn,
-};
+use domain::{Event, ServerId, SessionId, SessionStatus, UserId, ports::StoreResult, turn::NewTurn};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid};
 
 pub(super) async fn paused(

@@ -60,6 +60,12 @@ impl Bridge {
         }
     }
 
+    /// This one and what another carries.
+    pub(super) fn with(mut self, mut other: Self) -> Self {
+        self.carrying.append(&mut other.carrying);
+        self
+    }
+
     /// The socket file, as long as it has one.
     pub(super) fn socket(&self) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join("s"))

@@ -39,7 +39,7 @@ impl Inside {
     /// What has to be there before the jail is.
     pub(super) fn prepare(jail: &Jail) -> Result<Self, Error> {
         let bridge = match jail.network {
-            Network::Gateway { host_port } => {
+            Network::Gateway { host_port, .. } => {
                 Bridge::gateway(host_port).map_err(|error| bridge_error(&error))?
             }
             Network::Open | Network::Loopback { .. } | Network::Off => Bridge::default(),
@@ -90,12 +90,20 @@ pub(super) async fn enter(
         (Network::Loopback { host_ports }, Some(init)) => {
             bridge::open(init, host_ports.clone()).await.map_err(|error| bridge_error(&error))?
         }
-        (Network::Gateway { .. }, Some(init)) => {
+        (Network::Gateway { host_port, also_as_port }, Some(init)) => {
             let mut bridge = prepared.bridge;
             let stands = tokio::task::spawn_blocking(move || stands(init)).await;
             // If it went down, its words say so; the file goes with the bridge.
             if stands.is_ok_and(|stands| stands) {
                 bridge.unlink();
+            }
+            if *also_as_port {
+                match bridge::open(init, vec![*host_port]).await {
+                    Ok(opened) => bridge = bridge.with(opened),
+                    Err(error) => {
+                        tracing::debug!(%error, "the gateway's port is not one of the jail's loopback");
+                    }
+                }
             }
             bridge
         }

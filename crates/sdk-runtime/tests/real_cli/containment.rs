@@ -153,7 +153,9 @@ async fn a_gateway_is_reached_over_a_socket_file_and_no_port_is() {
     let bench = Bench::new().await;
     let url = bench.model.url();
     let host_port = url.rsplit(':').next().unwrap().trim_end_matches('/').parse::<u16>().unwrap();
-    let jail = Jail::default().with_outside(Outside::Hidden).with_network(Network::Gateway { host_port });
+    let jail = Jail::default()
+        .with_outside(Outside::Hidden)
+        .with_network(Network::Gateway { host_port, also_as_port: false });
     let (agent, mut events) = bench.start(jailed(bench.options(), jail)).await;
     let told = run(&agent, &mut events, &format!("(exec 3<>/dev/tcp/127.0.0.1/{host_port}) 2>&1")).await;
     assert!(told.contains("Connection refused"), "{told}");

@@ -57,7 +57,11 @@ impl CostsConfig {
 
 /// An exact amount: dollars with at most six decimals.
 fn dollars(text: &str) -> Result<MicroUsd, String> {
-    let allowed = || format!("an amount in US dollars from 0 to {BUDGET_USD_MAX}, with at most {MICRO_DIGITS} decimals, or {NONE}");
+    let allowed = || {
+        format!(
+            "an amount in US dollars from 0 to {BUDGET_USD_MAX}, with at most {MICRO_DIGITS} decimals, or {NONE}"
+        )
+    };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) || fraction.len() > MICRO_DIGITS {
@@ -79,7 +83,9 @@ mod tests {
         for (text, micros) in [("0", 0), ("100", 100_000_000), ("0.1", 100_000), ("12.345678", 12_345_678)] {
             assert_eq!(dollars(text), Ok(MicroUsd(micros)), "{text}");
         }
-        for text in ["", "-1", "+1", ".5", "1e3", "1.2345678", "1,5", "NaN", "1000000001", "99999999999999999999"] {
+        for text in
+            ["", "-1", "+1", ".5", "1e3", "1.2345678", "1,5", "NaN", "1000000001", "99999999999999999999"]
+        {
             assert!(dollars(text).is_err(), "{text}");
         }
     }

@@ -58,7 +58,8 @@ async fn figures<S: AnyStore>(f: &Fixture<S>, account: &Account) -> (i64, i64) {
 pub async fn money_is_held_until_it_is_settled_or_released<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await.id;
-    let turn = Some(f.begin(session).await.turn_id);
+    let turn_id = f.begin(session).await.turn_id;
+    let turn = Some(turn_id);
     let own = Account { spender: Spender::Session(session), period: BudgetPeriod::default(), default: None };
     let accounts =
         [of_user(f.user.id, 100), month(Spender::Team("blue".into()), None, WhenExhausted::Block), own];
@@ -83,7 +84,7 @@ pub async fn money_is_held_until_it_is_settled_or_released<S: AnyStore>(store: S
     assert_eq!(figures(&f, &accounts[1]).await, (30, 0));
     assert_eq!(figures(&f, &accounts[2]).await, (30, 0));
     assert_eq!(f.reload(session).await.counters.cost, MicroUsd(30));
-    assert_eq!(f.turn(session, turn.unwrap()).await.cost, MicroUsd(30));
+    assert_eq!(f.turn(session, turn_id).await.cost, MicroUsd(30));
     for _ in 0..2 {
         f.store.release(other.id).await.unwrap();
     }
@@ -286,7 +287,7 @@ pub async fn a_threshold_is_told_once_a_period<S: AnyStore>(store: S) {
     // A session's is told to whom it belongs.
     let own = Account { spender: Spender::Session(session), period: BudgetPeriod::default(), default: None };
     assert_eq!(set(&own, 20).await, []);
-    let told = spend(&[own.clone()], 10).await;
+    let told = spend(std::slice::from_ref(&own), 10).await;
     assert_eq!((told.len(), told[0].user_id), (1, Some(f.user.id)));
     let told = set(&own, 12).await;
     assert_eq!((told.len(), told[0].user_id), (1, Some(f.user.id)));

@@ -20,7 +20,7 @@ const LEASE: Duration = Duration::from_secs(600);
 /// Requests that a case speaks of, and the most that one may cost.
 const REQUESTS: usize = 6;
 const COST_MAX: i64 = 50;
-const CASES: u32 = 24;
+const CASES: u32 = 32;
 
 /// One thing that is done.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,10 @@ fn steps() -> impl Strategy<Value = (i64, Costs, Vec<Step>)> {
     let request = || 0..REQUESTS;
     let step = prop_oneof![
         4 => request().prop_map(Step::Hold),
-        2 => (request(), 0..COST_MAX).prop_map(|(request, cost)| Step::Seen(request, cost)),
+        3 => (request(), 0..COST_MAX).prop_map(|(request, cost)| Step::Seen(request, cost)),
         3 => request().prop_map(Step::Settle),
         1 => request().prop_map(Step::Release),
-        1 => Just(Step::Lose),
+        2 => Just(Step::Lose),
         1 => (0..200_i64).prop_map(Step::SetLimit),
     ];
     let cost = (1..=COST_MAX).prop_flat_map(|most| (Just(most), 0..=most));

@@ -121,8 +121,11 @@ impl World {
         change(&mut settings, &mut person);
         let person = NewUser { user: person, password_hash: String::new() };
         store.create_user(&person, &Origin::system()).await.unwrap();
-        let stores =
-            CostStores { budgets: budgets.clone(), costs: Arc::new(store.clone()), accounts: Arc::new(store) };
+        let stores = CostStores {
+            budgets: budgets.clone(),
+            costs: Arc::new(store.clone()),
+            accounts: Arc::new(store),
+        };
         let tracker = CostTracker::new(stores, Arc::new(SystemClock), settings);
         Self { budgets, tracker, user }
     }
