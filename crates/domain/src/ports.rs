@@ -257,9 +257,6 @@ pub trait History: Send + Sync {
 /// What was spent, request by request; [`Budgets::settle`] books them.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Books one request on its session and turn. Booking the same id twice changes nothing.
-    async fn book(&self, usage: &RequestUsage) -> StoreResult<()>;
-
     /// A session's requests, newest first.
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>>;
 }

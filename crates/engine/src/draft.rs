@@ -8,7 +8,8 @@ use crate::{
     workdir::{self, WorkingDirectory},
 };
 use domain::{
-    Counters, Generation, MicroUsd, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus, UserId,
+    Counters, Generation, MicroUsd, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus,
+    UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
 };
 use jiff::Timestamp;

@@ -3,7 +3,8 @@
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use domain::{
-    AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp, ports::AgentTelemetry,
+    AgentScope, Clock, ModelAccess, ModelEndpoint, RehearsedCall, TurnId, budget::UsedUp,
+    ports::AgentTelemetry,
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};

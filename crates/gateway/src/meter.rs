@@ -59,6 +59,8 @@ struct Open {
     started_at: Timestamp,
     started: Instant,
     status: u16,
+    /// From the beginning until the upstream began to answer.
+    first_byte: Option<Duration>,
     /// It is known that nothing was used.
     is_free: bool,
     reading: Reading,
@@ -87,6 +89,7 @@ impl Meter {
             started_at: books.now(),
             started: Instant::now(),
             status: 0,
+            first_byte: None,
             is_free: false,
             reading: Reading::default(),
             progress: Progress::default(),
@@ -146,6 +149,7 @@ impl Meter {
     pub(crate) fn answered(&mut self, status: http::StatusCode) {
         if let Some(open) = &mut self.open {
             open.status = status.as_u16();
+            open.first_byte = Some(open.started.elapsed());
         }
     }
 
@@ -206,6 +210,7 @@ impl Meter {
             }
             Stage::Sent => {
                 let usage = usage(&self.agent, &open);
+                books.costs.metrics().record_model_request(&usage, open.first_byte);
                 if let Some(chat) = open.chat.take() {
                     chat.end(&usage);
                 }

@@ -44,10 +44,9 @@ impl Reading {
     /// Reads the answer to a request that did not ask for a stream.
     pub(crate) fn of_message(body: &[u8]) -> serde_json::Result<Self> {
         let message: Message = serde_json::from_slice(body)?;
-        let mut reading = Self::default();
-        reading.tells_output = message.usage.as_ref().is_some_and(|usage| usage.output_tokens.is_some());
+        let tells_output = message.usage.as_ref().is_some_and(|usage| usage.output_tokens.is_some());
+        let mut reading = Self { tells_output, is_complete: true, ..Self::default() };
         reading.start(message);
-        reading.is_complete = true;
         Ok(reading)
     }
 

@@ -13,16 +13,12 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Page, PageRequest, RequestUsage, SessionId,
-    ports::{Budgets, Ledger, StoreResult},
+    ports::{Ledger, StoreResult},
 };
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, prelude::Uuid, sea_query::ExprTrait};
 
 #[async_trait]
 impl Ledger for Store {
-    async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
-        self.settle(usage).await.map(drop)
-    }
-
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>> {
         let list = List {
             name: ListName::Requests,

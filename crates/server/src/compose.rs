@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, Reporting, ServerSettings,
-    SessionDefaults, SessionManager, SnapshotSettings, Stores, Tokens,
+    AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings,
+    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, Reporting,
+    ServerSettings, SessionDefaults, SessionManager, SnapshotSettings, Stores, Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
 use monitoring::{
     Alerter, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector, Telemetry,
-    telemetry::{AgentReports, Content},
+    telemetry::{AgentReports, Content, Drops},
 };
 use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
@@ -43,10 +43,20 @@ pub struct Parts {
     pub database: Database,
     pub health: Arc<HealthChecker>,
     pub metrics: Arc<MetricsCollector>,
+    pub figured: Figured,
     /// The password of the first admin, if it was made up just now.
     pub new_admin_password: Option<String>,
     /// Held as long as the server lives.
     pub data_dir: DataDir,
+}
+
+/// Those that only the server can see into, for the metrics.
+#[derive(Debug, Clone)]
+pub struct Figured {
+    pub database: Database,
+    pub metrics: Arc<MetricsCollector>,
+    pub prices: Arc<Prices>,
+    pub drops: Drops,
 }
 
 /// Opens what has to be open and starts what has to run before the first request.
@@ -57,14 +67,14 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     let sweep = tokio::task::spawn_blocking(move || sdk_runtime::sweep_host(&marker));
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = metrics(config)?;
+    let metrics = metrics(config, telemetry)?;
     let secret = secret(config, &data_dir)?;
     let database = open_database(config, &secret).await?;
     let store = Arc::new(database.store());
     let audit = Arc::new(AuditLog::new(store.clone(), clock.clone()));
     audit.server_started(env!("CARGO_PKG_VERSION")).await.context("could not write the audit log")?;
     let accounts = accounts(config, &secret, &store, &clock, &audit);
-    let costs = costs(&config.costs, &data_dir, &store, &clock);
+    let costs = costs(&config.costs, &data_dir, &store, &clock, &metrics);
     let prices = Arc::new(prices(&config.costs).await?);
     let options = gateway::Options {
         agent_telemetry: telemetry.receiver().map(|receiver| receiver as _),
@@ -87,8 +97,9 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         engine_settings(config, &data_dir, &secret, cli.map_err(|error| error.to_string()), &sandbox)?;
     let archive_store = archives::open(&config.storage, &data_dir)?;
     let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
-    let alerts = Alerter::new(store.clone(), clock.clone(), tellers);
-    let sessions = sessions(settings, &store, archive_store, clock, &gateway, (costs.clone(), metrics.clone()));
+    let alerts = Alerter::new(store.clone(), clock.clone(), tellers, metrics.clone());
+    let sessions =
+        sessions(settings, &store, archive_store, clock, &gateway, (costs.clone(), metrics.clone()));
     let cost_manager = CostManager::new(costs.clone(), sessions.clone());
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
@@ -103,6 +114,8 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         data_dir: &data_dir,
         prices: &prices,
     })?;
+    let figured =
+        Figured { database: database.clone(), metrics: metrics.clone(), prices, drops: telemetry.drops() };
     Ok(Parts {
         accounts: Arc::new(accounts),
         sessions,
@@ -113,20 +126,24 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         gateway,
         database,
         health: Arc::new(health),
+        figured,
         metrics,
         new_admin_password,
         data_dir,
     })
 }
 
-/// Collects figures, if the operator wants them.
-fn metrics(config: &Config) -> anyhow::Result<Arc<MetricsCollector>> {
+/// Collects figures, if the operator wants them, and shows what agents report of themselves.
+fn metrics(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Arc<MetricsCollector>> {
     if !config.metrics.is_enabled {
         return Ok(Arc::new(MetricsCollector::off()));
     }
     let metrics =
-        MetricsCollector::local(env!("CARGO_PKG_VERSION")).context("could not set up the metrics")?;
-    metrics.know_models(gateway::PriceTable::embedded().context("could not read the prices")?.models());
+        MetricsCollector::new(env!("CARGO_PKG_VERSION"), |builder| telemetry.export_metrics(builder));
+    let metrics = metrics.context("could not set up the metrics")?;
+    if let Some(receiver) = telemetry.receiver() {
+        metrics.show_agents(receiver.series()).context("could not show the metrics of agents")?;
+    }
     Ok(Arc::new(metrics))
 }
 
@@ -144,6 +161,7 @@ fn costs(
     data_dir: &DataDir,
     store: &Arc<persistence::Store>,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<MetricsCollector>,
 ) -> Arc<CostTracker> {
     let stores = CostStores { budgets: store.clone(), costs: store.clone(), accounts: store.clone() };
     let settings = CostSettings {
@@ -151,7 +169,7 @@ fn costs(
         server: data_dir.server_id,
         user_budget: config.user_budget,
     };
-    Arc::new(CostTracker::new(stores, clock.clone(), settings))
+    Arc::new(CostTracker::new(stores, clock.clone(), settings).counted_by(metrics.clone()))
 }
 
 async fn prices(config: &CostsConfig) -> anyhow::Result<Prices> {

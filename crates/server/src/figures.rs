@@ -1,16 +1,22 @@
-//! What only the server can see of its parts, told to the metrics: the database's connections and errors.
+//! What only the server can see of its parts, told to the metrics: the database's connections and errors, what telemetry
+//! lost, and the models that have prices.
 
 use std::{sync::Arc, time::Duration};
 
-use monitoring::{MetricsCollector, PoolLevels};
-use persistence::{Database, ErrorFigures, PoolFigures};
+use gateway::PriceTable;
+use monitoring::PoolLevels;
+use persistence::{ErrorFigures, PoolFigures};
 use tokio_util::sync::CancellationToken;
+
+use crate::compose::Figured;
 
 /// Between two looks; each is a few loads from memory.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Tells until cancelled.
-pub async fn keep(database: Database, metrics: Arc<MetricsCollector>, cancelled: CancellationToken) {
+pub async fn keep(parts: Figured, cancelled: CancellationToken) {
+    let Figured { database, metrics, prices, drops } = parts;
+    let mut known: Option<Arc<PriceTable>> = None;
     let mut ticks = tokio::time::interval(INTERVAL);
     while cancelled.run_until_cancelled(ticks.tick()).await.is_some() {
         let level = |figures: PoolFigures| {
@@ -23,8 +29,10 @@ pub async fn keep(database: Database, metrics: Arc<MetricsCollector>, cancelled:
         metrics.note_store_errors("failed", failed);
         metrics.note_store_errors("inconsistent", inconsistent);
         metrics.note_drops(&drops);
-        if let Some(changed) = prices.changed(&mut known) {
-            metrics.know_models(changed.models());
+        let table = prices.current();
+        if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &table)) {
+            metrics.know_models(table.models());
+            known = Some(table);
         }
     }
 }

@@ -12,7 +12,7 @@ use actix_web::{HttpServer, dev::Server, rt::net::TcpStream, web::Data};
 use anyhow::Context;
 use api::{ApiSettings, ApiState, MetricsAccess};
 use domain::SystemClock;
-use monitoring::Telemetry;
+use monitoring::{HealthWatch, Telemetry};
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -74,7 +74,8 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
         let house = house.clone();
         async move { sessions.hear_others(&others, house).await }
     });
-    housekeeping.spawn(figures::keep(parts.database.clone(), parts.metrics.clone(), house.clone()));
+    housekeeping.spawn(figures::keep(parts.figured.clone(), house.clone()));
+    housekeeping.spawn(health_watch(&config, &parts).keep(house.clone()));
     if let Some(scraped) = scraped {
         housekeeping.spawn(async move {
             if let Err(error) = scraped.await {
@@ -158,6 +159,17 @@ fn metrics_access(config: &Config) -> MetricsAccess {
         (None, None) if is_private => MetricsAccess::Open,
         (None, None) => MetricsAccess::Refused,
     }
+}
+
+/// Has failing checks told, and shows how all are.
+fn health_watch(config: &Config, parts: &Parts) -> HealthWatch {
+    let (store, metrics) = (Arc::new(parts.database.store()), parts.metrics.clone());
+    let watch = HealthWatch::new(parts.health.clone(), store, Arc::new(SystemClock), config.health.watch);
+    watch.telling(move |report| {
+        for (name, check) in &report.checks {
+            metrics.note_health(name, check.healthy);
+        }
+    })
 }
 
 fn http_server(config: &Config, state: Data<ApiState>, listener: TcpListener) -> anyhow::Result<Server> {

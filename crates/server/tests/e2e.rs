@@ -43,20 +43,20 @@ mod files;
 #[path = "deploy/queries.rs"]
 mod queries;
 
-#[path = "e2e/health.rs"]
-mod health;
 #[path = "../../monitoring/tests/export/collector.rs"]
 mod collector;
+#[path = "e2e/health.rs"]
+mod health;
 #[path = "e2e/hooks.rs"]
 mod hooks;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
-#[path = "e2e/money.rs"]
-mod money;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/money.rs"]
+mod money;
 #[path = "e2e/postgres.rs"]
 mod postgres;
 #[path = "e2e/prometheus.rs"]

@@ -63,6 +63,9 @@ struct Shared {
     login: Option<(&'static str, &'static str)>,
 }
 
+/// Connections that are served at once.
+const THREADS: u32 = 32;
+
 impl MailSink {
     /// Listens on loopback.
     pub fn start(plan: MailSinkPlan) -> io::Result<Self> {
@@ -78,6 +81,8 @@ impl MailSink {
         let mut server = Server::new(Conversation { shared: shared.clone(), login: None, letter: None });
         let other = |error: mailin_embedded::err::Error| io::Error::other(error.to_string());
         server.with_name("sink").with_ssl(ssl).map_err(other)?.with_tcp_listener(listener);
+        // A connection that is kept open takes a thread of its own here.
+        server.with_num_threads(THREADS);
         if plan.login.is_some() {
             server.with_auth(AuthMechanism::Plain);
         }

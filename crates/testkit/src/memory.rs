@@ -23,8 +23,8 @@ mod turns;
 use async_trait::async_trait;
 use domain::{
     ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, HookDelivery,
-    HookEndpoint, HookRun, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision, RefreshToken, RequestUsage,
-    RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
+    HookEndpoint, HookRun, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision, RefreshToken,
+    RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
     ports::{Ping, StoreError, StoreResult},
 };
 use jiff::Timestamp;

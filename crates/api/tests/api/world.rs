@@ -132,7 +132,7 @@ impl World {
         let state = Data::new(ApiState {
             accounts,
             costs: CostManager::new(tracker, sessions.clone()),
-            alerts: Alerter::new(store.clone(), Arc::new(clock.clone()), vec![]),
+            alerts: Alerter::new(store.clone(), Arc::new(clock.clone()), vec![], metrics.clone()),
             policies: PolicyManager::new(sessions.clone()),
             sessions,
             audit,

@@ -63,10 +63,11 @@ fn keeping_house(world: &World) -> DropGuard {
 }
 
 fn is_refused<T: std::fmt::Debug>(answer: engine::Result<T>) -> UsedUp {
-    match answer {
-        Err(Error::BudgetExhausted(used_up)) => *used_up,
-        other => panic!("not refused for want of money: {other:?}"),
-    }
+    let refused = answer.unwrap_err();
+    let Error::BudgetExhausted(used_up) = refused else {
+        unreachable!("refused for another reason: {refused:?}")
+    };
+    *used_up
 }
 
 #[tokio::test(start_paused = true)]

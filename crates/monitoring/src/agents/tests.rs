@@ -1,3 +1,5 @@
+//! What agents report, read and stamped, and what comes of reports that do not add up.
+
 use super::*;
 use domain::{SessionId, UserId};
 use opentelemetry_proto::tonic::{

@@ -165,8 +165,8 @@ impl MetricsCollector {
                     let labels = [KeyValue::new("kind", kind), KeyValue::new("used", used.as_str())];
                     instruments.budget_spenders.record(count as f64, &labels);
                 }
-                let left: f64 = of_kind().filter_map(BudgetStatus::remaining).map(dollars).sum();
-                instruments.budget_remaining.record(left, &[KeyValue::new("kind", kind)]);
+                let left: MicroUsd = of_kind().filter_map(BudgetStatus::remaining).sum();
+                instruments.budget_remaining.record(dollars(left), &[KeyValue::new("kind", kind)]);
             }
         });
     }

@@ -1,11 +1,14 @@
 //! What comes out of a scrape after what went in.
 
 use super::*;
-use crate::meters::{Kind, catalogue};
+use crate::{
+    meters::{Kind, catalogue},
+    telemetry::Drops,
+};
 use domain::{
     Alert, AlertId, AlertTopic, Budget, BudgetPeriod, BudgetStatus, DecidedBy, Opinion, PermissionDecision,
     PermissionDecisionId, RequestUsageId, SessionStatus, Severity, Spender, TokenUsage, UserId, Verdict,
-    WhenExhausted,
+    WhenExhausted, ports::TelemetrySignal,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -254,7 +257,7 @@ fn a_collector_that_is_off_has_nothing_to_say() {
     let metrics = Arc::new(MetricsCollector::off());
     tell_everything(&metrics, "Bash");
     metrics.know_models(["m".to_owned()]);
-    assert!(metrics.scrape().is_none() && metrics.performance().is_none() && metrics.meter().is_none());
+    assert!(metrics.scrape().is_none() && metrics.performance().is_none());
     metrics.shut_down();
 }
 

@@ -7,7 +7,10 @@ use domain::{
     ports::{Accounts as _, Alerts as _},
 };
 use jiff::SignedDuration;
-use monitoring::alerts::{Alerter, NotTold, Teller};
+use monitoring::{
+    MetricsCollector,
+    alerts::{Alerter, NotTold, Teller},
+};
 use std::{
     collections::VecDeque,
     sync::{
@@ -32,7 +35,8 @@ impl World {
     }
 
     pub fn alerter(&self, tellers: Vec<Arc<dyn Teller>>) -> Alerter {
-        Alerter::new(self.store.clone(), Arc::new(self.clock.clone()), tellers)
+        let metrics = Arc::new(MetricsCollector::off());
+        Alerter::new(self.store.clone(), Arc::new(self.clock.clone()), tellers, metrics)
     }
 
     pub async fn user(&self, email: &str) -> UserId {

@@ -97,6 +97,7 @@ fn timing_and_the_rest_are_read() {
         cache_read: 3,
         cache_write_5m: 4,
         cache_write_1h: 5,
+        thinking: None,
         web_searches: 6,
     };
     assert_eq!(step.tokens, tokens);

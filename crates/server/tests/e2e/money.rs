@@ -5,6 +5,7 @@ use crate::{
     client::Client,
     world::{World, eventually},
 };
+use domain::TokenUsage;
 use futures::future::join_all;
 use gateway::{PriceTable, Reading};
 use offline_model::Charge;
@@ -21,13 +22,14 @@ fn charged(world: &World) -> i64 {
 }
 
 fn price(charge: &Charge) -> i64 {
-    let mut reading = Reading::default();
-    reading.tokens.input = charge.input;
-    reading.tokens.output = charge.output;
-    reading.tokens.cache_read = charge.cache_read;
-    reading.tokens.cache_write_5m = charge.cache_write_5m;
-    reading.tokens.cache_write_1h = charge.cache_write_1h;
-    reading.web_searches = charge.web_searches;
+    let tokens = TokenUsage {
+        input: charge.input,
+        output: charge.output,
+        cache_read: charge.cache_read,
+        cache_write_5m: charge.cache_write_5m,
+        cache_write_1h: charge.cache_write_1h,
+    };
+    let reading = Reading { tokens, web_searches: charge.web_searches, ..Reading::default() };
     PriceTable::embedded().unwrap().quote(&charge.model, &reading).cost.0
 }
 
@@ -264,6 +266,7 @@ async fn a_broken_price_file_keeps_the_server_from_starting_and_says_why() {
     let file = world.data_dir().join("prices.toml");
     std::fs::write(&file, "version = \"1\"\nweb_search = -1\n").unwrap();
     world.set("PRICE_FILE", file.to_str().unwrap());
+    #[expect(clippy::disallowed_methods, reason = "waited for at once")]
     let started = tokio::task::spawn(async move {
         let mut world = world;
         world.launch().await;

@@ -149,7 +149,6 @@ fn is_given(given: &BTreeSet<String>, metric: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "GET /metrics and the gauge of health checks come with the metrics"]
 async fn every_metric_of_the_dashboards_and_rules_is_in_a_scrape_of_the_server() {
     let world = World::with(&[("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true")]).await;
     exercise(&world).await;
@@ -166,7 +165,6 @@ async fn every_metric_of_the_dashboards_and_rules_is_in_a_scrape_of_the_server()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "GET /metrics and the gauge of health checks come with the metrics"]
 async fn a_real_prometheus_sees_the_server_answers_its_panels_and_tells_when_it_is_gone() {
     // No disk has so much room, so one of the alerts has something to tell of.
     let mut world =

@@ -16,7 +16,7 @@ pub async fn a_snapshot_is_what_the_session_has_come_to<S: AnyStore>(store: S) {
     assert_eq!((before[0].duration_ms, before[0].avg_tool_duration_ms), (None, None));
 
     let turn = f.begin(id).await.turn_id;
-    f.store.book(&usage(&f, id, Some(turn))).await.unwrap();
+    f.store.settle(&usage(&f, id, Some(turn))).await.unwrap();
     // One was denied, which says nothing of how long tools take.
     for (name, status, seconds) in [
         ("a", ToolCallStatus::Completed, 2),

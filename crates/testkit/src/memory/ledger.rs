@@ -7,15 +7,11 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     Page, PageRequest, RequestUsage, SessionId,
-    ports::{Budgets, Ledger, StoreResult},
+    ports::{Ledger, StoreResult},
 };
 
 #[async_trait]
 impl Ledger for MemoryStore {
-    async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
-        self.settle(usage).await.map(drop)
-    }
-
     async fn requests(&self, session: SessionId, page: &PageRequest) -> StoreResult<Page<RequestUsage>> {
         let requests = self.state().requests.clone();
         let requests = requests.into_iter().filter(|usage| usage.session_id == session).collect();
