@@ -21,6 +21,7 @@ use std::{
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Semaphore;
 
 /// An address that mail can be sent to, with or without a name: `Ops <ops@example.com>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub struct Mailer {
     from: MailAddress,
     operators: Vec<MailAddress>,
     accounts: Arc<dyn Accounts>,
+    connections: Semaphore,
     /// Who has got an alert that others have not got yet, so that they do not get it each time the others are tried.
     half_told: Mutex<HashMap<AlertId, HashSet<Address>>>,
 }
@@ -83,7 +85,7 @@ impl Mailer {
     /// Sets the connection up; the server is called when there is something to send.
     pub fn new(settings: MailSettings, accounts: Arc<dyn Accounts>) -> Result<Self, BadCertificate> {
         let tls = tls(&settings).map_err(BadCertificate)?;
-        let pool = PoolConfig::new().max_size(limits::AT_ONCE_MAX);
+        let pool = PoolConfig::new().max_size(limits::MAIL_CONNECTIONS_MAX);
         let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host)
             .port(settings.port)
             .tls(tls)
@@ -100,6 +102,7 @@ impl Mailer {
             from: settings.from,
             operators: settings.operators,
             accounts,
+            connections: Semaphore::new(limits::MAIL_CONNECTIONS_MAX as usize),
             half_told: Mutex::default(),
         })
     }
@@ -132,6 +135,8 @@ impl Mailer {
 
     async fn send(&self, alert: &Alert, to: Mailbox) -> Result<(), String> {
         let letter = letter(alert, &self.from, to).map_err(|error| error.to_string())?;
+        // Nobody closes it.
+        let _connection = self.connections.acquire().await.map_err(|closed| closed.to_string())?;
         self.transport.send(letter).await.map(drop).map_err(|error| said(&error))
     }
 
@@ -162,7 +167,7 @@ impl Teller for Mailer {
     async fn tell(&self, alert: &Alert) -> Result<(), NotTold> {
         let recipients = self.recipients(alert).await?;
         let missing = recipients.into_iter().filter(|recipient| !self.has(alert.id, &recipient.email));
-        // One letter each, all at once: a recipient that the server refuses must not keep the others from theirs.
+        // One letter each, beside each other: a recipient that the server refuses must not keep the others from theirs.
         let sending = missing.map(|recipient| async {
             let address = recipient.email.clone();
             self.send(alert, recipient).await.map(|()| self.note(alert.id, address))

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub const POLL: Duration = Duration::from_secs(2);
 /// Alerts that a channel tells at once.
 pub const AT_ONCE_MAX: u32 = 4;
+/// Connections to the mail server at a time, however many recipients of however many alerts there are: a server that
+/// serves few at once would let the others wait, and the pool itself bounds only those that are idle.
+pub const MAIL_CONNECTIONS_MAX: u32 = 4;
 /// How long telling one alert may take.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 /// How long an alert belongs to the server that tells it: longer than any attempt takes.

@@ -1,6 +1,6 @@
 //! Whose money a request is: its user's, their team's, its session's.
 
-use super::{CostTracker, UnknownTimeZone, month_of, next_month};
+use super::{CostTracker, NOBODYS_ZONE, UnknownTimeZone, month_of, next_month};
 use domain::{
     BudgetPeriod, SessionId, Spender, UserId,
     budget::{Account, Exhausted, UsedUp},
@@ -17,8 +17,6 @@ use std::{
 const OWNER_REMEMBERED: Duration = Duration::from_secs(5);
 /// Users that are remembered at a time.
 const OWNERS_MAX: usize = 10_000;
-/// Where the months of teams begin: their members live anywhere.
-const TEAM_TIME_ZONE: &str = "UTC";
 
 /// Why it cannot be told whose money a request is.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ impl Owner {
     ) -> Result<Option<Timestamp>, UnknownTimeZone> {
         match spender {
             Spender::User(_) => next_month(at, &self.time_zone).map(Some),
-            Spender::Team(_) => next_month(at, TEAM_TIME_ZONE).map(Some),
+            Spender::Team(_) => next_month(at, NOBODYS_ZONE).map(Some),
             Spender::Session(_) => Ok(None),
         }
     }
@@ -99,7 +97,7 @@ impl CostTracker {
         let mut accounts =
             vec![Account { spender: Spender::User(user), period: month, default: self.settings.user_budget }];
         if let Some(team) = &owner.team {
-            let period = month_of(at, TEAM_TIME_ZONE)?;
+            let period = month_of(at, NOBODYS_ZONE)?;
             accounts.push(Account { spender: Spender::Team(team.clone()), period, default: None });
         }
         if let Some(session) = session {

@@ -1,6 +1,6 @@
 //! What is held and what is left, noted for whoever scrapes.
 
-use super::{CostTracker, month_of};
+use super::{CostTracker, NOBODYS_ZONE, month_of};
 use domain::{BudgetPeriod, Spender, budget::Account, ports::StoreResult};
 
 impl CostTracker {
@@ -25,7 +25,7 @@ impl CostTracker {
         let now = self.clock.now();
         let zone = match spender {
             Spender::Session(_) => return Ok(Some(BudgetPeriod::default())),
-            Spender::Team(_) => "UTC".to_owned(),
+            Spender::Team(_) => NOBODYS_ZONE.to_owned(),
             Spender::User(id) => match self.stores.accounts.user(*id).await? {
                 Some(user) => user.time_zone,
                 None => return Ok(None),
