@@ -6,12 +6,14 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
 
+mod agents;
 mod archive;
 mod connection;
 mod create;
 mod figures;
 mod gateway;
 mod metrics;
+mod orders;
 mod pages;
 mod process;
 mod relay;
@@ -65,9 +67,6 @@ fn main() -> Result<ExitCode> {
         return relay::run(Path::new(&cli));
     }
     let success = |()| ExitCode::SUCCESS;
-    if env::args().nth(1).is_some_and(|first| first == sdk::HOST_ARGUMENT) {
-        return sdk::run_host(env::args().nth(2).as_deref()).map(success);
-    }
     if env::args().nth(1).is_some_and(|first| first == archive::WORKER_ARGUMENT) {
         return archive::run_worker().map(success);
     }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use domain::{
-    CurrentTurn, Origin, Session, SystemClock,
+    CurrentTurn, Origin, Scope, Session, SystemClock,
     ports::{Accounts, Sessions},
 };
 use hooks::{
@@ -31,6 +31,7 @@ use tokio::runtime::Handle;
 use crate::{
     connection::Connection,
     figures::Sample,
+    process::memory,
     report::Row,
     scale::Scale,
     steward::{Model, Steward, create_session},
@@ -42,6 +43,12 @@ const PATH: &str = "/api/v1/sessions";
 /// Collection may add a hundredth.
 const RATIO_TARGET: f64 = 1.01;
 const BESIDE: &str = "the same with ENABLE_METRICS_COLLECTION=false";
+
+/// How a thousand tools a second are told.
+const PACE_INTERVAL: Duration = Duration::from_millis(20);
+const TOOLS_A_TICK: u64 = 20;
+/// A page cache of SQLite may still fill; what grows with each tool would be far more.
+const PACED_GROWTH_MIB_MAX: f64 = 4.0;
 
 /// One of the two.
 struct Contestant {
@@ -92,7 +99,7 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     }
     on.server.stop()?;
     off.server.stop()?;
-    rows.push(tools_recorded(tools, scale).await?);
+    rows.extend(tools_recorded(tools, scale).await?);
     Ok(rows)
 }
 
@@ -132,7 +139,7 @@ impl Contestant {
 }
 
 /// The end of a tool, told to the hooks of a session until it is on record.
-async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Row> {
+async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let folder = tools.new_folder("metrics-tools")?;
     let options = DatabaseOptions::new(format!("sqlite://{}/tools.db", folder.display()));
     let database = Database::open(&options, migration::up).await.context("failed to open a database")?;
@@ -162,6 +169,7 @@ async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Row> {
             taken[which].push(micros(asked.elapsed()) / scale.metrics_requests as f64);
         }
     }
+    let mut rows = paced(&store, &session, &contestants[0], scale, &folder).await?;
     for (hooks, _) in &contestants {
         hooks.shut_down().await;
     }
@@ -171,10 +179,54 @@ async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Row> {
         scale.metrics_rounds, scale.metrics_requests
     );
     let [with, without] = taken;
-    Ok(Row::new("metrics on, record a tool's execution", "µs", with.median(), how)
-        .beside(BESIDE, without.median())
-        .at_ratio(with.over(&without).median())
-        .ratio_at_most(RATIO_TARGET))
+    rows.push(
+        Row::new("metrics on, record a tool's execution", "µs", with.median(), how)
+            .beside(BESIDE, without.median())
+            .at_ratio(with.over(&without).median())
+            .ratio_at_most(RATIO_TARGET),
+    );
+    Ok(rows)
+}
+
+/// A thousand tools in each second, for a while: whether all are on record in the end, and what of memory they took.
+async fn paced(
+    store: &Arc<persistence::Store>,
+    session: &Session,
+    (hooks, hook): &(Hooks, HookRegistration),
+    scale: &Scale,
+    folder: &Path,
+) -> Result<Vec<Row>> {
+    let recorded = async || -> Result<u64> {
+        hooks.flush().await;
+        let session = Sessions::get(store.as_ref(), Scope::All, session.id).await?;
+        Ok(session.context("the session is gone")?.counters.hook_executions)
+    };
+    let mut ticks = tokio::time::interval(PACE_INTERVAL);
+    let before = recorded().await?;
+    let mut early = None;
+    for tick in 0..scale.paced_tools / TOOLS_A_TICK {
+        ticks.tick().await;
+        for _ in 0..TOOLS_A_TICK {
+            hook.hook.on(HookInput::from(end_of_tool(folder))).await.map_err(anyhow::Error::from_boxed)?;
+        }
+        if tick == scale.paced_tools / TOOLS_A_TICK / 5 {
+            early = Some(memory(std::process::id())?.resident);
+        }
+    }
+    let lost = (before + scale.paced_tools).saturating_sub(recorded().await?);
+    let grown = memory(std::process::id())?.resident - early.context("there were no tools")?;
+    let seconds = scale.paced_tools / 1_000;
+    let how = format!("{seconds} s at a thousand in each, {TOOLS_A_TICK} every {PACE_INTERVAL:?}, on SQLite");
+    Ok(vec![
+        Row::new("a thousand tools a second, not on record", "tools", lost as f64, &how).at_most(0.0),
+        Row::new(
+            "a thousand tools a second, memory they added",
+            "MiB",
+            grown,
+            format!("{how}; from the first fifth to the end, of a whole process with its database"),
+        )
+        .at_most(PACED_GROWTH_MIB_MAX),
+    ])
 }
 
 async fn ended_tools(
@@ -210,20 +262,17 @@ fn end_of_tool(folder: &Path) -> Value {
     })
 }
 
-/// What the process has used of the CPU, as Linux tells it: in hundredths of a second.
+/// The CPU time that all threads of a process have had. The kernel's own sum of it counts in hundredths of a second, which
+/// is too coarse for what a request takes.
 fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat =
-        fs::read_to_string(format!("/proc/{pid}/stat")).context("failed to read a process's CPU time")?;
-    // The name, which may have anything in it, ends with the last bracket; after it the first field is the third.
-    let (_, fields) = stat.rsplit_once(')').context("the line of a process has a name")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u64>().ok());
-    let (user, system) = (ticks(14), ticks(15));
-    let ticks = user
-        .zip(system)
-        .map(|(user, system)| user + system)
-        .context("the line of a process has its times")?;
-    Ok(Duration::from_millis(ticks * 10))
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the process is gone")? {
+        // A thread may end between the two looks; those that answer requests do not.
+        let Ok(line) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let on_cpu = line.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
+        nanoseconds += on_cpu.context("the line of a thread begins with its time")?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 fn micros(time: Duration) -> f64 {

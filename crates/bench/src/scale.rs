@@ -40,6 +40,8 @@ pub(crate) struct Scale {
     pub(crate) metrics_rounds: usize,
     /// Requests of a round.
     pub(crate) metrics_requests: usize,
+    /// Tools that are told at a thousand a second.
+    pub(crate) paced_tools: u64,
     /// Rounds of reading pages.
     pub(crate) pages: usize,
     /// Rows of a long list.
@@ -69,6 +71,7 @@ impl Scale {
                 archive_bytes: 256 << 20,
                 metrics_rounds: 8,
                 metrics_requests: 1_000,
+                paced_tools: 5_000,
                 pages: 100,
                 many_rows: 100_000,
             }
@@ -93,6 +96,7 @@ impl Scale {
                 archive_bytes: 1 << 30,
                 metrics_rounds: 40,
                 metrics_requests: 2_000,
+                paced_tools: 30_000,
                 pages: 500,
                 many_rows: 1_000_000,
             }

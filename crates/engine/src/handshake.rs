@@ -1,7 +1,8 @@
 //! The handshake: whether an agent starts here and answers, found out without a model, a session or anybody's prompt.
 //!
 //! It is made the way agents are started, in their sandbox and with their hooks. An agent that a session needed anyway
-//! has shown as much, so a busy server makes none.
+//! has shown as much, so a busy server makes none. Nobody waits for the first one: a server is ready as soon as the
+//! CLI has told its version.
 
 use crate::{
     SessionDraft, SessionManager,
@@ -29,7 +30,7 @@ const VERSION_MAX_AGE: Duration = Duration::from_secs(60);
 pub struct AgentHealth {
     /// Of the CLI.
     pub version: String,
-    /// How long it took to answer; `None` if it was only asked for its version.
+    /// How long it took to answer; `None` if it was only asked for its version, or has not answered yet.
     pub answered_within: Option<Duration>,
 }
 
@@ -78,8 +79,18 @@ impl Handshake {
     /// What the latest one says of this program, if that is still to be believed.
     fn known(&self, program: &Program, good_for: Duration) -> Option<Result<AgentHealth, String>> {
         let latest = self.latest().clone().filter(|latest| latest.program == *program)?;
-        let good_for = if latest.outcome.is_ok() { good_for } else { RETRY_DELAY.min(good_for) };
+        let good_for = match &latest.outcome {
+            Ok(health) if health.answered_within.is_some() => good_for,
+            // A handshake that is under way says more before that.
+            Ok(_) => VERSION_MAX_AGE.min(good_for),
+            Err(_) => RETRY_DELAY.min(good_for),
+        };
         (latest.at.elapsed() < good_for).then_some(latest.outcome)
+    }
+
+    /// Whether one was ever made with this program.
+    fn has_met(&self, program: &Program) -> bool {
+        self.latest().as_ref().is_some_and(|latest| latest.program == *program)
     }
 
     fn latest(&self) -> MutexGuard<'_, Option<Latest>> {
@@ -89,7 +100,8 @@ impl Handshake {
 
 impl SessionManager {
     /// Whether agents can be started here: with a handshake at most `handshake_age` ago, or by the CLI's version alone.
-    /// Takes at most 45 s; the reason of a no is in words for an operator.
+    /// The first handshake with a CLI goes on behind the answer, which is by its version until then. Takes at most 45 s;
+    /// the reason of a no is in words for an operator.
     pub async fn check_agent(&self, handshake_age: Option<Duration>) -> Result<AgentHealth, String> {
         if let Err(why) = &self.inner.settings.agent.cli {
             return Err(format!("could not {why}"));
@@ -101,11 +113,20 @@ impl SessionManager {
         }
         let version = probe(&program.path).await;
         let version = version.map_err(|error| format!("could not {}", with_causes(&error)))?.to_string();
+        let by_version = Ok(AgentHealth { version: version.clone(), answered_within: None });
+        let is_first = !self.inner.handshake.has_met(&program);
         let outcome = match handshake_age {
-            None => Ok(AgentHealth { version, answered_within: None }),
-            Some(_) => self.shake_hands(version).await,
+            Some(_) if !is_first => self.shake_hands(version.clone()).await,
+            _ => by_version,
         };
-        self.inner.handshake.note(program, outcome.clone());
+        self.inner.handshake.note(program.clone(), outcome.clone());
+        if is_first && handshake_age.is_some() {
+            let this = self.clone();
+            self.spawn(async move {
+                let outcome = this.shake_hands(version).await;
+                this.inner.handshake.note(program, outcome);
+            });
+        }
         outcome
     }
 

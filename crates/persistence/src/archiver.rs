@@ -21,13 +21,14 @@ mod writers;
 pub use places::{ArchiverOptions, S3Options};
 
 use self::{
+    manifest::count_entries,
     metered::Received,
     pack::Packed,
     place::{Digested, Place, failed, hashed, send_file},
     places::Places,
     staging::Staging,
     tree::Tree,
-    unpack::{Coat, Unpacking},
+    unpack::{Coat, Unpacking, too_many},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -164,7 +165,14 @@ impl StorageArchiver {
             return Err(ArchiveError::TooLarge(format!("its manifest has {size} bytes")));
         }
         let wanted = Digested { size, sha256: archive.content.manifest_sha256 };
-        Ok((self.fetch(place, &path, wanted, "its manifest").await?, wanted))
+        let mut file = self.fetch(place, &path, wanted, "its manifest").await?;
+        let (folder, entries_max) = (self.spool.clone(), archive.limits.entries_max);
+        // Now, and not when so many are on the disk.
+        let work = move || {
+            let count = count_entries(&mut file).map_err(|source| spooling(&folder, source))?;
+            if count > entries_max { Err(too_many(entries_max)) } else { Ok((file, wanted)) }
+        };
+        joined(spawn_blocking(work).await)
     }
 
     /// An object in a temporary file, at its start, known to be what was stored.

@@ -52,6 +52,14 @@ impl PostgresDatabase {
     pub async fn execute(&self, sql: &str) {
         run(&self.cluster.clone().database(&self.name), sql.to_owned()).await;
     }
+
+    /// The first column of what a query finds, which must be text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let mut connection = self.cluster.clone().database(&self.name).connect().await.unwrap();
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        rows
+    }
 }
 
 impl Drop for PostgresDatabase {

@@ -1,7 +1,7 @@
-//! Hosts: processes that hold sessions through one SDK, and take orders. Ours is this program, started again.
+//! Hosts: processes that hold sessions through one SDK, and take orders. Ours is a small program of its own, because what
+//! it takes is measured.
 
 use std::{
-    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
     process::Stdio,
@@ -9,14 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
 
-use super::{BARE, OURS, PYTHON, bare_host};
+pub(super) use crate::orders::{Answer, Order, Session, Threads};
+
+use super::{BARE, OURS, PYTHON};
 use crate::{
     process::{Memory, memory},
     relay,
@@ -25,74 +26,14 @@ use crate::{
     turns::Place,
 };
 
-/// The first argument of this program when it is a host.
-pub(crate) const ARGUMENT: &str = "sdk-host";
+/// The program that is a host of ours; it is built with this one and lies beside it.
+const PROGRAM: &str = "steward-bench-host";
 const PYTHON_HOST: &str = include_str!("host.py");
 /// Longer than anything a host is asked to do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What kind of runtime a host of ours has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Threads {
-    /// One thread for everything, which is also what asyncio has.
-    One,
-    /// One for each core, which is what `#[tokio::main]` makes.
-    Many,
-}
-
-impl Threads {
-    /// What the second argument of a host says.
-    pub(crate) fn of(argument: Option<&str>) -> Self {
-        if argument == Some(Self::One.argument()) { Self::One } else { Self::Many }
-    }
-
-    fn argument(self) -> &'static str {
-        match self {
-            Self::One => "one-thread",
-            Self::Many => "threads",
-        }
-    }
-}
-
-/// What a host is asked to do.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub(crate) enum Order {
-    /// Open sessions, all at once, each with a turn of this prompt.
-    Open { sessions: Vec<Session>, prompt: String },
-    /// A turn of the first session.
-    Turn { prompt: String },
-    /// The same, with messages as types rather than as they came. Ours only.
-    TypedTurn { prompt: String },
-    /// Start a turn of the first session, read nothing until `unread` messages wait, and interrupt.
-    Interrupt { prompt: String, unread: usize, patience_seconds: f64 },
-}
-
-/// A session to open.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Session {
-    pub(super) cli: PathBuf,
-    pub(super) cwd: PathBuf,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) model: String,
-    pub(super) tools: Vec<String>,
-    pub(super) system_prompt: String,
-    /// With a permission callback, a hook before each Write, and an MCP server `calc` inside the host.
-    pub(super) has_seams: bool,
-    pub(super) has_partials: bool,
-}
-
-/// What a host found out.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Answer {
-    /// How long it took; missing when it was given up.
-    pub(super) seconds: Option<f64>,
-    /// Processor time of the host meanwhile.
-    pub(super) cpu_seconds: f64,
-    /// Partial messages that came.
-    pub(super) partials: usize,
-    pub(super) problem: Option<String>,
-}
+/// What a host is to be; it goes by the name.
+const BARE_HOST: &str = "bare";
 
 /// A host; it ends, with its sessions, when its input does.
 #[derive(Debug)]
@@ -137,10 +78,8 @@ impl Host {
         endpoint: &AgentEndpoint,
         threads: Threads,
     ) -> Result<Self> {
-        let program = env::current_exe().context("this program has a path")?;
-        let mut command = Command::new(program);
-        command.args([ARGUMENT, threads.argument()]);
-        Self::start(OURS, command, tools, &format!("{folder}-{}", threads.argument()), endpoint).await
+        let kind = threads.name();
+        Self::start(OURS, own(kind)?, tools, &format!("{folder}-{kind}"), endpoint).await
     }
 
     pub(super) async fn python(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {
@@ -151,10 +90,7 @@ impl Host {
     }
 
     pub(super) async fn bare(tools: &Tools, folder: &str, endpoint: &AgentEndpoint) -> Result<Self> {
-        let program = env::current_exe().context("this program has a path")?;
-        let mut command = Command::new(program);
-        command.args([ARGUMENT, bare_host::ARGUMENT]);
-        Self::start(BARE, command, tools, &format!("{folder}-bare"), endpoint).await
+        Self::start(BARE, own(BARE_HOST)?, tools, &format!("{folder}-bare"), endpoint).await
     }
 
     async fn start(
@@ -225,4 +161,11 @@ impl Host {
             None => Ok(answer),
         }
     }
+}
+
+/// A host of ours, of this kind.
+fn own(kind: &str) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?.with_file_name(PROGRAM));
+    command.arg(kind);
+    Ok(command)
 }

@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{Result, ensure};
 use sdk_runtime::{Agent, Origin, ProcessLauncher, SparePool, SpareSettings};
 
-use super::{
-    host::Session,
-    runtime_host::{options, turn},
-};
+use super::host::Session;
 use crate::{
+    agents::{plain, turn},
     figures::Sample,
     report::Row,
     scale::Scale,
@@ -22,7 +20,7 @@ const RATIO_TARGET: f64 = 0.45;
 
 pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
     let place = Place::new(tools, "spares")?;
-    let options = options(Session::new(&place, endpoint, "s")?);
+    let options = plain(Session::new(&place, endpoint, "s")?);
     let settings = SpareSettings::new(place.folder.join("parking")).with_size(1);
     let pool = SparePool::new(Arc::new(ProcessLauncher), settings);
     ensure!(pool.prepare(&options), "no spare can be that");

@@ -19,6 +19,8 @@ const VERSION: u32 = 1;
 /// Above any path that a file system has, written in JSON's longest way.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 const END: &str = "]}";
+/// How the line of something begins that is not in the archive.
+const LEFT_OUT: &str = r#"{"type":"left_out","#;
 
 /// The first line, which the entries and [`END`] make whole.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,6 +99,22 @@ impl ManifestWriter {
         file.rewind()?;
         Ok(file)
     }
+}
+
+/// How many entries a manifest says are in the archive, as far as can be told without understanding it. The file is at its
+/// start before and after.
+pub(super) fn count_entries(file: &mut File) -> std::io::Result<u64> {
+    let (mut lines, mut left_out) = (0_u64, 0_u64);
+    let mut reader = BufReader::new(&*file);
+    let mut line = Vec::new();
+    while reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? > 0 {
+        lines += u64::from(line.ends_with(b"\n"));
+        left_out += u64::from(line.starts_with(LEFT_OUT.as_bytes()));
+        line.clear();
+    }
+    file.rewind()?;
+    // The first line and the last are of none.
+    Ok(lines.saturating_sub(left_out).saturating_sub(2))
 }
 
 /// Reads a manifest.

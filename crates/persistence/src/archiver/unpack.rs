@@ -175,8 +175,7 @@ impl Unpacking {
         self.entry_count += 1;
         // One more, which is the manifest.
         if self.entry_count > self.limits.entries_max.saturating_add(1) {
-            let entries_max = self.limits.entries_max;
-            return Err(ArchiveError::TooLarge(format!("it has more than {entries_max} files and folders")));
+            return Err(too_many(self.limits.entries_max));
         }
         let parts = path.parts().map_err(|why| hostile(path, why))?;
         let is_wanted = parts.first().is_some_and(|first| *first == self.root.as_str());
@@ -279,6 +278,10 @@ fn compare(path: &Name, found: io::Result<Digested>, wanted: Digested) -> Result
 
 fn corrupt(path: &Name, what: &str) -> ArchiveError {
     ArchiveError::Corrupt(format!("{path} {what}"))
+}
+
+pub(super) fn too_many(entries_max: u64) -> ArchiveError {
+    ArchiveError::TooLarge(format!("it has more than {entries_max} files and folders"))
 }
 
 fn hostile(path: &Name, what: &str) -> ArchiveError {

@@ -334,6 +334,74 @@ async fn more_entries_than_the_limit_are_too_many() {
     assert_eq!(restored.file_count, 1_001);
 }
 
+/// A tar of this many empty files, compressed as it is made: it is half a gigabyte.
+fn many_files(count: u32) -> Vec<u8> {
+    let one = Tar::default().file("workspace/0000000", b"").0;
+    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    zstd.write_all(&Tar::default().folder("workspace/").0).unwrap();
+    for number in 0..count {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes().copy_from_slice(&one);
+        header.as_old_mut().name[10..17].copy_from_slice(format!("{number:07}").as_bytes());
+        header.set_cksum();
+        zstd.write_all(header.as_bytes()).unwrap();
+    }
+    zstd.finish().unwrap()
+}
+
+/// A zip whose directory says that it has this many files, each of them the one that is in it.
+fn many_times_one_file(count: u32) -> Vec<u8> {
+    let mut zip = Vec::new();
+    let sized = |signature: &[u8; 4], before: &[u8]| [signature.as_slice(), before].concat();
+    // Version, flags, method, time, date, CRC, two sizes, length of the name, length of the rest.
+    let about =
+        |length: u16| [[10, 0, 0, 0, 0, 0].as_slice(), &[0; 16], &length.to_le_bytes(), &[0; 2]].concat();
+    zip.extend(sized(b"PK\x03\x04", &about(17)));
+    zip.extend(b"workspace/0000000");
+    let start = zip.len() as u32;
+    for number in 0..count {
+        zip.extend(sized(b"PK\x01\x02", &[[10, 3].as_slice(), &about(17), &[0; 14]].concat()));
+        zip.extend(format!("workspace/{number:07}").as_bytes());
+    }
+    let size = zip.len() as u64 - u64::from(start);
+    let count = u64::from(count).to_le_bytes();
+    let end = zip.len() as u64;
+    zip.extend(sized(b"PK\x06\x06", &44_u64.to_le_bytes()));
+    zip.extend([45, 3, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    zip.extend([count, count, size.to_le_bytes(), u64::from(start).to_le_bytes()].concat());
+    zip.extend(sized(b"PK\x06\x07", &[[0; 4].as_slice(), &end.to_le_bytes(), &[1, 0, 0, 0]].concat()));
+    zip.extend(sized(b"PK\x05\x06", &[[0; 4], [0xff; 4], [0xff; 4], [0xff; 4]].concat()));
+    zip.extend([0; 2]);
+    zip
+}
+
+#[tokio::test]
+async fn a_million_entries_are_refused_before_any_is_written() {
+    const MILLION: u32 = 1_000_000;
+    let world = World::local();
+    let lying = manifest(&[folder("workspace"), file("workspace/0000000", b"")]);
+    for (compression, object) in
+        [(Compression::Zstd, many_files(MILLION)), (Compression::Zip, many_times_one_file(MILLION))]
+    {
+        let archive = plant(&world, compression, &object, &lying);
+        let error = refused(&world, &archive).await;
+        assert!(matches!(error, ArchiveError::Corrupt(_)), "{compression:?}: {error:?}");
+    }
+    // A manifest that has them all is refused for that alone; what it is the manifest of is not looked at.
+    let mut honest = b"{\"version\":1,\"entries\":[\n".to_vec();
+    let line = file("workspace/0000000", b"").to_string();
+    for number in 0..=MILLION {
+        honest.extend(line.replace("0000000", &format!("{number:07}")).as_bytes());
+        honest.extend(if number == MILLION { b"\n".as_slice() } else { b",\n" });
+    }
+    honest.extend(b"]}\n");
+    let mut archive = plant(&world, Compression::Zstd, b"not even an archive", &honest);
+    archive.limits.entries_max = MILLION.into();
+    drop(honest);
+    let error = refused(&world, &archive).await;
+    assert!(matches!(&error, ArchiveError::TooLarge(why) if why.contains("1000000")), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_zip_is_as_mistrusted_as_a_tar() {
     let world = World::local();

@@ -112,3 +112,31 @@ async fn what_a_session_costs_is_told_and_alerts_outlive_a_kill() {
     assert!(!world.log().contains(LOGIN.1) && !world.log().contains(SECRET));
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_that_goes_on_failing_is_an_alert_that_outlives_the_server() {
+    // More than any disk has free.
+    let settings = [
+        ("HEALTH_FREE_DISK_MB", "1000000000"),
+        ("HEALTH_INTERVAL_SECONDS", "1"),
+        ("HEALTH_ALERT_ROUNDS", "2"),
+    ];
+    let mut world = World::with(&settings).await;
+    let user = world.admin().await;
+    let alert = eventually("it is an alert", async || {
+        let listed = user.get("/monitoring/alerts").await.ok();
+        listed["items"].as_array().unwrap().iter().find(|alert| alert["topic"]["kind"] == "health").cloned()
+    })
+    .await;
+    assert!(alert["message"].as_str().unwrap().contains("The health check disk has failed"), "{alert}");
+    world.kill().await;
+    // The disk is well now, and what was is still known.
+    world.set("HEALTH_FREE_DISK_MB", "0");
+    world.launch().await;
+    let user = world.admin().await;
+    let listed = user.get("/monitoring/alerts").await.ok();
+    let health: Vec<_> =
+        listed["items"].as_array().unwrap().iter().filter(|one| one["topic"]["kind"] == "health").collect();
+    assert_eq!(health.len(), 1, "once, however many rounds it failed: {listed}");
+    assert_eq!(health[0]["id"], alert["id"]);
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    crash::{Crash, journalled},
+    crash::{Crash, Kept, journalled, on_both},
     world::{World, eventually},
 };
 use serde_json::json;
@@ -73,8 +73,8 @@ async fn a_fork_of_an_archived_session_has_its_conversation_and_its_files() {
 }
 
 /// Archives a session on a server that is killed at the place, and looks at what its next life makes of it.
-async fn an_archive_killed_at(point: &str) {
-    let mut crash = Crash::at(point, &[]).await;
+async fn an_archive_killed_at(kept: Kept, point: &str) {
+    let mut crash = Crash::at(kept, point).await;
     let user = crash.world.admin().await;
     let session = worked(&user).await;
     let asked = user.request(reqwest::Method::POST, &format!("{session}/archive"));
@@ -101,32 +101,12 @@ async fn an_archive_killed_at(point: &str) {
     user.post(&format!("{session}/archive/restore"), json!({})).await.ok();
     reaches(&user, &session, "active").await;
     goes_on(&crash.world, &user, &session).await;
-    crash.nothing_is_lost();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_an_archive_was_claimed() {
-    an_archive_killed_at("archive.claimed").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_half_of_an_archive_was_stored() {
-    an_archive_killed_at("archive.half_stored").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_an_archive_was_stored() {
-    an_archive_killed_at("archive.stored").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_an_archive_was_completed() {
-    an_archive_killed_at("archive.completed").await;
+    crash.nothing_is_lost().await;
 }
 
 /// Restores a session on a server that is killed at the place.
-async fn a_restore_killed_at(point: &str) {
-    let mut crash = Crash::at(point, &[]).await;
+async fn a_restore_killed_at(kept: Kept, point: &str) {
+    let mut crash = Crash::at(kept, point).await;
     let user = crash.world.admin().await;
     let session = worked(&user).await;
     let archived = user.post(&format!("{session}/archive"), json!({})).await.ok();
@@ -136,18 +116,17 @@ async fn a_restore_killed_at(point: &str) {
     let user = crash.strike().await;
     reaches(&user, &session, "active").await;
     goes_on(&crash.world, &user, &session).await;
-    crash.nothing_is_lost();
+    crash.nothing_is_lost().await;
     let workspaces = crash.world.workspace(&session);
     let beside = entries(workspaces.parent().unwrap());
     assert_eq!(beside.len(), 1, "nothing half unpacked is left: {beside:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_half_of_a_session_was_unpacked() {
-    a_restore_killed_at("restore.half_unpacked").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_when_a_session_was_unpacked_and_not_in_place() {
-    a_restore_killed_at("restore.before_rename").await;
+on_both! {
+    a_server_killed_when_an_archive_was_claimed => an_archive_killed_at("archive.claimed");
+    a_server_killed_when_half_of_an_archive_was_stored => an_archive_killed_at("archive.half_stored");
+    a_server_killed_when_an_archive_was_stored => an_archive_killed_at("archive.stored");
+    a_server_killed_when_an_archive_was_completed => an_archive_killed_at("archive.completed");
+    a_server_killed_when_half_of_a_session_was_unpacked => a_restore_killed_at("restore.half_unpacked");
+    a_server_killed_when_a_session_was_unpacked_and_not_in_place => a_restore_killed_at("restore.before_rename");
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     client::Client,
+    crash::{Kept, on_both},
     world::{World, eventually},
 };
 use serde_json::{Value, json};
@@ -317,54 +318,60 @@ async fn any_session_can_be_forked_whatever_its_state() {
     assert_eq!(user.get(&copied).await.ok()["working_directory_source"], "current");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_while_it_forks_leaves_no_half_fork() {
-    for (point, is_there) in [("fork.files_copied", false), ("fork.transcript_copied", true)] {
-        let mut world = World::with(&[("FAILPOINTS", &format!("{point}=sleep(600000)"))]).await;
-        let user = world.admin().await;
-        let parent = user.session(json!({})).await;
-        user.ask(&parent, "remember the lighthouse").await;
-        fs::write(directory(&world, &parent).join("note"), "x").unwrap();
-        let folders = || {
-            let users = fs::read_dir(world.data_dir().join("workspaces")).unwrap().flatten();
-            let ours = users.filter(|user| !user.file_name().to_str().unwrap().starts_with('.'));
-            ours.map(|user| fs::read_dir(user.path()).unwrap().count()).sum::<usize>()
-        };
-        assert_eq!(folders(), 1);
-        let path = format!("{parent}/fork");
-        let forking = user.post(&path, json!({}));
-        tokio::select! {
-            answer = forking => panic!("{point} was passed: {answer:?}"),
-            () = eventually("the fork's files are in place", async || (folders() == 2).then_some(())) => {}
-        }
-        let listed = async |user: &Client| user.get("/sessions").await.ok()["total"].as_u64().unwrap();
-        if is_there {
-            let user = world.admin().await;
-            eventually("the fork is stored", async || (listed(&user).await == 2).then_some(())).await;
-        }
-        assert_eq!(staged(&world), 1, "{point}: it is known to be on its way");
-        world.kill().await;
-        world.set("FAILPOINTS", "");
-        world.launch().await;
-
-        let user = world.admin().await;
-        assert_eq!(listed(&user).await, if is_there { 2 } else { 1 }, "{point}");
+/// Forks on a server that is killed at the place, where the fork may or may not be stored yet. No half fork is left.
+async fn a_fork_killed_at(kept: Kept, point: &str, is_there: bool) {
+    let (stops, own) = (format!("{point}=sleep(600000)"), kept.own_database().await);
+    let mut settings = vec![("FAILPOINTS", stops.as_str())];
+    settings.extend(own.as_ref().map(|own| ("DATABASE_URL", own.url())));
+    let mut world = World::with(&settings).await;
+    let user = world.admin().await;
+    let parent = user.session(json!({})).await;
+    user.ask(&parent, "remember the lighthouse").await;
+    fs::write(directory(&world, &parent).join("note"), "x").unwrap();
+    let folders = || {
         let users = fs::read_dir(world.data_dir().join("workspaces")).unwrap().flatten();
         let ours = users.filter(|user| !user.file_name().to_str().unwrap().starts_with('.'));
-        let left: usize = ours.map(|user| fs::read_dir(user.path()).unwrap().count()).sum();
-        assert_eq!(left, if is_there { 2 } else { 1 }, "{point}: no files without a session");
-        assert_eq!(staged(&world), 0, "{point}");
-        if is_there {
-            let forks = user.get(&format!("/sessions?parent_session_id={}", id_of(&parent))).await.ok();
-            let path = format!("/sessions/{}", forks["items"][0]["id"].as_str().unwrap());
-            assert_eq!(fs::read_to_string(directory(&world, &path).join("note")).unwrap(), "x");
-            user.ask(&path, "[[text:on]]").await;
-            assert!(was_told(&world, "remember the lighthouse"), "{:?}", told(&world));
-        }
-        let (again, _) = fork(&user, &parent, json!({})).await;
-        user.ask(&again, "[[text:on]]").await;
+        ours.map(|user| fs::read_dir(user.path()).unwrap().count()).sum::<usize>()
+    };
+    assert_eq!(folders(), 1);
+    let path = format!("{parent}/fork");
+    let forking = user.post(&path, json!({}));
+    tokio::select! {
+        answer = forking => panic!("{point} was passed: {answer:?}"),
+        () = eventually("the fork's files are in place", async || (folders() == 2).then_some(())) => {}
+    }
+    let listed = async |user: &Client| user.get("/sessions").await.ok()["total"].as_u64().unwrap();
+    if is_there {
+        let user = world.admin().await;
+        eventually("the fork is stored", async || (listed(&user).await == 2).then_some(())).await;
+    }
+    assert_eq!(staged(&world), 1, "{point}: it is known to be on its way");
+    world.kill().await;
+    world.set("FAILPOINTS", "");
+    world.launch().await;
+
+    let user = world.admin().await;
+    assert_eq!(listed(&user).await, if is_there { 2 } else { 1 }, "{point}");
+    let users = fs::read_dir(world.data_dir().join("workspaces")).unwrap().flatten();
+    let ours = users.filter(|user| !user.file_name().to_str().unwrap().starts_with('.'));
+    let left: usize = ours.map(|user| fs::read_dir(user.path()).unwrap().count()).sum();
+    assert_eq!(left, if is_there { 2 } else { 1 }, "{point}: no files without a session");
+    assert_eq!(staged(&world), 0, "{point}");
+    if is_there {
+        let forks = user.get(&format!("/sessions?parent_session_id={}", id_of(&parent))).await.ok();
+        let path = format!("/sessions/{}", forks["items"][0]["id"].as_str().unwrap());
+        assert_eq!(fs::read_to_string(directory(&world, &path).join("note")).unwrap(), "x");
+        user.ask(&path, "[[text:on]]").await;
         assert!(was_told(&world, "remember the lighthouse"), "{:?}", told(&world));
     }
+    let (again, _) = fork(&user, &parent, json!({})).await;
+    user.ask(&again, "[[text:on]]").await;
+    assert!(was_told(&world, "remember the lighthouse"), "{:?}", told(&world));
+}
+
+on_both! {
+    a_server_killed_when_the_files_of_a_fork_were_copied => a_fork_killed_at("fork.files_copied", false);
+    a_server_killed_when_the_transcript_of_a_fork_was_copied => a_fork_killed_at("fork.transcript_copied", true);
 }
 
 /// What the agent wrote and the store did not get is brought there when the server is back.

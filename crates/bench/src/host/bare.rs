@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::host::{Answer, Order, Session};
+use crate::orders::{Answer, Order, Session};
 
-/// The second argument of this program when it is such a host.
-pub(super) const ARGUMENT: &str = "bare";
+/// How such a host is called.
+pub(super) const NAME: &str = "bare";
 
 /// What a line says of itself; nothing else is read.
 #[derive(Deserialize)]

@@ -12,13 +12,16 @@ use nix::sys::{
 };
 use sdk_runtime::{
     Agent, AgentOptions, Conversation, Decision, Event, Events, Frame, HookOutput, HookRegistration, Message,
-    ProcessLauncher, PromptContent, Queued, SystemPrompt,
+    ProcessLauncher, PromptContent, Queued,
     mcp::{McpServer, Tool, ToolCall, ToolError},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::host::{Answer, Order, Session, Threads};
+use crate::{
+    agents::{plain, turn},
+    orders::{Answer, Order, Session, Threads},
+};
 
 /// How often it is looked how much lies unread.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -32,7 +35,7 @@ enum Held {
 }
 
 /// Obeys until its input ends.
-pub(crate) fn run(threads: Threads) -> Result<()> {
+pub(super) fn run(threads: Threads) -> Result<()> {
     let mut builder = match threads {
         Threads::One => tokio::runtime::Builder::new_current_thread(),
         Threads::Many => tokio::runtime::Builder::new_multi_thread(),
@@ -110,16 +113,10 @@ async fn obey(held: &mut Vec<Held>, order: Order) -> Result<Answer> {
 }
 
 /// What every session of ours is opened with.
-pub(super) fn options(session: Session) -> AgentOptions {
-    let options = AgentOptions::default()
-        .with_cli(session.cli)
-        .with_cwd(session.cwd)
-        .with_env(session.env)
-        .with_model(session.model)
-        .with_tools(session.tools)
-        .with_system_prompt(SystemPrompt::Text(session.system_prompt))
-        .with_partial_messages(session.has_partials);
-    if !session.has_seams {
+fn options(session: Session) -> AgentOptions {
+    let has_seams = session.has_seams;
+    let options = plain(session);
+    if !has_seams {
         return options;
     }
     let hook = HookRegistration::raw("PreToolUse", |_| async { Ok(HookOutput::proceed()) });
@@ -152,29 +149,6 @@ async fn open(sessions: Vec<Session>, prompt: &str) -> Result<Vec<Held>> {
         });
     }
     opening.join_all().await.into_iter().collect()
-}
-
-/// Gives the number of partial messages.
-pub(super) async fn turn(agent: &Agent, events: &mut Events, prompt: &str) -> Result<usize> {
-    agent.prompt(PromptContent::Text(prompt.to_owned())).await?;
-    rest_of_turn(events).await
-}
-
-async fn rest_of_turn(events: &mut Events) -> Result<usize> {
-    let mut partials = 0;
-    while let Some(event) = events.next().await {
-        match event {
-            Event::Frame(Frame::StreamEvent { .. }) => partials += 1,
-            Event::Finished { result, .. } => {
-                ensure!(!result.is_error, "the turn failed: {result:?}");
-                return Ok(partials);
-            }
-            Event::Exited(said) => bail!("the agent ended: {}", said.words()),
-            Event::Overrun { .. } | Event::Dropped { .. } => bail!("the agent's events were lost"),
-            Event::Frame(_) | Event::Skipped { .. } | Event::MirrorFailed(_) => {}
-        }
-    }
-    bail!("the agent said nothing more")
 }
 
 async fn typed_turn(conversation: &Conversation, prompt: &str) -> Result<usize> {

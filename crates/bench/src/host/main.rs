@@ -1,0 +1,26 @@
+//! A host that holds sessions through `sdk-runtime` and takes orders, and nothing else: its memory is what is measured.
+
+#![expect(clippy::disallowed_methods, reason = "a host starts the CLI, and is no part of the server")]
+#![expect(clippy::print_stdout, reason = "it answers on its output")]
+
+#[path = "../agents.rs"]
+mod agents;
+mod bare;
+#[path = "../orders.rs"]
+mod orders;
+mod runtime;
+
+use std::env;
+
+use anyhow::{Result, bail};
+
+use self::orders::Threads;
+
+fn main() -> Result<()> {
+    match env::args().nth(1).as_deref() {
+        Some(bare::NAME) => bare::run(),
+        Some(name) if name == Threads::One.name() => runtime::run(Threads::One),
+        Some(name) if name == Threads::Many.name() => runtime::run(Threads::Many),
+        other => bail!("not a kind of host: {other:?}"),
+    }
+}
