@@ -12,6 +12,7 @@ mod connection;
 mod create;
 mod figures;
 mod gateway;
+mod load;
 mod metrics;
 mod orders;
 mod pages;
@@ -56,6 +57,7 @@ enum Group {
     Cold,
     Gateway,
     Metrics,
+    Load,
     Pages,
     Verdicts,
     Archive,
@@ -104,6 +106,7 @@ async fn measure(arguments: &Arguments) -> Report {
             Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
+            Group::Load => load::measure(tools, &scale, &mut report.problems).await,
             Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Metrics => metrics::measure(tools, &scale).await,
@@ -122,13 +125,14 @@ async fn measure(arguments: &Arguments) -> Report {
     report
 }
 
-const GROUPS: [(&str, Group); 14] = [
+const GROUPS: [(&str, Group); 15] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
     ("metrics", Group::Metrics),
+    ("load", Group::Load),
     ("pages", Group::Pages),
     ("verdicts", Group::Verdicts),
     ("archive", Group::Archive),

@@ -145,7 +145,8 @@ async fn fill(db: &DatabaseConnection, many: u64) -> Result<(), DbErr> {
     db.execute_unprepared(if is_sqlite { "ANALYZE" } else { "VACUUM ANALYZE" }).await.map(drop)
 }
 
-fn spec() -> SessionSpec {
+/// What a session is made of that nobody asks for.
+pub(crate) fn spec() -> SessionSpec {
     SessionSpec {
         working_directory: "/work".into(),
         owns_directory: true,

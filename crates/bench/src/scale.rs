@@ -42,6 +42,15 @@ pub(crate) struct Scale {
     pub(crate) metrics_requests: usize,
     /// Tools that are told at a thousand a second.
     pub(crate) paced_tools: u64,
+    /// Sessions in the database of a server under load.
+    pub(crate) load_sessions: u64,
+    /// How long requests come.
+    pub(crate) load_seconds: u32,
+    pub(crate) load_watchers: usize,
+    /// What happens in each watched session.
+    pub(crate) load_events: usize,
+    /// In the directory of each session that is archived under load.
+    pub(crate) load_archive_bytes: u64,
     /// Rounds of reading pages.
     pub(crate) pages: usize,
     /// Rows of a long list.
@@ -72,6 +81,11 @@ impl Scale {
                 metrics_rounds: 8,
                 metrics_requests: 1_000,
                 paced_tools: 5_000,
+                load_sessions: 10_000,
+                load_seconds: 20,
+                load_watchers: 500,
+                load_events: 10,
+                load_archive_bytes: 16 << 20,
                 pages: 100,
                 many_rows: 100_000,
             }
@@ -97,6 +111,11 @@ impl Scale {
                 metrics_rounds: 40,
                 metrics_requests: 2_000,
                 paced_tools: 30_000,
+                load_sessions: 100_000,
+                load_seconds: 600,
+                load_watchers: 2_000,
+                load_events: 30,
+                load_archive_bytes: 64 << 20,
                 pages: 500,
                 many_rows: 1_000_000,
             }
