@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+#[path = "config/contract.rs"]
+mod contract;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use domain::{Budget, MicroUsd, WhenExhausted};

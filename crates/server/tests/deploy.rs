@@ -8,9 +8,22 @@ mod files;
 #[path = "deploy/queries.rs"]
 mod queries;
 
+#[path = "deploy/settings.rs"]
+mod settings;
+#[path = "deploy/tools.rs"]
+mod tools;
+
 #[path = "deploy/collector.rs"]
 mod collector;
+#[path = "deploy/compose.rs"]
+mod compose;
 #[path = "deploy/dashboards.rs"]
 mod dashboards;
+#[path = "deploy/docker.rs"]
+mod docker;
+#[path = "deploy/kubernetes.rs"]
+mod kubernetes;
 #[path = "deploy/rules.rs"]
 mod rules;
+#[path = "deploy/systemd.rs"]
+mod systemd;

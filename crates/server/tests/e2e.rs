@@ -65,11 +65,15 @@ mod prometheus;
 mod queueing;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
+#[path = "e2e/settings.rs"]
+mod settings;
 #[path = "e2e/tour.rs"]
 mod tour;
 #[path = "e2e/traces.rs"]
 mod traces;
 #[path = "e2e/two_servers.rs"]
 mod two_servers;
+#[path = "e2e/user_guide.rs"]
+mod user_guide;
 #[path = "e2e/watching.rs"]
 mod watching;

@@ -12,6 +12,7 @@ mod bubblewrap;
 mod cargo;
 mod claude;
 mod demo;
+mod deploy_tools;
 mod fuzz;
 mod http;
 mod packages;

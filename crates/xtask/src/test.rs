@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{
     bubblewrap,
     cargo::cargo,
-    claude,
+    claude, deploy_tools,
     postgres::{self, Cluster},
     process::Interrupts,
     prometheus,
@@ -32,6 +32,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let claude = claude::find_or_install_pinned(&settings)?;
     let path = bubblewrap::path_with_bwrap(&settings)?;
     let prometheus = prometheus::find_or_unpack(&settings)?;
+    let deploy_tools = deploy_tools::find_or_install(&settings)?;
     // Ctrl-C ends cargo, which is in the terminal's group, and then both servers in order.
     let _interrupts = Interrupts::catch()?;
     let cluster = Cluster::start(&settings)?;
@@ -45,6 +46,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .env("PATH", &path)
             .envs(s3.variables())
             .env(prometheus::FOLDER_VARIABLE, &prometheus)
+            .env(deploy_tools::FOLDER_VARIABLE, &deploy_tools)
             .env(postgres::URL_VARIABLE, cluster.url())
             .env(postgres::RUN_VARIABLE, cluster.runner())
             .stdin(Stdio::null())
