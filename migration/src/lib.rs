@@ -24,6 +24,7 @@ mod m0015_costs;
 mod m0016_budgets;
 mod m0017_snapshots;
 mod m0018_budget_pauses;
+mod m0024_reports;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_budgets::Migration),
             Box::new(m0017_snapshots::Migration),
             Box::new(m0018_budget_pauses::Migration),
+            Box::new(m0024_reports::Migration),
         ]
     }
 }

@@ -12,7 +12,7 @@ use apidoc::{Problem, Violation};
 use domain::{
     Approval, Operation, SessionStatus, TurnFailure, TurnId,
     budget::{Exhausted, UsedUp},
-    ports::{ArchiveError, StoreError},
+    ports::{ArchiveError, RenderError, StoreError},
 };
 
 use engine::{Error, FieldError};
@@ -103,6 +103,7 @@ fn translate(error: &Error) -> Problem {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "ARCHIVES_FULL", failed())
         }
         Error::Archive(error) => archive_failed(error),
+        Error::Render(error) => render_failed(error),
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),
     }
@@ -220,6 +221,19 @@ fn archive_failed(error: &ArchiveError) -> Problem {
         | ArchiveError::BadPattern(_)
         | ArchiveError::Files { .. }
         | ArchiveError::Failed(_) => internal(),
+    }
+}
+
+fn render_failed(error: &RenderError) -> Problem {
+    match error {
+        RenderError::Busy => {
+            unavailable("REPORTS_BUSY", "as many reports as may are being written; ask again")
+        }
+        RenderError::TimedOut => unavailable(
+            "REPORT_TIMED_OUT",
+            "the report took longer to write than it may; another format may not",
+        ),
+        RenderError::Failed(_) => internal(),
     }
 }
 

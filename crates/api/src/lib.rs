@@ -19,6 +19,7 @@ mod page;
 mod plain;
 mod policies;
 mod prompt;
+mod reports;
 mod request;
 mod sessions;
 mod state;
@@ -35,11 +36,12 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
-use admin::{audit_log, users};
+use admin::{audit_log, sessions as all_sessions, stats, users};
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
 use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
+use reports::{create as new_report, download as report_file, list as report_list, one as one_report};
 use serde_json::Value;
 use sessions::{
     archive, audit_trail, control, create, events, files, fork, list, messages, metrics, one, permissions,
@@ -168,6 +170,11 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/deliveries").route(get().to(deliveries::list)))
         .service(at("/{id}/deliveries/{delivery_id}/redeliver").route(post().to(deliveries::redeliver)));
 
+    let reports = scope("/reports")
+        .service(at("").route(get().to(report_list::list)).route(post().to(new_report::create)))
+        .service(at("/{id}").route(get().to(one_report::get)).route(delete().to(one_report::delete)))
+        .service(at("/{id}/download").route(get().to(report_file::download)));
+
     let monitoring = scope("/monitoring")
         .service(at("/health").route(get().to(health::health)))
         .service(at("/alerts").route(get().to(alerts::list)))
@@ -201,6 +208,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/health/storage").route(get().to(health::parts::storage)));
 
     let admin = scope("/admin")
+        .service(at("/stats").route(get().to(stats::read)))
+        .service(at("/sessions").route(get().to(all_sessions::list)))
         .service(at("/audit-log").route(get().to(audit_log::list)))
         .service(at("/audit-log/export").route(get().to(audit_log::export)))
         .service(at("/users").route(get().to(users::list)).route(post().to(users::create)))
@@ -219,6 +228,7 @@ fn routes(config: &mut ServiceConfig) {
                 .service(at("/approvals").route(get().to(approvals::pending)))
                 .service(policies)
                 .service(hooks)
+                .service(reports)
                 .service(monitoring)
                 .service(admin),
         )
@@ -253,6 +263,7 @@ fn head() -> Head {
             ("Archives", "Sessions that are put away, and come back."),
             ("Policies", "What agents may do, in rules of your own."),
             ("Hooks", "Endpoints that are asked or told when something happens in a session."),
+            ("Reports", "Sessions as they were, as files to keep and pass on."),
             ("Costs", "What was spent, what may be spent, and what people are told about it."),
             ("Health", "For probes and operators."),
             ("Monitoring", "How the server and its sessions do."),

@@ -1,7 +1,7 @@
 //! What the handlers work with, and the operator's decisions about HTTP.
 
 use domain::Clock;
-use engine::{AccountManager, AuditLog, CostManager, PolicyManager, SessionManager};
+use engine::{AccountManager, AuditLog, CostManager, Overview, PolicyManager, ReportManager, SessionManager};
 use monitoring::{Alerter, HealthChecker, MetricsCollector};
 use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
@@ -15,6 +15,8 @@ pub struct ApiState {
     pub audit: Arc<AuditLog>,
     pub policies: PolicyManager,
     pub costs: CostManager,
+    pub reports: ReportManager,
+    pub overview: Overview,
     pub alerts: Alerter,
     pub health: Arc<HealthChecker>,
     pub metrics: Arc<MetricsCollector>,

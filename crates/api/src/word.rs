@@ -2,8 +2,8 @@
 
 use domain::{
     ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, FailMode,
-    HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, Role, SessionMode,
-    SessionStatus, Severity, ToolCallStatus, TurnFailure, TurnStatus, Verdict, WhenExhausted,
+    HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, ReportFormat, Role,
+    SessionMode, SessionStatus, Severity, ToolCallStatus, TurnFailure, TurnStatus, Verdict, WhenExhausted,
     fork::DirectorySource,
 };
 use monitoring::costs::Period;
@@ -62,6 +62,7 @@ vocabularies! {
     MessageType: Self::ALL;
     Operation: Self::ALL;
     Period: Self::ALL;
+    ReportFormat: Self::ALL;
     Role: [Self::Admin, Self::Member];
     SessionMode: Self::ALL;
     SessionStatus: Self::ALL;

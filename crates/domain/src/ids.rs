@@ -73,6 +73,8 @@ ids! {
     ApprovalId;
     /// One archive of a session.
     ArchiveId;
+    /// One report of a session.
+    ReportId;
     /// One alert.
     AlertId;
     /// One snapshot of a session's figures.

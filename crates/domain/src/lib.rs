@@ -23,6 +23,7 @@ pub mod money;
 pub mod page;
 pub mod policy;
 pub mod ports;
+pub mod report;
 pub mod session;
 pub mod snapshot;
 pub mod spec;
@@ -42,6 +43,7 @@ pub use audit::{Actor, AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditKey,
 pub use budget::{Budget, BudgetPeriod, BudgetStatus, Spender, WhenExhausted};
 pub use caller::{Access, Caller, Credential, Role, Scope};
 pub use clock::{Clock, SystemClock};
+pub use cost::CostSum;
 pub use current_turn::CurrentTurn;
 pub use decision::{DecidedBy, DecisionFilter, PermissionDecision};
 pub use generation::Generation;
@@ -51,14 +53,15 @@ pub use hook::{
 };
 pub use ids::{
     AlertId, ApiKeyId, ApprovalId, ArchiveId, FamilyId, HookDeliveryId, HookEndpointId, HookRunId, MessageId,
-    PermissionDecisionId, PolicyId, RefreshTokenId, RequestUsageId, ServerId, SessionId, SnapshotId,
-    ToolCallId, TurnId, UserId,
+    PermissionDecisionId, PolicyId, RefreshTokenId, ReportId, RequestUsageId, ServerId, SessionId,
+    SnapshotId, ToolCallId, TurnId, UserId,
 };
 pub use journal::{Entry, Event, EventBody, EventKind};
 pub use model_access::{AgentScope, ModelAccess, ModelEndpoint, RehearsedCall};
 pub use money::{MicroUsd, MicroUsdPerMtok};
 pub use page::{Page, PageRequest, Total};
 pub use policy::{CustomPolicy, PolicyContent};
+pub use report::{NewReport, Report, ReportFormat, ReportParts};
 pub use session::{Counters, Operation, Session, SessionMode, SessionStatus};
 pub use snapshot::MetricsSnapshot;
 pub use spec::{SdkOptions, SessionSpec};

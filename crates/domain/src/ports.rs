@@ -10,8 +10,10 @@ mod budgets;
 mod costs;
 mod decisions;
 mod policies;
+mod reports;
 mod servers;
 mod snapshots;
+mod stats;
 mod transcripts;
 mod wakeups;
 
@@ -28,8 +30,10 @@ pub use budgets::Budgets;
 pub use costs::Costs;
 pub use decisions::Decisions;
 pub use policies::Policies;
+pub use reports::{RenderError, ReportRenderer, Reports};
 pub use servers::{Renewed, Servers, Standing};
 pub use snapshots::Snapshots;
+pub use stats::{ACTIVE, ServerStats, Stats};
 pub use transcripts::Transcripts;
 pub use wakeups::{Wakeup, Wakeups};
 

@@ -3,7 +3,7 @@
 use domain::{
     Approval, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
     budget::UsedUp,
-    ports::{ArchiveError, StoreError},
+    ports::{ArchiveError, RenderError, StoreError},
 };
 
 /// One field of a request that cannot be accepted.
@@ -122,6 +122,9 @@ pub enum Error {
     /// The archive store failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A report could not be written down.
+    #[error(transparent)]
+    Render(#[from] RenderError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

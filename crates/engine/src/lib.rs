@@ -27,10 +27,12 @@ mod levels;
 mod live;
 mod mcp_servers;
 mod money;
+mod overview;
 mod passwords;
 mod policies;
 mod purge;
 mod reporting;
+mod reports;
 mod run;
 mod sessions;
 mod settings;
@@ -59,8 +61,10 @@ pub use fork::ForkDraft;
 pub use handshake::AgentHealth;
 pub use hook_endpoints::HookDraft;
 pub use mcp_servers::McpServerHealth;
+pub use overview::Overview;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use reporting::Reporting;
+pub use reports::ReportManager;
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,

@@ -17,7 +17,7 @@ use crate::{
     settings::EngineSettings,
 };
 use domain::{
-    Budget, Caller, Clock, MicroUsd, ModelAccess, Origin, Page, PageRequest, Scope, Session, SessionId,
+    Budget, Caller, Clock, MicroUsd, ModelAccess, Origin, Page, PageRequest, Role, Scope, Session, SessionId,
     SessionMode, SessionStatus, Spender, TurnId, UserId, WhenExhausted,
     ports::{
         Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
@@ -240,6 +240,22 @@ impl SessionManager {
         page: &PageRequest,
     ) -> Result<Page<Session>> {
         Ok(self.inner.stores.sessions.list(caller.scope(), filter, page).await?)
+    }
+
+    /// A user's sessions, or everybody's. Admins only.
+    pub async fn list_of(
+        &self,
+        caller: &Caller,
+        owner: Option<UserId>,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Session>> {
+        match caller.role {
+            Role::Admin => {}
+            Role::Member => return Err(Error::Forbidden("only admins list the sessions of others")),
+        }
+        let scope = owner.map_or(Scope::All, Scope::Owner);
+        Ok(self.inner.stores.sessions.list(scope, filter, page).await?)
     }
 
     /// Changes what may be changed. A new model, mode or tool rules need a new agent, which the next prompt starts; a

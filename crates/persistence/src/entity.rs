@@ -25,6 +25,8 @@ pub(crate) mod permission_decision;
 pub(crate) mod policy;
 pub(crate) mod policy_version;
 pub(crate) mod refresh_token;
+pub(crate) mod report;
+pub(crate) mod report_document;
 pub(crate) mod request_usage;
 pub(crate) mod server;
 pub(crate) mod session;

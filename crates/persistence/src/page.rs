@@ -38,6 +38,7 @@ pub(crate) enum ListName {
     Approvals = 60,
     PendingApprovals = 61,
     Alerts = 70,
+    Reports = 90,
 }
 
 /// One kind of list and its order.

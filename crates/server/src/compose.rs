@@ -6,8 +6,9 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
     AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings,
-    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, Registration, Reporting,
-    ServerSettings, SessionDefaults, SessionManager, SnapshotSettings, Stores, Tokens,
+    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, Overview, PolicyChoice, Registration,
+    ReportManager, Reporting, ServerSettings, SessionDefaults, SessionManager, SnapshotSettings, Stores,
+    Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
@@ -17,13 +18,14 @@ use monitoring::{
 };
 use permissions::{NetworkSettings, PathSettings, PolicySettings};
 use persistence::{Database, DatabaseOptions};
+use reports::{Renderer, RendererSettings};
 use sdk_runtime::ProcessLauncher;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     alerts, archives,
     cli::SearchPlaces,
-    config::{Config, CostsConfig, HooksConfig, TelemetryConfig},
+    config::{Config, CostsConfig, HooksConfig, ReportsConfig, TelemetryConfig},
     data_dir::DataDir,
     health::{self, Subjects},
     sandbox::{self, Decided},
@@ -37,6 +39,8 @@ pub struct Parts {
     pub sessions: SessionManager,
     pub costs: Arc<CostTracker>,
     pub cost_manager: CostManager,
+    pub reports: ReportManager,
+    pub overview: Overview,
     pub alerts: Alerter,
     pub audit: Arc<AuditLog>,
     pub gateway: Arc<Gateway>,
@@ -98,8 +102,18 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     let archive_store = archives::open(&config.storage, &data_dir)?;
     let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
     let alerts = Alerter::new(store.clone(), clock.clone(), tellers, metrics.clone());
-    let sessions =
-        sessions(settings, &store, archive_store, clock, &gateway, (costs.clone(), metrics.clone()));
+    let stores = stores(&store, archive_store);
+    let reports = reports(&config.reports, stores.clone(), &store, clock.clone());
+    let overview = Overview::new(store.clone(), clock.clone());
+    let sessions = SessionManager::new(
+        stores,
+        clock,
+        settings,
+        Arc::new(ProcessLauncher),
+        gateway.clone(),
+        costs.clone(),
+        metrics.clone(),
+    );
     let cost_manager = CostManager::new(costs.clone(), sessions.clone());
     let closed = sessions.recover().await.context("could not take up after an earlier life")?;
     if closed > 0 {
@@ -121,6 +135,8 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         sessions,
         costs,
         cost_manager,
+        reports,
+        overview,
         alerts,
         audit,
         gateway,
@@ -263,15 +279,9 @@ fn engine_settings(
     })
 }
 
-fn sessions(
-    settings: EngineSettings,
-    store: &Arc<persistence::Store>,
-    archive_store: Arc<dyn ArchiveStore>,
-    clock: Arc<dyn Clock>,
-    gateway: &Arc<Gateway>,
-    (costs, metrics): (Arc<CostTracker>, Arc<MetricsCollector>),
-) -> SessionManager {
-    let stores = Stores {
+/// One store, behind each of its ports.
+fn stores(store: &Arc<persistence::Store>, archive_store: Arc<dyn ArchiveStore>) -> Stores {
+    Stores {
         sessions: store.clone(),
         servers: store.clone(),
         turns: store.clone(),
@@ -286,8 +296,22 @@ fn sessions(
         archives: store.clone(),
         archive_store,
         snapshots: store.clone(),
+    }
+}
+
+fn reports(
+    config: &ReportsConfig,
+    stores: Stores,
+    store: &Arc<persistence::Store>,
+    clock: Arc<dyn Clock>,
+) -> ReportManager {
+    let settings = RendererSettings {
+        at_once_max: config.at_once_max,
+        timeout: config.timeout,
+        fonts: config.fonts.clone(),
+        ..RendererSettings::default()
     };
-    SessionManager::new(stores, clock, settings, Arc::new(ProcessLauncher), gateway.clone(), costs, metrics)
+    ReportManager::new(stores, store.clone(), store.clone(), Arc::new(Renderer::new(settings)), clock)
 }
 
 /// What agents may do.

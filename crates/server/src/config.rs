@@ -13,6 +13,7 @@ mod hooks;
 mod metrics;
 mod parse;
 mod reader;
+mod reports;
 mod sources;
 mod storage;
 mod telemetry;
@@ -34,6 +35,7 @@ pub use self::{
     metrics::MetricsConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
+    reports::ReportsConfig,
     sources::{ConfigFile, Sources},
     storage::{S3Config, StorageConfig},
     telemetry::TelemetryConfig,
@@ -67,6 +69,7 @@ pub struct Config {
     pub governance: GovernanceConfig,
     pub hooks: HooksConfig,
     pub storage: StorageConfig,
+    pub reports: ReportsConfig,
     pub costs: CostsConfig,
     pub alerts: AlertsConfig,
     pub metrics: MetricsConfig,
@@ -234,6 +237,7 @@ impl Config {
         let containment = ContainmentConfig::read(reader);
         let hooks = HooksConfig::read(reader);
         let storage = StorageConfig::read(reader);
+        let reports = ReportsConfig::read(reader);
         let costs = CostsConfig::read(reader);
         let alerts = AlertsConfig::read(reader);
         let metrics = MetricsConfig::read(reader);
@@ -255,6 +259,7 @@ impl Config {
             containment: containment?,
             hooks: hooks?,
             storage: storage?,
+            reports: reports?,
             costs: costs?,
             alerts: alerts?,
             metrics: metrics?,

@@ -131,6 +131,8 @@ fn api_state(config: &Config, parts: &Parts, streams: TaskTracker) -> ApiState {
         sessions: parts.sessions.clone(),
         audit: parts.audit.clone(),
         costs: parts.cost_manager.clone(),
+        reports: parts.reports.clone(),
+        overview: parts.overview.clone(),
         alerts: parts.alerts.clone(),
         health: parts.health.clone(),
         metrics: parts.metrics.clone(),

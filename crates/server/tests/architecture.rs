@@ -29,9 +29,10 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("gateway", &["domain", "monitoring"], &["offline-model", "testkit"]),
     ("hooks", &["domain", "sdk-runtime", "monitoring"], &["testkit"]),
     ("permissions", &["domain", "sdk-runtime"], &["testkit"]),
+    ("reports", &["domain"], &[]),
     // The conductor, its face, and the one that puts everything together.
     ("engine", &["domain", "sdk-runtime", "hooks", "permissions", "monitoring"], &["testkit"]),
-    ("api", &["domain", "engine", "monitoring", "apidoc"], &["sdk-runtime", "testkit"]),
+    ("api", &["domain", "engine", "monitoring", "apidoc"], &["reports", "sdk-runtime", "testkit"]),
     (
         "server",
         &[
@@ -44,6 +45,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "monitoring",
             "permissions",
             "persistence",
+            "reports",
             "sdk-runtime",
         ],
         &["offline-model", "testkit"],
@@ -77,6 +79,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["opentelemetry", "prometheus"], &["monitoring"]),
     (&["cedar_policy", "brush_parser"], &["permissions"]),
     (&["lettre"], &["monitoring"]),
+    (&["krilla", "parley", "plotters", "pulldown_cmark", "minijinja"], &["reports"]),
 ];
 
 #[test]

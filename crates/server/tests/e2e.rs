@@ -63,6 +63,8 @@ mod postgres;
 mod prometheus;
 #[path = "e2e/queueing.rs"]
 mod queueing;
+#[path = "e2e/reports.rs"]
+mod reports;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/settings.rs"]

@@ -31,16 +31,18 @@ mod logins;
 mod policies;
 mod purge;
 mod queue;
+mod reports;
 mod servers;
 mod sessions;
 mod snapshots;
+mod stats;
 mod transcripts;
 mod turns;
 mod users;
 
 use domain::ports::{
     Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore, Journal,
-    Ledger, Ping, Policies, Servers, Sessions, Snapshots, Transcripts, Turns,
+    Ledger, Ping, Policies, Reports, Servers, Sessions, Snapshots, Stats, Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -65,9 +67,11 @@ pub use logins::*;
 pub use policies::*;
 pub use purge::*;
 pub use queue::*;
+pub use reports::*;
 pub use servers::*;
 pub use sessions::*;
 pub use snapshots::*;
+pub use stats::*;
 pub use transcripts::*;
 pub use turns::*;
 pub use users::*;
@@ -92,6 +96,8 @@ pub trait AnyStore:
     + Transcripts
     + Archives
     + Snapshots
+    + Reports
+    + Stats
     + Ping
     + Clone
     + 'static
@@ -117,6 +123,8 @@ impl<S> AnyStore for S where
         + Transcripts
         + Archives
         + Snapshots
+        + Reports
+        + Stats
         + Ping
         + Clone
         + 'static
@@ -291,6 +299,10 @@ macro_rules! store_conformance {
             snapshots_are_kept_newest_first_until_they_are_old
             snapshots_go_with_their_session
             sessions_are_counted_by_mode_and_state
+            what_there_is_is_counted_and_what_came_today
+            a_report_comes_back_as_it_was_stored
+            reports_are_listed_newest_first_and_by_owner
+            reports_go_with_their_session_and_are_in_the_audit_log
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

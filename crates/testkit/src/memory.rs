@@ -14,9 +14,11 @@ mod journal;
 mod ledger;
 mod page;
 mod policies;
+mod reports;
 mod servers;
 mod sessions;
 mod snapshots;
+mod stats;
 mod transcripts;
 mod turns;
 
@@ -24,7 +26,7 @@ use async_trait::async_trait;
 use domain::{
     ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, HookDelivery,
     HookEndpoint, HookRun, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision, RefreshToken,
-    RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
+    Report, RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
     ports::{Ping, StoreError, StoreResult},
 };
 use jiff::Timestamp;
@@ -67,6 +69,7 @@ struct State {
     endpoints: Vec<HookEndpoint>,
     deliveries: Vec<HookDelivery>,
     snapshots: Vec<MetricsSnapshot>,
+    reports: Vec<(Report, bytes::Bytes)>,
 }
 
 #[derive(Debug)]

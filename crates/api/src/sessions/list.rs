@@ -49,7 +49,7 @@ pub struct SessionListQuery {
 
 /// The order of the list; a minus is descending.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-enum Sort {
+pub enum Sort {
     #[serde(rename = "created_at")]
     CreatedAscending,
     #[default]

@@ -43,6 +43,7 @@ impl Operation {
         let id = match &self.path {
             path if path.contains("/api-keys/") => &things.key,
             path if path.contains("/v1/hooks/") => &things.hook,
+            path if path.contains("/v1/reports/") => &things.report,
             path if path.contains("/archive") => &things.archived,
             _ => &things.session,
         };
@@ -52,13 +53,13 @@ impl Operation {
         let path = path.replace("{user_id}", &things.user).replace("{session_id}", &things.session);
         let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
         let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
-        match self.body() {
+        match self.body(things) {
             Some(body) => request.json(&body),
             None => request,
         }
     }
 
-    fn body(&self) -> Option<Value> {
+    fn body(&self, things: &Things) -> Option<Value> {
         match self.id.as_str() {
             "querySession" => Some(json!({"message": "hello"})),
             "createApiKey" => Some(json!({"name": "key"})),
@@ -67,6 +68,7 @@ impl Operation {
             "setUserBudget" | "setTeamBudget" => Some(json!({"monthly_budget_usd": 1})),
             "setSessionBudget" => Some(json!({"budget_usd": 1})),
             "createHook" => Some(crate::hooks::hook("another")),
+            "createReport" => Some(json!({"session_id": things.session})),
             _ => None,
         }
     }
@@ -84,6 +86,7 @@ struct Things {
     turn: String,
     key: String,
     hook: String,
+    report: String,
     /// Of alice's hook, to nowhere.
     delivery: String,
 }
@@ -99,13 +102,16 @@ async fn things(world: &World) -> Things {
     let hook = hook["id"].as_str().unwrap().to_owned();
     let delivery = world.alice.post(&format!("/api/v1/hooks/{hook}/test"), json!({})).await.json();
     let delivery = delivery["id"].as_str().unwrap().to_owned();
+    let report = world.alice.post("/api/v1/reports", json!({"session_id": session})).await.json();
+    let report = report["id"].as_str().unwrap().to_owned();
     let policy = json!({"name": POLICY, "text": "permit(principal, action, resource);"});
     assert_eq!(world.admin.post("/api/v1/policies", policy).await.status, 201);
     let archived = world.session().await;
     let asked = world.alice.post(&format!("/api/v1/sessions/{archived}/archive"), json!({})).await;
     assert_eq!(asked.status, 200, "{}", asked.text());
     let user = world.id(&world.alice).await;
-    Things { user, session, archived, turn, key: key["id"].as_str().unwrap().to_owned(), hook, delivery }
+    let key = key["id"].as_str().unwrap().to_owned();
+    Things { user, session, archived, turn, key, hook, report, delivery }
 }
 
 async fn workdir(world: &World, session: &str) -> std::path::PathBuf {
@@ -139,7 +145,7 @@ async fn a_strangers_body_is_not_even_looked_at() {
     let world = World::new().await;
     let things = things(&world).await;
     for operation in
-        operations().iter().filter(|operation| operation.has_security && operation.body().is_some())
+        operations().iter().filter(|operation| operation.has_security && operation.body(&things).is_some())
     {
         let request =
             operation.request(&world.anonymous, &things, "").body("{").header("content-type", "text/plain");

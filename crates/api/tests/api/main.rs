@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that meets a surprise should stop there")]
 
 mod access;
+mod admin;
 mod alerts;
 mod archives;
 mod audit_log;
@@ -21,6 +22,7 @@ mod metrics;
 mod policies;
 mod problems;
 mod query;
+mod reports;
 mod sessions;
 mod slow_bodies;
 mod stream;

@@ -9,11 +9,13 @@ use domain::{
 };
 use engine::{
     AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, CostManager,
-    DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings, PolicyManager,
-    Registrant, Registration, SelfTestSetting, SessionDefaults, SessionManager, Stores, Tokens,
+    DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings, Overview,
+    PolicyManager, Registrant, Registration, ReportManager, SelfTestSetting, SessionDefaults, SessionManager,
+    Stores, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
+use reports::{Renderer, RendererSettings};
 use sdk_runtime::testing::{Say, ScriptedLauncher, ScriptedPrompt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -116,6 +118,13 @@ impl World {
             archive_store: Arc::new(archives.clone()),
             snapshots: store.clone(),
         };
+        let reports = ReportManager::new(
+            stores.clone(),
+            store.clone(),
+            store.clone(),
+            Arc::new(Renderer::new(RendererSettings::default())),
+            Arc::new(clock.clone()),
+        );
         let tracker = costs(&store, &clock);
         let metrics =
             if plan.is_measured { MetricsCollector::local("test").unwrap() } else { MetricsCollector::off() };
@@ -132,6 +141,8 @@ impl World {
         let state = Data::new(ApiState {
             accounts,
             costs: CostManager::new(tracker, sessions.clone()),
+            reports,
+            overview: Overview::new(store.clone(), Arc::new(clock.clone())),
             alerts: Alerter::new(store.clone(), Arc::new(clock.clone()), vec![], metrics.clone()),
             policies: PolicyManager::new(sessions.clone()),
             sessions,

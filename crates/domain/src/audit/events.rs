@@ -5,10 +5,12 @@
 mod archives;
 mod governance;
 mod money;
+mod reports;
 
 pub use archives::*;
 pub use governance::*;
 pub use money::*;
+pub use reports::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{

@@ -132,6 +132,7 @@ impl Sessions for MemoryStore {
         state.approvals.retain(|approval| approval.session_id != id);
         state.decisions.retain(|decision| decision.session_id != id);
         state.hook_runs.retain(|run| run.session_id != id);
+        state.reports.retain(|(report, _)| report.session_id != id);
         state.snapshots.retain(|snapshot| snapshot.session_id != id);
         state.deliveries.retain(|delivery| delivery.session_id != Some(id));
         let its = Spender::Session(id);
