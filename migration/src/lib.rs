@@ -24,7 +24,12 @@ mod m0015_costs;
 mod m0016_budgets;
 mod m0017_snapshots;
 mod m0018_budget_pauses;
+mod m0019_tasks;
+mod m0021_session_templates;
+mod m0023_mcp_servers;
 mod m0024_reports;
+mod m0025_idempotency;
+mod m0026_traffic;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -56,7 +61,12 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_budgets::Migration),
             Box::new(m0017_snapshots::Migration),
             Box::new(m0018_budget_pauses::Migration),
+            Box::new(m0019_tasks::Migration),
+            Box::new(m0021_session_templates::Migration),
+            Box::new(m0023_mcp_servers::Migration),
             Box::new(m0024_reports::Migration),
+            Box::new(m0025_idempotency::Migration),
+            Box::new(m0026_traffic::Migration),
         ]
     }
 }

@@ -18,6 +18,7 @@ use validator::Validate;
 pub struct MonthlyBudgetRequest {
     /// Dollars with at most six decimals; 0 lets nothing be spent.
     #[validate(custom(function = "money::named"))]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     monthly_budget_usd: f64,
     /// What happens when it is spent. Left out: what the server does with budgets that nobody set, and `block` for teams.
     when_exhausted: Option<Word<WhenExhausted>>,

@@ -3,12 +3,12 @@
 pub mod pass;
 
 use self::pass::Pass;
-use crate::{ApiState, error, health, metrics_page, request};
+use crate::{ApiState, access, error, health, metrics_page, request};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    http::{Method, StatusCode, header},
+    dev::{Extensions, Payload, ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
     middleware::Next,
     web::Data,
 };
@@ -36,7 +36,8 @@ pub const BEARER: &str = "bearer";
 pub const TOKEN: &str = "token";
 
 /// The caller, from the `Authorization` header. Must be a handler's first extractor that can fail, so that a
-/// stranger learns nothing but 401. A credential that only reads is refused by any method but GET and HEAD.
+/// stranger learns nothing but 401. A credential that does not reach the address is refused before, see
+/// [`access`].
 #[derive(Debug)]
 pub struct Caller(pub domain::Caller);
 
@@ -55,6 +56,8 @@ pub enum Sees {
 /// What checking a request's credential gave, and where the credential was.
 struct Checked {
     place: Place,
+    /// Whose it is, whether or not it reaches what was asked for.
+    who: Option<domain::Caller>,
     outcome: Result<domain::Caller, Problem>,
     /// None when the credential was not even readable.
     pass: Option<Pass>,
@@ -79,7 +82,7 @@ pub async fn check_credential(
     {
         let accounts = state.accounts.clone();
         let source = request::source(request.request());
-        let pass = credential.map(|credential| Pass { accounts, credential: credential.into(), source });
+        let mut pass = credential.map(|credential| Pass::new(accounts, credential, source));
         let outcome = match &pass {
             Some(pass) if health::is_about(request.path()) => {
                 // Health is asked when the store is away, and must not wait for it.
@@ -90,7 +93,18 @@ pub async fn check_credential(
             Some(pass) => pass.authenticate().await.map_err(error::problem),
             None => Err(error::unauthenticated("CREDENTIALS_REFUSED", "send Authorization: Bearer <token>")),
         };
-        request.extensions_mut().insert(Checked { place, outcome, pass });
+        if let (Some(pass), Ok(caller)) = (&mut pass, &outcome) {
+            pass.admitted(caller);
+        }
+        let lack = |caller: &domain::Caller| {
+            access::lack(caller, request.method(), request.match_pattern().as_deref())
+        };
+        let who = outcome.as_ref().ok().cloned();
+        let outcome = outcome.and_then(|caller| match lack(&caller) {
+            None => Ok(caller),
+            Some(lack) => Err(out_of_reach(&caller, lack)),
+        });
+        request.extensions_mut().insert(Checked { place, who, outcome, pass });
     }
     next.call(request).await
 }
@@ -111,18 +125,34 @@ fn credential(request: &ServiceRequest) -> Option<(Place, Option<String>)> {
 fn caller(request: &HttpRequest, accepted: &[Place]) -> Result<domain::Caller, Problem> {
     let extensions = request.extensions();
     let checked = extensions.get::<Checked>().filter(|checked| accepted.contains(&checked.place));
-    let caller = checked.ok_or_else(error::credentials_missing)?.outcome.clone()?;
-    let reads = [Method::GET, Method::HEAD].contains(request.method());
-    match caller.access {
-        Access::Write => Ok(caller),
-        Access::Read if reads => Ok(caller),
-        Access::Read => Err(read_only()),
-    }
+    checked.ok_or_else(error::credentials_missing)?.outcome.clone()
 }
 
-/// 403 for a credential that may only read.
-pub fn read_only() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "READ_ONLY", "this API key may only read")
+/// Whose credential was checked and lets them do what they ask for, at whatever place it was.
+pub fn known(extensions: &Extensions) -> Option<domain::Caller> {
+    let checked = extensions.get::<Checked>().filter(|checked| checked.place == Place::Header)?;
+    checked.outcome.as_ref().ok().cloned()
+}
+
+/// Whose credential was checked, for counting what they ask.
+pub fn recognised(extensions: &Extensions) -> Option<domain::Caller> {
+    extensions.get::<Checked>()?.who.clone()
+}
+
+/// 403 for a credential that does not reach so far.
+pub fn out_of_reach(caller: &domain::Caller, lack: Access) -> Problem {
+    let forbidden = |code, detail| Problem::new(StatusCode::FORBIDDEN, code, detail);
+    match caller.role {
+        Role::Viewer if !lack.only_reads() => forbidden("READ_ONLY", "viewers may only read".to_owned()),
+        _ if caller.access.only_reads() && !lack.only_reads() => {
+            forbidden("READ_ONLY", "this API key may only read".to_owned())
+        }
+        _ => {
+            let scope = lack.to_string();
+            forbidden("SCOPE_MISSING", format!("this API key lacks the scope {scope}"))
+                .with_member("scope", scope)
+        }
+    }
 }
 
 impl FromRequest for Caller {

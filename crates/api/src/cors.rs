@@ -1,6 +1,6 @@
 //! Which pages of other origins may call this server: those the operator listed, and no others.
 
-use crate::{ApiSettings, request::REQUEST_ID, state::CorsOrigins};
+use crate::{ApiSettings, idempotency::REPLAYED, request::REQUEST_ID, state::CorsOrigins};
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
 
@@ -12,12 +12,27 @@ pub fn middleware(settings: &ApiSettings) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, REQUEST_ID])
-        .allowed_headers(["last-event-id", "prefer", "traceparent", "idempotency-key"])
+        .allowed_headers([
+            "last-event-id",
+            "prefer",
+            "traceparent",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+        ])
         .expose_headers([header::LOCATION, header::LINK, header::RETRY_AFTER, header::CONTENT_DISPOSITION])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::HeaderName::from_static("preference-applied"),
             REQUEST_ID,
+        ])
+        .expose_headers([header::ETAG, REPLAYED])
+        .expose_headers([
+            "ratelimit",
+            "ratelimit-policy",
+            "ratelimit-limit",
+            "ratelimit-remaining",
+            "ratelimit-reset",
         ])
         .max_age(REMEMBERED_SECONDS);
     match &settings.cors_origins {

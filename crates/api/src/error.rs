@@ -51,6 +51,14 @@ fn translate(error: &Error) -> Problem {
             let detail = format!("the turn is {} and cannot be taken back", status.as_str());
             Problem::new(StatusCode::CONFLICT, "TURN_NOT_QUEUED", detail)
         }
+        Error::ExecutionOver(status) => {
+            let detail = format!("the execution is {} and cannot be cancelled", status.as_str());
+            Problem::new(StatusCode::CONFLICT, "EXECUTION_OVER", detail)
+        }
+        Error::ExecutionNotRetryable(status) => {
+            let detail = format!("the execution is {} and cannot be repeated", status.as_str());
+            Problem::new(StatusCode::CONFLICT, "EXECUTION_NOT_RETRYABLE", detail)
+        }
         Error::AlreadyDecided(approval) => already_decided(approval),
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
@@ -63,6 +71,11 @@ fn translate(error: &Error) -> Problem {
         Error::Unauthenticated => unauthenticated("CREDENTIALS_REFUSED", "the credentials are not valid"),
         Error::AccountDisabled => {
             Problem::new(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED", "this account is disabled")
+        }
+        Error::TooManyLogins { retry_after_seconds } => {
+            let detail = "there were too many attempts to log in; the password was not looked at";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_LOGINS", detail)
+                .retry_after(*retry_after_seconds)
         }
         Error::LastAdmin => {
             let detail = "nobody would be left who may do everything; make somebody else an admin first";
@@ -102,8 +115,14 @@ fn translate(error: &Error) -> Problem {
         Error::ArchivesFull { .. } => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "ARCHIVES_FULL", failed())
         }
+        Error::NotTold(_) => Problem::new(StatusCode::BAD_GATEWAY, "NOT_TOLD", failed()),
         Error::Archive(error) => archive_failed(error),
         Error::Render(error) => render_failed(error),
+        Error::SecretsLost(_) => {
+            // Which key is wanted is the operator's to know, who has it in the log.
+            let detail = "this server does not have the key of a secret; its operator has to give it back";
+            unavailable("SECRETS_UNREADABLE", detail)
+        }
         Error::Store(error) => store_failed(error),
         Error::Files { .. } | Error::Internal(_) => internal(),
     }
@@ -201,6 +220,11 @@ fn store_failed(error: &StoreError) -> Problem {
             "cursor",
             "is not a cursor that this list gave out",
         )]),
+        StoreError::Changed => Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "PRECONDITION_FAILED",
+            "it is in another state than If-Match says; read it again",
+        ),
         StoreError::Fenced => {
             unavailable("SESSION_MOVED", "another server has taken the session over; ask again")
         }

@@ -133,6 +133,8 @@ pub(crate) fn is_about(path: &str) -> bool {
 }
 
 /// Say that the process runs
+///
+/// It looks at nothing else; a probe that fails means that the process is to be started again.
 #[api_v2_operation(tags(Health), operation_id = "getLiveness")]
 pub async fn live() -> Result<Fetched<ProbeResponse>, Fail<()>> {
     Ok(Fetched::new(ProbeResponse { status: ProbeStatus::Live }))
@@ -147,7 +149,7 @@ pub async fn ready(
     sees: Sees,
     state: Data<ApiState>,
 ) -> Result<Fetched<ProbeResponse>, Fail<(Unavailable,)>> {
-    if state.sessions.is_draining() {
+    if state.leaving.is_cancelled() || state.sessions.is_draining() {
         return Err(not_ready("SHUTTING_DOWN", "this server is shutting down").into());
     }
     let report = state.health.report().await;

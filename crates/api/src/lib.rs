@@ -1,56 +1,71 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
+mod access;
 mod admin;
 mod alerts;
 mod approvals;
 mod auth;
 mod budgets;
 mod caller;
+mod contract;
 mod cors;
 mod costs;
 mod docs;
+mod encoding;
 mod error;
+mod etag;
+mod executions;
 mod health;
 mod hooks;
+mod idempotency;
+mod limits;
+mod mcp_servers;
 mod metrics_page;
 mod money;
 mod monitoring_pages;
+mod names;
 mod page;
 mod plain;
 mod policies;
+mod prefer;
 mod prompt;
+mod proxies;
+mod rate_limit;
 mod reports;
 mod request;
+mod session_templates;
 mod sessions;
 mod state;
 mod stream;
+mod tasks;
 mod word;
 
 pub use health::{MCP_SERVERS, S3_STORAGE, STORAGE};
+pub use proxies::{ForwardingHeader, Proxies};
+pub use rate_limit::{Counting, RateLimiter};
 pub use state::{ApiSettings, ApiState, CorsOrigins, MetricsAccess};
 
 use actix_web::{
     App, Error,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    middleware::from_fn,
+    middleware::{Compress, from_fn},
     web::{Data, PayloadConfig},
 };
 use admin::{audit_log, sessions as all_sessions, stats, users};
 use apidoc::{Head, SecurityScheme};
 use auth::{api_keys, login, logout, user};
+use executions::work;
 use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
 use reports::{create as new_report, download as report_file, list as report_list, one as one_report};
 use serde_json::Value;
+use session_templates::{find as template_list, one as one_template, sharing, write as template_write};
 use sessions::{
     archive, audit_trail, control, create, events, files, fork, list, messages, metrics, one, permissions,
     query, stream as websocket, tool_calls, tree, turns,
 };
 use std::sync::OnceLock;
-
-/// Largest body of a request under `/auth`, in bytes: strangers may send one, which is held in memory.
-const AUTH_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The app that serves everything. The server runs one for each worker, on one shared state; tests call it directly.
 pub fn app(
@@ -73,7 +88,12 @@ pub fn app(
         .configure(metrics_page::configure)
         .configure(|config| routes(&mut ServiceConfig::from(config)))
         // The last one wraps all before it.
+        .wrap(from_fn(idempotency::once))
+        .wrap(from_fn(prefer::minimal))
+        .wrap(from_fn(rate_limit::limit))
         .wrap(from_fn(caller::check_credential))
+        .wrap(from_fn(encoding::choose))
+        .wrap(Compress::default())
         .wrap(cors)
         .wrap(from_fn(request::follow))
 }
@@ -93,11 +113,36 @@ pub fn metrics_app(
     App::new().app_data(state).configure(metrics_page::configure).wrap(from_fn(request::follow))
 }
 
+/// The app of a server that works and takes no requests: probes, and the metrics.
+pub fn probe_app(
+    state: Data<ApiState>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(state)
+        .configure(metrics_page::configure)
+        .configure(|config| probes(&mut ServiceConfig::from(config)))
+        .wrap(from_fn(request::follow))
+}
+
+fn probes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/health/live").route(get().to(health::live)))
+        .service(resource("/health/ready").route(get().to(health::ready)));
+}
+
 /// Every operation of the API.
 fn routes(config: &mut ServiceConfig) {
     let at = |path: &str| resource(path);
     let auth = scope("/auth")
-        .app_data(PayloadConfig::new(AUTH_BODY_BYTES_MAX))
+        .app_data(PayloadConfig::new(limits::listed("/api/v1/auth")))
         .service(at("/login").route(post().to(login::login)))
         .service(at("/refresh").route(post().to(login::refresh)))
         .service(at("/logout").route(post().to(logout::logout)))
@@ -158,6 +203,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{name}/versions/{version}").route(get().to(policies::one::version)))
         .service(at("/{name}/dry-run").route(post().to(policies::dry_run::run)));
     let hooks = scope("/hooks")
+        .app_data(PayloadConfig::new(limits::listed("/api/v1/hooks")))
         .service(at("").route(get().to(hook_list::list)).route(post().to(new_hook::create)))
         .service(
             at("/{id}")
@@ -175,7 +221,58 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}").route(get().to(one_report::get)).route(delete().to(one_report::delete)))
         .service(at("/{id}/download").route(get().to(report_file::download)));
 
+    let mcp_servers = scope("/mcp-servers")
+        .service(
+            at("").route(get().to(mcp_servers::list::list)).route(post().to(mcp_servers::create::create)),
+        )
+        .service(at("/templates").route(get().to(mcp_servers::catalogue::list)))
+        .service(at("/import").route(post().to(mcp_servers::transfer::import)))
+        .service(at("/export").route(get().to(mcp_servers::transfer::export)))
+        .service(
+            at("/{id}")
+                .route(get().to(mcp_servers::one::get))
+                .route(patch().to(mcp_servers::one::patch))
+                .route(delete().to(mcp_servers::one::delete)),
+        )
+        .service(at("/{id}/health-check").route(post().to(mcp_servers::check::check)));
+
+    let templates = scope("/session-templates")
+        .service(at("").route(get().to(template_list::list)).route(post().to(template_write::create)))
+        .service(at("/search").route(post().to(template_list::search)))
+        .service(at("/popular/top").route(get().to(template_list::popular)))
+        .service(
+            at("/{id}")
+                .route(get().to(one_template::get))
+                .route(put().to(template_write::replace))
+                .route(delete().to(one_template::delete)),
+        )
+        .service(at("/{id}/sharing").route(patch().to(sharing::share)));
+
+    let tasks = scope("/tasks")
+        .service(at("").route(get().to(tasks::list::list)).route(post().to(tasks::create::create)))
+        .service(at("/executions/{execution_id}").route(get().to(executions::one::get)))
+        .service(at("/executions/{execution_id}/cancel").route(post().to(executions::control::cancel)))
+        .service(at("/executions/{execution_id}/retry").route(post().to(executions::control::retry)))
+        .service(at("/executions/{execution_id}/tool-calls").route(get().to(work::tool_calls)))
+        .service(at("/executions/{execution_id}/files").route(get().to(work::files)))
+        .service(at("/executions/{execution_id}/files/download").route(get().to(work::download)))
+        .service(
+            at("/executions/{execution_id}/archive")
+                .route(get().to(work::archive))
+                .route(post().to(work::put_away)),
+        )
+        .service(
+            at("/{id}")
+                .route(get().to(tasks::one::get))
+                .route(patch().to(tasks::one::patch))
+                .route(delete().to(tasks::one::delete)),
+        )
+        .service(at("/{id}/rotate-secret").route(post().to(tasks::secret::rotate)))
+        .service(at("/{id}/execute").route(post().to(tasks::execute::execute)))
+        .service(at("/{id}/executions").route(get().to(executions::list::list)));
+
     let monitoring = scope("/monitoring")
+        .app_data(PayloadConfig::new(limits::listed("/api/v1/monitoring")))
         .service(at("/health").route(get().to(health::health)))
         .service(at("/alerts").route(get().to(alerts::list)))
         .service(at("/costs/user/{user_id}").route(get().to(costs::user::read)))
@@ -210,6 +307,7 @@ fn routes(config: &mut ServiceConfig) {
     let admin = scope("/admin")
         .service(at("/stats").route(get().to(stats::read)))
         .service(at("/sessions").route(get().to(all_sessions::list)))
+        .app_data(PayloadConfig::new(limits::listed("/api/v1/admin")))
         .service(at("/audit-log").route(get().to(audit_log::list)))
         .service(at("/audit-log/export").route(get().to(audit_log::export)))
         .service(at("/users").route(get().to(users::list)).route(post().to(users::create)))
@@ -220,20 +318,21 @@ fn routes(config: &mut ServiceConfig) {
                 .route(delete().to(users::delete)),
         );
 
-    config
-        .service(
-            scope("/api/v1")
-                .service(auth)
-                .service(sessions)
-                .service(at("/approvals").route(get().to(approvals::pending)))
-                .service(policies)
-                .service(hooks)
-                .service(reports)
-                .service(monitoring)
-                .service(admin),
-        )
-        .service(at("/health/live").route(get().to(health::live)))
-        .service(at("/health/ready").route(get().to(health::ready)));
+    config.service(
+        scope("/api/v1")
+            .service(auth)
+            .service(sessions)
+            .service(at("/approvals").route(get().to(approvals::pending)))
+            .service(policies)
+            .service(hooks)
+            .service(reports)
+            .service(mcp_servers)
+            .service(templates)
+            .service(tasks)
+            .service(monitoring)
+            .service(admin),
+    );
+    probes(config);
 }
 
 fn head() -> Head {
@@ -244,7 +343,10 @@ fn head() -> Head {
         security: vec![
             (
                 caller::BEARER,
-                SecurityScheme::Bearer { about: "An access token from `/auth/login`, or an API key." },
+                SecurityScheme::Bearer {
+                    about: "An access token from `/auth/login`, or an API key. What each operation lists here is the \
+                            scope that a key needs for it; a login has them all, as far as its owner's role allows.",
+                },
             ),
             (
                 caller::TOKEN,
@@ -257,6 +359,8 @@ fn head() -> Head {
         tags: vec![
             ("Auth", "Logins, accounts and API keys."),
             ("Sessions", "Conversations with agents."),
+            ("Templates", "What new sessions are to be like."),
+            ("Tasks", "Work that is done in the background, by hand or on a schedule, and what came of it."),
             ("Approvals", "What waits for a person's word."),
             ("Streams", "Sessions as they happen."),
             ("Files", "What agents work on."),
@@ -264,18 +368,21 @@ fn head() -> Head {
             ("Policies", "What agents may do, in rules of your own."),
             ("Hooks", "Endpoints that are asked or told when something happens in a session."),
             ("Reports", "Sessions as they were, as files to keep and pass on."),
+            ("McpServers", "Tools of others that agents may use, registered once and named by sessions."),
             ("Costs", "What was spent, what may be spent, and what people are told about it."),
             ("Health", "For probes and operators."),
             ("Monitoring", "How the server and its sessions do."),
             ("Admin", "For those who answer for the server."),
         ],
+        parameters: names::parameters(),
+        samples: names::samples(),
     }
 }
 
 /// The OpenAPI document of every operation.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| apidoc::build(head(), routes))
+    DOCUMENT.get_or_init(|| contract::complete(apidoc::build(head(), routes)))
 }
 
 /// The document as it is served and committed.

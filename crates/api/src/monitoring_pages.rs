@@ -110,6 +110,8 @@ pub struct SessionMetricsResponse {
 }
 
 /// Read a session's figures
+///
+/// What it has done and cost until now, over its turns.
 #[api_v2_operation(tags(Monitoring), operation_id = "getSessionMetrics")]
 pub async fn of_session(
     state: Data<ApiState>,

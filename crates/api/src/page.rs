@@ -1,6 +1,6 @@
 //! Lists on the wire: the envelope of collections, and where the next page is.
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderValue};
 use domain::{Page, PageRequest, Total};
 use paperclip::{
     actix::OperationModifier,
@@ -12,9 +12,11 @@ use paperclip::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     convert::Infallible,
     future::{Ready, ready},
+    rc::Rc,
 };
 use url::form_urlencoded;
 use validator::Validate;
@@ -82,6 +84,20 @@ pub struct PageLinks {
 pub struct Here {
     path: String,
     query: String,
+    next: NextPage,
+}
+
+/// Where the page after an answer is, for its `Link` header: a list tells it, and the middleware that is around every
+/// request sends it.
+#[derive(Debug, Clone, Default)]
+pub struct NextPage(Rc<RefCell<Option<String>>>);
+
+impl NextPage {
+    /// The header (RFC 8288).
+    pub fn link(&self) -> Option<HeaderValue> {
+        let next = self.0.borrow();
+        HeaderValue::try_from(format!("<{}>; rel=\"next\"", next.as_deref()?)).ok()
+    }
 }
 
 impl Here {
@@ -89,6 +105,7 @@ impl Here {
     pub fn collection<T>(&self, page: Page<T>, request: &PageRequest) -> Collection<T> {
         let Page { items, total, next_cursor } = page;
         let next = next_cursor.as_deref().map(|cursor| self.at(&[("cursor", cursor)], &["cursor", "skip"]));
+        self.next.0.replace(next.clone());
         let by_skip = request.cursor.is_none() && request.skip > 0;
         let prev = by_skip.then(|| {
             let skip = request.skip.saturating_sub(request.limit).to_string();
@@ -132,7 +149,9 @@ impl FromRequest for Here {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self { path: request.path().to_owned(), query: request.query_string().to_owned() }))
+        let next = NextPage::default();
+        request.extensions_mut().insert(next.clone());
+        ready(Ok(Self { path: request.path().to_owned(), query: request.query_string().to_owned(), next }))
     }
 }
 
@@ -149,10 +168,16 @@ mod tests {
 
     #[test]
     fn links_keep_the_filters_and_move_the_page() {
-        let here = Here { path: "/sessions".into(), query: "q=a%20b&skip=20&limit=10".into() };
+        let here = Here {
+            path: "/sessions".into(),
+            query: "q=a%20b&skip=20&limit=10".into(),
+            next: NextPage::default(),
+        };
         let request = PageRequest { limit: 10, cursor: None, skip: 20 };
         let page = Page { items: vec![1], total: Some(Total::exactly(99)), next_cursor: Some("x=".into()) };
         let links = here.collection(page, &request).links;
+        let link = here.next.link().unwrap();
+        assert_eq!(link, "</sessions?q=a+b&limit=10&cursor=x%3D>; rel=\"next\"");
         assert_eq!(links.this, "/sessions?q=a+b&skip=20&limit=10");
         assert_eq!(links.next.as_deref(), Some("/sessions?q=a+b&limit=10&cursor=x%3D"));
         assert_eq!(links.prev.as_deref(), Some("/sessions?q=a+b&limit=10&skip=10"));
@@ -160,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_only_page_has_no_neighbours() {
-        let here = Here { path: "/sessions".into(), query: String::new() };
+        let here = Here { path: "/sessions".into(), query: String::new(), next: NextPage::default() };
         let page = Page { items: vec![1], total: Some(Total::exactly(1)), next_cursor: None };
         let links = here.collection(page, &PageRequest::first(50)).links;
         assert_eq!((links.this.as_str(), links.next, links.prev), ("/sessions", None, None));

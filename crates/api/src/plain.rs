@@ -3,6 +3,11 @@
 
 use validator::ValidationError;
 
+/// [`line`] as the document says it.
+pub const LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F]*$";
+/// [`lines`] as the document says it.
+pub const LINES: &str = r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$";
+
 /// A name: one line.
 pub fn line(text: &str) -> Result<(), ValidationError> {
     refuse(text.contains(char::is_control))

@@ -12,6 +12,8 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 
 /// Blocks in one prompt.
 const BLOCKS_MAX: usize = 100;
+/// Base64 as the document says it.
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$";
 
 /// A prompt, as the client sends it.
 #[derive(Debug)]
@@ -25,10 +27,11 @@ pub enum Prompt {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ContentBlock {
     Text {
-        #[schemars(length(min = 1))]
+        #[schemars(length(min = 1), regex(pattern = r"\S"))]
         text: String,
     },
     Image {
+        #[serde(deserialize_with = "by_name")]
         source: ImageSource,
     },
 }
@@ -38,9 +41,16 @@ pub enum ContentBlock {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ImageSource {
     /// In the request itself.
-    Base64 { media_type: ImageType, data: String },
+    Base64 {
+        media_type: ImageType,
+        #[schemars(length(min = 4), regex(pattern = BASE64))]
+        data: String,
+    },
     /// On the web; the model's service fetches it.
-    Url { url: String },
+    Url {
+        #[schemars(extend("format" = "uri"), regex(pattern = "^https?://"))]
+        url: String,
+    },
 }
 
 /// The images the model can see.
@@ -54,6 +64,12 @@ pub enum ImageType {
     Gif,
     #[serde(rename = "image/webp")]
     Webp,
+}
+
+/// A source whose `type` is a word: inside of a block, which serde holds in memory until it knows the block's own type,
+/// it would take the number of a variant as well.
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageSource, D::Error> {
+    ImageSource::deserialize(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 impl Prompt {
@@ -175,9 +191,29 @@ impl JsonSchema for Prompt {
         json_schema!({
             "description": "Text, or blocks of text and images.",
             "anyOf": [
-                { "type": "string", "minLength": 1 },
+                { "type": "string", "minLength": 1, "pattern": r"\S" },
                 { "type": "array", "items": block, "minItems": 1, "maxItems": BLOCKS_MAX },
             ],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn types_are_words_at_every_depth() {
+        let prompt = |block: Value, source: Value| {
+            let source = json!({ "type": source, "media_type": "image/gif", "data": "aGk=" });
+            serde_json::from_str::<Prompt>(&json!([{ "type": block, "source": source }]).to_string())
+        };
+        assert!(prompt(json!("image"), json!("base64")).is_ok());
+        for (block, source) in
+            [(json!(1), json!("base64")), (json!("image"), json!(0)), (json!("image"), Value::Null)]
+        {
+            assert!(prompt(block.clone(), source.clone()).is_err(), "{block} {source}");
+        }
     }
 }

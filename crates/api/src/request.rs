@@ -1,11 +1,14 @@
 //! Around every request: its id, its span, its log line, and the finishing of whatever went wrong in it.
 
-use crate::ApiState;
+use crate::{ApiSettings, ApiState, encoding, page::NextPage};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    http::header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, LINK, REFERRER_POLICY,
+        STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
     middleware::Next,
     web::Data,
 };
@@ -29,6 +32,10 @@ use uuid::Uuid;
 
 /// The header that names a request, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What a browser may do with an answer that it shows: nothing.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+/// Items of a list in a header that are looked at.
+pub const LISTED_MAX: usize = 64;
 /// Longest request id that is taken over from a client, in characters.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -46,6 +53,7 @@ pub async fn follow(
     let instance = request.path().to_owned();
     let state = request.app_data::<Data<ApiState>>().cloned();
     let active = state.as_ref().map(|state| state.metrics.request_active());
+    let hsts = state.as_ref().and_then(|state| hsts(&state.settings, request.request()));
 
     let outcome = next.call(request).instrument(span.span()).await;
     let mut outcome = apidoc::complete(outcome, || Occurrence {
@@ -55,7 +63,11 @@ pub async fn follow(
     });
     let status = match &mut outcome {
         Ok(response) => {
+            let next_page = response.request().extensions().get::<NextPage>().and_then(NextPage::link);
             add_headers(response.headers_mut(), &request_id);
+            add_if(response.headers_mut(), LINK, next_page);
+            add_if(response.headers_mut(), STRICT_TRANSPORT_SECURITY, hsts);
+            encoding::unmark(response.headers_mut());
             response.status()
         }
         Err(error) => error.as_response_error().status_code(),
@@ -78,10 +90,26 @@ struct RequestId(String);
 
 /// Where a request came from.
 ///
-/// The address is that of the connection: what a header says about who is behind a proxy, anybody may say.
+/// The address is that of the connection, or the one that a proxy tells which the operator trusts: what anybody else
+/// says about who is behind them, anybody may say.
 pub fn source(request: &HttpRequest) -> domain::Source {
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    domain::Source { ip_address: request.peer_addr().map(|peer| peer.ip().to_canonical()), request_id }
+    let proxies = request.app_data::<Data<ApiState>>().map(|state| state.settings.proxies.clone());
+    let client = proxies.unwrap_or_default().client(request.peer_addr(), request.headers());
+    domain::Source { ip_address: client.address, request_id }
+}
+
+/// Tells browsers to come over TLS only, if they came over it, by a proxy's word, and the operator wants that.
+fn hsts(settings: &ApiSettings, request: &HttpRequest) -> Option<HeaderValue> {
+    let max_age = settings.hsts_max_age?.as_secs();
+    let client = settings.proxies.client(request.peer_addr(), request.headers());
+    client.is_secure.then(|| HeaderValue::try_from(format!("max-age={max_age}")).ok())?
+}
+
+fn add_if(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value.filter(|_| !headers.contains_key(&name)) {
+        headers.insert(name, value);
+    }
 }
 
 /// Where this request came from, for handlers that no caller comes to.
@@ -131,6 +159,10 @@ fn add_headers(headers: &mut HeaderMap, request_id: &str) {
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Answers are data and files of agents, and no page of ours but the documentation, which has a policy of its own.
+    add_if(headers, CONTENT_SECURITY_POLICY, Some(HeaderValue::from_static(POLICY)));
     // Answers hold tokens and private conversations, and are out of date at once.
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

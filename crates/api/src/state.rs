@@ -1,26 +1,37 @@
 //! What the handlers work with, and the operator's decisions about HTTP.
 
+use crate::{proxies::Proxies, rate_limit::RateLimiter};
 use domain::Clock;
-use engine::{AccountManager, AuditLog, CostManager, Overview, PolicyManager, ReportManager, SessionManager};
+use engine::{
+    AccountManager, AuditLog, CostManager, Idempotency, McpRegistry, Overview, PolicyManager, ReportManager,
+    SessionManager, TaskManager,
+};
 use monitoring::{Alerter, HealthChecker, MetricsCollector};
 use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Everything a handler may reach; the server makes one and all workers share it.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
+    pub mcp: McpRegistry,
+    pub tasks: TaskManager,
     pub audit: Arc<AuditLog>,
     pub policies: PolicyManager,
     pub costs: CostManager,
     pub reports: ReportManager,
     pub overview: Overview,
     pub alerts: Alerter,
+    pub idempotency: Idempotency,
+    /// Counts how often callers ask, if that is limited.
+    pub limiter: Option<Arc<RateLimiter>>,
     pub health: Arc<HealthChecker>,
     pub metrics: Arc<MetricsCollector>,
     pub clock: Arc<dyn Clock>,
+    /// Cancelled when the server begins to end: it is not ready any more, and works as before for a while.
+    pub leaving: CancellationToken,
     pub settings: ApiSettings,
     /// The open WebSockets. They end by themselves once the engine has shut down; wait for them then.
     pub streams: TaskTracker,
@@ -37,6 +48,10 @@ pub struct ApiSettings {
     /// How often the credential of an open stream is checked again, and its client asked whether it is there.
     pub stream_check_interval: Duration,
     pub metrics_access: MetricsAccess,
+    /// Whose word counts about who is behind them.
+    pub proxies: Proxies,
+    /// For how long browsers that came over TLS are to come over nothing else.
+    pub hsts_max_age: Option<Duration>,
 }
 
 /// Who may scrape the metrics of this listener.
@@ -70,6 +85,8 @@ impl Default for ApiSettings {
             stream_send_timeout: Duration::from_secs(30),
             stream_check_interval: Duration::from_secs(15),
             metrics_access: MetricsAccess::default(),
+            proxies: Proxies::default(),
+            hsts_max_age: None,
         }
     }
 }

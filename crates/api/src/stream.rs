@@ -2,5 +2,6 @@
 
 pub mod event;
 pub mod frames;
+pub mod journal_event;
 pub mod line;
 pub mod talk;

@@ -1,10 +1,10 @@
 //! The closed sets of words of the domain, as they stand in the document.
 
 use domain::{
-    ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, FailMode,
-    HookDeliveryStatus, HookEndpointKind, HookRunStatus, MessageType, Operation, ReportFormat, Role,
-    SessionMode, SessionStatus, Severity, ToolCallStatus, TurnFailure, TurnStatus, Verdict, WhenExhausted,
-    fork::DirectorySource,
+    ApprovalKind, ApprovalStatus, ArchivePlace, ArchiveStatus, Compression, EventKind, ExecutionStatus,
+    ExecutionTrigger, FailMode, HookDeliveryStatus, HookEndpointKind, HookRunStatus, McpCheckStatus,
+    McpTransport, MessageType, Operation, ReportFormat, Role, SessionMode, SessionStatus, Severity,
+    ToolCallStatus, TurnFailure, TurnStatus, Verdict, WhenExhausted, fork::DirectorySource,
 };
 use monitoring::costs::Period;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -55,15 +55,19 @@ vocabularies! {
     Compression: Self::ALL;
     DirectorySource: Self::ALL;
     EventKind: Self::ALL;
+    ExecutionStatus: Self::ALL;
+    ExecutionTrigger: Self::ALL;
     FailMode: Self::ALL.iter().copied();
     HookDeliveryStatus: Self::ALL.iter().copied();
     HookEndpointKind: Self::ALL.iter().copied();
     HookRunStatus: Self::ALL.iter().copied();
+    McpCheckStatus: Self::ALL;
+    McpTransport: Self::ALL;
     MessageType: Self::ALL;
     Operation: Self::ALL;
     Period: Self::ALL;
     ReportFormat: Self::ALL;
-    Role: [Self::Admin, Self::Member];
+    Role: Self::ALL;
     SessionMode: Self::ALL;
     SessionStatus: Self::ALL;
     Severity: Self::ALL;

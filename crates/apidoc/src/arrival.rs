@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::rt::time::timeout;
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures::{Stream, StreamExt, stream};
 use std::io;
@@ -29,6 +29,24 @@ pub(crate) fn read(
             Err(_) => Err(too_slow()),
         }
     }
+}
+
+/// Reads the whole body, if it is not larger than `bytes_max`: for a middleware, which runs before it is known which
+/// `PayloadConfig` holds.
+pub async fn read_body(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+    let collected = async {
+        let mut chunks = std::pin::pin!(moving(payload.take()));
+        let mut body = BytesMut::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| unread(&error.into()))?;
+            if body.len() + chunk.len() > bytes_max {
+                return Err(unread(&PayloadError::Overflow.into()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    timeout(BODY_TIMEOUT, collected).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 /// The chunks of a payload; an error in place of one that does not come.

@@ -1,5 +1,7 @@
 //! JSON request bodies: `Valid` must be there, `ValidOr` may be left out.
 
+mod whole;
+
 use crate::arrival;
 use crate::failure::{BadRequest, Invalid, TooLarge, TooSlow, UnsupportedMedia, document};
 use crate::problem::Problem;
@@ -13,8 +15,12 @@ use paperclip::v2::models::{DefaultOperationRaw, DefaultSchemaRaw};
 use paperclip::v2::schema::Apiv2Schema;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use validator::Validate;
+
+/// Whole numbers of one body that may be written with a fraction of nothing: each means that it is parsed anew.
+const WHOLE_NUMBERS_MAX: usize = 32;
 
 /// A JSON object as the body, parsed and validated.
 ///
@@ -80,19 +86,41 @@ fn require_json(is_json: bool) -> Result<(), Problem> {
 /// A JSON object that does not come as a body, such as a WebSocket message, parsed and validated like one.
 pub fn parse_json<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
     require_object(bytes)?;
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let (path, error) = (error.path(), error.inner());
-        match error.classify() {
-            serde_json::error::Category::Data => {
-                Problem::invalid(vec![violation::of_parse(Part::Body, path, &error.to_string())])
-            }
-            _ => broken(error),
-        }
-    })?;
-    json.end().map_err(|error| broken(&error))?;
+    let value: T = deserialize(bytes)?;
     value.validate().map_err(|errors| Problem::invalid(violation::of_rules(Part::Body, &errors)))?;
     Ok(value)
+}
+
+fn deserialize<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut bytes = Cow::Borrowed(bytes);
+    let mut rewritten = 0;
+    loop {
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let error = match serde_path_to_error::deserialize(&mut json) {
+            Ok(value) => {
+                json.end().map_err(|error| broken(&error))?;
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        match whole::rewrite(&bytes, error.inner()) {
+            Some(other) if rewritten < WHOLE_NUMBERS_MAX => {
+                rewritten += 1;
+                bytes = Cow::Owned(other);
+            }
+            _ => return Err(unfit(&error)),
+        }
+    }
+}
+
+fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let (path, error) = (error.path(), error.inner());
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            Problem::invalid(vec![violation::of_parse(Part::Body, path, &error.to_string())])
+        }
+        _ => broken(error),
+    }
 }
 
 /// serde would fill a struct from an array, field by field; the document says object.

@@ -1,8 +1,12 @@
 //! The final pass: what paperclip recorded and what schemars described become one OpenAPI 3.1 document.
 
+mod examples;
 mod operation;
 mod parameters;
 
+pub use self::operation::failure_example;
+
+use self::{examples::Examples, operation::Finish, parameters::Parameters};
 use crate::schema::{self, Collected};
 use crate::security::SecurityScheme;
 use actix_web::App;
@@ -24,6 +28,10 @@ pub struct Head {
     pub security: Vec<(&'static str, SecurityScheme)>,
     /// Tags and their descriptions, in the order documentation shows them.
     pub tags: Vec<(&'static str, &'static str)>,
+    /// What parameters of these names are, where their type does not say.
+    pub parameters: Vec<(&'static str, &'static str)>,
+    /// What examples show in fields and parameters of these names, wherever the type fits.
+    pub samples: Vec<(&'static str, Value)>,
 }
 
 /// Registers `routes` on an app that is thrown away and returns the document: the same routes always give
@@ -57,15 +65,20 @@ fn address(recorded: &str) -> String {
 }
 
 fn finish(head: Head, recorded: &Value, collected: Collected) -> Value {
+    let examples = Examples::new(&collected.components, &head.samples);
+    let parameters = Parameters { about: &head.parameters, examples: &examples };
+    let mut finish = Finish { collected: &collected, examples: &examples, parameters, shared: Map::new() };
     let mut paths = Map::new();
     for (path, item) in recorded["paths"].as_object().into_iter().flatten() {
-        let names = parameters::names(path);
+        let address = address(path);
         let methods = item.as_object().into_iter().flatten();
         let operations =
-            methods.map(|(method, op)| (method.clone(), operation::finish(op, &names, &collected))).collect();
-        paths.insert(address(path), Value::Object(operations));
+            methods.map(|(method, op)| (method.clone(), finish.operation(&address, op))).collect();
+        paths.insert(address, Value::Object(operations));
     }
     paths.sort_keys();
+    let mut shared = finish.shared;
+    shared.sort_keys();
     let tags: Vec<Value> =
         head.tags.iter().map(|(name, about)| json!({ "name": name, "description": about })).collect();
     let schemes: Map<String, Value> =
@@ -76,6 +89,10 @@ fn finish(head: Head, recorded: &Value, collected: Collected) -> Value {
         "servers": [{ "url": "/" }],
         "tags": tags,
         "paths": paths,
-        "components": { "schemas": collected.components, "securitySchemes": schemes },
+        "components": {
+            "schemas": collected.components,
+            "examples": shared,
+            "securitySchemes": schemes,
+        },
     })
 }

@@ -42,6 +42,7 @@ failures! {
     TooSlow = 408, "The body did not arrive in time; the connection is closed.";
     Conflict = 409, "The state of the thing forbids this.";
     Gone = 410, "It was there and is not any more.";
+    PreconditionFailed = 412, "The thing is in another state than `If-Match` says; read it again.";
     TooLarge = 413, "The body is larger than the server takes.";
     UnsupportedMedia = 415, "The body is not of the media type this operation takes.";
     RangeNotSatisfiable = 416, "The range lies outside of what there is; `Content-Range` says how much that is.";
@@ -139,6 +140,6 @@ impl<S: FailureSet> Apiv2Errors for Fail<S> {
 }
 
 /// Documents one failure of an extractor.
-pub(crate) fn document<F: Failure>(op: &mut DefaultOperationRaw) {
+pub fn document<F: Failure>(op: &mut DefaultOperationRaw) {
     record::failure(op, F::STATUS, F::ABOUT);
 }

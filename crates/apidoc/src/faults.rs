@@ -1,6 +1,5 @@
 //! Structural faults of a document, for the tests of whoever builds one.
 
-use crate::schema::COMPONENTS;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -15,7 +14,7 @@ pub fn faults(document: &Value) -> Vec<String> {
     let schemes = object("/components/securitySchemes");
 
     let mut faults = component_names(components);
-    references(document, components, &mut faults);
+    references(document, document, &mut faults);
     let mut ids = BTreeSet::new();
     for (path, item) in object("/paths") {
         for (method, operation) in item.as_object().into_iter().flatten() {
@@ -55,22 +54,22 @@ fn component_names(components: &Map<String, Value>) -> Vec<String> {
     faults
 }
 
-fn references(value: &Value, components: &Map<String, Value>, faults: &mut Vec<String>) {
+fn references(value: &Value, document: &Value, faults: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
                 match value.as_str() {
                     Some(target) if key == "$ref" => {
-                        if !target.strip_prefix(COMPONENTS).is_some_and(|name| components.contains_key(name))
-                        {
+                        let pointer = target.strip_prefix('#');
+                        if pointer.and_then(|pointer| document.pointer(pointer)).is_none() {
                             faults.push(format!("{target} refers to nothing"));
                         }
                     }
-                    _ => references(value, components, faults),
+                    _ => references(value, document, faults),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, components, faults)),
+        Value::Array(items) => items.iter().for_each(|item| references(item, document, faults)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

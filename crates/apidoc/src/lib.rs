@@ -105,6 +105,7 @@ mod body;
 mod document;
 mod failure;
 mod faults;
+mod gaps;
 mod header;
 mod path;
 mod problem;
@@ -113,16 +114,19 @@ mod record;
 mod reply;
 mod schema;
 mod security;
+mod upload;
 mod violation;
 
+pub use arrival::read_body;
 pub use body::{Valid, ValidOr, parse_json};
-pub use document::{Head, build, text};
+pub use document::{Head, build, failure_example, text};
 pub use failure::{
     BadGateway, BadRequest, BudgetExhausted, Conflict, Fail, Failure, FailureSet, Forbidden, Gone, Invalid,
-    NotFound, RangeNotSatisfiable, StorageFull, TimedOut, TooLarge, TooMany, Unauthorized, Unavailable,
-    UnsupportedMedia,
+    NotFound, PreconditionFailed, RangeNotSatisfiable, StorageFull, TimedOut, TooLarge, TooMany,
+    Unauthorized, Unavailable, UnsupportedMedia, document,
 };
 pub use faults::faults;
+pub use gaps::gaps;
 pub use header::{Header, RequestHeader};
 pub use path::PathParams;
 pub use problem::completion::complete;
@@ -136,4 +140,5 @@ pub use reply::redirect::Redirect;
 pub use reply::upgrade::Upgrade;
 pub use reply::{Accepted, Created, Done, Fetched, Reply};
 pub use security::{SecurityScheme, require};
+pub use upload::Upload;
 pub use violation::Violation;

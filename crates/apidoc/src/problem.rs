@@ -163,9 +163,19 @@ impl Problem {
         self
     }
 
-    fn response(&self, occurrence: Option<&Occurrence>) -> HttpResponse {
+    /// The body of this problem somewhere, for the document.
+    pub(crate) fn example(&self) -> Value {
+        let occurrence = Occurrence {
+            instance: "/api/v1/…".to_owned(),
+            trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+            timestamp: "2026-11-22T17:00:00Z".to_owned(),
+        };
+        serde_json::to_value(self.body(Some(&occurrence))).unwrap_or_default()
+    }
+
+    fn body<'a>(&'a self, occurrence: Option<&'a Occurrence>) -> ProblemDocument<'a> {
         let parts = &self.parts;
-        let document = ProblemDocument {
+        ProblemDocument {
             r#type: format!("/problems/{}", parts.error_code.to_ascii_lowercase().replace('_', "-")),
             title: parts.status.canonical_reason().unwrap_or("Error"),
             status: parts.status.as_u16(),
@@ -176,7 +186,12 @@ impl Problem {
             timestamp: occurrence.map(|o| o.timestamp.as_str()),
             errors: &parts.violations,
             extensions: &parts.extensions,
-        };
+        }
+    }
+
+    fn response(&self, occurrence: Option<&Occurrence>) -> HttpResponse {
+        let parts = &self.parts;
+        let document = self.body(occurrence);
         let mut builder = HttpResponse::build(parts.status);
         for header in &parts.headers {
             builder.append_header(header.clone());

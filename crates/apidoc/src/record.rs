@@ -19,6 +19,10 @@ pub(crate) const WEBSOCKET: &str = "apidoc websocket";
 pub(crate) const EACH_FIELD: &str = "*";
 /// Media type of an ordinary body.
 pub(crate) const JSON: &str = "application/json";
+/// Media type of a form with a file.
+pub(crate) const FORM: &str = "multipart/form-data";
+/// The part of a form that is the file, and the name of the body that such a form is.
+pub(crate) const FILE: &str = "file";
 /// Media type of a failure.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// Media type of server-sent events.
@@ -93,6 +97,16 @@ pub(crate) fn body<T: JsonSchema>(op: &mut DefaultOperationRaw, presence: Presen
         name: "body".to_owned(),
         required: presence == Presence::Required,
         schema: Some(placeholder::<T>(Direction::Request)),
+        ..Default::default()
+    }));
+}
+
+/// Documents a form with one file as the request body.
+pub(crate) fn file(op: &mut DefaultOperationRaw) {
+    op.parameters.push(Either::Right(Parameter {
+        in_: ParameterIn::Body,
+        name: FILE.to_owned(),
+        required: true,
         ..Default::default()
     }));
 }

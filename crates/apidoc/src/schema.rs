@@ -1,5 +1,6 @@
 //! The schemas of one document: schemars describes each type while paperclip records the routes.
 
+mod plain;
 mod split;
 
 use paperclip::v2::models::DefaultSchemaRaw;
@@ -105,5 +106,8 @@ pub(crate) fn collect(record: impl FnOnce()) -> Collected {
     REGISTRY.set(Some(Registry::new()));
     record();
     let Registry { mut requests, mut responses, used } = REGISTRY.take().unwrap_or_else(Registry::new);
-    split::join(requests.take_definitions(true), responses.take_definitions(true), used)
+    let mut collected = split::join(requests.take_definitions(true), responses.take_definitions(true), used);
+    collected.components.values_mut().for_each(plain::rewrite);
+    collected.used.values_mut().for_each(plain::rewrite);
+    collected
 }

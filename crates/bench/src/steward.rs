@@ -24,6 +24,8 @@ const READY_INTERVAL: Duration = Duration::from_millis(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_BYTES_SHOWN: usize = 1_500;
 const ADMIN_EMAIL: &str = "bench@localhost";
+/// The same each time, for servers that are started again on their data.
+const ADMIN_PASSWORD: &str = "a password of the benchmark";
 
 /// The stand-in for the Messages API; keeps nothing of what it is asked.
 #[derive(Debug)]
@@ -40,7 +42,6 @@ pub(crate) struct Steward {
     pub(crate) data: PathBuf,
     /// From starting the process to its first answer that it is ready.
     pub(crate) ready_after: Duration,
-    admin_password: String,
 }
 
 /// Where an agent of the server sends its requests, and with what.
@@ -85,7 +86,6 @@ impl Steward {
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let address = free_address()?;
-        let admin_password = uuid::Uuid::new_v4().to_string();
         let log = data.with_extension("log");
         let mut command = Command::new(&tools.steward);
         // Not the folder of the repository: a person's `.env` lies there.
@@ -96,7 +96,7 @@ impl Steward {
             .env("DATA_DIR", data)
             .env("API_PORT", address.port().to_string())
             .env("ADMIN_EMAIL", ADMIN_EMAIL)
-            .env("ADMIN_PASSWORD", &admin_password)
+            .env("ADMIN_PASSWORD", ADMIN_PASSWORD)
             .env("RATE_LIMIT_ENABLED", "false")
             .env("ANTHROPIC_UPSTREAM_URL", model_url)
             .env("ANTHROPIC_API_KEY", "offline")
@@ -106,7 +106,7 @@ impl Steward {
         let mut process = Process::start(&mut command, &log)?;
         wait_until(&mut process, &log, || is_ready(address))?;
         let ready_after = started.elapsed();
-        Ok(Self { process, address, data: data.to_owned(), ready_after, admin_password })
+        Ok(Self { process, address, data: data.to_owned(), ready_after })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -121,7 +121,7 @@ impl Steward {
     /// Logs in; the connections of one login may be many.
     pub(crate) async fn log_in(&self) -> Result<String> {
         let mut connection = Connection::open(self.address, None).await?;
-        let login = json!({"email": ADMIN_EMAIL, "password": self.admin_password});
+        let login = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD});
         let answer = connection.post("/api/v1/auth/login", &login).await?;
         let token = answer["access_token"].as_str().context("the answer to a login has a token")?;
         Ok(format!("Bearer {token}"))

@@ -186,6 +186,7 @@ pub(crate) fn session(surroundings: &Surroundings) -> Session {
         metadata: json!({}),
         parent_session_id: None,
         fork_at_message: None,
+        template_id: None,
         current_turn_id: None,
         operation: None,
         archive_id: None,

@@ -60,7 +60,7 @@ impl UserPatch {
     /// Whether it can make an admin somebody else.
     #[must_use]
     pub fn demotes(&self) -> bool {
-        self.role == Some(Role::Member) || self.is_active == Some(false)
+        self.role.is_some_and(|role| role != Role::Admin) || self.is_active == Some(false)
     }
 }
 

@@ -115,6 +115,14 @@ pub struct BudgetStatus {
     pub held: MicroUsd,
 }
 
+impl BudgetStatus {
+    /// What somebody set, and no default.
+    #[must_use]
+    pub fn own(&self) -> Option<Budget> {
+        self.budget.filter(|_| self.is_own)
+    }
+}
+
 /// What a settled request left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settlement {

@@ -1,6 +1,6 @@
 //! Who is asking, as proven by a credential.
 
-use crate::{Actor, ApiKeyId, FamilyId, Origin, Source, UserId};
+use crate::{Access, Actor, ApiKeyId, FamilyId, Origin, Source, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What a user may do at all.
@@ -11,22 +11,28 @@ pub enum Role {
     Admin,
     /// Owns sessions and sees only their own.
     Member,
+    /// Sees only their own, and changes nothing of it.
+    Viewer,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Admin, Self::Member, Self::Viewer];
+
     /// The word for this role on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Member => "member",
+            Self::Viewer => "viewer",
         }
     }
 
     /// The role of that name.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Admin, Self::Member].into_iter().find(|role| role.as_str() == word)
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }
 
@@ -52,39 +58,13 @@ pub struct Caller {
     pub source: Source,
 }
 
-/// How far a credential reaches, whatever its owner may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    Read,
-    /// Includes reading.
-    Write,
-}
-
-impl Access {
-    /// The word for this reach on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-
-    /// The reach of that name.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Read, Self::Write].into_iter().find(|access| access.as_str() == word)
-    }
-}
-
 impl Caller {
     /// Which rows this caller may see; it goes into the query itself.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self.role {
             Role::Admin => Scope::All,
-            Role::Member => Scope::Owner(self.user_id),
+            Role::Member | Role::Viewer => Scope::Owner(self.user_id),
         }
     }
 

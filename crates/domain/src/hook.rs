@@ -62,7 +62,7 @@ pub struct HookEndpoint {
     pub updated_at: Timestamp,
 }
 
-/// A signing secret, encrypted; only who holds the server's key can open it.
+/// A secret, encrypted; only who holds the server's key can open it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedSecret(pub Vec<u8>);
 

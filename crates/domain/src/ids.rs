@@ -69,6 +69,8 @@ ids! {
     HookEndpointId;
     /// One message to such an endpoint.
     HookDeliveryId;
+    /// A registered MCP server.
+    McpServerId;
     /// One question to a person.
     ApprovalId;
     /// One archive of a session.
@@ -79,6 +81,12 @@ ids! {
     AlertId;
     /// One snapshot of a session's figures.
     SnapshotId;
+    /// A session template.
+    TemplateId;
     /// A server, through all of its lives on one data folder.
     ServerId;
+    /// A task: what is to be done, again and again.
+    TaskId;
+    /// One run of a task, through all of its attempts.
+    ExecutionId;
 }

@@ -9,11 +9,16 @@ mod audit;
 mod budgets;
 mod costs;
 mod decisions;
+mod idempotency;
+mod mcp_servers;
 mod policies;
+mod rate_reports;
 mod reports;
 mod servers;
 mod snapshots;
 mod stats;
+mod tasks;
+mod templates;
 mod transcripts;
 mod wakeups;
 
@@ -29,11 +34,16 @@ pub use audit::Audit;
 pub use budgets::Budgets;
 pub use costs::Costs;
 pub use decisions::Decisions;
+pub use idempotency::IdempotencyKeys;
+pub use mcp_servers::McpServers;
 pub use policies::Policies;
+pub use rate_reports::{RateReport, RateReports};
 pub use reports::{RenderError, ReportRenderer, Reports};
 pub use servers::{Renewed, Servers, Standing};
 pub use snapshots::Snapshots;
 pub use stats::{ACTIVE, ServerStats, Stats};
+pub use tasks::{ExecutionLevels, Executions, TaskStore, Tasks};
+pub use templates::Templates;
 pub use transcripts::Transcripts;
 pub use wakeups::{Wakeup, Wakeups};
 
@@ -42,12 +52,14 @@ use crate::{
     PageRequest, RefreshToken, RequestUsage, Scope, ServerId, Session, SessionId, SessionStatus, Source,
     ToolCall, Turn, TurnEnd, TurnId, User, UserId,
     account::{Rotation, UserPatch, UserPatched},
+    entity_tag::Expected,
     fork::{MessageEntry, NewFork, Relative},
+    login_throttle::LoginAttempt,
     session::{SessionFilter, SessionPatch},
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 mod hooks;
 
@@ -65,6 +77,9 @@ pub enum StoreError {
     /// The store did not answer in time or is not there; trying again later may help.
     #[error("reach the store")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is there is not what the caller looked at; look at it again.
+    #[error("change what has changed since it was looked at")]
+    Changed,
     /// The session has another home since; nothing that an earlier one writes counts.
     #[error("write to a session that another server has taken over")]
     Fenced,
@@ -82,7 +97,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// Sessions by themselves. What creates, changes or ends one leaves its entry in the audit log, in the same unit of work.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Stores a new session.
+    /// Stores a new session, and counts the use of the template that it was made from.
     async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()>;
 
     /// Stores a session that begins where another one was: its row, copies of the parent's messages and of its
@@ -110,6 +125,7 @@ pub trait Sessions: Send + Sync {
         scope: Scope,
         id: SessionId,
         patch: &SessionPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<Session>>;
@@ -130,7 +146,13 @@ pub trait Sessions: Send + Sync {
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
 
     /// Moves the session to `terminated` as `move_to` does, on somebody's behalf.
-    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved>;
+    async fn terminate(
+        &self,
+        id: SessionId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Moved>;
 
     /// Removes a session that is terminated or archived, with all that belongs to it. What it cost stays on its owner's
     /// account, without saying in which session.
@@ -288,9 +310,19 @@ pub trait Accounts: Send + Sync {
         &self,
         id: UserId,
         patch: &UserPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<UserPatched>;
+
+    /// Counts an attempt to log in and lets it go on, or answers how long it has to wait and counts nothing.
+    async fn admit_login(&self, attempt: &LoginAttempt) -> StoreResult<SignedDuration>;
+
+    /// Notes that an attempt that was admitted succeeded.
+    async fn login_succeeded(&self, attempt: &LoginAttempt) -> StoreResult<()>;
+
+    /// Forgets attempts that nothing is needed of any more; answers with how many tallies went.
+    async fn forget_login_attempts(&self, now: Timestamp) -> StoreResult<u64>;
 
     /// Begins a login: stores its first refresh token and the user's `last_login_at`.
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()>;
@@ -315,7 +347,13 @@ pub trait Accounts: Send + Sync {
 
     /// Makes a user nobody: no name, address or password, no logins, keys or hooks. The row stays for what refers to it:
     /// what they cost, and what they did. Doing it twice changes nothing; false if there is no such user.
-    async fn erase_user(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool>;
+    async fn erase_user(
+        &self,
+        user: UserId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 
     /// Stores an API key.
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()>;

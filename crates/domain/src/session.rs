@@ -1,6 +1,8 @@
 //! A session and the states it may move through.
 
-use crate::{ArchiveId, Generation, MicroUsd, ServerId, SessionId, SessionSpec, TokenUsage, TurnId, UserId};
+use crate::{
+    ArchiveId, Generation, MicroUsd, ServerId, SessionId, SessionSpec, TemplateId, TokenUsage, TurnId, UserId,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -231,6 +233,8 @@ pub struct Session {
     pub metadata: Value,
     pub parent_session_id: Option<SessionId>,
     pub fork_at_message: Option<u64>,
+    /// The template that it was made from, which may be gone.
+    pub template_id: Option<TemplateId>,
     /// The turn that holds the session now; at most one does.
     pub current_turn_id: Option<TurnId>,
     /// What holds the session now, beside turns.
@@ -298,6 +302,7 @@ pub struct SessionFilter {
     pub status: Option<SessionStatus>,
     pub mode: Option<SessionMode>,
     pub parent_session_id: Option<SessionId>,
+    pub template_id: Option<TemplateId>,
     /// Case-insensitive part of the name or description.
     pub q: Option<String>,
     pub created_after: Option<Timestamp>,

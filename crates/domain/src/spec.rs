@@ -47,7 +47,7 @@ pub struct SdkOptions {
     /// Added to the system prompt of Claude Code, when `system_prompt` is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub append_system_prompt: Option<String>,
-    /// MCP servers by name, as the CLI takes them.
+    /// MCP servers by name: a string names a registered server, an object is one as the CLI takes it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub mcp_servers: Map<String, Value>,
     /// Subagent definitions by name, as the CLI takes them.

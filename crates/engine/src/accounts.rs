@@ -1,7 +1,7 @@
 //! Who may come in: logins, refresh tokens that rotate, API keys, and the first admin.
 
 use crate::{
-    AuditLog, Error, FieldError, Result,
+    AuditLog, Error, FieldError, Result, Revocations,
     passwords::Passwords,
     tokens::{self, Tokens},
     users::checked_zone,
@@ -11,14 +11,18 @@ use domain::{
     RefreshToken, RefreshTokenId, Role, Source, User, UserId,
     account::Rotation,
     audit::events::LoginFailure,
+    login_throttle::LoginAttempt,
     ports::{Accounts, StoreError},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// Shortest password that is accepted, in characters.
 pub const PASSWORD_CHARS_MIN: usize = 12;
 const API_KEY_SHOWN_CHARS: usize = 12;
+/// How often attempts to log in are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Logs people in and knows them again.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub struct AccountManager {
     refresh_ttl: SignedDuration,
     registration: Registration,
     audit: Arc<AuditLog>,
+    pub(crate) revocations: Revocations,
 }
 
 pub(crate) struct StoreHandle(pub(crate) Arc<dyn Accounts>);
@@ -80,12 +85,30 @@ impl AccountManager {
         audit: Arc<AuditLog>,
     ) -> Self {
         let passwords = Passwords::default();
-        Self { store: StoreHandle(store), clock, passwords, tokens, refresh_ttl, registration, audit }
+        let revocations = Revocations::default();
+        Self {
+            store: StoreHandle(store),
+            clock,
+            passwords,
+            tokens,
+            refresh_ttl,
+            registration,
+            audit,
+            revocations,
+        }
     }
 
     /// Checks e-mail and password. Unknown e-mail and wrong password are the same answer after the same time.
     pub async fn login(&self, email: &str, password: String, source: &Source) -> Result<TokenPair> {
-        let found = self.store.0.login(&email.trim().to_lowercase()).await?;
+        let email = email.trim().to_lowercase();
+        // Before anything is looked up: whether there is such an account makes no difference to who has to wait.
+        let attempt = LoginAttempt::new(&email, source.ip_address, self.clock.now());
+        let wait = self.store.0.admit_login(&attempt).await?;
+        if !wait.is_zero() {
+            self.audit.login_failed(None, LoginFailure::TooManyAttempts, source).await?;
+            return Err(Error::TooManyLogins { retry_after_seconds: whole_seconds(wait) });
+        }
+        let found = self.store.0.login(&email).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
         let matches = self.passwords.verify(password, hash).await?;
         let (user, failure) = match user {
@@ -104,6 +127,7 @@ impl AccountManager {
         let now = self.clock.now();
         let (secret, token) = self.refresh_token(user.id, FamilyId::new(), now);
         self.store.0.begin_login(&token, source).await?;
+        self.store.0.login_succeeded(&attempt).await?;
         self.pair(user.id, token.family_id, secret, now)
     }
 
@@ -136,7 +160,13 @@ impl AccountManager {
         }
         let family = self.tokens.verify(bearer, now).ok_or(Error::Unauthenticated)?;
         let user = self.store.0.login_user(family, now).await?.ok_or(Error::Unauthenticated)?;
-        Ok(caller(&user, Access::Write, Credential::Login(family)))
+        Ok(caller(&user, Access::WRITE, Credential::Login(family)))
+    }
+
+    /// What tells open streams to look at their credentials again.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// The caller's account.
@@ -144,11 +174,24 @@ impl AccountManager {
         self.store.0.user(caller.user_id).await?.ok_or(Error::NotFound("user"))
     }
 
+    /// Forgets attempts to log in that nothing is needed of any more.
+    pub async fn keep_house(&self, cancelled: CancellationToken) {
+        let mut ticks = tokio::time::interval(FORGET_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while cancelled.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.store.0.forget_login_attempts(self.clock.now()).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old attempts to log in stay");
+            }
+        }
+    }
+
     /// Ends the credential the caller used: the login, or the API key itself.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         match caller.credential {
             Credential::Login(family) => {
-                Ok(self.store.0.revoke_login(family, self.clock.now(), &caller.origin()).await?)
+                self.store.0.revoke_login(family, self.clock.now(), &caller.origin()).await?;
+                self.revocations.note(caller.user_id);
+                Ok(())
             }
             Credential::ApiKey(_) => {
                 Err(Error::Forbidden("an API key has no login to end; delete the key instead"))
@@ -158,7 +201,9 @@ impl AccountManager {
 
     /// Ends every login of the caller. API keys stay: they are deleted by name.
     pub async fn logout_all(&self, caller: &Caller) -> Result<()> {
-        Ok(self.store.0.revoke_logins(caller.user_id, self.clock.now(), &caller.origin()).await?)
+        self.store.0.revoke_logins(caller.user_id, self.clock.now(), &caller.origin()).await?;
+        self.revocations.note(caller.user_id);
+        Ok(())
     }
 
     /// Makes an API key; the secret in the answer is shown this once.
@@ -169,6 +214,9 @@ impl AccountManager {
         access: Access,
         expires_at: Option<Timestamp>,
     ) -> Result<(ApiKey, String)> {
+        if !caller.access.covers(access) {
+            return Err(Error::Forbidden("a key cannot reach further than the credential that makes it"));
+        }
         let now = self.clock.now();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(Error::Invalid(vec![FieldError::new(
@@ -202,7 +250,11 @@ impl AccountManager {
     pub async fn delete_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<()> {
         let now = self.clock.now();
         let deleted = self.store.0.delete_api_key(caller.user_id, id, now, &caller.origin()).await?;
-        if deleted { Ok(()) } else { Err(Error::NotFound("API key")) }
+        if !deleted {
+            return Err(Error::NotFound("API key"));
+        }
+        self.revocations.note(caller.user_id);
+        Ok(())
     }
 
     /// Makes an account for a stranger, where the operator allows it.
@@ -290,6 +342,13 @@ impl AccountManager {
     }
 }
 
+/// Seconds to wait, of which the last is begun.
+fn whole_seconds(wait: SignedDuration) -> u64 {
+    wait.as_secs().unsigned_abs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// Viewers change nothing, with whatever credential.
 fn caller(user: &User, access: Access, credential: Credential) -> Caller {
+    let access = if user.role == Role::Viewer { access.reading() } else { access };
     Caller { user_id: user.id, role: user.role, access, credential, source: Source::default() }
 }

@@ -48,6 +48,9 @@ pub enum NotPrepared {
     /// A hook the session relies on is not to be had.
     #[error(transparent)]
     Hooks(#[from] hooks::HooksError),
+    /// An MCP server that the session names is not to be had.
+    #[error("start the agent: the MCP server `{name}` {why}")]
+    McpServer { name: String, why: String },
     #[error(transparent)]
     NotContained(#[from] NoPort),
     #[error(transparent)]
@@ -103,14 +106,10 @@ pub fn prepare(
         .with_partial_messages(spec.include_partial_messages)
         .with_effort(sdk.effort.as_deref().map(Effort::from))
         .with_betas(sdk.betas.clone());
-    options.mcp_servers = (!sdk.mcp_servers.is_empty()).then(|| sdk.mcp_servers.clone().into());
-    // A list in one string, as the CLI itself takes it.
-    options.fallback_models = sdk
-        .fallback_model
-        .iter()
-        .flat_map(|list| list.split(','))
-        .map(|name| name.trim().to_owned())
-        .collect();
+    // A list in one string, as the CLI itself takes it. Its model may have become one of them since.
+    let named = sdk.fallback_model.iter().flat_map(|list| list.split(',')).map(str::trim);
+    options.fallback_models =
+        named.filter(|name| options.model.as_deref() != Some(*name)).map(str::to_owned).collect();
     let governed = governance.of(settings, session, &directories);
     Ok(Launch { conversation, options, governed })
 }

@@ -90,7 +90,11 @@ impl SessionManager {
         if session.spec.permission_mode == PLAN {
             let patch = SessionPatch { permission_mode: Some(DEFAULT.to_owned()), ..SessionPatch::default() };
             let now = self.inner.clock.now();
-            self.inner.stores.sessions.patch(Scope::All, session.id, &patch, now, origin).await?;
+            self.inner
+                .stores
+                .sessions
+                .patch(Scope::All, session.id, &patch, &domain::Expected::ANY, now, origin)
+                .await?;
         }
         Ok(())
     }

@@ -10,7 +10,8 @@ mod workshop;
 
 use crate::{Error, Result, SessionManager, workdir};
 use domain::{
-    Archive, ArchivePlace, ArchiveStatus, Caller, Compression, Session, SessionId, SessionStatus,
+    Archive, ArchivePlace, ArchiveStatus, Caller, Compression, Origin, Scope, Session, SessionId,
+    SessionStatus,
     ports::{ArchiveError, ArchiveLimits, ArchiveOpened, ArchiveRef, ByteStream, RestoreOpened},
 };
 use std::{ops::Range, path::PathBuf, time::Duration};
@@ -42,8 +43,19 @@ impl SessionManager {
     /// Archives a session that runs no turn. One that is being archived, or is archived already, is answered with the
     /// archive that it has. One whose home is another server is archived there, when that looks round.
     pub async fn archive(&self, caller: &Caller, id: SessionId, asked: ArchiveRequest) -> Result<Archive> {
+        self.archive_within(caller.scope(), id, asked, &caller.origin()).await
+    }
+
+    /// The same for work that the server does by itself: `scope` says whose session it may be, `origin` who wants it.
+    pub(crate) async fn archive_within(
+        &self,
+        scope: Scope,
+        id: SessionId,
+        asked: ArchiveRequest,
+        origin: &Origin,
+    ) -> Result<Archive> {
         self.admit_work()?;
-        let session = self.load(caller.scope(), id).await?;
+        let session = self.load(scope, id).await?;
         let archives = &self.inner.stores.archives;
         let place = if asked.to_s3 { self.inner.stores.archive_store.place() } else { ArchivePlace::Local };
         if session.status == SessionStatus::Archived {
@@ -54,7 +66,7 @@ impl SessionManager {
             self.admit_local_bytes(1).await?;
         }
         let archive = self.new_archive(&session, place, asked.compression);
-        let (this, origin) = (self.clone(), caller.origin());
+        let (this, origin) = (self.clone(), origin.clone());
         let opened = self.see_through(async move {
             // Asked once more: shutdown waits for tasks that were there before it, and this one may not have been.
             this.admit_work()?;

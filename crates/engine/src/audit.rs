@@ -163,7 +163,7 @@ fn line(entry: &AuditEntry) -> StoreResult<String> {
 fn admit(caller: &Caller) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Error::Forbidden("only an admin may read the audit log")),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only an admin may read the audit log")),
     }
 }
 

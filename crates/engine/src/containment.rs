@@ -14,6 +14,9 @@ const TMP_BYTES_MAX: u64 = 512 << 20;
 /// The CLI does not start with less: it maps more than it uses.
 const PROCESS_MEMORY_BYTES_MIN: u64 = 2 << 30;
 
+/// What has no gateway asks for no port.
+const NO_PORT: u16 = 0;
+
 /// Bounds of agents and the sandbox they run in.
 #[derive(Debug, Clone, Default)]
 pub struct ContainmentSettings {
@@ -80,6 +83,19 @@ impl ContainmentSettings {
             }
         };
         Ok(Containment::default().with_limits(self.limits()).with_jail(jail))
+    }
+
+    /// How the process of an MCP server is contained that is started without an agent: as in an agent's sandbox, and
+    /// without the way to the model. It can write to this folder.
+    pub(crate) fn of_mcp_server(&self, folder: &Path) -> Containment {
+        let jail = self.sandbox.as_ref().map(|sandbox| {
+            let mut jail = sandbox.jail(NO_PORT).with_writable(vec![folder.to_owned()]);
+            if let Network::Gateway { .. } = jail.network {
+                jail.network = Network::Off;
+            }
+            jail
+        });
+        Containment::default().with_limits(self.limits()).with_jail(jail)
     }
 
     fn limits(&self) -> ProcessLimits {
@@ -153,6 +169,28 @@ mod tests {
             settings.of(&endpoint("http://gateway"), Path::new("/t"), None).is_err(),
             "it is not started less contained"
         );
+    }
+
+    #[test]
+    fn an_mcp_server_is_contained_as_its_agent_would_be() {
+        let sandbox = SandboxSettings {
+            bwrap: "bwrap".into(),
+            network: SandboxNetwork::Gateway,
+            readable: vec!["/opt/tools".into()],
+            masked: vec!["/var/lib/steward".into()],
+        };
+        let settings = ContainmentSettings {
+            sandbox: Some(sandbox),
+            processes_max: Some(2),
+            ..ContainmentSettings::default()
+        };
+        let containment = settings.of_mcp_server(Path::new("/t"));
+        let jail = containment.jail.unwrap();
+        assert_eq!((jail.outside, jail.network), (Outside::Hidden, Network::Off));
+        assert_eq!(jail.writable, [Path::new("/t")]);
+        assert_eq!(jail.masked, [Path::new("/var/lib/steward")]);
+        assert_eq!(containment.limits.processes_max, Some(2));
+        assert!(ContainmentSettings::default().of_mcp_server(Path::new("/t")).jail.is_none());
     }
 
     #[test]

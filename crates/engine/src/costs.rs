@@ -2,7 +2,7 @@
 
 use crate::{Error, FieldError, Result, SessionManager};
 use domain::{
-    Budget, Caller, Page, PageRequest, Role, Session, SessionId, Spender, UserId, WhenExhausted,
+    Budget, Caller, Expected, Page, PageRequest, Role, Session, SessionId, Spender, UserId, WhenExhausted,
     ports::StoreError,
 };
 use monitoring::{
@@ -72,6 +72,7 @@ impl CostManager {
         caller: &Caller,
         spender: Spender,
         budget: Option<(domain::MicroUsd, Option<WhenExhausted>)>,
+        expected: &Expected,
     ) -> Result<BudgetView> {
         let usual = match &spender {
             Spender::User(_) => {
@@ -88,7 +89,7 @@ impl CostManager {
             }
         };
         let budget = budget.map(|(limit, manner)| Budget { limit, when_exhausted: manner.unwrap_or(usual) });
-        Ok(self.tracker.set_budget(spender, budget, &caller.origin()).await?)
+        Ok(self.tracker.set_budget(spender, budget, expected, &caller.origin()).await?)
     }
 
     /// Everybody and everything that has a budget of its own. Admins only.
@@ -123,7 +124,7 @@ fn only_own(caller: &Caller, user: UserId) -> Result<()> {
 fn only_admins(caller: &Caller) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Error::Forbidden("only admins do this")),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins do this")),
     }
 }
 

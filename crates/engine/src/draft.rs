@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{
     Counters, Generation, MicroUsd, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus,
-    UserId,
+    TemplateId, UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
 };
 use jiff::Timestamp;
@@ -18,6 +18,10 @@ use serde_json::Value;
 /// What a caller wants of a new session; what is `None` gets its default.
 #[derive(Debug, Clone, Default)]
 pub struct SessionDraft {
+    /// The id that it gets, where somebody has told it already.
+    pub id: Option<SessionId>,
+    /// The template that fills what is left out here.
+    pub template_id: Option<TemplateId>,
     pub name: Option<String>,
     pub description: Option<String>,
     pub mode: Option<SessionMode>,
@@ -51,7 +55,7 @@ impl SessionDraft {
         now: Timestamp,
         further_faults: Vec<FieldError>,
     ) -> Result<(Session, Option<Value>)> {
-        let id = SessionId::new();
+        let id = self.id.unwrap_or_default();
         self.check(settings, user_id, further_faults)?;
         let directory =
             workdir::prepare(&settings.directories, user_id, id, self.working_directory.as_deref())?;
@@ -71,6 +75,7 @@ impl SessionDraft {
             self.permission_mode.clone().unwrap_or_else(|| defaults.permission_mode.clone());
         let mut faults = self.faults(mode, &permission_mode);
         faults.extend(further_faults);
+        faults.extend(self.sdk_options.as_ref().and_then(|sdk| own_stand_in(sdk, &defaults.model)));
         let home = workdir::home(settings, user_id);
         let add_dirs = self.sdk_options.iter_mut().flat_map(|options| &mut options.add_dirs);
         for (index, dir) in add_dirs.enumerate() {
@@ -103,6 +108,7 @@ impl SessionDraft {
             inherited.append_system_prompt = None;
         }
         Self {
+            id: None,
             name: self.name.or_else(|| parent.name.as_ref().map(named)),
             description: self.description.or_else(|| parent.description.clone()),
             mode: None,
@@ -168,6 +174,7 @@ impl SessionDraft {
             metadata: self.metadata.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             parent_session_id: None,
             fork_at_message: None,
+            template_id: self.template_id,
             current_turn_id: None,
             operation: None,
             archive_id: None,
@@ -187,7 +194,7 @@ impl SessionDraft {
 
     /// Everything that is wrong, at once. What this version does not enforce it refuses, because a rule that is
     /// accepted and not applied is worse than none.
-    fn faults(&self, mode: SessionMode, permission_mode: &str) -> Vec<FieldError> {
+    pub(crate) fn faults(&self, mode: SessionMode, permission_mode: &str) -> Vec<FieldError> {
         let mut faults = vec![];
         let mut fault =
             |pointer: &str, code, message: String| faults.push(FieldError::new(pointer, code, message));
@@ -245,4 +252,14 @@ impl SessionDraft {
         faults.extend(start::list("/sdk_options/betas", &sdk.betas));
         faults
     }
+}
+
+/// Says so when the model is among those that stand in for it: the CLI does not start with that.
+fn own_stand_in(sdk: &SdkOptions, default_model: &str) -> Option<FieldError> {
+    let model = sdk.model.as_deref().unwrap_or(default_model);
+    let mut named = sdk.fallback_model.iter().flat_map(|list| list.split(','));
+    let message = "the model cannot stand in for itself";
+    named
+        .any(|name| name.trim() == model)
+        .then(|| FieldError::new("/sdk_options/fallback_model", "conflict", message))
 }

@@ -1,18 +1,26 @@
 //! What other servers on the same store have written, brought to whoever waits for it here.
 
-use crate::SessionManager;
+use crate::{Revocations, SessionManager};
 use domain::ports::{Wakeup, Wakeups};
 use tokio_util::sync::CancellationToken;
 
 impl SessionManager {
-    /// Tells other servers where this one writes, and has those who watch or wait here look where others did.
-    pub async fn hear_others(&self, wakeups: &dyn Wakeups, cancelled: CancellationToken) {
+    /// Tells other servers where this one writes, and has those who watch or wait here look where others did, and at
+    /// what they were let in by.
+    pub async fn hear_others(
+        &self,
+        wakeups: &dyn Wakeups,
+        revocations: &Revocations,
+        cancelled: CancellationToken,
+    ) {
         let heard = |wakeup| match wakeup {
             // What was written may be a prompt for a session that is at home here.
             Wakeup::Session(session) => {
                 self.inner.feed.poke(Some(session));
                 self.admit_later();
             }
+            Wakeup::Account(user) => revocations.note(user),
+            // Not of credentials: a store that is in trouble would be asked about all of them every second.
             Wakeup::Anywhere => {
                 self.inner.feed.poke(None);
                 self.admit_later();

@@ -1,7 +1,7 @@
 //! What a use case answers when it does not succeed, named for what the caller can do.
 
 use domain::{
-    Approval, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
+    Approval, ExecutionStatus, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
     budget::UsedUp,
     ports::{ArchiveError, RenderError, StoreError},
 };
@@ -71,6 +71,9 @@ pub enum Error {
     /// The account is disabled.
     #[error("admit a disabled account")]
     AccountDisabled,
+    /// There were too many attempts to log in; try again in so many seconds.
+    #[error("look at a password before its time")]
+    TooManyLogins { retry_after_seconds: u64 },
     /// Nobody would be left who may do everything; make somebody else an admin first.
     #[error("take away the last admin who is active")]
     LastAdmin,
@@ -83,6 +86,12 @@ pub enum Error {
     /// The turn is not queued any more.
     #[error("take back a turn that is {}", .0.as_str())]
     NotQueued(TurnStatus),
+    /// The execution is over.
+    #[error("stop an execution that is {}", .0.as_str())]
+    ExecutionOver(ExecutionStatus),
+    /// The execution is not over, or ended well.
+    #[error("repeat an execution that is {}", .0.as_str())]
+    ExecutionNotRetryable(ExecutionStatus),
     /// Every slot for running agents is taken, and as many sessions as may wait for one; try again in so many seconds.
     #[error("let more than {limit} sessions wait for an agent")]
     NoSlot { limit: u32, retry_after_seconds: u64 },
@@ -125,6 +134,12 @@ pub enum Error {
     /// A report could not be written down.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// Secrets were sealed with a key that this server does not have; the text says which one to give back to it.
+    #[error("{0}")]
+    SecretsLost(String),
+    /// The webhook of a task did not take a message; the text says why.
+    #[error("tell the end of an execution: {0}")]
+    NotTold(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

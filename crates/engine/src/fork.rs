@@ -77,6 +77,7 @@ impl SessionManager {
         let mut faults = self.policy_faults(session.custom_policies.as_deref().unwrap_or_default()).await?;
         let hooks = session.hooks_enabled.as_deref().unwrap_or_default();
         faults.extend(self.hook_faults(caller.user_id, hooks).await?);
+        faults.extend(self.mcp_faults(caller.user_id, session.sdk_options.as_ref()).await?);
         if given_directory && draft.include_working_directory == Some(true) {
             let message = "takes the parent's files along, and `working_directory` names others";
             faults.push(FieldError::new("/include_working_directory", "conflict", message));

@@ -2,8 +2,8 @@
 
 use crate::{Error, FieldError, Result, SessionManager};
 use domain::{
-    Caller, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
-    HookEndpointKind, HookRun, Page, PageRequest, Role, SessionId,
+    Caller, Expected, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
+    HookEndpointId, HookEndpointKind, HookRun, Page, PageRequest, Role, SessionId,
     hook::{HookEndpointPatch, HookRunFilter},
 };
 use hooks::{
@@ -98,6 +98,7 @@ impl SessionManager {
         caller: &Caller,
         id: HookEndpointId,
         patch: HookEndpointPatch,
+        expected: &Expected,
     ) -> Result<HookEndpoint> {
         let before = self.hook(caller, id).await?;
         only_admins_reach_everybody(caller, before.is_global || patch.is_global == Some(true))?;
@@ -105,7 +106,7 @@ impl SessionManager {
         let url = self.checked(patch.apply(before.clone(), now))?.url;
         let patch = HookEndpointPatch { url: patch.url.map(|_| url), ..patch };
         let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
-        let patched = hooks.patch_endpoint(caller.scope(), id, &patch, now, &origin).await?;
+        let patched = hooks.patch_endpoint(caller.scope(), id, &patch, expected, now, &origin).await?;
         let patched = patched.ok_or(Error::NotFound("hook"))?;
         self.renew_agents(&before);
         self.renew_agents(&patched);
@@ -113,10 +114,10 @@ impl SessionManager {
     }
 
     /// Deletes an endpoint and what was to be sent to it. Sessions that name it do not start agents any more.
-    pub async fn delete_hook(&self, caller: &Caller, id: HookEndpointId) -> Result<()> {
+    pub async fn delete_hook(&self, caller: &Caller, id: HookEndpointId, expected: &Expected) -> Result<()> {
         let endpoint = self.hook(caller, id).await?;
         let (hooks, now) = (&self.inner.stores.hooks, self.inner.clock.now());
-        if !hooks.delete_endpoint(caller.scope(), id, now, &caller.origin()).await? {
+        if !hooks.delete_endpoint(caller.scope(), id, expected, now, &caller.origin()).await? {
             return Err(Error::NotFound("hook"));
         }
         self.renew_agents(&endpoint);
@@ -263,7 +264,7 @@ fn can_refuse(event: &str) -> bool {
 fn only_admins_reach_everybody(caller: &Caller, is_global: bool) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member if !is_global => Ok(()),
-        Role::Member => Err(Error::Forbidden("only admins may make hooks for everybody")),
+        Role::Member | Role::Viewer if !is_global => Ok(()),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins may make hooks for everybody")),
     }
 }

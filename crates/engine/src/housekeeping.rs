@@ -121,7 +121,7 @@ impl SessionManager {
         Ok(session.server_id != Some(self.server()))
     }
 
-    async fn end_orphan(&self, turn: &Turn) -> Result<()> {
+    pub(crate) async fn end_orphan(&self, turn: &Turn) -> Result<()> {
         let now = self.inner.clock.now();
         let taken = self.inner.lease.store.take_over(turn.session_id, self.server(), now).await?;
         // Another server was faster, or its home is back.

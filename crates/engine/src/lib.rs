@@ -22,9 +22,11 @@ mod handshake;
 mod homes;
 mod hook_endpoints;
 mod housekeeping;
+pub mod idempotency;
 mod lease;
 mod levels;
 mod live;
+mod mcp_registry;
 mod mcp_servers;
 mod money;
 mod overview;
@@ -33,10 +35,13 @@ mod policies;
 mod purge;
 mod reporting;
 mod reports;
+mod revocations;
 mod run;
 mod sessions;
 mod settings;
 mod snapshots;
+mod tasks;
+mod templates;
 mod tokens;
 mod transcribe;
 mod transcript;
@@ -60,17 +65,28 @@ pub use feed::Delta;
 pub use fork::ForkDraft;
 pub use handshake::AgentHealth;
 pub use hook_endpoints::HookDraft;
+pub use idempotency::Idempotency;
+pub use mcp::{
+    Recipe as McpRecipe,
+    catalogue::{TEMPLATES as MCP_TEMPLATES, Template as McpTemplate},
+};
+pub use mcp_registry::{
+    ImportOutcome, ImportedServer, McpCheckReport, McpRegistry, McpServerChange, McpServerDraft, Resealed,
+    SecretChange, reseal,
+};
 pub use mcp_servers::McpServerHealth;
 pub use overview::Overview;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use reporting::Reporting;
 pub use reports::ReportManager;
+pub use revocations::{Revocations, Revoked};
 pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, PolicyChoice, SelfTestSetting, ServerSettings,
-    SessionDefaults, SnapshotSettings,
+    GovernanceSettings, HookSettings, LimitSettings, McpSettings, PolicyChoice, SelfTestSetting,
+    ServerSettings, SessionDefaults, SnapshotSettings,
 };
+pub use tasks::{AfterExecution, Aftercare, NothingAfter, TaskChanges, TaskDraft, TaskManager, TaskSettings};
 pub use tokens::Tokens;
 pub use transcript::SessionTranscripts;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

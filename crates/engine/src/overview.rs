@@ -32,7 +32,9 @@ impl Overview {
     pub async fn stats(&self, caller: &Caller) -> Result<ServerStats> {
         match caller.role {
             Role::Admin => {}
-            Role::Member => return Err(Error::Forbidden("only admins see how much there is of everybody's")),
+            Role::Member | Role::Viewer => {
+                return Err(Error::Forbidden("only admins see how much there is of everybody's"));
+            }
         }
         let now = self.clock.now();
         // Every day of UTC has a beginning; only before the first one that a calendar has there is none.

@@ -5,7 +5,7 @@ mod evaluate;
 
 use crate::{Error, FieldError, Result, sessions::SessionManager, settings::PolicyChoice};
 use domain::{
-    Caller, CustomPolicy, Page, PageRequest, PolicyContent, Role,
+    Caller, CustomPolicy, Expected, Page, PageRequest, PolicyContent, Role,
     policy::{NewPolicyVersion, Revision},
     ports::StoreError,
 };
@@ -93,10 +93,11 @@ impl PolicyManager {
 
     /// Deletes a policy; its versions can still be read. Tool calls of sessions that chose it are denied until they
     /// choose others: a rule does not fall away because somebody deleted it.
-    pub async fn delete(&self, caller: &Caller, name: &str) -> Result<()> {
+    pub async fn delete(&self, caller: &Caller, name: &str, expected: &Expected) -> Result<()> {
         admits(caller)?;
         let inner = &self.sessions.inner;
-        let deleted = inner.stores.policies.delete_policy(name, inner.clock.now(), &caller.origin()).await?;
+        let now = inner.clock.now();
+        let deleted = inner.stores.policies.delete_policy(name, expected, now, &caller.origin()).await?;
         inner.governance.book.changed();
         if deleted { Ok(()) } else { Err(Error::NotFound("policy")) }
     }
@@ -158,7 +159,7 @@ impl SessionManager {
 fn admits(caller: &Caller) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Error::Forbidden("only admins write policies")),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins write policies")),
     }
 }
 

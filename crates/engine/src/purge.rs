@@ -1,7 +1,9 @@
 //! Removing sessions and people for good, with everything that is kept of them.
 
 use crate::{AccountManager, Error, Result, SessionManager};
-use domain::{Caller, PageRequest, Role, Scope, SessionId, UserId, ports::Purged, session::SessionFilter};
+use domain::{
+    Caller, Expected, PageRequest, Role, Scope, SessionId, UserId, ports::Purged, session::SessionFilter,
+};
 
 /// Sessions of a user that are looked up at a time.
 const SESSIONS_AT_A_TIME: u32 = 100;
@@ -9,7 +11,12 @@ const SESSIONS_AT_A_TIME: u32 = 100;
 impl SessionManager {
     /// Ends a session, if it has not ended, and removes all that is kept of it, apart from what it cost.
     pub async fn purge(&self, caller: &Caller, id: SessionId) -> Result<()> {
-        self.terminate(caller, id).await?;
+        self.purge_if(caller, id, &Expected::ANY).await
+    }
+
+    /// The same with a session in one of these states.
+    pub async fn purge_if(&self, caller: &Caller, id: SessionId, expected: &Expected) -> Result<()> {
+        self.terminate_if(caller, id, expected).await?;
         let now = self.inner.clock.now();
         match self.inner.stores.sessions.purge(id, now, &caller.origin()).await? {
             Purged::Purged => Ok(()),
@@ -40,19 +47,23 @@ impl SessionManager {
 
 impl AccountManager {
     /// Makes a user nobody and ends their logins; for admins, and not for themselves, so that one is left.
-    pub async fn erase(&self, caller: &Caller, user: UserId) -> Result<()> {
+    pub async fn erase(&self, caller: &Caller, user: UserId, expected: &Expected) -> Result<()> {
         admits(caller)?;
         if caller.user_id == user {
             return Err(Error::Forbidden("an admin cannot remove their own account"));
         }
-        let is_there = self.store.0.erase_user(user, self.clock.now(), &caller.origin()).await?;
-        if is_there { Ok(()) } else { Err(Error::NotFound("user")) }
+        let is_there = self.store.0.erase_user(user, expected, self.clock.now(), &caller.origin()).await?;
+        if !is_there {
+            return Err(Error::NotFound("user"));
+        }
+        self.revocations.note(user);
+        Ok(())
     }
 }
 
 fn admits(caller: &Caller) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Error::Forbidden("only admins remove people")),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins remove people")),
     }
 }

@@ -17,11 +17,11 @@ use crate::{
     settings::EngineSettings,
 };
 use domain::{
-    Budget, Caller, Clock, MicroUsd, ModelAccess, Origin, Page, PageRequest, Role, Scope, Session, SessionId,
-    SessionMode, SessionStatus, Spender, TurnId, UserId, WhenExhausted,
+    Budget, Caller, Clock, Expected, MicroUsd, ModelAccess, Origin, Page, PageRequest, Role, Scope, Session,
+    SessionId, SessionMode, SessionStatus, Spender, TurnId, UserId, WhenExhausted,
     ports::{
-        Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, Moved, Policies,
-        Servers, Sessions, Snapshots, Transcripts, Turns,
+        Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, McpServers, Moved,
+        Policies, Servers, Sessions, Snapshots, Templates, Transcripts, Turns,
     },
     session::{SessionFilter, SessionPatch},
     spec::PERMISSION_MODES,
@@ -29,6 +29,7 @@ use domain::{
 use hooks::{Hooks, builtin::LogSink};
 use monitoring::{CostTracker, MetricsCollector};
 use sdk_runtime::Launcher;
+use serde_json::Value;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -49,11 +50,13 @@ pub struct Stores {
     pub decisions: Arc<dyn Decisions>,
     pub policies: Arc<dyn Policies>,
     pub hooks: Arc<dyn HookStore>,
+    pub mcp_servers: Arc<dyn McpServers>,
     pub approvals: Arc<dyn Approvals>,
     pub transcripts: Arc<dyn Transcripts>,
     pub archives: Arc<dyn Archives>,
     pub archive_store: Arc<dyn ArchiveStore>,
     pub snapshots: Arc<dyn Snapshots>,
+    pub templates: Arc<dyn Templates>,
 }
 
 /// Creates sessions, runs their turns, and keeps their agents; cheap to clone.
@@ -180,6 +183,7 @@ impl SessionManager {
     /// Creates a session; one with a first message starts on it at once.
     pub async fn create(&self, caller: &Caller, draft: SessionDraft) -> Result<Session> {
         self.admit_work()?;
+        let draft = self.filled_by_template(caller, draft).await?;
         if draft.mode == Some(SessionMode::Forked)
             && let Some(parent) = draft.parent_session_id
         {
@@ -196,21 +200,7 @@ impl SessionManager {
             }
             None => Room::Ask,
         };
-        // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
-        // server's busy worker would, and a request that is given up must not leave a directory without a session.
-        let (this, user_id, origin) = (self.clone(), caller.user_id, caller.origin());
-        let create = async move {
-            let inner = &this.inner;
-            let mut faults = this.policy_faults(draft.custom_policies.as_deref().unwrap_or_default()).await?;
-            let hooks = draft.hooks_enabled.as_deref().unwrap_or_default();
-            faults.extend(this.hook_faults(user_id, hooks).await?);
-            let budget = draft.budget;
-            let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
-            this.bound(created.0.id, budget, &origin).await?;
-            inner.stores.sessions.create(&created.0, &origin).await?;
-            Ok(created)
-        };
-        let (session, initial_message) = self.see_through(create).await?;
+        let (session, initial_message) = self.create_as(caller.user_id, caller.origin(), draft).await?;
         if let Some(prompt) = initial_message {
             self.begin_first(&session, prompt, room).await?;
             return self.get(caller, session.id).await;
@@ -218,11 +208,36 @@ impl SessionManager {
         Ok(session)
     }
 
+    /// Creates a session of this user's, and answers with it and the message it starts on.
+    pub(crate) async fn create_as(
+        &self,
+        user_id: UserId,
+        origin: Origin,
+        draft: SessionDraft,
+    ) -> Result<(Session, Option<Value>)> {
+        // In a task of its own: whoever waits for the store's one writer must not hold it up with other work, as a web
+        // server's busy worker would, and a request that is given up must not leave a directory without a session.
+        let this = self.clone();
+        let create = async move {
+            let inner = &this.inner;
+            let mut faults = this.policy_faults(draft.custom_policies.as_deref().unwrap_or_default()).await?;
+            let hooks = draft.hooks_enabled.as_deref().unwrap_or_default();
+            faults.extend(this.hook_faults(user_id, hooks).await?);
+            faults.extend(this.mcp_faults(user_id, draft.sdk_options.as_ref()).await?);
+            let budget = draft.budget;
+            let created = draft.into_session(&inner.settings, user_id, inner.clock.now(), faults)?;
+            this.bound(created.0.id, budget, &origin).await?;
+            inner.stores.sessions.create(&created.0, &origin).await?;
+            Ok(created)
+        };
+        self.see_through(create).await
+    }
+
     /// Gives a session that is about to be stored its budget: there is no instant at which it is there without.
     pub(crate) async fn bound(&self, id: SessionId, budget: Option<MicroUsd>, origin: &Origin) -> Result<()> {
         if let Some(limit) = budget {
             let budget = Budget { limit, when_exhausted: WhenExhausted::Block };
-            self.inner.costs.set_budget(Spender::Session(id), Some(budget), origin).await?;
+            self.inner.costs.set_budget(Spender::Session(id), Some(budget), &Expected::ANY, origin).await?;
         }
         Ok(())
     }
@@ -252,7 +267,9 @@ impl SessionManager {
     ) -> Result<Page<Session>> {
         match caller.role {
             Role::Admin => {}
-            Role::Member => return Err(Error::Forbidden("only admins list the sessions of others")),
+            Role::Member | Role::Viewer => {
+                return Err(Error::Forbidden("only admins list the sessions of others"));
+            }
         }
         let scope = owner.map_or(Scope::All, Scope::Owner);
         Ok(self.inner.stores.sessions.list(scope, filter, page).await?)
@@ -261,6 +278,17 @@ impl SessionManager {
     /// Changes what may be changed. A new model, mode or tool rules need a new agent, which the next prompt starts; a
     /// running turn ends with what it began with.
     pub async fn patch(&self, caller: &Caller, id: SessionId, patch: SessionPatch) -> Result<Session> {
+        self.patch_if(caller, id, patch, &Expected::ANY).await
+    }
+
+    /// The same with a session in one of these states.
+    pub async fn patch_if(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        patch: SessionPatch,
+        expected: &Expected,
+    ) -> Result<Session> {
         let mut faults = start::list("/allowed_tools", patch.allowed_tools.as_deref().unwrap_or_default());
         faults.extend(start::argument("/model", patch.model.as_deref()));
         if let Some(mode) = &patch.permission_mode
@@ -278,7 +306,7 @@ impl SessionManager {
             .inner
             .stores
             .sessions
-            .patch(caller.scope(), id, &patch, now, &caller.origin())
+            .patch(caller.scope(), id, &patch, expected, now, &caller.origin())
             .await?
             .ok_or(Error::NotFound("session"))?;
         let concerns_agent = patch.permission_mode.is_some()
@@ -317,14 +345,27 @@ impl SessionManager {
 
     /// Ends a session for good and removes its files; its history stays. Ending it twice is fine.
     pub async fn terminate(&self, caller: &Caller, id: SessionId) -> Result<()> {
-        self.load(caller.scope(), id).await?;
-        let (this, scope, origin) = (self.clone(), caller.scope(), caller.origin());
-        self.see_through(async move { this.terminate_loaded(scope, id, &origin).await }).await
+        self.terminate_if(caller, id, &Expected::ANY).await
     }
 
-    async fn terminate_loaded(&self, scope: Scope, id: SessionId, origin: &Origin) -> Result<()> {
+    /// The same with a session in one of these states.
+    pub async fn terminate_if(&self, caller: &Caller, id: SessionId, expected: &Expected) -> Result<()> {
+        self.load(caller.scope(), id).await?;
+        let (this, scope, origin) = (self.clone(), caller.scope(), caller.origin());
+        let expected = expected.clone();
+        self.see_through(async move { this.terminate_loaded(scope, id, &expected, &origin).await }).await
+    }
+
+    async fn terminate_loaded(
+        &self,
+        scope: Scope,
+        id: SessionId,
+        expected: &Expected,
+        origin: &Origin,
+    ) -> Result<()> {
         // The turn to wait for is the one that runs now: none begins any more.
-        let moved = self.inner.stores.sessions.terminate(id, self.inner.clock.now(), origin).await?;
+        let now = self.inner.clock.now();
+        let moved = self.inner.stores.sessions.terminate(id, expected, now, origin).await?;
         let session = match self.moved(moved) {
             Err(Error::WrongState(SessionStatus::Terminated)) => self.load(scope, id).await?,
             moved => moved?,

@@ -4,9 +4,10 @@ use crate::{containment::ContainmentSettings, reporting::Reporting};
 use domain::{Compression, ServerId};
 use hooks::{
     SessionHook, Switches,
-    webhook::{Client, SecretSealer},
+    webhook::{Client, Outbound, SecretSealer},
 };
 use jiff::SignedDuration;
+use mcp::Keyring;
 use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ pub struct EngineSettings {
     pub governance: GovernanceSettings,
     pub containment: ContainmentSettings,
     pub hooks: HookSettings,
+    pub mcp: McpSettings,
     pub archives: ArchiveSettings,
     pub snapshots: SnapshotSettings,
 }
@@ -167,6 +169,25 @@ impl HookSettings {
         let sealer = Arc::new(SecretSealer::new(server_key)?);
         let client = Client::new(sealer, allows_private_addresses)?;
         Ok(Self { switches: Switches::default(), own: vec![], client })
+    }
+}
+
+/// How the MCP servers that people register are kept and reached.
+#[derive(Debug, Clone)]
+pub struct McpSettings {
+    /// What their secrets are sealed with.
+    pub keyring: Arc<Keyring>,
+    /// The way to those that are not processes.
+    pub outbound: Outbound,
+}
+
+impl McpSettings {
+    /// With these keys; servers must have public addresses, unless private ones are allowed.
+    pub fn new(
+        keyring: Keyring,
+        allows_private_addresses: bool,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self { keyring: Arc::new(keyring), outbound: Outbound::new(allows_private_addresses)? })
     }
 }
 

@@ -297,7 +297,7 @@ impl SessionManager {
     }
 
     /// Begins a turn if nothing stands in its way; `None` if it has to wait, or may not begin at all.
-    async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
+    pub(crate) async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
         let hold = loop {
             match self.take_seat(subject) {
                 Taken::Held(hold) => break *hold,

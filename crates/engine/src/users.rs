@@ -1,7 +1,7 @@
 //! Users as admins manage them, and what a user may change of themselves.
 
 use crate::{AccountManager, Error, FieldError, Registrant, Result};
-use domain::{Caller, Page, PageRequest, Role, User, UserId, UserPatch, account::UserPatched};
+use domain::{Caller, Expected, Page, PageRequest, Role, User, UserId, UserPatch, account::UserPatched};
 use monitoring::costs::zone_name;
 
 impl AccountManager {
@@ -24,9 +24,15 @@ impl AccountManager {
     }
 
     /// Changes a user. Admins only.
-    pub async fn patch_user(&self, caller: &Caller, id: UserId, patch: UserPatch) -> Result<User> {
+    pub async fn patch_user(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        patch: UserPatch,
+        expected: &Expected,
+    ) -> Result<User> {
         only_admins(caller)?;
-        self.patch(caller, id, patch).await
+        self.patch(caller, id, patch, expected).await
     }
 
     /// Changes what everybody may change of their own account: how they are called, and where they live.
@@ -35,16 +41,26 @@ impl AccountManager {
         caller: &Caller,
         full_name: Option<Option<String>>,
         time_zone: Option<String>,
+        expected: &Expected,
     ) -> Result<User> {
         let patch = UserPatch { full_name, time_zone, ..UserPatch::default() };
-        self.patch(caller, caller.user_id, patch).await
+        self.patch(caller, caller.user_id, patch, expected).await
     }
 
-    async fn patch(&self, caller: &Caller, id: UserId, patch: UserPatch) -> Result<User> {
+    async fn patch(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        patch: UserPatch,
+        expected: &Expected,
+    ) -> Result<User> {
         let time_zone = patch.time_zone.as_deref().map(checked_zone).transpose()?;
         let patch = UserPatch { time_zone, ..patch };
-        match self.store.0.patch_user(id, &patch, self.clock.now(), &caller.origin()).await? {
-            UserPatched::Patched(user) => Ok(*user),
+        match self.store.0.patch_user(id, &patch, expected, self.clock.now(), &caller.origin()).await? {
+            UserPatched::Patched(user) => {
+                self.revocations.note(id);
+                Ok(*user)
+            }
             UserPatched::NoUser => Err(Error::NotFound("user")),
             UserPatched::Erased => Err(Error::Forbidden("this account was removed and is nobody's")),
             UserPatched::LastAdmin => Err(Error::LastAdmin),
@@ -64,6 +80,6 @@ pub(crate) fn checked_zone(name: &str) -> Result<String> {
 fn only_admins(caller: &Caller) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Error::Forbidden("only admins manage people")),
+        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins manage people")),
     }
 }

@@ -47,5 +47,7 @@ pub const RETRY_DELAYS: [SignedDuration; 9] = [
     SignedDuration::from_hours(20),
     SignedDuration::from_hours(24),
 ];
+/// How long the endpoint of a task may take to answer.
+pub const COMPLETION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a secret that was replaced signs beside its successor.
 pub const OLD_SECRET_LIFE: SignedDuration = SignedDuration::from_hours(24);

@@ -3,14 +3,17 @@
 mod address;
 mod alerts;
 mod client;
+mod completions;
 mod decision;
+mod outbound;
 mod sealer;
 mod sender;
 
 pub use address::{AddressGuard, AddressRefused, is_global};
 pub use alerts::{AlertWebhook, BadAlertSecret, check_secret};
-pub use client::{CallFailed, Client, Delivered, UrlRefused};
+pub use client::{CallFailed, Client, Delivered};
 pub use decision::DecisionHook;
+pub use outbound::{Outbound, UrlRefused, is_refused};
 pub use sealer::{SecretSealer, SecretsLost, fresh_secret};
 pub use sender::Sender;
 

@@ -7,17 +7,18 @@ use crate::{
         user::{self, email_key},
     },
     error::failure,
-    logins,
+    login_throttle, logins,
     page::{Counting, List, ListName, read_page, try_map},
     purge, users,
     value::micros,
 };
 use async_trait::async_trait;
 use domain::{
-    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User, UserId,
-    UserPatch,
+    ApiKey, ApiKeyId, Expected, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User,
+    UserId, UserPatch,
     account::{Rotation, UserPatched},
     audit::events,
+    login_throttle::LoginAttempt,
     ports::{Accounts, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -61,10 +62,23 @@ impl Accounts for Store {
         &self,
         id: UserId,
         patch: &UserPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<UserPatched> {
-        users::patch(self, id, patch, at, origin).await
+        users::patch(self, id, patch, expected, at, origin).await
+    }
+
+    async fn admit_login(&self, attempt: &LoginAttempt) -> StoreResult<SignedDuration> {
+        login_throttle::admit(self, attempt).await
+    }
+
+    async fn login_succeeded(&self, attempt: &LoginAttempt) -> StoreResult<()> {
+        login_throttle::succeeded(self, attempt).await
+    }
+
+    async fn forget_login_attempts(&self, now: Timestamp) -> StoreResult<u64> {
+        login_throttle::forget(self, now).await
     }
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
@@ -93,8 +107,14 @@ impl Accounts for Store {
         logins::revoke(self, logins::of_user(user), at, events::logout_all(user, origin, at)).await
     }
 
-    async fn erase_user(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
-        purge::user(self, user, at, origin).await
+    async fn erase_user(
+        &self,
+        user: UserId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        purge::user(self, user, expected, at, origin).await
     }
 
     async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
@@ -130,6 +150,7 @@ impl Accounts for Store {
         }
         let mut writes = self.batch();
         writes.run(api_key::Entity::delete_many().filter(K::Id.eq(id.0)));
+        writes.wake_account(user);
         let head = audit::head(&mut read, head)?;
         self.chain(&mut writes, head, [events::api_key_deleted(id, origin, at)])?;
         unit.commit(writes).await?;

@@ -17,7 +17,7 @@ use crate::{
 use account::{AccountRow, Figures, accounts, key, of_spenders};
 use async_trait::async_trait;
 use domain::{
-    MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
+    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
     budget::{Account, Budget, BudgetStatus, Held, NewHold, Settlement, Spender},
     ports::{Budgets, StoreResult},
 };
@@ -90,10 +90,11 @@ impl Budgets for Store {
         &self,
         account: &Account,
         budget: Option<Budget>,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Settlement> {
-        set::set(self, account, budget, at, origin).await
+        set::set(self, account, budget, expected, at, origin).await
     }
 
     async fn own_budgets(&self) -> StoreResult<Vec<(Spender, Budget)>> {

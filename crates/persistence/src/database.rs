@@ -80,6 +80,12 @@ enum Kind {
 }
 
 impl Database {
+    /// Whether other servers may be on it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.writer, Writer::Postgres(_))
+    }
+
     /// Opens the database and brings its schema up to date with `migrate` (`migration::up`). Several servers may do so
     /// at once on one PostgreSQL.
     pub async fn open(

@@ -17,7 +17,7 @@ const POSTGRES_PASSING: [&str; 12] =
     ["08", "53", "57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25P03", "25P04", "40001", "40P01"];
 
 /// What must be unique, as SQLite and PostgreSQL name it, and what to call a value that is there already.
-const UNIQUE: [(&str, &str, &str); 7] = [
+const UNIQUE: [(&str, &str, &str); 9] = [
     ("users.email", "users_email_key", "a user with this e-mail address"),
     ("users.username", "users_username_key", "a user of this name"),
     ("sessions.id", "sessions_pkey", "a session of this id"),
@@ -25,6 +25,8 @@ const UNIQUE: [(&str, &str, &str); 7] = [
     ("archives.session_id", "ux_archives_open", "an open archive"),
     ("policies.name", "policies_name_key", POLICY_EXISTS),
     ("hook_endpoints.user_id", "ix_hook_endpoints_user_id_name", "a hook of this name"),
+    ("mcp_servers.user_id", "ix_mcp_servers_user_id_name", "an MCP server of this name"),
+    ("mcp_servers.name", "ix_mcp_servers_name", "an MCP server for everybody of this name"),
 ];
 
 /// What a second policy of a name meets.

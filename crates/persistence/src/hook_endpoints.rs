@@ -9,7 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, HookEndpoint, HookEndpointId, Origin, Page, PageRequest, Scope, UserId,
+    AuditEvent, AuditHead, Expected, HookEndpoint, HookEndpointId, Origin, Page, PageRequest, Scope, UserId,
     audit::events,
     hook::{HookEndpointPatch, SealedSecret},
     ports::{HookEndpoints, StoreResult},
@@ -59,10 +59,12 @@ impl HookEndpoints for Store {
         scope: Scope,
         id: HookEndpointId,
         patch: &HookEndpointPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
         let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
+        expected.admit(&held.endpoint)?;
         let patched = patch.apply(held.endpoint.clone(), at);
         let event = events::hook_changed(&patched, patch, origin, at);
         held.replace(self, &patched, event).await?;
@@ -95,10 +97,12 @@ impl HookEndpoints for Store {
         &self,
         scope: Scope,
         id: HookEndpointId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
+        expected.admit(&held.endpoint)?;
         let mut writes = self.batch();
         writes.run(hook_endpoint::Entity::delete_many().filter(C::Id.eq(id.0)));
         self.chain(&mut writes, held.head, [events::hook_deleted(&held.endpoint, origin, at)])?;

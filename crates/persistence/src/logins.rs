@@ -55,6 +55,7 @@ pub(crate) async fn rotate(
         // Whoever shows it once more, to a login that has ended, changes nothing and must not fill the log.
         if read.first(alive)?.is_some() {
             writes.run(revoking(of_family(old.family_id), at));
+            writes.wake_account(UserId(old.user_id));
             let (user, family) = (UserId(old.user_id), FamilyId(old.family_id));
             let head = audit::head(&mut read, head)?;
             store.chain(&mut writes, head, [events::refresh_reused(user, family, source, at)])?;
@@ -108,11 +109,10 @@ pub(crate) async fn revoke(store: &Store, which: Expr, at: Timestamp, event: Aud
     let alive = reads.select(alive(which.clone()));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
-    if read.first(alive)?.is_none() {
-        return Ok(());
-    }
+    let Some(alive) = read.first(alive)? else { return Ok(()) };
     let mut writes = store.batch();
     writes.run(revoking(which, at));
+    writes.wake_account(UserId(alive.user_id));
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [event])?;
     unit.commit(writes).await.map(drop)

@@ -32,13 +32,17 @@ pub(crate) enum ListName {
     Users = 41,
     Policies = 50,
     PolicyVersions = 51,
-    HookRuns = 80,
-    HookEndpoints = 81,
-    HookDeliveries = 82,
     Approvals = 60,
     PendingApprovals = 61,
     Alerts = 70,
-    Reports = 90,
+    HookRuns = 80,
+    HookEndpoints = 81,
+    HookDeliveries = 82,
+    Tasks = 90,
+    Executions = 91,
+    SessionTemplates = 120,
+    Reports = 130,
+    McpServers = 140,
 }
 
 /// One kind of list and its order.

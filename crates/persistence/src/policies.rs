@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, CustomPolicy, Origin, Page, PageRequest,
+    AuditEvent, AuditHead, CustomPolicy, Expected, Origin, Page, PageRequest,
     audit::events,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Policies, StoreError, StoreResult},
@@ -137,11 +137,18 @@ impl Policies for Store {
         rows.into_iter().map(PolicyInForce::try_from).collect()
     }
 
-    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+    async fn delete_policy(
+        &self,
+        name: &str,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let (known, mut held) = hold(self, name).await?;
         let known = known.filter(|(row, _)| row.deleted_at.is_none());
         let Some((row, newest)) = known else { return Ok(false) };
         let deleted = newest.ok_or(READER.inconsistent("version"))?.of(&row)?;
+        expected.admit(&deleted)?;
         let delete = policy::Entity::update_many()
             .col_expr(P::DeletedAt, Expr::value(micros(at)))
             .filter(P::Id.eq(row.id));

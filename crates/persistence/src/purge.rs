@@ -3,13 +3,14 @@
 use crate::{
     Store, audit,
     entity::{
-        alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, journal, message,
-        permission_decision, refresh_token, session, spend, tool_call, turn, user,
+        alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, journal, mcp_server,
+        message, permission_decision, refresh_token, session, spend, task, tool_call, turn, user,
     },
     recording::{lock, locked},
+    templates,
 };
 use domain::{
-    Origin, SessionId, SessionStatus, Spender, User, UserId,
+    Expected, Origin, SessionId, SessionStatus, Spender, User, UserId,
     audit::events,
     ports::{Purged, StoreResult},
 };
@@ -67,7 +68,13 @@ fn budget_of(spender: &Spender) -> DeleteMany<budget::Entity> {
 }
 
 /// Takes from a user's row all that says who they are, and from the store all that lets them in.
-pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+pub(crate) async fn user(
+    store: &Store,
+    id: UserId,
+    expected: &Expected,
+    at: Timestamp,
+    origin: &Origin,
+) -> StoreResult<bool> {
     let mut reads = store.batch();
     let row = reads.select(user::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
@@ -77,6 +84,7 @@ pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Orig
     if row.username == nobody {
         return Ok(true);
     }
+    expected.admit(&User::try_from(row)?)?;
     let changes = user::ActiveModel {
         email: Set(format!("{nobody}@invalid")),
         username: Set(nobody),
@@ -95,8 +103,13 @@ pub(crate) async fn user(store: &Store, id: UserId, at: Timestamp, origin: &Orig
     writes.run(refresh_token::Entity::delete_many().filter(refresh_token::Column::UserId.eq(id.0)));
     writes.run(api_key::Entity::delete_many().filter(api_key::Column::UserId.eq(id.0)));
     writes.run(hook_endpoint::Entity::delete_many().filter(hook_endpoint::Column::UserId.eq(id.0)));
+    writes.run(mcp_server::Entity::delete_many().filter(mcp_server::Column::UserId.eq(id.0)));
+    // Their executions go with them.
+    writes.run(task::Entity::delete_many().filter(task::Column::UserId.eq(id.0)));
+    templates::forget_user(&mut writes, id);
     writes.run(budget_of(&Spender::User(id)));
     writes.run(alert::Entity::delete_many().filter(alert::Column::UserId.eq(id.0)));
+    writes.wake_account(id);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [events::user_erased(id, origin, at)])?;
     unit.commit(writes).await?;

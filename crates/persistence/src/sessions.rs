@@ -11,12 +11,14 @@ use crate::{
     page::{Counting, List, ListName, read_page, try_map},
     purge,
     recording::{Recording, lock, locked},
+    templates,
     unit::{Answers, Batch, Rows},
     value::{Reader, micros, to_json},
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
+    AuditEvent, EventKind, Expected, Generation, Origin, Page, PageRequest, Scope, Session, SessionId,
+    SessionStatus,
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
@@ -35,7 +37,12 @@ impl Sessions for Store {
     async fn create(&self, session: &Session, origin: &Origin) -> StoreResult<()> {
         let row = session::Model::new(session)?;
         let insert = session::Entity::insert::<session::ActiveModel>(row.into());
-        let write = |writes: &mut Batch| writes.run(insert);
+        let write = |writes: &mut Batch| {
+            writes.run(insert);
+            if let Some(template) = session.template_id {
+                templates::count_use(writes, template);
+            }
+        };
         self.write_audited(write, events::session_created(session, origin)).await
     }
 
@@ -70,6 +77,7 @@ impl Sessions for Store {
         scope: Scope,
         id: SessionId,
         patch: &SessionPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<Session>> {
@@ -78,7 +86,9 @@ impl Sessions for Store {
         let head = audit::lock_head(&mut reads);
         let (mut read, unit) = self.open(reads).await?;
         let Some(row) = read.first(row)? else { return Ok(None) };
-        let patched = patch.apply(row.try_into()?, at);
+        let session = Session::try_from(row)?;
+        expected.admit(&session)?;
+        let patched = patch.apply(session, at);
         let changes = session::ActiveModel {
             search_text: Set(search_text(patched.name.as_deref(), patched.description.as_deref())),
             name: Set(patched.name.clone()),
@@ -103,22 +113,29 @@ impl Sessions for Store {
         to: SessionStatus,
         at: Timestamp,
     ) -> StoreResult<Moved> {
-        move_to(self, id, Some(by), &SessionStatus::predecessors(to), to, at, None).await
+        move_to(self, id, Some(by), &SessionStatus::predecessors(to), &Expected::ANY, to, at, None).await
     }
 
     async fn pause(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let (to, event) = (SessionStatus::Paused, events::session_paused(id, origin, at));
-        move_to(self, id, None, &SessionStatus::predecessors(to), to, at, Some(event)).await
+        move_to(self, id, None, &SessionStatus::predecessors(to), &Expected::ANY, to, at, Some(event)).await
     }
 
     async fn resume(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
         let event = events::session_resumed(id, origin, at);
-        move_to(self, id, None, &SessionStatus::RESUMABLE, SessionStatus::Active, at, Some(event)).await
+        let to = SessionStatus::Active;
+        move_to(self, id, None, &SessionStatus::RESUMABLE, &Expected::ANY, to, at, Some(event)).await
     }
 
-    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+    async fn terminate(
+        &self,
+        id: SessionId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Moved> {
         let (to, event) = (SessionStatus::Terminated, events::session_terminated(id, origin, at));
-        move_to(self, id, None, &SessionStatus::predecessors(to), to, at, Some(event)).await
+        move_to(self, id, None, &SessionStatus::predecessors(to), expected, to, at, Some(event)).await
     }
 
     async fn purge(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Purged> {
@@ -140,21 +157,31 @@ impl Store {
     }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one unit of work behind five methods, each with its own part of it"
+)]
 async fn move_to(
     store: &Store,
     id: SessionId,
     by: Option<Generation>,
     from: &[SessionStatus],
+    expected: &Expected,
     to: SessionStatus,
     at: Timestamp,
     audited: Option<AuditEvent>,
 ) -> StoreResult<Moved> {
     let mut reads = store.batch();
     let session = lock(&mut reads, id);
+    // What is expected concerns the whole of it; else its state is enough.
+    let whole = (*expected != Expected::ANY).then(|| reads.select(session::Entity::find_by_id(id.0)));
     let audited = audited.map(|event| (audit::lock_head(&mut reads), event));
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(Moved::NoSession) };
     by.map_or(Ok(()), |by| locked.admit(by))?;
+    if let Some(row) = whole.map(|row| read.first(row)).transpose()?.flatten() {
+        expected.admit(&Session::try_from(row)?)?;
+    }
     if let Some(operation) = locked.operation {
         return Ok(Moved::Held(operation));
     }
@@ -210,13 +237,14 @@ fn filtered(rows: Select<session::Entity>, filter: &SessionFilter) -> Select<ses
     rows.apply_if(filter.status, |rows, status| rows.filter(C::Status.eq(status.as_str())))
         .apply_if(filter.mode, |rows, mode| rows.filter(C::Mode.eq(mode.as_str())))
         .apply_if(filter.parent_session_id, |rows, id| rows.filter(C::ParentSessionId.eq(id.0)))
+        .apply_if(filter.template_id, |rows, id| rows.filter(C::TemplateId.eq(id.0)))
         .apply_if(filter.created_after, |rows, at| rows.filter(C::CreatedAt.gt(micros(at))))
         .apply_if(filter.created_before, |rows, at| rows.filter(C::CreatedAt.lt(micros(at))))
         .apply_if(filter.q.as_deref(), |rows, q| rows.filter(C::SearchText.like(containing(q))))
 }
 
 /// A pattern for texts that contain `q` as it stands, whatever wildcards are in it.
-fn containing(q: &str) -> LikeExpr {
+pub(crate) fn containing(q: &str) -> LikeExpr {
     pattern("%", &q.to_lowercase())
 }
 

@@ -11,7 +11,7 @@ use crate::{
     value::micros,
 };
 use domain::{
-    Origin, Page, PageRequest, Role, User, UserId, UserPatch, account::UserPatched, audit::events,
+    Expected, Origin, Page, PageRequest, Role, User, UserId, UserPatch, account::UserPatched, audit::events,
     ports::StoreResult,
 };
 use jiff::Timestamp;
@@ -42,6 +42,7 @@ pub(crate) async fn patch(
     store: &Store,
     id: UserId,
     patch: &UserPatch,
+    expected: &Expected,
     at: Timestamp,
     origin: &Origin,
 ) -> StoreResult<UserPatched> {
@@ -54,6 +55,7 @@ pub(crate) async fn patch(
     if before.is_erased() {
         return Ok(UserPatched::Erased);
     }
+    expected.admit(before)?;
     let after = patch.apply(before.clone());
     let is_last = || !users.iter().any(|user| user.id != id && user.is_active_admin());
     if before.is_active_admin() && !after.is_active_admin() && is_last() {
@@ -69,6 +71,7 @@ pub(crate) async fn patch(
             .filter(alive);
         writes.run(revoke);
     }
+    writes.wake_account(id);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [events::user_changed(id, patch, origin, at)])?;
     unit.commit(writes).await?;

@@ -7,7 +7,7 @@
 use crate::{Store, unit::Writer};
 use async_trait::async_trait;
 use domain::{
-    SessionId,
+    SessionId, UserId,
     ports::{Wakeup, Wakeups},
 };
 use sea_orm::sqlx::{
@@ -27,8 +27,10 @@ use tokio::{
 use uuid::Uuid;
 
 const CHANNEL: &str = "steward_wrote";
-/// Sessions named in one notification, which may have 8000 bytes.
-const SESSIONS_PER_NOTIFICATION: usize = 200;
+/// What stands before the id of a user in a notification.
+const ACCOUNT: &str = "u:";
+/// Sessions and users named in one notification, which may have 8000 bytes.
+const NAMES_PER_NOTIFICATION: usize = 200;
 /// While nothing comes through, everything is looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A server that has nothing to tell says so this often. It hears itself, and so learns that it still hears.
@@ -44,7 +46,7 @@ pub(crate) struct Exchange {
     write: PgPool,
     listen: PgPool,
     /// Where was written since it was last told; `None` while nobody would tell it.
-    untold: Mutex<Option<BTreeSet<SessionId>>>,
+    untold: Mutex<Option<BTreeSet<Wakeup>>>,
     more: Notify,
 }
 
@@ -67,12 +69,12 @@ impl Exchange {
         Self { sender: Uuid::new_v4(), write, listen, untold: Mutex::default(), more: Notify::new() }
     }
 
-    /// Notes that something was committed in these sessions.
-    pub(crate) fn wrote(&self, sessions: &BTreeSet<SessionId>) {
-        if !sessions.is_empty()
+    /// Notes what a commit concerned.
+    pub(crate) fn wrote(&self, woken: &BTreeSet<Wakeup>) {
+        if !woken.is_empty()
             && let Some(untold) = self.untold().as_mut()
         {
-            untold.extend(sessions);
+            untold.extend(woken);
             self.more.notify_one();
         }
     }
@@ -89,19 +91,19 @@ impl Exchange {
     async fn tell(&self) {
         loop {
             let _ = timeout(BEAT_INTERVAL, self.more.notified()).await;
-            let sessions = self.untold().as_mut().map(mem::take).unwrap_or_default();
-            if let Err(error) = self.notify(&sessions).await {
+            let woken = self.untold().as_mut().map(mem::take).unwrap_or_default();
+            if let Err(error) = self.notify(&woken).await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "could not tell the other servers");
-                self.wrote(&sessions);
+                self.wrote(&woken);
                 sleep(LOOK_INTERVAL).await;
             }
         }
     }
 
-    async fn notify(&self, sessions: &BTreeSet<SessionId>) -> Result<(), sqlx::Error> {
-        let ids: Vec<String> = sessions.iter().map(ToString::to_string).collect();
+    async fn notify(&self, woken: &BTreeSet<Wakeup>) -> Result<(), sqlx::Error> {
+        let ids: Vec<String> = woken.iter().filter_map(name).collect();
         // One of nothing, when there is nothing to tell.
-        for ids in ids.chunks(SESSIONS_PER_NOTIFICATION).chain(ids.is_empty().then_some(&[][..])) {
+        for ids in ids.chunks(NAMES_PER_NOTIFICATION).chain(ids.is_empty().then_some(&[][..])) {
             let payload = format!("{} {}", self.sender, ids.join(" "));
             let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
             notify.execute(&self.write).await?;
@@ -126,22 +128,36 @@ impl Exchange {
         heard(Wakeup::Anywhere);
         while let Ok(Some(notification)) = timeout(SILENCE_MAX, listener.try_recv()).await.unwrap_or(Ok(None))
         {
-            for session in self.others(notification.payload()) {
-                heard(Wakeup::Session(session));
-            }
+            self.others(notification.payload()).for_each(heard);
         }
         Ok(())
     }
 
-    /// The sessions in a notification that is not our own.
-    fn others<'p>(&self, payload: &'p str) -> impl Iterator<Item = SessionId> + use<'p> {
+    /// What is named in a notification that is not our own.
+    fn others<'p>(&self, payload: &'p str) -> impl Iterator<Item = Wakeup> + use<'p> {
         let (sender, ids) = payload.split_once(' ').unwrap_or_default();
         let is_ours = sender.parse() == Ok(self.sender);
-        ids.split(' ').filter(move |_| !is_ours).filter_map(|id| id.parse().ok().map(SessionId))
+        ids.split(' ').filter(move |_| !is_ours).filter_map(named)
     }
 
-    fn untold(&self) -> MutexGuard<'_, Option<BTreeSet<SessionId>>> {
+    fn untold(&self) -> MutexGuard<'_, Option<BTreeSet<Wakeup>>> {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What stands for it in a notification. A server of before users were named passes over them.
+fn name(wakeup: &Wakeup) -> Option<String> {
+    match wakeup {
+        Wakeup::Session(session) => Some(session.to_string()),
+        Wakeup::Account(user) => Some(format!("{ACCOUNT}{user}")),
+        Wakeup::Anywhere => None,
+    }
+}
+
+fn named(name: &str) -> Option<Wakeup> {
+    match name.strip_prefix(ACCOUNT) {
+        Some(user) => user.parse().ok().map(|id| Wakeup::Account(UserId(id))),
+        None => name.parse().ok().map(|id| Wakeup::Session(SessionId(id))),
     }
 }
 

@@ -91,7 +91,7 @@ mod tests {
             (approval.title, approval.reason, approval.decision_reason) =
                 (Some(text()), Some(text()), Some(text()));
         }
-        for metrics in &mut document.metrics {
+        if let Some(metrics) = &mut document.metrics {
             metrics.by_model[0].model = text();
             metrics.turns[1].error_message = Some(text());
         }

@@ -34,7 +34,7 @@ pub(crate) fn count(figure: u64) -> String {
     let digits = figure.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push('\u{a0}');
         }
         grouped.push(digit);

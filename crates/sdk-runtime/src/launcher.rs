@@ -50,6 +50,41 @@ pub struct Invocation {
     pub containment: Containment,
 }
 
+impl Invocation {
+    /// A program that is no agent but is started, contained and ended like one: an external MCP server. It is looked up
+    /// in `PATH` where it runs, so inside the jail if there is one, and has nothing but this environment.
+    pub fn program(
+        program: impl Into<OsString>,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        cwd: impl Into<PathBuf>,
+        env: BTreeMap<String, String>,
+        containment: Containment,
+    ) -> Self {
+        // By way of `env`, because what is started itself is shown to the jail, wherever it lies.
+        let mut all = vec!["--".into(), program.into()];
+        all.extend(args.into_iter().map(Into::into));
+        Self {
+            program: "env".into(),
+            args: all,
+            env,
+            env_mode: EnvMode::Replace,
+            cwd: cwd.into(),
+            agent_marker: Uuid::new_v4(),
+            host_marker: None,
+            limits: Limits::default(),
+            on_stderr: None,
+            add_dirs: Vec::new(),
+            containment,
+        }
+    }
+
+    /// The same, marked as one of this host's.
+    #[must_use]
+    pub fn marked(self, host_marker: impl Into<String>) -> Self {
+        Self { host_marker: Some(host_marker.into()), ..self }
+    }
+}
+
 /// A started agent.
 pub struct Transport {
     /// Where lines for the agent go; closing it is the first step of the end.

@@ -150,7 +150,7 @@ fn keys(config: &Config, command: &Verify) -> anyhow::Result<Vec<AuditKey>> {
     }
     let current = match &config.auth.secret_key {
         Some(key) => Some(key.clone()),
-        None => secret_key::read_if_there(&config.data_dir).context("could not get the secret key")?,
+        None => secret_key::SECRET.read_if_there(&config.data_dir).context("could not get the secret key")?,
     };
     let mut keys: Vec<AuditKey> =
         current.iter().map(|key| AuditKey::derive(key.expose_secret().as_bytes())).collect();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::ServerRole;
+
 /// Runs, governs and accounts for Claude agent sessions.
 #[derive(Debug, Parser)]
 #[command(name = "steward", version)]
@@ -15,10 +17,29 @@ pub struct Command {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Run the server (the default).
-    Serve,
+    Serve {
+        /// What this server does among those on one PostgreSQL; instead of SERVER_ROLE.
+        #[arg(long, value_enum)]
+        role: Option<ServerRole>,
+    },
     /// Look at the audit log, also while a server is running.
     #[command(subcommand)]
     Audit(Audit),
+    /// Look after the secrets of people, also while servers are running.
+    #[command(subcommand)]
+    Secrets(Secrets),
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Secrets {
+    /// Say which secrets are encrypted with which key.
+    ///
+    /// Ends with 0 if all can be read, with 1 if some cannot.
+    Check,
+    /// Encrypt with ENCRYPTION_KEY what is encrypted with one of ENCRYPTION_KEYS_OLD.
+    ///
+    /// Ends with 0 if all is, with 1 if some cannot be read: they stay as they are.
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
-    AccountManager, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings,
-    EngineSettings, GovernanceSettings, HookSettings, LimitSettings, Overview, PolicyChoice, Registration,
-    ReportManager, Reporting, ServerSettings, SessionDefaults, SessionManager, SnapshotSettings, Stores,
-    Tokens,
+    AccountManager, Aftercare, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings,
+    EngineSettings, GovernanceSettings, HookSettings, Idempotency, LimitSettings, McpSettings, Overview,
+    PolicyChoice, Registration, ReportManager, Reporting, ServerSettings, SessionDefaults, SessionManager,
+    SnapshotSettings, Stores, TaskManager, Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
@@ -28,6 +28,7 @@ use crate::{
     config::{Config, CostsConfig, HooksConfig, ReportsConfig, TelemetryConfig},
     data_dir::DataDir,
     health::{self, Subjects},
+    keyring,
     sandbox::{self, Decided},
     secret_key,
 };
@@ -37,12 +38,14 @@ use crate::{
 pub struct Parts {
     pub accounts: Arc<AccountManager>,
     pub sessions: SessionManager,
+    pub tasks: TaskManager,
     pub costs: Arc<CostTracker>,
     pub cost_manager: CostManager,
     pub reports: ReportManager,
     pub overview: Overview,
     pub alerts: Alerter,
     pub audit: Arc<AuditLog>,
+    pub idempotency: Idempotency,
     pub gateway: Arc<Gateway>,
     pub database: Database,
     pub health: Arc<HealthChecker>,
@@ -78,6 +81,8 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     let audit = Arc::new(AuditLog::new(store.clone(), clock.clone()));
     audit.server_started(env!("CARGO_PKG_VERSION")).await.context("could not write the audit log")?;
     let accounts = accounts(config, &secret, &store, &clock, &audit);
+    let idempotency = Idempotency::new(store.clone(), clock.clone(), secret.expose_secret().as_bytes())
+        .context("could not set up idempotency keys")?;
     let costs = costs(&config.costs, &data_dir, &store, &clock, &metrics);
     let prices = Arc::new(prices(&config.costs).await?);
     let options = gateway::Options {
@@ -99,6 +104,7 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
     let settings =
         engine_settings(config, &data_dir, &secret, cli.map_err(|error| error.to_string()), &sandbox)?;
+    keyring::look(&store, &settings.mcp.keyring).await?;
     let archive_store = archives::open(&config.storage, &data_dir)?;
     let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
     let alerts = Alerter::new(store.clone(), clock.clone(), tellers, metrics.clone());
@@ -130,15 +136,23 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     })?;
     let figured =
         Figured { database: database.clone(), metrics: metrics.clone(), prices, drops: telemetry.drops() };
+    let tasks = TaskManager::new(
+        sessions.clone(),
+        store.clone(),
+        config.tasks.settings,
+        Arc::new(Aftercare::new(store.clone(), reports.clone())),
+    );
     Ok(Parts {
         accounts: Arc::new(accounts),
         sessions,
+        tasks,
         costs,
         cost_manager,
         reports,
         overview,
         alerts,
         audit,
+        idempotency,
         gateway,
         database,
         health: Arc::new(health),
@@ -167,7 +181,7 @@ fn metrics(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Arc<Metrics
 fn secret(config: &Config, data_dir: &DataDir) -> anyhow::Result<SecretString> {
     match &config.auth.secret_key {
         Some(key) => Ok(key.clone()),
-        None => secret_key::read_or_create(&data_dir.path).context("could not get the secret key"),
+        None => secret_key::SECRET.read_or_create(&data_dir.path).context("could not get the secret key"),
     }
 }
 
@@ -263,6 +277,7 @@ fn engine_settings(
         },
         governance: governance(config, data_dir, &directories),
         hooks: hooks(config, key)?,
+        mcp: mcp_settings(config, data_dir)?,
         archives: archives::settings(&config.storage)?,
         snapshots: SnapshotSettings {
             interval: config.metrics.snapshot_interval,
@@ -291,11 +306,13 @@ fn stores(store: &Arc<persistence::Store>, archive_store: Arc<dyn ArchiveStore>)
         decisions: store.clone(),
         policies: store.clone(),
         hooks: store.clone(),
+        mcp_servers: store.clone(),
         approvals: store.clone(),
         transcripts: store.clone(),
         archives: store.clone(),
         archive_store,
         snapshots: store.clone(),
+        templates: store.clone(),
     }
 }
 
@@ -339,6 +356,13 @@ fn hooks(config: &Config, key: &SecretString) -> anyhow::Result<HookSettings> {
     let settings = HookSettings::new(key.expose_secret().as_bytes(), allow_private_addresses);
     let settings = settings.map_err(anyhow::Error::from_boxed).context("could not set up hooks")?;
     Ok(HookSettings { switches, ..settings })
+}
+
+/// How the MCP servers of people are kept and reached.
+fn mcp_settings(config: &Config, data_dir: &DataDir) -> anyhow::Result<McpSettings> {
+    let keys = keyring::of(config, &data_dir.path)?;
+    let settings = McpSettings::new(keys, config.mcp.allow_private_addresses);
+    settings.map_err(anyhow::Error::from_boxed).context("could not set up MCP servers")
 }
 
 /// What agents report about themselves: of spans and log records, what somebody takes.

@@ -10,13 +10,16 @@ mod error;
 mod governance;
 mod health;
 mod hooks;
+mod mcp;
 mod metrics;
 mod parse;
 mod reader;
 mod reports;
 mod sources;
 mod storage;
+mod tasks;
 mod telemetry;
+mod traffic;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -32,13 +35,16 @@ pub use self::{
     governance::GovernanceConfig,
     health::HealthConfig,
     hooks::HooksConfig,
+    mcp::McpConfig,
     metrics::MetricsConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     reports::ReportsConfig,
     sources::{ConfigFile, Sources},
     storage::{S3Config, StorageConfig},
+    tasks::{ServerRole, TasksConfig},
     telemetry::TelemetryConfig,
+    traffic::{RateLimit, TrafficConfig},
 };
 use self::{
     parse::{absolute_directories, boolean, decimal, list, non_empty, number, path, secret_key},
@@ -57,6 +63,7 @@ pub struct Config {
     pub environment: Environment,
     pub log: LogConfig,
     pub http: HttpConfig,
+    pub traffic: TrafficConfig,
     /// Database file, working directories, archives and generated keys; may be relative to where the server is started.
     pub data_dir: PathBuf,
     pub database: DatabaseConfig,
@@ -64,10 +71,12 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
+    pub tasks: TasksConfig,
     pub approvals: ApprovalSettings,
     pub containment: ContainmentConfig,
     pub governance: GovernanceConfig,
     pub hooks: HooksConfig,
+    pub mcp: McpConfig,
     pub storage: StorageConfig,
     pub reports: ReportsConfig,
     pub costs: CostsConfig,
@@ -75,6 +84,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub health: HealthConfig,
     pub telemetry: TelemetryConfig,
+    /// How long a server that ends is not ready any more and goes on as before, so that nothing is sent to it.
+    pub shutdown_delay: Duration,
     /// How long a shutdown waits for turns to finish before it interrupts them.
     pub shutdown_grace: Duration,
 }
@@ -102,8 +113,6 @@ pub struct HttpConfig {
     pub port: u16,
     pub cors: CorsOrigins,
     pub max_request_body_bytes: usize,
-    /// A client that takes nothing for this long is dropped.
-    pub stream_send_timeout: Duration,
 }
 
 /// The web pages that may call the API from a browser.
@@ -177,6 +186,12 @@ pub struct SessionsConfig {
 }
 
 impl Config {
+    /// Whether several servers can share the database.
+    #[must_use]
+    pub fn has_shared_database(&self) -> bool {
+        !self.database.url.starts_with("sqlite:")
+    }
+
     /// Reads the environment, `.env` in the working directory and the file named by `STEWARD_CONFIG`.
     pub fn load() -> Result<Self, ConfigErrors> {
         Sources::of_process().resolve()
@@ -226,16 +241,19 @@ impl Config {
         let environment = read_environment(reader);
         let log = LogConfig::read(reader);
         let http = HttpConfig::read(reader, environment);
+        let traffic = TrafficConfig::read(reader);
         let data_dir = reader.value("DATA_DIR", "./data", path);
         let database = DatabaseConfig::read(reader, data_dir.as_ref());
         let auth = AuthConfig::read(reader);
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
+        let tasks = TasksConfig::read(reader);
         let approvals = read_approvals(reader);
         let governance = GovernanceConfig::read(reader);
         let containment = ContainmentConfig::read(reader);
         let hooks = HooksConfig::read(reader);
+        let mcp = McpConfig::read(reader);
         let storage = StorageConfig::read(reader);
         let reports = ReportsConfig::read(reader);
         let costs = CostsConfig::read(reader);
@@ -243,21 +261,25 @@ impl Config {
         let metrics = MetricsConfig::read(reader);
         let health = HealthConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
+        let shutdown_delay = reader.value("SHUTDOWN_DELAY_SECONDS", "0", seconds(0..=300));
         let shutdown_grace = reader.value("SHUTDOWN_GRACE_SECONDS", "20", seconds(0..=3600));
         Some(Self {
             environment: environment?,
             log: log?,
             http: http?,
+            traffic: traffic?,
             data_dir: data_dir?,
             database: database?,
             auth: auth?,
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,
+            tasks: tasks?,
             approvals: approvals?,
             governance: governance?,
             containment: containment?,
             hooks: hooks?,
+            mcp: mcp?,
             storage: storage?,
             reports: reports?,
             costs: costs?,
@@ -265,6 +287,7 @@ impl Config {
             metrics: metrics?,
             health: health?,
             telemetry: telemetry?,
+            shutdown_delay: shutdown_delay?,
             shutdown_grace: shutdown_grace?,
         })
     }
@@ -314,13 +337,11 @@ impl HttpConfig {
         let port = reader.value("API_PORT", "8000", number(0..=u16::MAX));
         let cors = reader.option("CORS_ORIGINS", |text| parse::cors_origins(text, environment));
         let body_mb = reader.value("MAX_REQUEST_BODY_MB", "32", number(1..=1024_usize));
-        let send = reader.value("STREAM_SEND_TIMEOUT_SECONDS", "30", seconds(1..=3600));
         Some(Self {
             host: host?,
             port: port?,
             cors: cors?.unwrap_or(CorsOrigins::These(Vec::new())),
             max_request_body_bytes: body_mb? * BYTES_PER_MB,
-            stream_send_timeout: send?,
         })
     }
 }

@@ -11,6 +11,8 @@ pub mod crash_points;
 pub mod data_dir;
 pub mod figures;
 mod health;
+mod keyring;
 mod sandbox;
 pub mod secret_key;
+pub mod secrets_command;
 pub mod serve;

@@ -7,15 +7,20 @@ use clap::Parser;
 use server::{
     audit_command,
     command::{Action, Command},
-    config::Config,
-    crash_points,
+    config::{Config, ServerRole},
+    crash_points, secrets_command,
     serve::serve,
 };
 
 fn main() -> anyhow::Result<ExitCode> {
     keep_memory_private()?;
     match Command::parse().action {
-        None | Some(Action::Serve) => run_server().map(|()| ExitCode::SUCCESS),
+        Some(Action::Secrets(command)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(secrets_command::run(command))
+        }
+        None => run_server(None).map(|()| ExitCode::SUCCESS),
+        Some(Action::Serve { role }) => run_server(role).map(|()| ExitCode::SUCCESS),
         Some(Action::Audit(command)) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             match runtime.block_on(audit_command::run(command)) {
@@ -30,8 +35,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_server() -> anyhow::Result<()> {
-    let config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
+fn run_server(role: Option<ServerRole>) -> anyhow::Result<()> {
+    let mut config = Config::load().map_err(|errors| anyhow::anyhow!("failed to {errors}"))?;
+    config.tasks.role = role.unwrap_or(config.tasks.role);
     let telemetry = monitoring::init(config.telemetry_settings());
     let telemetry = Arc::new(telemetry.context("could not set up logging and telemetry")?);
     let _crash_points = crash_points::arm();

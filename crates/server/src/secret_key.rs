@@ -1,4 +1,4 @@
-//! The key that signs tokens, made once and kept in the data directory, readable by the server only.
+//! Keys that are made once and kept in the data directory, readable by the server only.
 
 use std::{
     fs,
@@ -10,11 +10,19 @@ use std::{
 use rand::RngExt;
 use secrecy::SecretString;
 
-const FILE_NAME: &str = "secret_key";
+/// The key that signs tokens.
+pub const SECRET: KeyFile = KeyFile("secret_key");
+/// The key that encrypts secrets.
+pub const ENCRYPTION: KeyFile = KeyFile("encryption_key");
+
 const KEY_BYTES: usize = 32;
 const HEX_CHARS: usize = KEY_BYTES * 2;
 /// The permission bits of people other than the owner and the group.
 const OTHERS: u32 = 0o007;
+
+/// A key in a file of this name.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyFile(&'static str);
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -26,31 +34,34 @@ pub enum SecretKeyError {
         #[source]
         source: io::Error,
     },
-    /// Cut short or edited: a new one would log everybody out, so that is left to a person.
-    #[error("use the key {}: it is not {HEX_CHARS} hexadecimal digits; remove it to get a new one", .0.display())]
+    /// Cut short or edited: with a new one everybody is logged out, or what it encrypted is lost, so that is left to a
+    /// person.
+    #[error("use the key {}: it is not {HEX_CHARS} hexadecimal digits; put it back, or remove it to get a new one", .0.display())]
     Damaged(PathBuf),
-    /// Anybody on the machine could sign tokens.
+    /// Anybody on the machine could use it.
     #[error("use the key {}: everybody can read it; run chmod 600 on it", .0.display())]
     Exposed(PathBuf),
 }
 
-/// The key of this data directory: 64 hexadecimal digits. Of several servers that start at once, one makes it.
-pub fn read_or_create(data_dir: &Path) -> Result<SecretString, SecretKeyError> {
-    let path = data_dir.join(FILE_NAME);
-    let failed = |source| SecretKeyError::Io { path: path.clone(), source };
-    if !path.try_exists().map_err(failed)? {
-        create(data_dir, &path).map_err(failed)?;
+impl KeyFile {
+    /// The key of this data directory: 64 hexadecimal digits. Of several servers that start at once, one makes it.
+    pub fn read_or_create(self, data_dir: &Path) -> Result<SecretString, SecretKeyError> {
+        let path = data_dir.join(self.0);
+        let failed = |source| SecretKeyError::Io { path: path.clone(), source };
+        if !path.try_exists().map_err(failed)? {
+            create(data_dir, &path).map_err(failed)?;
+        }
+        read(path)
     }
-    read(path)
-}
 
-/// The key of this data directory, if one was made.
-pub fn read_if_there(data_dir: &Path) -> Result<Option<SecretString>, SecretKeyError> {
-    let path = data_dir.join(FILE_NAME);
-    match path.try_exists() {
-        Ok(true) => read(path).map(Some),
-        Ok(false) => Ok(None),
-        Err(source) => Err(SecretKeyError::Io { path, source }),
+    /// The key of this data directory, if one was made.
+    pub fn read_if_there(self, data_dir: &Path) -> Result<Option<SecretString>, SecretKeyError> {
+        let path = data_dir.join(self.0);
+        match path.try_exists() {
+            Ok(true) => read(path).map(Some),
+            Ok(false) => Ok(None),
+            Err(source) => Err(SecretKeyError::Io { path, source }),
+        }
     }
 }
 
@@ -94,7 +105,7 @@ mod tests {
     use super::*;
 
     fn key(folder: &Path) -> Result<String, SecretKeyError> {
-        read_or_create(folder).map(|key| key.expose_secret().to_owned())
+        SECRET.read_or_create(folder).map(|key| key.expose_secret().to_owned())
     }
 
     #[test]
@@ -104,9 +115,17 @@ mod tests {
         let first = key(&data_dir).unwrap();
         assert_eq!(first.len(), HEX_CHARS);
         assert_eq!(key(&data_dir).unwrap(), first);
-        let mode = fs::metadata(data_dir.join(FILE_NAME)).unwrap().permissions().mode();
+        let mode = fs::metadata(data_dir.join(SECRET.0)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn each_key_has_a_file_of_its_own() {
+        let folder = TempDir::new().unwrap();
+        let other = ENCRYPTION.read_or_create(folder.path()).unwrap();
+        assert_ne!(key(folder.path()).unwrap(), other.expose_secret());
+        assert!(ENCRYPTION.read_if_there(folder.path()).unwrap().is_some());
     }
 
     #[test]
@@ -128,7 +147,7 @@ mod tests {
     #[test]
     fn a_damaged_key_is_refused_and_kept() {
         let folder = TempDir::new().unwrap();
-        let path = folder.path().join(FILE_NAME);
+        let path = folder.path().join(SECRET.0);
         fs::write(&path, "cut shor").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(key(folder.path()), Err(SecretKeyError::Damaged(_))));
@@ -139,7 +158,7 @@ mod tests {
     fn a_key_everybody_can_read_is_refused() {
         let folder = TempDir::new().unwrap();
         key(folder.path()).unwrap();
-        fs::set_permissions(folder.path().join(FILE_NAME), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(folder.path().join(SECRET.0), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(key(folder.path()), Err(SecretKeyError::Exposed(_))));
     }
 }

@@ -10,16 +10,17 @@ use std::{
 
 use actix_web::{HttpServer, dev::Server, rt::net::TcpStream, web::Data};
 use anyhow::Context;
-use api::{ApiSettings, ApiState, MetricsAccess};
+use api::{ApiSettings, ApiState, Counting, MetricsAccess, RateLimiter};
 use domain::SystemClock;
 use monitoring::{HealthWatch, Telemetry};
+use persistence::Database;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     compose::{Parts, compose},
-    config::{self, Config, Environment},
+    config::{self, Config, Environment, ServerRole},
     figures,
 };
 
@@ -37,6 +38,13 @@ pub async fn serve(config: Config, telemetry: Arc<Telemetry>) -> anyhow::Result<
 }
 
 async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let role = config.tasks.role;
+    if role != ServerRole::All && !config.has_shared_database() {
+        // With SQLite the one process that has the file does everything: there is nobody to share the work with.
+        anyhow::bail!(
+            "an api or worker server needs DATABASE_URL=postgres://…; SQLite is for one server alone"
+        );
+    }
     // Bound before anything is started: if the port is taken, nothing has happened.
     let listener = TcpListener::bind((config.http.host, config.http.port))
         .with_context(|| format!("could not listen on {}:{}", config.http.host, config.http.port))?;
@@ -47,7 +55,10 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
     let parts = compose(&config, telemetry).await?;
     let streams = TaskTracker::new();
     let state = Data::new(api_state(&config, &parts, streams.clone()));
-    let server = http_server(&config, state.clone(), listener)?;
+    let server = match role.answers() {
+        true => http_server(&config, state.clone(), listener)?,
+        false => probe_server(&state, listener)?,
+    };
     let handle = server.handle();
     let scraped = for_metrics.map(|listener| metrics_server(&config, &state, listener)).transpose()?;
     let scraped_handle = scraped.as_ref().map(Server::handle);
@@ -59,6 +70,10 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
         let house = house.clone();
         async move { sessions.keep_house(house).await }
     });
+    if role.works() {
+        let (tasks, house) = (parts.tasks.clone(), house.clone());
+        housekeeping.spawn(async move { tasks.work(house).await });
+    }
     let audit = parts.audit.clone();
     housekeeping.spawn({
         let house = house.clone();
@@ -70,10 +85,25 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
         async move { alerts.run(house).await }
     });
     let (sessions, others) = (parts.sessions.clone(), parts.database.store());
+    let revocations = parts.accounts.revocations().clone();
     housekeeping.spawn({
         let house = house.clone();
-        async move { sessions.hear_others(&others, house).await }
+        async move { sessions.hear_others(&others, &revocations, house).await }
     });
+    let accounts = parts.accounts.clone();
+    housekeeping.spawn({
+        let house = house.clone();
+        async move { accounts.keep_house(house).await }
+    });
+    let idempotency = parts.idempotency.clone();
+    housekeeping.spawn({
+        let house = house.clone();
+        async move { idempotency.keep_house(house).await }
+    });
+    if let Some(limiter) = state.limiter.clone() {
+        let (reports, server, house) = (parts.database.store(), parts.data_dir.server_id, house.clone());
+        housekeeping.spawn(async move { limiter.keep(server, &reports, &SystemClock, house).await });
+    }
     housekeeping.spawn(figures::keep(parts.figured.clone(), house.clone()));
     housekeeping.spawn(health_watch(&config, &parts).keep(house.clone()));
     if let Some(scraped) = scraped {
@@ -94,6 +124,9 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
     }
     tracing::info!("ending: no new work is taken; a second signal ends at once");
     let ending = async {
+        // Nothing is sent here any more once whoever sends it has seen that.
+        state.leaving.cancel();
+        tokio::time::sleep(config.shutdown_delay).await;
         house.cancel();
         parts.sessions.shut_down(config.shutdown_grace).await;
         streams.close();
@@ -128,8 +161,13 @@ fn api_state(config: &Config, parts: &Parts, streams: TaskTracker) -> ApiState {
     ApiState {
         accounts: parts.accounts.clone(),
         policies: engine::PolicyManager::new(parts.sessions.clone()),
+        mcp: engine::McpRegistry::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),
+        tasks: parts.tasks.clone(),
         audit: parts.audit.clone(),
+        idempotency: parts.idempotency.clone(),
+        limiter: limiter(config, &parts.database),
+        leaving: CancellationToken::new(),
         costs: parts.cost_manager.clone(),
         reports: parts.reports.clone(),
         overview: parts.overview.clone(),
@@ -143,12 +181,21 @@ fn api_state(config: &Config, parts: &Parts, streams: TaskTracker) -> ApiState {
                 config::CorsOrigins::Any => api::CorsOrigins::Any,
                 config::CorsOrigins::These(origins) => api::CorsOrigins::These(origins.clone()),
             },
-            stream_send_timeout: config.http.stream_send_timeout,
+            stream_send_timeout: config.traffic.stream_send_timeout,
             metrics_access: metrics_access(config),
+            proxies: config.traffic.proxies.clone(),
+            hsts_max_age: config.traffic.hsts_max_age,
             ..ApiSettings::default()
         },
         streams,
     }
+}
+
+/// Counts requests, together with the other servers where there may be some.
+fn limiter(config: &Config, database: &Database) -> Option<Arc<RateLimiter>> {
+    let limit = config.traffic.rate_limit?;
+    let counting = if database.is_shared() { Counting::Together } else { Counting::Alone };
+    Some(Arc::new(RateLimiter::new(limit.per_minute, limit.per_hour, counting)))
 }
 
 /// Who may scrape the API's listener. One that only this machine reaches may be what a proxy leads the world to, so in
@@ -175,13 +222,28 @@ fn health_watch(config: &Config, parts: &Parts) -> HealthWatch {
 }
 
 fn http_server(config: &Config, state: Data<ApiState>, listener: TcpListener) -> anyhow::Result<Server> {
-    let send_timeout = config.http.stream_send_timeout;
+    let send_timeout = config.traffic.stream_send_timeout;
     let server = HttpServer::new(move || api::app(state.clone()))
         .on_connect(move |connection, _| drop_when_stalled(connection, send_timeout))
+        .keep_alive(config.traffic.keep_alive)
+        // Whoever sends a request letter by letter holds a connection, and not for long.
+        .client_request_timeout(config.traffic.head_timeout)
         .disable_signals()
         .shutdown_timeout(CLOSE_SECONDS)
         .listen(listener)
         .context("could not serve")?;
+    Ok(server.run())
+}
+
+/// The listener of a server that works and answers nobody but probes and scrapers.
+fn probe_server(state: &Data<ApiState>, listener: TcpListener) -> anyhow::Result<Server> {
+    let state = state.clone();
+    let server = HttpServer::new(move || api::probe_app(state.clone()))
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(CLOSE_SECONDS)
+        .listen(listener)
+        .context("could not serve probes")?;
     Ok(server.run())
 }
 

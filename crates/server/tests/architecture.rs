@@ -28,11 +28,12 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("persistence", &["domain"], &["migration", "testkit"]),
     ("gateway", &["domain", "monitoring"], &["offline-model", "testkit"]),
     ("hooks", &["domain", "sdk-runtime", "monitoring"], &["testkit"]),
+    ("mcp", &["domain", "sdk-runtime", "hooks"], &[]),
     ("permissions", &["domain", "sdk-runtime"], &["testkit"]),
     ("reports", &["domain"], &[]),
     // The conductor, its face, and the one that puts everything together.
-    ("engine", &["domain", "sdk-runtime", "hooks", "permissions", "monitoring"], &["testkit"]),
-    ("api", &["domain", "engine", "monitoring", "apidoc"], &["reports", "sdk-runtime", "testkit"]),
+    ("engine", &["domain", "sdk-runtime", "hooks", "mcp", "permissions", "monitoring"], &["testkit"]),
+    ("api", &["domain", "engine", "monitoring", "apidoc"], &["mcp", "reports", "sdk-runtime", "testkit"]),
     (
         "server",
         &[
@@ -41,6 +42,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "engine",
             "gateway",
             "hooks",
+            "mcp",
             "migration",
             "monitoring",
             "permissions",
@@ -67,11 +69,11 @@ const TOOLS: &[&str] = &["xtask", "bench"];
 const WORDS: &[(&[&str], &[&str])] = &[
     (&["sea_orm", "object_store"], &["persistence", "migration"]),
     (&["sqlx::"], &["persistence", "testkit"]),
-    (&["actix_web", "actix_ws", "actix_cors", "paperclip"], &["api", "apidoc", "server"]),
+    (&["actix_web", "actix_ws", "actix_cors", "actix_multipart", "paperclip"], &["api", "apidoc", "server"]),
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),
     // What is exported goes to a collector over HTTP.
-    (&["reqwest"], &["gateway", "hooks", "monitoring"]),
+    (&["reqwest"], &["gateway", "hooks", "mcp", "monitoring"]),
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
     // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
     // asks for that (`EnvMode::Merge`).
@@ -79,7 +81,11 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["opentelemetry", "prometheus"], &["monitoring"]),
     (&["cedar_policy", "brush_parser"], &["permissions"]),
     (&["lettre"], &["monitoring"]),
-    (&["krilla", "parley", "plotters", "pulldown_cmark", "minijinja"], &["reports"]),
+    (&["krilla", "parley", "plotters", "pulldown_cmark"], &["reports"]),
+    (&["minijinja"], &["engine", "reports"]),
+    // Servers in this process, and handshakes with those of others.
+    (&["rmcp::"], &["mcp", "sdk-runtime"]),
+    (&["governor::"], &["api"]),
 ];
 
 #[test]

@@ -56,6 +56,11 @@ fn nothing_given_is_a_whole_configuration() {
     assert_eq!((config.sessions.max_interactive, config.sessions.max_background), (10, 50));
     let budget = Budget { limit: MicroUsd(100_000_000), when_exhausted: WhenExhausted::Block };
     assert_eq!((config.costs.is_enabled, config.costs.user_budget), (true, Some(budget)));
+    let traffic = &config.traffic;
+    let limit = traffic.rate_limit.unwrap();
+    assert_eq!((limit.per_minute.get(), limit.per_hour.get()), (600, 20_000));
+    assert_eq!((traffic.proxies.trusted.len(), traffic.hsts_max_age), (0, None));
+    assert_eq!(config.shutdown_delay, Duration::ZERO);
     assert_eq!(config.health.handshake_age, Some(Duration::from_secs(300)));
     assert_eq!(config.health.disk.free_bytes_min, 512 << 20);
 }
@@ -163,6 +168,9 @@ fn each_wrong_value_is_named_with_what_is_allowed() {
         ("LOG_FORMAT", "xml", "text or json"),
         ("API_HOST", "localhost", "an IP address"),
         ("API_PORT", "65536", "from 0 to 65535"),
+        ("RATE_LIMIT_PER_MINUTE", "0", "from 1 to 10000000"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, proxy", "addresses and networks such as 10.0.0.0/8, between commas"),
+        ("TRUSTED_PROXY_HEADER", "via", "x-forwarded-for or forwarded"),
         ("CORS_ORIGINS", "example.com", "origins such as"),
         ("CORS_ORIGINS", "https://a.example/x", "origins such as"),
         ("CORS_ORIGINS", "*, https://a.example", "either * alone"),

@@ -31,6 +31,8 @@ mod crash;
 mod crash_turn;
 #[path = "e2e/custom_policies.rs"]
 mod custom_policies;
+#[path = "e2e/ending.rs"]
+mod ending;
 #[path = "e2e/forks.rs"]
 mod forks;
 #[path = "e2e/governance.rs"]
@@ -53,12 +55,16 @@ mod hooks;
 mod large;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/mcp_servers.rs"]
+mod mcp_servers;
 #[path = "e2e/metrics.rs"]
 mod metrics;
 #[path = "e2e/money.rs"]
 mod money;
 #[path = "e2e/postgres.rs"]
 mod postgres;
+#[path = "e2e/postgres_tasks.rs"]
+mod postgres_tasks;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
 #[path = "e2e/queueing.rs"]
@@ -69,6 +75,10 @@ mod reports;
 mod sandbox;
 #[path = "e2e/settings.rs"]
 mod settings;
+#[path = "e2e/task_ends.rs"]
+mod task_ends;
+#[path = "e2e/tasks.rs"]
+mod tasks;
 #[path = "e2e/tour.rs"]
 mod tour;
 #[path = "e2e/traces.rs"]

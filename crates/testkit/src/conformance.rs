@@ -28,6 +28,7 @@ mod hooks;
 mod journal;
 mod ledger;
 mod logins;
+mod mcp_servers;
 mod policies;
 mod purge;
 mod queue;
@@ -36,13 +37,17 @@ mod servers;
 mod sessions;
 mod snapshots;
 mod stats;
+mod tasks;
+mod templates;
+mod traffic;
 mod transcripts;
 mod turns;
 mod users;
 
 use domain::ports::{
-    Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore, Journal,
-    Ledger, Ping, Policies, Reports, Servers, Sessions, Snapshots, Stats, Transcripts, Turns,
+    Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore,
+    IdempotencyKeys, Journal, Ledger, McpServers, Ping, Policies, RateReports, Reports, Servers, Sessions,
+    Snapshots, Stats, TaskStore, Templates, Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -64,6 +69,7 @@ pub use hooks::*;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
+pub use mcp_servers::*;
 pub use policies::*;
 pub use purge::*;
 pub use queue::*;
@@ -72,6 +78,9 @@ pub use servers::*;
 pub use sessions::*;
 pub use snapshots::*;
 pub use stats::*;
+pub use tasks::*;
+pub use templates::*;
+pub use traffic::*;
 pub use transcripts::*;
 pub use turns::*;
 pub use users::*;
@@ -92,12 +101,17 @@ pub trait AnyStore:
     + Decisions
     + Policies
     + HookStore
+    + McpServers
     + Approvals
     + Transcripts
     + Archives
     + Snapshots
     + Reports
     + Stats
+    + TaskStore
+    + Templates
+    + IdempotencyKeys
+    + RateReports
     + Ping
     + Clone
     + 'static
@@ -119,12 +133,17 @@ impl<S> AnyStore for S where
         + Decisions
         + Policies
         + HookStore
+        + McpServers
         + Approvals
         + Transcripts
         + Archives
         + Snapshots
         + Reports
         + Stats
+        + TaskStore
+        + Templates
+        + IdempotencyKeys
+        + RateReports
         + Ping
         + Clone
         + 'static
@@ -303,6 +322,40 @@ macro_rules! store_conformance {
             a_report_comes_back_as_it_was_stored
             reports_are_listed_newest_first_and_by_owner
             reports_go_with_their_session_and_are_in_the_audit_log
+            an_mcp_server_is_its_owners_or_everybodys
+            a_name_of_an_mcp_server_is_taken_once
+            a_check_of_an_mcp_server_is_kept_until_it_is_connected_otherwise
+            secrets_of_an_mcp_server_are_sealed_anew_unless_it_changed
+            the_life_of_an_mcp_server_is_in_the_audit_log
+            mcp_servers_go_with_their_user
+            a_task_is_its_owners_and_comes_back_as_it_was
+            tasks_are_found_by_tag_and_by_word
+            a_task_changes_as_the_patch_says_and_its_schedule_with_it
+            an_execution_comes_back_as_it_was
+            the_highest_priority_and_then_the_longest_due_is_next
+            an_execution_is_claimed_once
+            no_more_executions_run_than_may
+            whoever_read_an_older_version_changes_nothing
+            a_due_time_has_one_execution_however_many_fire
+            what_a_lost_worker_had_is_found
+            what_is_left_to_do_after_the_end_is_found
+            nothing_runs_for_a_user_who_is_disabled
+            the_life_of_a_task_is_in_the_audit_log
+            a_template_comes_back_as_it_was_stored
+            a_template_is_seen_by_those_it_is_shared_with
+            templates_are_found_by_what_they_are
+            the_use_of_a_template_is_counted_with_the_session
+            templates_of_an_erased_user_are_gone
+            the_life_of_a_template_is_in_the_audit_log
+            a_key_is_claimed_once_and_answered_again
+            a_key_that_is_given_up_may_come_again
+            of_many_claims_at_once_one_gets_the_key
+            an_owner_has_so_many_keys_and_so_many_bytes
+            attempts_to_log_in_are_counted_and_forgiven
+            of_many_attempts_at_once_no_more_pass_than_are_free
+            servers_hear_what_others_report
+            a_change_that_expects_another_state_is_refused
+            of_many_changes_that_expect_one_state_one_is_made
         }
     };
     (@each $factory:expr; $($scenario:ident)*) => { $(

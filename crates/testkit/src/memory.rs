@@ -10,24 +10,31 @@ mod costs;
 mod decisions;
 mod fork;
 mod hooks;
+mod idempotency;
 mod journal;
 mod ledger;
+mod mcp_servers;
 mod page;
 mod policies;
+mod rate_reports;
 mod reports;
 mod servers;
 mod sessions;
 mod snapshots;
 mod stats;
+mod tasks;
+mod templates;
 mod transcripts;
 mod turns;
 
 use async_trait::async_trait;
 use domain::{
-    ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, HookDelivery,
-    HookEndpoint, HookRun, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision, RefreshToken,
-    Report, RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, ToolCall, Turn, TurnId,
-    ports::{Ping, StoreError, StoreResult},
+    ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, Execution, HookDelivery,
+    HookEndpoint, HookRun, McpServer, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision,
+    RefreshToken, Report, RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, Task,
+    ToolCall, Turn, TurnId,
+    login_throttle::Tally,
+    ports::{Ping, RateReport, StoreError, StoreResult},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -45,6 +52,9 @@ struct State {
     users: Vec<NewUser>,
     api_keys: Vec<ApiKey>,
     refresh_tokens: Vec<IssuedToken>,
+    login_tallies: BTreeMap<[u8; 32], Tally>,
+    idempotency_keys: BTreeMap<(String, [u8; 32]), idempotency::StoredKey>,
+    rate_reports: Vec<RateReport>,
     sessions: BTreeMap<SessionId, Session>,
     /// Until when each server's lease lasts.
     servers: BTreeMap<ServerId, Timestamp>,
@@ -68,8 +78,12 @@ struct State {
     hook_runs: Vec<HookRun>,
     endpoints: Vec<HookEndpoint>,
     deliveries: Vec<HookDelivery>,
+    mcp_servers: Vec<McpServer>,
     snapshots: Vec<MetricsSnapshot>,
     reports: Vec<(Report, bytes::Bytes)>,
+    tasks: Vec<Task>,
+    executions: Vec<Execution>,
+    templates: Vec<templates::StoredTemplate>,
 }
 
 #[derive(Debug)]

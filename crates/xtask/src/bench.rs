@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use self::{machine::Machine, table::Table};
 use crate::{
-    cargo::{self, Profile},
+    cargo::{self, Built, Profile},
     claude,
     postgres::Cluster,
     process::{Interrupts, Process},
@@ -59,7 +59,8 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     let python =
         python::find_or_install(&settings).map_err(|error| println!("no Python SDK: {error:#}")).ok();
     println!("building optimised programs; the first time takes minutes ...");
-    let programs = cargo::build(root, &["server", "offline-model", "bench"], Profile::Release)?;
+    let programs =
+        cargo::build(root, Built::Packages(&["server", "offline-model", "bench"]), Profile::Release)?;
     let program = |name: &str| programs.get(name).with_context(|| format!("cargo has built no {name}"));
     let contestants = Contestants {
         steward: program("steward")?.clone(),

@@ -16,6 +16,15 @@ pub(crate) enum Profile {
     Release,
 }
 
+/// What is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Built<'p> {
+    /// The programs of these packages.
+    Packages(&'p [&'p str]),
+    /// Everything, in the way in which tests are built: after those, nothing is left to build.
+    AsForTests,
+}
+
 /// The cargo that started this tool, in the folder of the workspace.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -27,12 +36,19 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Builds the programs of these packages and says where they are, by the name of the program.
-pub(crate) fn build(root: &Path, packages: &[&str], profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
+/// Builds and says where the programs are, by the name of the program.
+pub(crate) fn build(root: &Path, built: Built<'_>, profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = cargo(root);
     command.args(["build", "--bins", "--message-format=json-render-diagnostics"]);
-    for package in packages {
-        command.args(["--package", package]);
+    match built {
+        Built::Packages(packages) => {
+            for package in packages {
+                command.args(["--package", package]);
+            }
+        }
+        Built::AsForTests => {
+            command.args(["--workspace", "--tests"]);
+        }
     }
     if profile == Profile::Release {
         command.arg("--release");
@@ -49,5 +65,8 @@ pub(crate) fn build(root: &Path, packages: &[&str], profile: Profile) -> Result<
 fn program(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let file = message["executable"].as_str()?;
+    if message["profile"]["test"] == true {
+        return None;
+    }
     Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(file)))
 }

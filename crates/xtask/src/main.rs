@@ -1,5 +1,5 @@
-//! The commands of this repository, each doing its own set-up: `cargo xtask run`, `cargo xtask test`,
-//! `cargo xtask bench`, `cargo xtask fuzz`.
+//! The commands of this repository, each doing its own set-up: `cargo xtask run`, `test`, `bench`, `fuzz`, and those that
+//! hold the API to its document: `api-diff`, `clients`, `schemathesis`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -7,22 +7,28 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to a person at a terminal")]
 
+mod api_diff;
 mod bench;
 mod bubblewrap;
 mod cargo;
 mod claude;
+mod clients;
 mod demo;
 mod deploy_tools;
 mod fuzz;
 mod http;
+mod mcp_server;
 mod packages;
 mod postgres;
 mod process;
 mod prometheus;
+mod rehearsal;
 mod run;
 mod s3;
+mod schemathesis;
 mod settings;
 mod test;
+mod toolbox;
 mod welcome;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,6 +54,12 @@ enum Command {
     Bench(bench::Options),
     /// Feed random input to what reads what agents write, and keep what fails.
     Fuzz(fuzz::Options),
+    /// Compare the API document with the one that clients know, and fail on what would break them.
+    ApiDiff(api_diff::Options),
+    /// Generate clients from the API document, compile them, and have each drive a session.
+    Clients(clients::Options),
+    /// Send the server what its API document allows and what it does not, and hold the answers to the document.
+    Schemathesis(schemathesis::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +68,9 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&root, &options),
         Command::Bench(options) => bench::bench(&root, &options),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Command::ApiDiff(options) => api_diff::api_diff(&root, &options),
+        Command::Clients(options) => clients::clients(&root, &options),
+        Command::Schemathesis(options) => schemathesis::schemathesis(&root, &options),
     });
     match outcome {
         Ok(code) => code,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     bubblewrap,
-    cargo::{self, Profile},
+    cargo::{self, Built, Profile},
     claude,
     demo::Demo,
     http::Client,
@@ -23,7 +23,7 @@ use crate::{
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// What the server is told instead of a key, so that it has something to send; the offline model does not look at it.
-const OFFLINE_KEY: &str = "offline";
+pub(crate) const OFFLINE_KEY: &str = "offline";
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         packages.push("offline-model");
     }
     println!("building {} ...", packages.join(" and "));
-    let programs = cargo::build(root, &packages, profile)?;
+    let programs = cargo::build(root, Built::Packages(&packages), profile)?;
     let program = |name: &str| programs.get(name).with_context(|| format!("cargo has built no {name}"));
 
     let interrupts = Interrupts::catch()?;
@@ -90,7 +90,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     // A data folder of its own, because the password of an existing one is not known here.
     let demo_folder = if options.demo { Some(TempDir::with_prefix("steward-demo-")?) } else { None };
     if let Some(folder) = &demo_folder {
-        configure_demo(&mut command, folder.path(), &settings);
+        configure_apart(&mut command, folder.path(), &settings);
     }
     let mut server = start_server(command, &interrupts)?;
     if options.demo {
@@ -107,14 +107,15 @@ fn model(settings: &Settings) -> Model {
     if given { Model::Api } else { Model::Offline }
 }
 
-fn start_offline_model(mut command: Command, interrupts: &Interrupts) -> Result<(Process, u16)> {
+pub(crate) fn start_offline_model(mut command: Command, interrupts: &Interrupts) -> Result<(Process, u16)> {
     command.args(["--port", "0", "--exit-with-parent"]);
     let mut process = Process::start("the offline model", &mut command, interrupts)?;
     let port = process.wait_for_line("LISTENING ", START_TIMEOUT)?;
     Ok((process, port.parse().context("the offline model names its port")?))
 }
 
-fn configure_demo(command: &mut Command, folder: &Path, settings: &Settings) {
+/// A data folder of its own, on a port that is free.
+pub(crate) fn configure_apart(command: &mut Command, folder: &Path, settings: &Settings) {
     command.env("DATA_DIR", folder).env("API_PORT", "0").env("API_HOST", "127.0.0.1");
     // Empty is "not set", also where a file sets it.
     command.env("DATABASE_URL", format!("sqlite://{}", folder.join("steward.db").display()));
@@ -135,7 +136,7 @@ fn play_demo(server: &mut Running, model: Model) -> Result<()> {
     player.join().map_err(|_| anyhow!("the demo itself broke"))?
 }
 
-fn start_server(mut command: Command, interrupts: &Interrupts) -> Result<Running> {
+pub(crate) fn start_server(mut command: Command, interrupts: &Interrupts) -> Result<Running> {
     let mut process = Process::start("the server", &mut command, interrupts)?;
     let deadline = Instant::now() + START_TIMEOUT;
     let mut admin = None;
@@ -184,8 +185,16 @@ impl Running {
         }
     }
 
+    /// Fails when it has ended or the person wants to stop; what it said meanwhile is shown.
+    pub(crate) fn check_running(&mut self) -> Result<()> {
+        while let Some(line) = self.process.next_line() {
+            println!("{line}");
+        }
+        self.process.check_running()
+    }
+
     /// Stops the server; its exit code is ours.
-    fn stop(&mut self) -> Result<ExitCode> {
+    pub(crate) fn stop(&mut self) -> Result<ExitCode> {
         let status = self.process.stop()?;
         if status.success() {
             return Ok(ExitCode::SUCCESS);

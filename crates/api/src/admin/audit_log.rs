@@ -37,6 +37,7 @@ pub struct AuditLogQuery {
     cursor: u64,
     /// What the action begins with: `login.` for everything about logging in.
     #[validate(length(min = 1, max = 100), custom(function = "words"))]
+    #[schemars(extend("pattern" = "^[a-z._]*$"))]
     action: Option<String>,
     /// A user, whatever credential they used, or an API key.
     actor: Option<Uuid>,

@@ -63,6 +63,7 @@ pub async fn list(
         status: query.status.map(|word| word.0),
         mode: query.mode.map(|word| word.0),
         parent_session_id: None,
+        template_id: None,
         q: query.q,
         created_after: query.created_after,
         created_before: query.created_before,

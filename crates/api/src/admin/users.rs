@@ -2,17 +2,18 @@
 
 use crate::{
     ApiState,
-    auth::user::{UserResponse, given},
+    auth::user::{UserResponse, given, tagged},
     caller::Caller,
     error::problem,
+    etag::{IfMatch, Tagged},
     page::{Collection, CollectionQuery, Here},
     plain,
     word::Word,
 };
 use actix_web::web::Data;
 use apidoc::{
-    Conflict, Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid,
-    ValidQuery,
+    Conflict, Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed,
+    Unavailable, Valid, ValidQuery,
 };
 use domain::{Role, UserId, UserPatch};
 use engine::Registrant;
@@ -32,13 +33,16 @@ pub struct UserCreateRequest {
     password: String,
     /// The e-mail address when left out.
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     username: Option<String>,
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     full_name: Option<String>,
     /// `member` when left out.
     role: Option<Word<Role>>,
     /// Whose budget their spending counts for as well.
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     team: Option<String>,
     /// IANA name such as `Europe/Berlin`; `UTC` when left out.
     #[validate(length(min = 1, max = 100))]
@@ -56,11 +60,13 @@ pub struct UserPatchRequest {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     full_name: Option<Option<String>>,
     /// null takes them out of their team.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     team: Option<Option<String>>,
     /// IANA name such as `Europe/Berlin`. What the month has cost stays.
     #[validate(length(min = 1, max = 100))]
@@ -90,9 +96,9 @@ pub async fn get(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
-) -> Result<Fetched<UserResponse>, Fail<(Forbidden, NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<UserResponse>>, Fail<(Forbidden, NotFound, Unavailable)>> {
     let user = state.accounts.user(&caller.0, UserId(user_id.0)).await.map_err(problem)?;
-    Ok(Fetched::new(user.into()))
+    Ok(tagged(user))
 }
 
 /// Make an account for somebody
@@ -121,12 +127,16 @@ pub async fn patch(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
+    if_match: IfMatch,
     body: Valid<UserPatchRequest>,
-) -> Result<Fetched<UserResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+) -> Result<
+    Tagged<Fetched<UserResponse>>,
+    Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)>,
+> {
     let UserPatchRequest { role, is_active, full_name, team, time_zone } = body.0;
     let patch = UserPatch { role: role.map(|role| role.0), is_active, full_name, team, time_zone };
-    let user = state.accounts.patch_user(&caller.0, UserId(user_id.0), patch).await.map_err(problem)?;
-    Ok(Fetched::new(user.into()))
+    let user = state.accounts.patch_user(&caller.0, UserId(user_id.0), patch, &if_match.0).await;
+    Ok(tagged(user.map_err(problem)?))
 }
 
 /// Remove a user
@@ -139,9 +149,10 @@ pub async fn delete(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
-) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Unavailable)>> {
+    if_match: IfMatch,
+) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Unavailable)>> {
     let user = UserId(user_id.0);
-    state.accounts.erase(&caller.0, user).await.map_err(problem)?;
+    state.accounts.erase(&caller.0, user, &if_match.0).await.map_err(problem)?;
     state.sessions.purge_all_of(&caller.0, user).await.map_err(problem)?;
     Ok(Done)
 }

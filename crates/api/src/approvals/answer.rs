@@ -44,7 +44,8 @@ pub enum Remember {
 }
 
 /// Answers by question.
-pub type Answers = BTreeMap<String, OneOrMore>;
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Answers(BTreeMap<String, OneOrMore>);
 
 /// One answer, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -61,7 +62,7 @@ impl From<AnswerRequest> for ApprovalReply {
                 OneOrMore::One(answer) => vec![answer],
                 OneOrMore::More(answers) => answers,
             };
-            answers.into_iter().map(|(question, given)| (question, several(given))).collect()
+            answers.0.into_iter().map(|(question, given)| (question, several(given))).collect()
         });
         Self {
             is_allowed: request.decision == AnswerWord::Allow,

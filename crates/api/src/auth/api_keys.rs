@@ -11,11 +11,12 @@ use actix_web::web::Data;
 use apidoc::{
     Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid, ValidQuery,
 };
-use domain::{Access, ApiKey, ApiKeyId, PageRequest};
+use domain::{Access, ApiKey, ApiKeyId, Area, PageRequest, access::UnknownScope};
 use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use uuid::Uuid;
 use validator::Validate;
 
@@ -24,26 +25,67 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyCreateRequest {
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: String,
-    /// What the key may do; `["read"]` makes a key that changes nothing.
+    /// What the key may do; `["read"]` makes a key that changes nothing, `["sessions:write"]` one for sessions alone.
+    /// It cannot be more than what the caller's own credential reaches.
     #[serde(default = "every_scope")]
-    #[validate(length(min = 1, max = 2))]
+    #[validate(length(min = 1, max = 32))]
     scopes: Vec<ApiKeyScope>,
     /// Without it the key works until it is deleted.
     expires_at: Option<Timestamp>,
 }
 
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ApiKeyScope {
-    Read,
-    /// Includes reading.
-    Write,
+/// What a key may do: `read` or `write` everywhere, or an area of the API with `:read`, `:write` or `:*`, such as
+/// `sessions:read`. Writing includes reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiKeyScope {
+    text: String,
+    access: Access,
+}
+
+impl TryFrom<String> for ApiKeyScope {
+    type Error = UnknownScope;
+
+    fn try_from(text: String) -> Result<Self, UnknownScope> {
+        let access = text.parse()?;
+        Ok(Self { text, access })
+    }
+}
+
+impl From<ApiKeyScope> for String {
+    fn from(scope: ApiKeyScope) -> Self {
+        scope.text
+    }
+}
+
+impl JsonSchema for ApiKeyScope {
+    fn schema_name() -> Cow<'static, str> {
+        "ApiKeyScope".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let areas: Vec<&str> = Area::ALL.into_iter().map(Area::as_str).collect();
+        let pattern = format!("^(\\*|read|write|({}):(read|write|\\*))$", areas.join("|"));
+        json_schema!({
+            "description": "`read` or `write` everywhere, or an area of the API with `:read`, `:write` or `:*`, such as \
+                            `sessions:read`. Writing includes reading.",
+            "type": "string",
+            "pattern": pattern,
+        })
+    }
 }
 
 fn every_scope() -> Vec<ApiKeyScope> {
-    vec![ApiKeyScope::Read, ApiKeyScope::Write]
+    scopes(Access::WRITE)
+}
+
+/// The scopes of a key; one that may do everything has both of the words that it always had.
+fn scopes(access: Access) -> Vec<ApiKeyScope> {
+    let words =
+        if access == Access::WRITE { vec!["read".to_owned(), "write".to_owned()] } else { access.scopes() };
+    words.into_iter().filter_map(|word| word.try_into().ok()).collect()
 }
 
 /// A key, without its secret.
@@ -92,10 +134,7 @@ impl From<ApiKey> for ApiKeyResponse {
             id: key.id.0,
             name: key.name,
             prefix: key.prefix,
-            scopes: match key.access {
-                Access::Read => vec![ApiKeyScope::Read],
-                Access::Write => every_scope(),
-            },
+            scopes: scopes(key.access),
             expires_at: key.expires_at,
             created_at: key.created_at,
             last_used_at: key.last_used_at,
@@ -104,7 +143,7 @@ impl From<ApiKey> for ApiKeyResponse {
 }
 
 fn access(scopes: &[ApiKeyScope]) -> Access {
-    if scopes.contains(&ApiKeyScope::Write) { Access::Write } else { Access::Read }
+    scopes.iter().map(|scope| scope.access).fold(Access::NONE, Access::and)
 }
 
 /// Make an API key
@@ -124,6 +163,8 @@ pub async fn create(
 }
 
 /// List the caller's API keys
+///
+/// Newest first. Their secrets were shown once and are not kept.
 #[api_v2_operation(tags(Auth), operation_id = "listApiKeys")]
 pub async fn list(
     state: Data<ApiState>,

@@ -2,7 +2,7 @@
 
 use crate::{ApiState, error::problem, request::Source};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, Forbidden, Unauthorized, Unavailable, Valid};
+use apidoc::{Fail, Fetched, Forbidden, TooMany, Unauthorized, Unavailable, Valid};
 use engine::TokenPair;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -57,12 +57,16 @@ impl From<TokenPair> for TokenResponse {
 }
 
 /// Log in
+///
+/// The answer has a token for an hour or so, and one that gets the next. A wrong password and an unknown address
+/// are answered alike.
+/// Guessing is slowed down: after some attempts on an account or from an address the next ones have to wait, 429.
 #[api_v2_operation(tags(Auth), operation_id = "login")]
 pub async fn login(
     state: Data<ApiState>,
     source: Source,
     body: Valid<LoginRequest>,
-) -> Result<Fetched<TokenResponse>, Fail<(Unauthorized, Forbidden, Unavailable)>> {
+) -> Result<Fetched<TokenResponse>, Fail<(Unauthorized, Forbidden, TooMany, Unavailable)>> {
     let LoginRequest { email, password } = body.0;
     let pair = state.accounts.login(&email, password, &source.0).await.map_err(problem)?;
     Ok(Fetched::new(pair.into()))

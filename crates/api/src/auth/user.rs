@@ -1,8 +1,18 @@
 //! `/auth/me` and `/auth/register`: the caller's account, changing it, and making one.
 
-use crate::{ApiState, caller::Caller, error::problem, plain, request::Source, word::Word};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    plain,
+    request::Source,
+    word::Word,
+};
 use actix_web::web::Data;
-use apidoc::{Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, Unavailable, Valid};
+use apidoc::{
+    Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, PreconditionFailed, Unavailable, Valid,
+};
 use domain::{Role, User};
 use engine::Registrant;
 use jiff::Timestamp;
@@ -20,8 +30,10 @@ pub struct RegisterRequest {
     email: String,
     /// The e-mail address when left out.
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     username: Option<String>,
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     full_name: Option<String>,
     #[validate(length(min = 12, max = 1024))]
     password: String,
@@ -52,6 +64,7 @@ pub struct MePatchRequest {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     full_name: Option<Option<String>>,
     /// IANA name such as `Europe/Berlin`. What the month has cost stays.
     #[validate(length(min = 1, max = 100))]
@@ -81,25 +94,39 @@ impl From<User> for UserResponse {
 }
 
 /// Read the caller's account
+///
+/// Whoever the credential belongs to, whatever it may do.
 #[api_v2_operation(tags(Auth), operation_id = "getMe")]
 pub async fn me(
     state: Data<ApiState>,
     caller: Caller,
-) -> Result<Fetched<UserResponse>, Fail<(NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<UserResponse>>, Fail<(NotFound, Unavailable)>> {
     let user = state.accounts.me(&caller.0).await.map_err(problem)?;
-    Ok(Fetched::new(user.into()))
+    Ok(tagged(user))
 }
 
 /// Change the caller's account
+///
+/// What is left out stays as it is.
 #[api_v2_operation(tags(Auth), operation_id = "updateMe")]
 pub async fn patch_me(
     state: Data<ApiState>,
     caller: Caller,
+    if_match: IfMatch,
     body: Valid<MePatchRequest>,
-) -> Result<Fetched<UserResponse>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
+) -> Result<
+    Tagged<Fetched<UserResponse>>,
+    Fail<(Forbidden, NotFound, PreconditionFailed, Invalid, Unavailable)>,
+> {
     let MePatchRequest { full_name, time_zone } = body.0;
-    let user = state.accounts.patch_me(&caller.0, full_name, time_zone).await.map_err(problem)?;
-    Ok(Fetched::new(user.into()))
+    let user = state.accounts.patch_me(&caller.0, full_name, time_zone, &if_match.0).await;
+    Ok(tagged(user.map_err(problem)?))
+}
+
+/// A user with their state.
+pub fn tagged(user: User) -> Tagged<Fetched<UserResponse>> {
+    let of = user.clone();
+    Tagged::new(Fetched::new(user.into()), &of)
 }
 
 /// Make an account

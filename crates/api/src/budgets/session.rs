@@ -1,9 +1,18 @@
 //! `/monitoring/costs/budget/session/{session_id}`.
 
 use super::response::SessionBudget;
-use crate::{ApiState, caller::Caller, error::problem, money, word::Word};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    money,
+    word::Word,
+};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
+use apidoc::{
+    Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed, Unavailable, Valid,
+};
 use domain::{SessionId, Spender, WhenExhausted};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -17,6 +26,7 @@ use validator::Validate;
 pub struct SessionBudgetRequest {
     /// Dollars with at most six decimals; 0 lets nothing be spent.
     #[validate(custom(function = "money::named"))]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     budget_usd: f64,
     /// What happens when it is spent; `block` when left out.
     when_exhausted: Option<Word<WhenExhausted>>,
@@ -30,9 +40,9 @@ pub async fn read(
     state: Data<ApiState>,
     caller: Caller,
     session_id: PathParams<Uuid>,
-) -> Result<Fetched<SessionBudget>, Fail<(Forbidden, NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<SessionBudget>>, Fail<(Forbidden, NotFound, Unavailable)>> {
     let view = state.costs.budget(&caller.0, spender(&session_id)).await.map_err(problem)?;
-    Ok(Fetched::new(SessionBudget::new(session_id.0, &view)))
+    Ok(Tagged::editable(Fetched::new(SessionBudget::new(session_id.0, &view)), &view.status.own()))
 }
 
 /// Set a session's budget
@@ -43,11 +53,16 @@ pub async fn set(
     state: Data<ApiState>,
     caller: Caller,
     session_id: PathParams<Uuid>,
+    if_match: IfMatch,
     body: Valid<SessionBudgetRequest>,
-) -> Result<Fetched<SessionBudget>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
+) -> Result<
+    Tagged<Fetched<SessionBudget>>,
+    Fail<(Forbidden, NotFound, PreconditionFailed, Invalid, Unavailable)>,
+> {
     let terms = (money::amount(body.0.budget_usd), body.0.when_exhausted.map(|manner| manner.0));
-    let set = state.costs.set_budget(&caller.0, spender(&session_id), Some(terms)).await;
-    Ok(Fetched::new(SessionBudget::new(session_id.0, &set.map_err(problem)?)))
+    let set = state.costs.set_budget(&caller.0, spender(&session_id), Some(terms), &if_match.0).await;
+    let view = set.map_err(problem)?;
+    Ok(Tagged::editable(Fetched::new(SessionBudget::new(session_id.0, &view)), &view.status.own()))
 }
 
 /// Take away a session's budget
@@ -58,9 +73,11 @@ pub async fn remove(
     state: Data<ApiState>,
     caller: Caller,
     session_id: PathParams<Uuid>,
-) -> Result<Fetched<SessionBudget>, Fail<(Forbidden, NotFound, Unavailable)>> {
-    let view = state.costs.set_budget(&caller.0, spender(&session_id), None).await.map_err(problem)?;
-    Ok(Fetched::new(SessionBudget::new(session_id.0, &view)))
+    if_match: IfMatch,
+) -> Result<Tagged<Fetched<SessionBudget>>, Fail<(Forbidden, NotFound, PreconditionFailed, Unavailable)>> {
+    let view =
+        state.costs.set_budget(&caller.0, spender(&session_id), None, &if_match.0).await.map_err(problem)?;
+    Ok(Tagged::editable(Fetched::new(SessionBudget::new(session_id.0, &view)), &view.status.own()))
 }
 
 fn spender(id: &PathParams<Uuid>) -> Spender {

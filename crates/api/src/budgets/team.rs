@@ -1,14 +1,28 @@
 //! `/monitoring/costs/budget/team/{name}`.
 
 use super::{MonthlyBudgetRequest, response::TeamBudget};
-use crate::{ApiState, caller::Caller, error::problem, plain};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    plain,
+};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, Forbidden, Invalid, PathParams, Problem, Unavailable, Valid, Violation};
+use apidoc::{
+    Fail, Fetched, Forbidden, Invalid, PathParams, PreconditionFailed, Problem, Unavailable, Valid, Violation,
+};
 use domain::Spender;
 use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Longest name of a team, in characters.
 pub const TEAM_CHARS_MAX: usize = 100;
+
+/// A name that a team can have.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct TeamName(#[schemars(length(min = 1, max = 100), extend("pattern" = plain::LINE))] String);
 
 /// Read a team's budget
 ///
@@ -18,9 +32,10 @@ pub async fn read(
     state: Data<ApiState>,
     caller: Caller,
     name: PathParams<String>,
-) -> Result<Fetched<TeamBudget>, Fail<(Forbidden, Unavailable)>> {
+) -> Result<Tagged<Fetched<TeamBudget>>, Fail<(Forbidden, Unavailable)>> {
     let view = state.costs.budget(&caller.0, Spender::Team(name.0.clone())).await.map_err(problem)?;
-    Ok(Fetched::new(TeamBudget::new(name.0, view)))
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(TeamBudget::new(name.0, view)), &own))
 }
 
 /// Set a team's budget
@@ -31,13 +46,17 @@ pub async fn read(
 pub async fn set(
     state: Data<ApiState>,
     caller: Caller,
-    name: PathParams<String>,
+    name: PathParams<TeamName>,
+    if_match: IfMatch,
     body: Valid<MonthlyBudgetRequest>,
-) -> Result<Fetched<TeamBudget>, Fail<(Forbidden, Invalid, Unavailable)>> {
-    check(&name.0)?;
-    let spender = Spender::Team(name.0.clone());
-    let view = state.costs.set_budget(&caller.0, spender, Some(body.0.terms())).await.map_err(problem)?;
-    Ok(Fetched::new(TeamBudget::new(name.0, view)))
+) -> Result<Tagged<Fetched<TeamBudget>>, Fail<(Forbidden, PreconditionFailed, Invalid, Unavailable)>> {
+    let TeamName(name) = name.0;
+    check(&name)?;
+    let spender = Spender::Team(name.clone());
+    let view = state.costs.set_budget(&caller.0, spender, Some(body.0.terms()), &if_match.0).await;
+    let view = view.map_err(problem)?;
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(TeamBudget::new(name, view)), &own))
 }
 
 /// Take away a team's budget
@@ -48,10 +67,12 @@ pub async fn remove(
     state: Data<ApiState>,
     caller: Caller,
     name: PathParams<String>,
-) -> Result<Fetched<TeamBudget>, Fail<(Forbidden, Unavailable)>> {
+    if_match: IfMatch,
+) -> Result<Tagged<Fetched<TeamBudget>>, Fail<(Forbidden, PreconditionFailed, Unavailable)>> {
     let spender = Spender::Team(name.0.clone());
-    let view = state.costs.set_budget(&caller.0, spender, None).await.map_err(problem)?;
-    Ok(Fetched::new(TeamBudget::new(name.0, view)))
+    let view = state.costs.set_budget(&caller.0, spender, None, &if_match.0).await.map_err(problem)?;
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(TeamBudget::new(name.0, view)), &own))
 }
 
 /// A name that no user can have as their team would bound nothing.

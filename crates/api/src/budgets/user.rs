@@ -1,9 +1,16 @@
 //! `/monitoring/costs/budget/{user_id}`.
 
 use super::{MonthlyBudgetRequest, response::UserBudget};
-use crate::{ApiState, caller::Caller, error::problem};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+};
 use actix_web::web::Data;
-use apidoc::{Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
+use apidoc::{
+    Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed, Unavailable, Valid,
+};
 use domain::{Spender, UserId};
 use paperclip::actix::api_v2_operation;
 use uuid::Uuid;
@@ -16,9 +23,10 @@ pub async fn read(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
-) -> Result<Fetched<UserBudget>, Fail<(Forbidden, NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<UserBudget>>, Fail<(Forbidden, NotFound, Unavailable)>> {
     let view = state.costs.budget(&caller.0, Spender::User(UserId(user_id.0))).await.map_err(problem)?;
-    Ok(Fetched::new(UserBudget::new(user_id.0, view)))
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(UserBudget::new(user_id.0, view)), &own))
 }
 
 /// Set a user's budget
@@ -30,11 +38,15 @@ pub async fn set(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
+    if_match: IfMatch,
     body: Valid<MonthlyBudgetRequest>,
-) -> Result<Fetched<UserBudget>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
+) -> Result<Tagged<Fetched<UserBudget>>, Fail<(Forbidden, NotFound, PreconditionFailed, Invalid, Unavailable)>>
+{
     let spender = Spender::User(UserId(user_id.0));
-    let view = state.costs.set_budget(&caller.0, spender, Some(body.0.terms())).await.map_err(problem)?;
-    Ok(Fetched::new(UserBudget::new(user_id.0, view)))
+    let view = state.costs.set_budget(&caller.0, spender, Some(body.0.terms()), &if_match.0).await;
+    let view = view.map_err(problem)?;
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(UserBudget::new(user_id.0, view)), &own))
 }
 
 /// Return a user to the default budget
@@ -45,8 +57,10 @@ pub async fn remove(
     state: Data<ApiState>,
     caller: Caller,
     user_id: PathParams<Uuid>,
-) -> Result<Fetched<UserBudget>, Fail<(Forbidden, NotFound, Unavailable)>> {
+    if_match: IfMatch,
+) -> Result<Tagged<Fetched<UserBudget>>, Fail<(Forbidden, NotFound, PreconditionFailed, Unavailable)>> {
     let spender = Spender::User(UserId(user_id.0));
-    let view = state.costs.set_budget(&caller.0, spender, None).await.map_err(problem)?;
-    Ok(Fetched::new(UserBudget::new(user_id.0, view)))
+    let view = state.costs.set_budget(&caller.0, spender, None, &if_match.0).await.map_err(problem)?;
+    let own = view.status.own();
+    Ok(Tagged::editable(Fetched::new(UserBudget::new(user_id.0, view)), &own))
 }

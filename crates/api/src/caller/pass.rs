@@ -5,7 +5,7 @@ use crate::error;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use apidoc::Problem;
 use domain::Source;
-use engine::{AccountManager, Error};
+use engine::{AccountManager, Error, Revoked};
 use paperclip::{
     actix::OperationModifier,
     v2::{
@@ -24,9 +24,11 @@ use std::{
 /// [`Watcher`](super::Watcher), which say whether the credential was in a place where it counts.
 #[derive(Clone)]
 pub struct Pass {
-    pub(super) accounts: Arc<AccountManager>,
-    pub(super) credential: Arc<str>,
-    pub(super) source: Source,
+    accounts: Arc<AccountManager>,
+    credential: Arc<str>,
+    source: Source,
+    /// Who was let in by it.
+    admitted: Option<domain::Caller>,
 }
 
 /// What is left of a credential.
@@ -48,6 +50,19 @@ impl fmt::Debug for Pass {
 }
 
 impl Pass {
+    pub(super) fn new(accounts: Arc<AccountManager>, credential: String, source: Source) -> Self {
+        Self { accounts, credential: credential.into(), source, admitted: None }
+    }
+
+    pub(super) fn admitted(&mut self, caller: &domain::Caller) {
+        self.admitted = Some(caller.clone());
+    }
+
+    /// What tells that the credential has to be looked at again, at once rather than some time.
+    pub fn revoked(&self) -> Option<Revoked> {
+        self.admitted.as_ref().map(|caller| self.accounts.revocations().of(caller.user_id))
+    }
+
     /// Checks the credential as if it came with a new request.
     pub async fn check(&self) -> Standing {
         match self.authenticate().await {
@@ -66,7 +81,7 @@ impl Pass {
     /// ending all streams at once would not help a store in trouble.
     pub async fn is_refused(&self) -> bool {
         match self.check().await {
-            Standing::Good(_) => false,
+            Standing::Good(caller) => !self.still_reaches(&caller),
             Standing::Refused => true,
             Standing::Unknown(error) => {
                 let chain = &error as &dyn std::error::Error;
@@ -74,6 +89,23 @@ impl Pass {
                 false
             }
         }
+    }
+}
+
+impl Pass {
+    /// Whether its holder may still see what they were let in to see.
+    fn still_reaches(&self, now: &domain::Caller) -> bool {
+        let covers =
+            |then: &domain::Caller| now.scope() == then.scope() && now.access.covers(then.access.reading());
+        self.admitted.as_ref().is_none_or(covers)
+    }
+}
+
+/// Waits until the credential has to be looked at again; for ever, if nothing tells.
+pub async fn revocation(revoked: &mut Option<Revoked>) {
+    match revoked {
+        Some(revoked) => revoked.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -21,21 +21,26 @@ const TIMEOUT_DEFAULT_MS: u32 = 5_000;
 pub struct HookCreateRequest {
     /// Unique among the caller's; sessions name it in `hooks_enabled`.
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: String,
     /// `https://` and a public address, unless the operator allows others.
     #[validate(length(min = 1, max = 2048), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     url: String,
     /// `decision`: it is asked, the agent waits, and its JSON answer is that of a hook. `notification`: it is told some
     /// time soon, again and again until it answers with a 2xx status.
     kind: Word<HookEndpointKind>,
     /// Events of the agent, such as `PreToolUse` or `Stop`.
     #[validate(length(min = 1, max = 40), custom(function = "words"))]
+    #[schemars(inner(length(min = 1, max = 64)))]
     event_types: Vec<String>,
     /// A tool's name, `A|B`, or a regular expression over the whole name. Left out: all tools.
     #[validate(length(max = 1000), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     tool_matcher: Option<String>,
     /// How long it may take to answer, 100 to 30000.
     #[serde(default = "timeout_default")]
+    #[schemars(range(min = 100, max = 30_000))]
     timeout_ms: u32,
     /// Lower ones are asked first.
     #[serde(default)]

@@ -1,10 +1,20 @@
 //! `GET`, `PATCH` and `DELETE /hooks/{id}`.
 
 use super::{create::words, response::HookResponse};
-use crate::{ApiState, caller::Caller, error::problem, plain, word::Word};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    plain,
+    word::Word,
+};
 use actix_web::web::Data;
-use apidoc::{Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
-use domain::{FailMode, HookEndpointId, HookEndpointKind, hook::HookEndpointPatch};
+use apidoc::{
+    Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed, Unavailable,
+    Valid,
+};
+use domain::{FailMode, HookEndpoint, HookEndpointId, HookEndpointKind, hook::HookEndpointPatch};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -16,17 +26,22 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct HookPatchRequest {
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: Option<String>,
     #[validate(length(min = 1, max = 2048), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     url: Option<String>,
     kind: Option<Word<HookEndpointKind>>,
     #[validate(length(min = 1, max = 40), custom(function = "words"))]
+    #[schemars(inner(length(min = 1, max = 64)))]
     event_types: Option<Vec<String>>,
     /// null matches all tools.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(max = 1000), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     tool_matcher: Option<Option<String>>,
+    #[schemars(range(min = 100, max = 30_000))]
     timeout_ms: Option<u32>,
     order: Option<i32>,
     fail_mode: Option<Word<FailMode>>,
@@ -58,14 +73,16 @@ impl From<HookPatchRequest> for HookEndpointPatch {
 }
 
 /// Read a hook
+///
+/// Its secret was shown once and is not among it.
 #[api_v2_operation(tags(Hooks), operation_id = "getHook")]
 pub async fn get(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-) -> Result<Fetched<HookResponse>, Fail<(NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<HookResponse>>, Fail<(NotFound, Unavailable)>> {
     let hook = state.sessions.hook(&caller.0, HookEndpointId(id.0)).await.map_err(problem)?;
-    Ok(Fetched::new(hook.into()))
+    Ok(tagged(hook))
 }
 
 /// Change a hook
@@ -76,11 +93,20 @@ pub async fn patch(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
+    if_match: IfMatch,
     body: Valid<HookPatchRequest>,
-) -> Result<Fetched<HookResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+) -> Result<
+    Tagged<Fetched<HookResponse>>,
+    Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)>,
+> {
     let id = HookEndpointId(id.0);
-    let patched = state.sessions.patch_hook(&caller.0, id, body.0.into()).await.map_err(problem)?;
-    Ok(Fetched::new(patched.into()))
+    let patched = state.sessions.patch_hook(&caller.0, id, body.0.into(), &if_match.0).await;
+    Ok(tagged(patched.map_err(problem)?))
+}
+
+fn tagged(hook: HookEndpoint) -> Tagged<Fetched<HookResponse>> {
+    let of = hook.clone();
+    Tagged::new(Fetched::new(hook.into()), &of)
 }
 
 /// Delete a hook
@@ -91,7 +117,8 @@ pub async fn delete(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-) -> Result<Done, Fail<(Forbidden, NotFound, Unavailable)>> {
-    state.sessions.delete_hook(&caller.0, HookEndpointId(id.0)).await.map_err(problem)?;
+    if_match: IfMatch,
+) -> Result<Done, Fail<(Forbidden, NotFound, PreconditionFailed, Unavailable)>> {
+    state.sessions.delete_hook(&caller.0, HookEndpointId(id.0), &if_match.0).await.map_err(problem)?;
     Ok(Done)
 }

@@ -26,6 +26,7 @@ pub struct PolicyEvaluateRequest {
     session_id: Option<Uuid>,
     /// The agent's working directory, absolute; left out, it is the session's.
     #[validate(length(min = 1, max = 1024), custom(function = "absolute"))]
+    #[schemars(extend("pattern" = "^/"))]
     cwd: Option<String>,
     permission_mode: Option<PermissionMode>,
     /// The subagent that would make the call.

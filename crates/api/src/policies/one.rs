@@ -1,19 +1,28 @@
 //! `GET /policies/{name}` and `/policies/{name}/versions/{version}`.
 
 use super::response::PolicyResponse;
-use crate::{ApiState, caller::Caller, error::problem};
+use crate::{ApiState, caller::Caller, error::problem, etag::Tagged};
 use actix_web::web::Data;
 use apidoc::{Fail, Fetched, NotFound, PathParams, Unavailable};
+use domain::CustomPolicy;
 use paperclip::actix::api_v2_operation;
 
 /// Read a policy
+///
+/// As its newest version has it.
 #[api_v2_operation(tags(Policies), operation_id = "getPolicy")]
 pub async fn get(
     state: Data<ApiState>,
     _caller: Caller,
     name: PathParams<String>,
-) -> Result<Fetched<PolicyResponse>, Fail<(NotFound, Unavailable)>> {
-    Ok(Fetched::new(state.policies.get(&name.0).await.map_err(problem)?.into()))
+) -> Result<Tagged<Fetched<PolicyResponse>>, Fail<(NotFound, Unavailable)>> {
+    Ok(tagged(state.policies.get(&name.0).await.map_err(problem)?))
+}
+
+/// A policy with its state.
+pub fn tagged(policy: CustomPolicy) -> Tagged<Fetched<PolicyResponse>> {
+    let of = policy.clone();
+    Tagged::new(Fetched::new(policy.into()), &of)
 }
 
 /// Read one version of a policy

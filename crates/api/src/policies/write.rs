@@ -1,12 +1,19 @@
 //! `POST /policies`, `PUT` and `DELETE /policies/{name}`: for admins.
 
-use super::response::PolicyResponse;
-use crate::{ApiState, caller::Caller, error::problem, plain};
+use super::{one::tagged, response::PolicyResponse};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    plain,
+};
 use actix_web::web::Data;
 use apidoc::{
-    Conflict, Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid,
+    Conflict, Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed,
+    Unavailable, Valid,
 };
-use domain::PolicyContent;
+use domain::{Expected, PolicyContent};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,10 +25,12 @@ use validator::Validate;
 pub struct PolicyCreateRequest {
     /// Lower-case letters, digits, `-`, `_` and `.`; sessions choose it by this.
     #[validate(length(min = 1, max = 64))]
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9._-]*$"))]
     name: String,
     /// In Cedar, see `/policies/schema`; at most 64 KiB.
     text: String,
     #[validate(length(max = 10_000), custom(function = "plain::lines"))]
+    #[schemars(extend("pattern" = plain::LINES))]
     description: Option<String>,
     /// Whether it judges in every session, chosen or not.
     #[serde(default)]
@@ -37,6 +46,7 @@ pub struct PolicyReplaceRequest {
     /// In Cedar, see `/policies/schema`; at most 64 KiB.
     text: String,
     #[validate(length(max = 10_000), custom(function = "plain::lines"))]
+    #[schemars(extend("pattern" = plain::LINES))]
     description: Option<String>,
     /// Whether it judges in every session, chosen or not.
     #[serde(default)]
@@ -67,12 +77,21 @@ pub async fn replace(
     state: Data<ApiState>,
     caller: Caller,
     name: PathParams<String>,
+    if_match: IfMatch,
     body: Valid<PolicyReplaceRequest>,
-) -> Result<Fetched<PolicyResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+) -> Result<
+    Tagged<Fetched<PolicyResponse>>,
+    Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)>,
+> {
     let PolicyReplaceRequest { version, text, description, mandatory } = body.0;
     let content = PolicyContent { text, description, is_mandatory: mandatory };
+    if if_match.0 != Expected::ANY {
+        // Versions do not change, and the store compares them: what is the newest here is so there, or refused.
+        let newest = state.policies.get(&name.0).await.map_err(problem)?;
+        if_match.0.admit(&newest).map_err(|changed| problem(changed.into()))?;
+    }
     let replaced = state.policies.replace(&caller.0, name.0, version, content).await;
-    Ok(Fetched::new(replaced.map_err(problem)?.into()))
+    Ok(tagged(replaced.map_err(problem)?))
 }
 
 /// Delete a policy
@@ -83,7 +102,8 @@ pub async fn delete(
     state: Data<ApiState>,
     caller: Caller,
     name: PathParams<String>,
-) -> Result<Done, Fail<(Forbidden, NotFound, Unavailable)>> {
-    state.policies.delete(&caller.0, &name.0).await.map_err(problem)?;
+    if_match: IfMatch,
+) -> Result<Done, Fail<(Forbidden, NotFound, PreconditionFailed, Unavailable)>> {
+    state.policies.delete(&caller.0, &name.0, &if_match.0).await.map_err(problem)?;
     Ok(Done)
 }

@@ -22,6 +22,8 @@ pub async fn get(
 }
 
 /// Delete a report
+///
+/// The session stays as it is.
 #[api_v2_operation(tags(Reports), operation_id = "deleteReport")]
 pub async fn delete(
     state: Data<ApiState>,

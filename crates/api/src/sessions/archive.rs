@@ -97,7 +97,7 @@ pub struct ArchiveLinks {
     restore: String,
 }
 
-type Archived =
+pub type Archived =
     OneOf<Fetched<ArchiveMetadataResponse>, With<Accepted<ArchiveMetadataResponse>, PreferenceApplied>>;
 type Restored = OneOf<Fetched<SessionResponse>, With<Accepted<SessionResponse>, PreferenceApplied>>;
 
@@ -139,6 +139,28 @@ impl From<Archive> for ArchiveMetadataResponse {
     }
 }
 
+impl ArchiveRequest {
+    /// Has a session of the caller's archived as this says.
+    pub async fn of(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        id: SessionId,
+        prefer: &Header<Prefer>,
+    ) -> engine::Result<Archived> {
+        let waits = waits(prefer);
+        let compression = self.compression.map(|word| word.0);
+        let asked = Asked { compression, to_s3: self.upload_to_s3, waits };
+        let archive = state.sessions.archive(&caller.0, id, asked).await?;
+        Ok(match archive.status {
+            ArchiveStatus::Completed | ArchiveStatus::Failed => OneOf::This(Fetched::new(archive.into())),
+            ArchiveStatus::Pending | ArchiveStatus::InProgress => {
+                OneOf::That(With::new(Accepted::at(archive.into(), address(id)), applied(waits)))
+            }
+        })
+    }
+}
+
 /// Archive a session
 ///
 /// Its agent is closed, and what it has on disk is stored with its transcript, read back and compared; then the
@@ -153,17 +175,7 @@ pub async fn create(
     prefer: Header<Prefer>,
     body: ValidOr<ArchiveRequest>,
 ) -> Result<Archived, Fail<(Forbidden, NotFound, Conflict, StorageFull, Unavailable)>> {
-    let ArchiveRequest { upload_to_s3, compression } = body.0;
-    let waits = waits(&prefer);
-    let asked = Asked { compression: compression.map(|word| word.0), to_s3: upload_to_s3, waits };
-    let id = SessionId(id.0);
-    let archive = state.sessions.archive(&caller.0, id, asked).await.map_err(problem)?;
-    Ok(match archive.status {
-        ArchiveStatus::Completed | ArchiveStatus::Failed => OneOf::This(Fetched::new(archive.into())),
-        ArchiveStatus::Pending | ArchiveStatus::InProgress => {
-            OneOf::That(With::new(Accepted::at(archive.into(), address(id)), applied(waits)))
-        }
-    })
+    Ok(body.0.of(&state, &caller, SessionId(id.0), &prefer).await.map_err(problem)?)
 }
 
 /// Look at a session's newest archive

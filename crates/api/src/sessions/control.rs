@@ -37,6 +37,9 @@ pub async fn pause(
 }
 
 /// Take a session up again
+///
+/// A paused one takes prompts again, and so does a completed or failed background session. Its agent is started ahead
+/// of the next prompt.
 #[api_v2_operation(tags(Sessions), operation_id = "resumeSession")]
 pub async fn resume(
     state: Data<ApiState>,

@@ -9,12 +9,12 @@ use actix_web::web::Data;
 use apidoc::{
     BudgetExhausted, Conflict, Created, Fail, Forbidden, Invalid, NotFound, TooMany, Unavailable, Valid,
 };
-use domain::{SessionId, SessionMode};
+use domain::{SessionId, SessionMode, TemplateId};
 use engine::SessionDraft;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
@@ -24,13 +24,15 @@ const METADATA_BYTES_MAX: usize = 64 * 1024;
 /// A new session; what is left out gets the server's default.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = example())]
 pub struct SessionCreateRequest {
-    /// Not available in this version.
-    #[validate(custom(function = "no_templates"))]
+    /// A template that fills what is left out here; of `sdk_options`, each option by itself. Not for forks.
     template_id: Option<Uuid>,
     #[validate(length(max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: Option<String>,
     #[validate(length(max = 10_000), custom(function = "plain::lines"))]
+    #[schemars(extend("pattern" = plain::LINES))]
     description: Option<String>,
     /// Where the agent works: inside the caller's own folder (relative paths start there), or inside a directory the
     /// operator shared. Left out, the session gets a directory of its own.
@@ -38,6 +40,7 @@ pub struct SessionCreateRequest {
     working_directory: Option<String>,
     /// Tools, or patterns such as `Bash(git:*)`, that run without asking.
     #[validate(length(max = 500), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     allowed_tools: Option<Vec<String>>,
     /// Replaces the built-in system prompt.
     #[validate(length(min = 1, max = 100_000))]
@@ -73,6 +76,7 @@ pub struct SessionCreateRequest {
     /// The most that the session may cost in all of its life, in dollars with at most six decimals; then its requests
     /// are refused. `PUT /monitoring/costs/budget/session/{id}` changes it.
     #[validate(custom(function = "money::named"))]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     budget_usd: Option<f64>,
     /// The first prompt; a background session needs one.
     #[validate(nested)]
@@ -105,9 +109,15 @@ impl PermissionMode {
     }
 }
 
-fn no_templates(_: &Uuid) -> Result<(), ValidationError> {
-    let message = "templates are not available in this version";
-    Err(ValidationError::new("unsupported").with_message(message.into()))
+/// A session as people begin one.
+fn example() -> Value {
+    json!({
+        "name": "nightly-review",
+        "allowed_tools": ["Bash(cargo test:*)", "Read"],
+        "include_partial_messages": true,
+        "timeout_seconds": 600,
+        "metadata": { "ticket": "OPS-17" },
+    })
 }
 
 /// Metadata must not be a place to store files.
@@ -122,6 +132,8 @@ pub fn small(metadata: &Map<String, Value>) -> Result<(), ValidationError> {
 impl From<SessionCreateRequest> for SessionDraft {
     fn from(request: SessionCreateRequest) -> Self {
         Self {
+            id: None,
+            template_id: request.template_id.map(TemplateId),
             name: request.name,
             description: request.description,
             mode: request.mode.map(|mode| mode.0),

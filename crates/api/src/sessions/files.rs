@@ -9,7 +9,7 @@ use actix_web::{
 };
 use apidoc::{Download, Fail, Fetched, Media, NotFound, PathParams, Unavailable, ValidQuery};
 use domain::SessionId;
-use engine::files::{FileEntry, FileKind, Listing};
+use engine::files::{FileEntry, FileKind, Listing, OpenFile};
 use jiff::Timestamp;
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -94,6 +94,13 @@ impl From<FileEntry> for FileResponse {
     }
 }
 
+impl From<Listing> for FileListing {
+    fn from(listing: Listing) -> Self {
+        let items = listing.entries.into_iter().map(FileResponse::from).collect();
+        Self { items, is_truncated: listing.is_truncated }
+    }
+}
+
 /// List a session's files
 ///
 /// Links are listed, not followed.
@@ -104,9 +111,7 @@ pub async fn list(
     id: PathParams<Uuid>,
 ) -> Result<Fetched<FileListing>, Fail<(NotFound, Unavailable)>> {
     let listing = state.sessions.files(&caller.0, SessionId(id.0)).await.map_err(problem)?;
-    let Listing { entries, is_truncated } = listing;
-    let items = entries.into_iter().map(FileResponse::from).collect();
-    Ok(Fetched::new(FileListing { items, is_truncated }))
+    Ok(Fetched::new(listing.into()))
 }
 
 /// Read one of a session's files
@@ -120,7 +125,11 @@ pub async fn content(
     query: ValidQuery<FileQuery>,
 ) -> Result<Download<Bytes>, Fail<(NotFound, Unavailable)>> {
     let opened = state.sessions.open_file(&caller.0, SessionId(id.0), query.0.path).await;
-    let opened = opened.map_err(problem)?;
+    Ok(download_of(opened.map_err(problem)?))
+}
+
+/// The bytes of a file, to be kept and not to be shown.
+pub fn download_of(opened: OpenFile) -> Download<Bytes> {
     // The length was promised: a file that grows meanwhile is cut there.
     let file = tokio::fs::File::from_std(opened.file).take(opened.size_bytes);
     let stream = ReaderStream::with_capacity(file, CHUNK_BYTES);
@@ -129,7 +138,7 @@ pub async fn content(
     response.insert_header((CONTENT_DISPOSITION, "attachment"));
     response.insert_header((CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"));
     response.content_type("application/octet-stream");
-    Ok(Download::new(response.body(SizedStream::new(opened.size_bytes, stream))))
+    Download::new(response.body(SizedStream::new(opened.size_bytes, stream)))
 }
 
 /// Download a session's working directory

@@ -26,8 +26,10 @@ use validator::Validate;
 pub struct ForkRequest {
     /// The parent's with ` (fork)` when left out.
     #[validate(length(max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: Option<String>,
     #[validate(length(max = 10_000), custom(function = "plain::lines"))]
+    #[schemars(extend("pattern" = plain::LINES))]
     description: Option<String>,
     /// The number of the last message that is taken along: 0 takes none; left out, all are, or all that are complete
     /// while a turn runs.
@@ -39,6 +41,7 @@ pub struct ForkRequest {
     #[validate(length(min = 1, max = 1024))]
     working_directory: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     allowed_tools: Option<Vec<String>>,
     #[validate(length(min = 1, max = 100_000))]
     system_prompt: Option<String>,

@@ -11,7 +11,7 @@ use crate::{
 use actix_web::web::Data;
 use apidoc::{Fail, Fetched, Invalid, Unavailable, ValidQuery};
 use domain::{
-    Page, PageRequest, SessionId, SessionMode, SessionStatus,
+    PageRequest, SessionId, SessionMode, SessionStatus, TemplateId,
     session::{SessionFilter, SessionSort},
 };
 use jiff::Timestamp;
@@ -92,15 +92,12 @@ pub async fn list(
         status: query.status.map(|word| word.0),
         mode: query.mode.map(|word| word.0),
         parent_session_id: query.parent_session_id.map(SessionId),
+        template_id: query.template_id.map(TemplateId),
         q: query.q,
         created_after: query.created_after,
         created_before: query.created_before,
         sort: query.sort.into(),
     };
-    let page = match query.template_id {
-        // No session of this version came from a template.
-        Some(_) => Page::empty(),
-        None => state.sessions.list(&caller.0, &filter, &request).await.map_err(problem)?,
-    };
+    let page = state.sessions.list(&caller.0, &filter, &request).await.map_err(problem)?;
     Ok(Fetched::new(here.collection(page.map(SessionResponse::from), &request)))
 }

@@ -55,6 +55,8 @@ impl From<domain::MetricsSnapshot> for MetricsSnapshot {
 }
 
 /// Read a session's figures
+///
+/// Counted up to this moment.
 #[api_v2_operation(tags(Sessions), operation_id = "getCurrentMetrics")]
 pub async fn current(
     state: Data<ApiState>,

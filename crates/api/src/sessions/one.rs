@@ -5,12 +5,19 @@ use super::{
     response::SessionResponse,
     sdk_options::short_items,
 };
-use crate::{ApiState, caller::Caller, error::problem, plain};
+use crate::{
+    ApiState,
+    caller::Caller,
+    error::problem,
+    etag::{IfMatch, Tagged},
+    plain,
+};
 use actix_web::web::Data;
 use apidoc::{
-    Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid, ValidQuery,
+    Conflict, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, PreconditionFailed, Unavailable,
+    Valid, ValidQuery,
 };
-use domain::{SessionId, session::SessionPatch};
+use domain::{Session, SessionId, session::SessionPatch};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -26,11 +33,13 @@ pub struct SessionPatchRequest {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(max = 255), custom(function = "plain::line"))]
+    #[schemars(extend("pattern" = plain::LINE))]
     name: Option<Option<String>>,
     /// null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(max = 10_000), custom(function = "plain::lines"))]
+    #[schemars(extend("pattern" = plain::LINES))]
     description: Option<Option<String>>,
     /// Replaces all of the metadata. At most 64 KiB.
     #[validate(custom(function = "small"))]
@@ -39,6 +48,7 @@ pub struct SessionPatchRequest {
     #[validate(length(min = 1, max = 100))]
     model: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     allowed_tools: Option<Vec<String>>,
     /// Replaces all that the session chose. Its next agent is judged by them.
     #[validate(length(max = 100))]
@@ -65,14 +75,16 @@ impl From<SessionPatchRequest> for SessionPatch {
 }
 
 /// Read a session
+///
+/// As it is at this moment; `_links` has what belongs to it.
 #[api_v2_operation(tags(Sessions), operation_id = "getSession")]
 pub async fn get(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-) -> Result<Fetched<SessionResponse>, Fail<(NotFound, Unavailable)>> {
+) -> Result<Tagged<Fetched<SessionResponse>>, Fail<(NotFound, Unavailable)>> {
     let session = state.sessions.get(&caller.0, SessionId(id.0)).await.map_err(problem)?;
-    Ok(Fetched::new(session.into()))
+    Ok(tagged(session))
 }
 
 /// Change a session
@@ -83,10 +95,19 @@ pub async fn patch(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
+    if_match: IfMatch,
     body: Valid<SessionPatchRequest>,
-) -> Result<Fetched<SessionResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
-    let patched = state.sessions.patch(&caller.0, SessionId(id.0), body.0.into()).await;
-    Ok(Fetched::new(patched.map_err(problem)?.into()))
+) -> Result<
+    Tagged<Fetched<SessionResponse>>,
+    Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)>,
+> {
+    let patched = state.sessions.patch_if(&caller.0, SessionId(id.0), body.0.into(), &if_match.0).await;
+    Ok(tagged(patched.map_err(problem)?))
+}
+
+fn tagged(session: Session) -> Tagged<Fetched<SessionResponse>> {
+    let of = session.clone();
+    Tagged::new(Fetched::new(session.into()), &of)
 }
 
 /// What is to be removed.
@@ -106,12 +127,13 @@ pub async fn delete(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
+    if_match: IfMatch,
     query: ValidQuery<SessionDeleteQuery>,
-) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
+) -> Result<Done, Fail<(Forbidden, NotFound, Conflict, PreconditionFailed, Invalid, Unavailable)>> {
     let id = SessionId(id.0);
     match query.0.purge {
-        true => state.sessions.purge(&caller.0, id).await,
-        false => state.sessions.terminate(&caller.0, id).await,
+        true => state.sessions.purge_if(&caller.0, id, &if_match.0).await,
+        false => state.sessions.terminate_if(&caller.0, id, &if_match.0).await,
     }
     .map_err(problem)?;
     Ok(Done)

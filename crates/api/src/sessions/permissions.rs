@@ -61,7 +61,7 @@ pub struct PermissionDecisionResponse {
 /// Who decided.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum DeciderWord {
+pub enum DeciderWord {
     /// A policy, by itself.
     Policy,
     /// A person.

@@ -26,6 +26,7 @@ use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::timeout;
 use uuid::Uuid;
 use validator::Validate;
 
@@ -110,7 +111,7 @@ pub struct TurnLinks {
 }
 
 type Answer = OneOf<
-    Fetched<QueryResponse>,
+    With<Fetched<QueryResponse>, PreferenceApplied>,
     OneOf<With<Accepted<TurnReceipt>, PreferenceApplied>, EventStream<StreamEvent>>,
 >;
 
@@ -164,11 +165,22 @@ pub async fn query(
         Manner::Wait => {
             let asked = sessions.query(caller, id, message.into_value(), if_busy.into());
             let finished = asked.await.map_err(problem)?;
-            Ok(OneOf::This(Fetched::new(outcome(finished)?)))
+            Ok(OneOf::This(With::new(Fetched::new(outcome(finished)?), None)))
+        }
+        Manner::WaitFor(wait) => {
+            let started = begin(sessions, caller, id, message, if_busy).await.map_err(problem)?;
+            let applied = format!("respond-async, wait={}", wait.as_secs());
+            let Ok(turn) = timeout(wait, sessions.wait_for_turn(id, started.turn_id)).await else {
+                return Ok(OneOf::That(OneOf::This(receipt(started, applied))));
+            };
+            let turn = turn.map_err(problem)?;
+            let tool_calls = sessions.turn_tool_calls(turn.id).await.map_err(problem)?;
+            let answer = outcome(FinishedTurn { turn, tool_calls })?;
+            Ok(OneOf::This(With::new(Fetched::new(answer), Some(applied))))
         }
         Manner::RespondAsync => {
             let started = begin(sessions, caller, id, message, if_busy).await.map_err(problem)?;
-            Ok(OneOf::That(OneOf::This(receipt(started))))
+            Ok(OneOf::That(OneOf::This(receipt(started, "respond-async".to_owned()))))
         }
         Manner::Stream => {
             // Watched before it begins, so that not even its first delta is missed.
@@ -214,7 +226,7 @@ fn outcome(FinishedTurn { turn, tool_calls }: FinishedTurn) -> Result<QueryRespo
     Ok(QueryResponse::of(turn, tool_calls))
 }
 
-fn receipt(started: StartedTurn) -> With<Accepted<TurnReceipt>, PreferenceApplied> {
+fn receipt(started: StartedTurn, applied: String) -> With<Accepted<TurnReceipt>, PreferenceApplied> {
     let session = format!("/api/v1/sessions/{}", started.session_id);
     let this = format!("{session}/turns/{}", started.turn_id);
     let events = format!("{session}/events?after={}", started.after_seq);
@@ -222,7 +234,7 @@ fn receipt(started: StartedTurn) -> With<Accepted<TurnReceipt>, PreferenceApplie
     let status = if queue_position.is_some() { TurnStatus::Queued } else { TurnStatus::Running };
     let links = TurnLinks { this: this.clone(), session, events };
     let receipt = TurnReceipt { turn_id: started.turn_id.0, status: Word(status), queue_position, links };
-    With::new(Accepted::at(receipt, this), Some("respond-async".to_owned()))
+    With::new(Accepted::at(receipt, this), Some(applied))
 }
 
 impl QueryResponse {

@@ -39,6 +39,7 @@ pub struct SessionResponse {
     operation: Option<Word<Operation>>,
     /// The archive that it can be restored from.
     archive_id: Option<Uuid>,
+    /// The template that it was made from, which may be gone.
     template_id: Option<Uuid>,
     #[serde(flatten)]
     figures: Figures,
@@ -153,7 +154,7 @@ impl From<Session> for SessionResponse {
             is_fork: session.mode == SessionMode::Forked,
             operation: session.operation.map(Word),
             archive_id: session.archive_id.map(|id| id.0),
-            template_id: None,
+            template_id: session.template_id.map(|id| id.0),
             metrics: figures.clone(),
             figures,
             created_at: session.created_at,
@@ -169,6 +170,6 @@ impl From<Session> for SessionResponse {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a delay is at most 300 000 ms")]
-fn to_seconds(delay_ms: u64) -> f64 {
+pub fn to_seconds(delay_ms: u64) -> f64 {
     delay_ms as f64 / 1000.0
 }

@@ -1,8 +1,8 @@
 //! What a session passes on to its agent.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use validator::{Validate, ValidationError};
 
@@ -29,17 +29,21 @@ pub struct SdkOptions {
     max_turns: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 500), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     disallowed_tools: Vec<String>,
     /// The base set of tools; absent means all of the agent's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(max = 500), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     tools: Option<Vec<String>>,
     /// Added to the built-in system prompt, when the session's `system_prompt` is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(max = 100_000))]
     append_system_prompt: Option<String>,
-    /// MCP servers by name, as the CLI takes them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// MCP servers by the names that agents know them by: each the name of a registered one, or one as the CLI takes it.
+    /// A list of names means the registered servers of these names.
+    #[serde(default, deserialize_with = "by_name", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "McpServers")]
     #[validate(length(max = 50))]
     mcp_servers: BTreeMap<String, Value>,
     /// Subagents by name, as the CLI takes them.
@@ -49,6 +53,7 @@ pub struct SdkOptions {
     /// Further directories the agent may work in, under the rules of `working_directory`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 50), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     add_dirs: Vec<String>,
     /// Environment variables for the agent and its tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -56,7 +61,42 @@ pub struct SdkOptions {
     env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 50), custom(function = "short_items"))]
+    #[schemars(inner(length(min = 1, max = 1024)))]
     betas: Vec<String>,
+}
+
+/// What `mcp_servers` may be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum McpServers {
+    ByName(BTreeMap<String, McpServer>),
+    Names(Vec<String>),
+}
+
+/// One of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "McpServerChoice")]
+enum McpServer {
+    /// The name of a registered server.
+    Registered(String),
+    /// A server as the CLI takes it.
+    Inline(Map<String, Value>),
+}
+
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Value>, D::Error> {
+    let wrong = "expected an object of names and servers, or a list of names";
+    let servers = McpServers::deserialize(deserializer).map_err(|_| D::Error::custom(wrong))?;
+    Ok(match servers {
+        McpServers::Names(names) => names.into_iter().map(|name| (name.clone(), name.into())).collect(),
+        McpServers::ByName(servers) => {
+            let value = |server| match server {
+                McpServer::Registered(name) => name.into(),
+                McpServer::Inline(server) => server.into(),
+            };
+            servers.into_iter().map(|(name, server)| (name, value(server))).collect()
+        }
+    })
 }
 
 /// Every item of the list must have 1 to 1024 characters.

@@ -12,7 +12,7 @@ use crate::{
 };
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 use apidoc::{BadRequest, Fail, NotFound, PathParams, Problem, Unavailable, Upgrade, ValidQuery};
-use domain::{Access, SessionId};
+use domain::{Area, Reach, SessionId};
 use paperclip::actix::{api_v2_operation, web::Payload};
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ pub async fn stream(
             .aggregate_continuations()
             .max_continuation_size(bytes_max),
     };
-    if watcher.0.access == Access::Write
+    if watcher.0.access.allows(Area::Sessions, Reach::Write)
         && let Err(error) = state.sessions.wake(&watcher.0, session_id).await
     {
         tracing::debug!(%session_id, %error, "a watched session is not woken");

@@ -46,6 +46,8 @@ impl TreeMember {
 }
 
 /// Show what a session was forked from, and what was forked from that
+///
+/// The whole family, from the session that no other one was forked into, down to the last fork.
 #[api_v2_operation(tags(Sessions), operation_id = "getSessionTree")]
 pub async fn tree(
     state: Data<ApiState>,

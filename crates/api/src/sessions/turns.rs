@@ -104,6 +104,8 @@ pub async fn list(
 }
 
 /// Read a turn
+///
+/// How far it is, and what came of it once it is over.
 #[api_v2_operation(tags(Sessions), operation_id = "getTurn")]
 pub async fn get(
     state: Data<ApiState>,

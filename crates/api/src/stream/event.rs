@@ -1,12 +1,14 @@
 //! One thing a watcher is told, in the words of the wire.
 
+use super::journal_event::JournalEventShape;
 use crate::{sessions::messages::MessageResponse, word::Word};
 use domain::{Event, EventBody, EventKind};
 use engine::{Delta, Sight};
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Something a watcher is told.
@@ -15,26 +17,41 @@ use uuid::Uuid;
 pub enum StreamEvent {
     Journal(Box<JournalEvent>),
     Partial(PartialMessage),
+    Closing(Closing),
 }
 
-/// Something that happened and is on record.
-///
-/// Beside these fields an event has those of its type. `message_sent`: `message_id`. `message`: `message`.
-/// `tool_call_started`: `tool_call_id`, `tool_use_id`, `tool_name`, `tool_input`. `tool_call_completed`:
-/// `tool_call_id`, `tool_use_id`, `tool_name`, `status`, `duration_ms`. `status_change`: `from`, `to`. `result`:
-/// `status`, `answer_message_id`, `text`, `error_code`, `error_message`, `rounds`, `retries`, `metrics`.
-/// `permission_decision`: `decision_id`, `tool_use_id`, `tool_name`, `decision`, `policy`, `policy_version`, `rule`,
-/// `reason`, `decided_by`. `error` and `notice` say what happened in fields of their own.
-/// `hook_executed`: `hook_run_id`, `hook_type`, `hook_name`, `tool_use_id`, `tool_name`, `status`,
-/// `continue_execution`, `error_message`, `duration_ms`. `error` and `notice` say what happened in fields of their own.
-/// `approval_requested`: `approval_id`, `kind`, `tool_use_id`, `tool_name`, `tool_input`, `title`, `description`,
-/// `reason`, `policy`, `rule`, `suggestions`, `default_verdict`, `expires_at`. `approval_decided`: `approval_id`,
-/// `kind`, `tool_use_id`, `tool_name`, `status`, `verdict`, `decided_by`, `reason`, `updated_input`, `remember`.
-/// `error` and `notice` say what happened in fields of their own.
+/// The last event of a stream that the server ends: come back after the last number, with a credential that is good. It
+/// is not of the session and has no number.
 #[derive(Debug, Serialize, JsonSchema)]
+pub struct Closing {
+    r#type: ClosingType,
+    reason: ClosingReason,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ClosingType {
+    Closing,
+}
+
+/// Why the server ends a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosingReason {
+    /// It shuts down.
+    ServerEnds,
+    /// The client took too little of what there was.
+    TooSlow,
+    /// What let the client in lets it in no more.
+    CredentialEnded,
+    /// The session cannot be watched now.
+    BrokenOff,
+}
+
+/// Something that happened and is on record. What each type carries is in [`JournalEventShape`].
+#[derive(Debug, Serialize)]
 pub struct JournalEvent {
     r#type: Word<EventKind>,
-    /// 1 for the first event of the session, without gaps.
     seq: u64,
     session_id: Uuid,
     turn_id: Option<Uuid>,
@@ -44,6 +61,16 @@ pub struct JournalEvent {
     message: Option<MessageResponse>,
     #[serde(flatten)]
     data: Map<String, Value>,
+}
+
+impl JsonSchema for JournalEvent {
+    fn schema_name() -> Cow<'static, str> {
+        "JournalEvent".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        JournalEventShape::json_schema(generator)
+    }
 }
 
 /// A piece of an answer in the making. It is told once and not kept; the whole follows as a `message`.
@@ -64,11 +91,17 @@ enum PartialMessageType {
 }
 
 impl StreamEvent {
+    /// The last one.
+    pub fn closing(reason: ClosingReason) -> Self {
+        Self::Closing(Closing { r#type: ClosingType::Closing, reason })
+    }
+
     /// The name of its type.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Journal(event) => event.r#type.0.as_str(),
             Self::Partial(_) => "partial_message",
+            Self::Closing(_) => "closing",
         }
     }
 
@@ -76,7 +109,7 @@ impl StreamEvent {
     pub fn seq(&self) -> Option<u64> {
         match self {
             Self::Journal(event) => Some(event.seq),
-            Self::Partial(_) => None,
+            Self::Partial(_) | Self::Closing(_) => None,
         }
     }
 }

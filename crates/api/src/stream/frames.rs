@@ -1,11 +1,11 @@
 //! A watch as server-sent events. The frames are pulled by the connection, so a reader that stops holds up nobody:
 //! its watch falls behind and ends.
 
-use super::event::StreamEvent;
-use crate::caller::pass::Pass;
+use super::event::{ClosingReason, StreamEvent};
+use crate::caller::pass::{Pass, revocation};
 use apidoc::Frame;
 use domain::{EventKind, TurnId};
-use engine::{Error, Sight, Watch};
+use engine::{Error, Revoked, Sight, Watch};
 use futures::{Stream, StreamExt, stream};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -52,41 +52,70 @@ pub struct Follower {
 pub fn of(follower: Follower) -> impl Stream<Item = Frame<StreamEvent>> {
     let hint = stream::once(async { Frame::Retry(RECONNECT_DELAY) });
     let check_at = Instant::now() + follower.check_interval;
-    let frames = stream::unfold(Some((follower, check_at)), |state| async move {
-        let (mut follower, check_at) = state?;
+    let revoked = follower.pass.revoked();
+    let frames = stream::unfold(Some((follower, revoked, check_at)), |state| async move {
+        let (mut follower, mut revoked, check_at) = state?;
         let shown = follower.shown;
-        // In a busy session something is always there to be shown, so the time is looked at first.
-        if Instant::now() < check_at
-            && let Ok(sight) = timeout_at(check_at, next(&mut follower.watch, shown)).await
-        {
-            let sight = sight?;
-            let rest = if shown.ends_with(&sight) { None } else { Some((follower, check_at)) };
-            return Some((frame(sight.into()), rest));
+        match step(&mut follower, &mut revoked, check_at).await {
+            Step::Shown(sight) => {
+                let rest = if shown.ends_with(&sight) { None } else { Some((follower, revoked, check_at)) };
+                return Some((frame((*sight).into()), rest));
+            }
+            Step::Over(why) => {
+                let closing = StreamEvent::closing(why);
+                return Some((
+                    Frame::Event { id: None, name: closing.name().to_owned(), data: closing },
+                    None,
+                ));
+            }
+            Step::Check => {}
         }
         if follower.pass.is_refused().await {
             tracing::debug!("an event stream ended with its credential");
-            return None;
+            let closing = StreamEvent::closing(ClosingReason::CredentialEnded);
+            return Some((Frame::Event { id: None, name: closing.name().to_owned(), data: closing }, None));
         }
         let check_at = Instant::now() + follower.check_interval;
-        Some((Frame::comment("still here"), Some((follower, check_at))))
+        Some((Frame::comment("still here"), Some((follower, revoked, check_at))))
     });
     hint.chain(frames)
 }
 
-/// The next thing that is shown; `None` when there will be none. Safe to cancel.
-async fn next(watch: &mut Watch, shown: Shown) -> Option<Sight> {
+/// What a follower does next.
+enum Step {
+    Shown(Box<Sight>),
+    /// It is time to look at the credential.
+    Check,
+    /// There is nothing more to be shown.
+    Over(ClosingReason),
+}
+
+async fn step(follower: &mut Follower, revoked: &mut Option<Revoked>, check_at: Instant) -> Step {
+    // In a busy session something is always there to be shown, so the time is looked at first.
+    if Instant::now() >= check_at {
+        return Step::Check;
+    }
+    tokio::select! {
+        biased;
+        () = revocation(revoked) => Step::Check,
+        step = timeout_at(check_at, next(&mut follower.watch, follower.shown)) => step.unwrap_or(Step::Check),
+    }
+}
+
+/// The next thing that is shown, or why there will be none. Safe to cancel.
+async fn next(watch: &mut Watch, shown: Shown) -> Step {
     loop {
         match watch.next().await {
-            Ok(Some(sight)) if shown.includes(&sight) => return Some(sight),
+            Ok(Some(sight)) if shown.includes(&sight) => return Step::Shown(Box::new(sight)),
             Ok(Some(_)) => {}
             Ok(None) => {
                 tracing::debug!("a watcher fell behind and was disconnected");
-                return None;
+                return Step::Over(ClosingReason::TooSlow);
             }
-            Err(Error::ShuttingDown) => return None,
+            Err(Error::ShuttingDown) => return Step::Over(ClosingReason::ServerEnds),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an event stream broke off");
-                return None;
+                return Step::Over(ClosingReason::BrokenOff);
             }
         }
     }

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     approvals::{ANSWER_REASON_CHARS_MAX, AnswerRequest, AnswerWord, Answers, Remember},
     caller::{
-        pass::{Pass, Standing},
-        read_only,
+        out_of_reach,
+        pass::{Pass, Standing, revocation},
     },
     error::problem,
     prompt::Prompt,
@@ -16,7 +16,7 @@ use crate::{
 };
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError};
 use apidoc::{Problem, Violation};
-use domain::{Access, ApprovalId, SessionId};
+use domain::{Access, ApprovalId, Area, Reach, SessionId};
 use engine::{Error, SessionManager, Watch};
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use schemars::JsonSchema;
@@ -139,6 +139,7 @@ impl Talk {
         self.line.send(&Told::Reply(connected)).await?;
         let mut running = Running::new();
         let mut heard_at = Instant::now();
+        let mut revoked = self.pass.revoked();
         let mut pings = interval(self.check_interval);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -162,6 +163,11 @@ impl Talk {
                         return Err(End::Close(CloseCode::Error, "the session cannot be watched now"));
                     }
                 },
+                () = revocation(&mut revoked) => {
+                    if self.pass.is_refused().await {
+                        return Err(REFUSED);
+                    }
+                }
                 _ = pings.tick() => {
                     // With all commands under way nobody listens, so silence means nothing.
                     if running.len() < COMMANDS_MAX && heard_at.elapsed() > SILENCE_MAX {
@@ -211,6 +217,8 @@ impl Talk {
     fn carry_out(&self, command: Command) -> LocalBoxFuture<'static, Result<Option<Reply>, End>> {
         let (sessions, pass, id) = (self.sessions.clone(), self.pass.clone(), self.session_id);
         Box::pin(async move {
+            let talk = Access::to(Area::Sessions, Reach::Write);
+            let answer = Access::to(Area::Approvals, Reach::Write);
             let caller = match pass.check().await {
                 Standing::Good(caller) => caller,
                 Standing::Refused => return Err(REFUSED),
@@ -221,12 +229,13 @@ impl Talk {
             };
             let (request_id, refused) = match command {
                 Command::Ping { request_id } => return Ok(Some(Reply::Pong { request_id })),
-                Command::Query { request_id, .. }
-                | Command::Interrupt { request_id }
-                | Command::Approval { request_id, .. }
-                    if caller.access == Access::Read =>
+                Command::Query { request_id, .. } | Command::Interrupt { request_id }
+                    if !caller.access.covers(talk) =>
                 {
-                    (request_id, Some(read_only()))
+                    (request_id, Some(out_of_reach(&caller, talk)))
+                }
+                Command::Approval { request_id, .. } if !caller.access.covers(answer) => {
+                    (request_id, Some(out_of_reach(&caller, answer)))
                 }
                 Command::Query { request_id, message, if_busy } => {
                     let begun = begin(&sessions, &caller, id, message, if_busy).await;

@@ -44,14 +44,22 @@ impl Operation {
             path if path.contains("/api-keys/") => &things.key,
             path if path.contains("/v1/hooks/") => &things.hook,
             path if path.contains("/v1/reports/") => &things.report,
+            path if path.contains("/v1/mcp-servers/") => &things.mcp_server,
+            path if path.contains("/session-templates/") => &things.template,
+            path if path.contains("/v1/tasks/{id}") => &things.task,
             path if path.contains("/archive") => &things.archived,
             _ => &things.session,
         };
         let path = self.path.replace("{id}", id).replace("{turn_id}", &things.turn);
         let path = path.replace("{delivery_id}", &things.delivery);
+        let path = path.replace("{execution_id}", &things.execution);
         let path = path.replace("{name}", POLICY).replace("{version}", "1");
         let path = path.replace("{user_id}", &things.user).replace("{session_id}", &things.session);
-        let separator = if self.id == "readFile" { "?path=note&" } else { "?" };
+        let separator = match self.id.as_str() {
+            "readFile" => "?path=note&",
+            "downloadExecutionFile" => "?file_path=note&",
+            _ => "?",
+        };
         let request = client.request(self.method.clone(), &format!("{path}{separator}{query}"));
         match self.body(things) {
             Some(body) => request.json(&body),
@@ -63,10 +71,16 @@ impl Operation {
         match self.id.as_str() {
             "querySession" => Some(json!({"message": "hello"})),
             "createApiKey" => Some(json!({"name": "key"})),
-            "createSession" | "updateSession" | "updateHook" | "updateMe" | "updateUser" => Some(json!({})),
+            "createSession" | "updateSession" | "updateHook" | "updateMcpServer" | "updateMe"
+            | "updateUser" => Some(json!({})),
             "createUser" => Some(json!({"email": "eve@example.com", "password": crate::world::PASSWORD})),
             "setUserBudget" | "setTeamBudget" => Some(json!({"monthly_budget_usd": 1})),
             "setSessionBudget" => Some(json!({"budget_usd": 1})),
+            "createMcpServer" => Some(crate::mcp_servers::server("another")),
+            "createTask" => Some(crate::tasks::task("another")),
+            "updateTask" | "executeTask" => Some(json!({})),
+            "createSessionTemplate" | "replaceSessionTemplate" => Some(json!({"name": "template"})),
+            "shareSessionTemplate" | "searchSessionTemplates" => Some(json!({})),
             "createHook" => Some(crate::hooks::hook("another")),
             "createReport" => Some(json!({"session_id": things.session})),
             _ => None,
@@ -87,6 +101,11 @@ struct Things {
     key: String,
     hook: String,
     report: String,
+    mcp_server: String,
+    template: String,
+    task: String,
+    /// Of alice's task, done in a session that is archived.
+    execution: String,
     /// Of alice's hook, to nowhere.
     delivery: String,
 }
@@ -104,6 +123,10 @@ async fn things(world: &World) -> Things {
     let delivery = delivery["id"].as_str().unwrap().to_owned();
     let report = world.alice.post("/api/v1/reports", json!({"session_id": session})).await.json();
     let report = report["id"].as_str().unwrap().to_owned();
+    let mcp_server = world.alice.post("/api/v1/mcp-servers", crate::mcp_servers::server("files")).await;
+    let mcp_server = mcp_server.json()["id"].as_str().unwrap().to_owned();
+    let template = world.alice.post("/api/v1/session-templates", json!({"name": "template"})).await.json();
+    let template = template["id"].as_str().unwrap().to_owned();
     let policy = json!({"name": POLICY, "text": "permit(principal, action, resource);"});
     assert_eq!(world.admin.post("/api/v1/policies", policy).await.status, 201);
     let archived = world.session().await;
@@ -111,7 +134,21 @@ async fn things(world: &World) -> Things {
     assert_eq!(asked.status, 200, "{}", asked.text());
     let user = world.id(&world.alice).await;
     let key = key["id"].as_str().unwrap().to_owned();
-    Things { user, session, archived, turn, key, hook, report, delivery }
+    let (task, execution) = crate::tasks::done(world).await;
+    Things {
+        user,
+        session,
+        archived,
+        turn,
+        key,
+        hook,
+        mcp_server,
+        report,
+        template,
+        task,
+        execution,
+        delivery,
+    }
 }
 
 async fn workdir(world: &World, session: &str) -> std::path::PathBuf {
@@ -159,7 +196,10 @@ async fn what_is_anothers_is_not_there() {
     let world = World::new().await;
     let things = things(&world).await;
     let mut asked = 0;
-    for operation in operations().iter().filter(|operation| operation.path.contains("{id}")) {
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.path.contains("{id}") || operation.path.contains("{execution_id}"))
+    {
         let received = operation.ask(&world.bob, &things).await;
         assert_eq!(received.status, 404, "{}: {}", received.request, received.text());
         asked += 1;
@@ -233,6 +273,9 @@ async fn a_key_that_reads_changes_nothing() {
                 _ => 200,
             };
             assert_eq!(response.status(), expected, "{}", operation.id);
+        } else if operation.id == "searchSessionTemplates" {
+            let received = operation.ask(&reader, &things).await;
+            assert_eq!(received.status, 200, "a search reads, whatever its method");
         } else {
             let received = operation.ask(&reader, &things).await;
             assert_eq!(

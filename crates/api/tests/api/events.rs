@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Client, PATIENCE},
+    contract,
     world::World,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -67,7 +68,9 @@ impl Events {
             };
             if let (Some(name), Some(data)) = (field("event"), field("data")) {
                 let id = field("id").map(|id| id.parse().unwrap());
-                return Some(Seen { id, name, data: serde_json::from_str(&data).unwrap() });
+                let data = serde_json::from_str(&data).unwrap();
+                assert_eq!(contract::breaches_of_event(&data), Vec::<String>::new());
+                return Some(Seen { id, name, data });
             }
         }
     }
@@ -177,5 +180,8 @@ async fn a_stream_ends_when_the_server_does() {
     let mut events = Events::open(&world.alice, &events_of(&session), &[]).await;
     events.read_to_result().await;
     world.state.sessions.shut_down(std::time::Duration::ZERO).await;
+    let last = events.next_event().await.unwrap();
+    assert_eq!((last.name.as_str(), last.id), ("closing", None));
+    assert_eq!(last.data, json!({"type": "closing", "reason": "server_ends"}));
     assert!(events.next_event().await.is_none());
 }

@@ -8,10 +8,10 @@ use domain::{
     WhenExhausted, budget::UsedUp,
 };
 use engine::{
-    AccountManager, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, CostManager,
-    DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, LimitSettings, Overview,
-    PolicyManager, Registrant, Registration, ReportManager, SelfTestSetting, SessionDefaults, SessionManager,
-    Stores, Tokens,
+    AccountManager, Aftercare, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, CostManager,
+    DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, Idempotency, LimitSettings,
+    McpRegistry, McpSettings, Overview, PolicyManager, Registrant, Registration, ReportManager,
+    SelfTestSetting, SessionDefaults, SessionManager, Stores, TaskManager, TaskSettings, Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
@@ -40,6 +40,7 @@ pub struct Plan {
     pub archives: ArchiveSettings,
     pub archive_place: ArchivePlace,
     pub is_measured: bool,
+    pub limiter: Option<Arc<api::RateLimiter>>,
 }
 
 impl Default for Plan {
@@ -62,6 +63,7 @@ impl Default for Plan {
             archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
             archive_place: ArchivePlace::Local,
             is_measured: true,
+            limiter: None,
         }
     }
 }
@@ -71,6 +73,7 @@ pub struct World {
     pub store: Arc<MemoryStore>,
     pub launcher: ScriptedLauncher,
     pub archives: MemoryArchives,
+    pub clock: TestClock,
     pub address: String,
     pub alice: Client,
     pub bob: Client,
@@ -112,11 +115,13 @@ impl World {
             decisions: store.clone(),
             policies: store.clone(),
             hooks: store.clone(),
+            mcp_servers: store.clone(),
             approvals: store.clone(),
             transcripts: store.clone(),
             archives: store.clone(),
             archive_store: Arc::new(archives.clone()),
             snapshots: store.clone(),
+            templates: store.clone(),
         };
         let reports = ReportManager::new(
             stores.clone(),
@@ -138,15 +143,26 @@ impl World {
             tracker.clone(),
             metrics.clone(),
         );
+        let own_clock = clock.clone();
         let state = Data::new(ApiState {
             accounts,
             costs: CostManager::new(tracker, sessions.clone()),
-            reports,
+            reports: reports.clone(),
             overview: Overview::new(store.clone(), Arc::new(clock.clone())),
             alerts: Alerter::new(store.clone(), Arc::new(clock.clone()), vec![], metrics.clone()),
             policies: PolicyManager::new(sessions.clone()),
+            mcp: McpRegistry::new(sessions.clone()),
+            tasks: TaskManager::new(
+                sessions.clone(),
+                store.clone(),
+                TaskSettings::default(),
+                Arc::new(Aftercare::new(store.clone(), reports.clone())),
+            ),
             sessions,
-            audit,
+            audit: audit.clone(),
+            idempotency: Idempotency::new(store.clone(), Arc::new(clock.clone()), &[7; 32]).unwrap(),
+            limiter: plan.limiter,
+            leaving: tokio_util::sync::CancellationToken::new(),
             health: Arc::new(HealthChecker::new(plan.checks)),
             metrics,
             clock: Arc::new(clock),
@@ -165,7 +181,21 @@ impl World {
         } else {
             (anonymous.clone(), anonymous.clone())
         };
-        Self { state, store, launcher, archives, address, alice, bob, admin, anonymous, server, directory }
+        let clock = own_clock;
+        Self {
+            state,
+            store,
+            launcher,
+            archives,
+            clock,
+            address,
+            alice,
+            bob,
+            admin,
+            anonymous,
+            server,
+            directory,
+        }
     }
 
     /// A session of alice's.
@@ -262,6 +292,7 @@ fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
 
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
+        mcp: McpSettings::new(mcp::Keyring::new(&[7; 32], []).unwrap(), false).unwrap(),
         archives: plan.archives.clone(),
         snapshots: engine::SnapshotSettings::default(),
     }

@@ -259,5 +259,7 @@ pub(crate) fn head() -> Head {
             ("token", SecurityScheme::Query { parameter: "token", about: "For browsers." }),
         ],
         tags: vec![("Things", "Make and ask things."), ("Health", "For probes.")],
+        parameters: vec![("after", "Only those after this one.")],
+        samples: vec![("name", serde_json::json!("anvil"))],
     }
 }

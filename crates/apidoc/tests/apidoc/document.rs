@@ -1,7 +1,7 @@
 //! The document of the demo service.
 
 use crate::demo::{head, routes};
-use apidoc::{build, faults, text};
+use apidoc::{build, faults, gaps, text};
 use serde_json::{Value, json};
 
 #[test]
@@ -46,6 +46,51 @@ fn faults_are_found() {
         let found = faults(&document);
         assert!(found.iter().any(|fault| fault.contains(expected)), "{pointer}: {found:?}");
     }
+}
+
+#[test]
+fn gaps_are_found() {
+    let table: [(&str, Value, &str); 10] = [
+        ("/paths/~1things/get/summary", Value::Null, "get /things has no summary"),
+        ("/paths/~1things/get/description", json!(" "), "get /things has no description"),
+        (
+            "/paths/~1things/get/parameters/0/description",
+            Value::Null,
+            "does not describe the parameter \"limit\"",
+        ),
+        (
+            "/paths/~1things/get/parameters",
+            json!([{ "name": "a", "in": "query" }]),
+            "no example of the parameter",
+        ),
+        (
+            "/paths/~1things/get/responses/200/content",
+            json!({ "application/json": {} }),
+            "no example of the answer 200 as application/json",
+        ),
+        (
+            "/paths/~1things/post/requestBody/content",
+            json!({ "application/json": {} }),
+            "no example of its body",
+        ),
+        (
+            "/paths/~1things/get/responses",
+            json!({ "200": {} }),
+            "get /things can answer 401 and does not say so",
+        ),
+        ("/paths/~1things/get/responses", json!({ "200": {}, "401": {} }), "get /things can answer 422"),
+        ("/paths/~1things/get/responses", json!({ "401": {} }), "get /things says nothing of success"),
+        ("/components/schemas/Answer", json!({ "properties": {} }), "the type Answer has no description"),
+    ];
+    for (pointer, broken, expected) in table {
+        let mut document = build(head(), routes);
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[key] = broken;
+        let found = gaps(&document, &[]);
+        assert!(found.iter().any(|gap| gap.contains(expected)), "{pointer}: {found:#?}");
+    }
+    let found = gaps(&build(head(), routes), &[418]);
+    assert!(found.iter().any(|gap| gap == "get /things can answer 418 and does not say so"), "{found:#?}");
 }
 
 #[test]

@@ -6,8 +6,11 @@ use actix_web::test::TestRequest;
 
 #[actix_web::test]
 async fn bodies_are_parsed_and_validated() {
-    let table: [(&str, u16, &[&str]); 22] = [
+    let table: [(&str, u16, &[&str]); 25] = [
         (r#"{"name":"a"}"#, 201, &[]),
+        (r#"{"name":"a","weight":3.0}"#, 201, &[]),
+        (r#"{"name":"a","weight":10.0}"#, 422, &["/weight range"]),
+        (r#"{"name":"a","weight":3.5}"#, 422, &["/weight type"]),
         (r#"{"name":"a","shade":null,"blocks":[{"type":"text","text":"x"}]}"#, 201, &[]),
         ("", 400, &[]),
         ("{", 400, &[]),

@@ -4,13 +4,19 @@
 
 mod archives;
 mod governance;
+mod mcp_servers;
 mod money;
 mod reports;
+mod tasks;
+mod templates;
 
 pub use archives::*;
 pub use governance::*;
+pub use mcp_servers::*;
 pub use money::*;
 pub use reports::*;
+pub use tasks::*;
+pub use templates::*;
 
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{
@@ -26,6 +32,8 @@ pub enum LoginFailure {
     UnknownAccount,
     WrongPassword,
     AccountDisabled,
+    /// The password was not looked at: there were too many attempts before.
+    TooManyAttempts,
 }
 
 impl LoginFailure {
@@ -36,6 +44,7 @@ impl LoginFailure {
             Self::UnknownAccount => "unknown_account",
             Self::WrongPassword => "wrong_password",
             Self::AccountDisabled => "account_disabled",
+            Self::TooManyAttempts => "too_many_attempts",
         }
     }
 }
@@ -137,7 +146,7 @@ pub fn api_key_created(key: &ApiKey, origin: &Origin) -> AuditEvent {
     let event = AuditEvent::new("api_key.created", origin, key.created_at)
         .about("api_key", key.id)
         .with("name", key.name.as_str())
-        .with("access", key.access.as_str());
+        .with("access", key.access.to_string().as_str());
     match key.expires_at {
         Some(expires_at) => event.with("expires_at", Fact::Text(expires_at.to_string())),
         None => event,
@@ -157,6 +166,9 @@ pub fn session_created(session: &Session, origin: &Origin) -> AuditEvent {
     let mut event = about_session("session.created", session.id, origin, session.created_at)
         .with("mode", session.mode.as_str())
         .with("permission_mode", spec.permission_mode.as_str());
+    if let Some(template) = session.template_id {
+        event = event.with("template_id", Fact::Text(template.to_string()));
+    }
     for (name, words) in [("custom_policies", &spec.custom_policies), ("hooks_enabled", &spec.hooks_enabled)]
     {
         if !words.is_empty() {

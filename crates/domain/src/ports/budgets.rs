@@ -2,7 +2,7 @@
 
 use super::StoreResult;
 use crate::{
-    MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
+    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
     budget::{Account, Budget, BudgetStatus, Held, NewHold, Settlement, Spender},
 };
 use async_trait::async_trait;
@@ -43,12 +43,14 @@ pub trait Budgets: Send + Sync {
     /// What is spent and held in these accounts, and the budgets that hold for them.
     async fn statuses(&self, accounts: &[Account]) -> StoreResult<Vec<BudgetStatus>>;
 
-    /// Sets a spender's own budget, or removes it; writes the audit log. Raises an alert for each threshold that is
+    /// Sets a spender's own budget, or removes it; writes the audit log. What may be expected is the own budget there
+    /// was before, an `Option<Budget>`: what is spent of it meanwhile changes nothing of that. Raises an alert for each threshold that is
     /// reached by it in the account's period.
     async fn set_budget(
         &self,
         account: &Account,
         budget: Option<Budget>,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Settlement>;

@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Event, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page,
-    PageRequest, Scope, SessionId, UserId,
+    Event, Expected, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin,
+    Page, PageRequest, Scope, SessionId, UserId,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
 };
 use async_trait::async_trait;
@@ -53,6 +53,7 @@ pub trait HookEndpoints: Send + Sync {
         scope: Scope,
         id: HookEndpointId,
         patch: &HookEndpointPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>>;
@@ -73,6 +74,7 @@ pub trait HookEndpoints: Send + Sync {
         &self,
         scope: Scope,
         id: HookEndpointId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool>;

@@ -2,7 +2,7 @@
 
 use super::StoreResult;
 use crate::{
-    CustomPolicy, Origin, Page, PageRequest,
+    CustomPolicy, Expected, Origin, Page, PageRequest,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
 };
 use async_trait::async_trait;
@@ -39,5 +39,11 @@ pub trait Policies: Send + Sync {
     async fn policies_in_force(&self) -> StoreResult<Vec<PolicyInForce>>;
 
     /// Deletes a policy; false if there is none. Its versions stay.
-    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool>;
+    async fn delete_policy(
+        &self,
+        name: &str,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 }

@@ -1,6 +1,6 @@
 //! What servers that share a store tell each other: where something was written. What it was is in the store.
 
-use crate::SessionId;
+use crate::{SessionId, UserId};
 use async_trait::async_trait;
 
 /// Between the servers on one store.
@@ -14,10 +14,12 @@ pub trait Wakeups: Send + Sync {
 }
 
 /// What another server has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wakeup {
     /// Something was journalled in this session: an event, a turn that waits, its end.
     Session(SessionId),
+    /// A credential of this user may have ended.
+    Account(UserId),
     /// Nobody can say where: wake-ups may have been missed. While none come through, this comes every second.
     Anywhere,
 }

@@ -67,6 +67,7 @@ impl Launching<'_> {
             );
             let mut launch = launch.map_err(not_prepared)?;
             launch.options.trace_context = trace;
+            launch.options.mcp_servers = self.manager.mcp_config(session).await.map_err(not_prepared)?;
             launch.options.session_store = Some(self.manager.session_store(session));
             let options = launch.governed.install(launch.options, &inner.hooks, session).await;
             let options = options.map_err(|error| not_prepared(error.into()))?;
@@ -143,6 +144,7 @@ fn not_prepared(error: NotPrepared) -> Ended {
         NotPrepared::DirectoryRefused(_)
         | NotPrepared::NotContained(_)
         | NotPrepared::Hooks(_)
+        | NotPrepared::McpServer { .. }
         | NotPrepared::Failed(_) => TurnFailure::AgentUnavailable,
         NotPrepared::TranscriptLost | NotPrepared::TranscriptUnreadable(_) => TurnFailure::AgentFailed,
     };

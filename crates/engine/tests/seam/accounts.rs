@@ -60,7 +60,7 @@ async fn a_login_is_known_again_until_its_access_token_expires() {
     let (door, pair) = with_ada().await;
     assert_eq!(pair.expires_in_seconds, 900);
     let caller = door.accounts.authenticate(&pair.access_token).await.unwrap();
-    assert_eq!((caller.role, caller.access), (Role::Member, Access::Write));
+    assert_eq!((caller.role, caller.access), (Role::Member, Access::WRITE));
     assert_eq!(door.accounts.me(&caller).await.unwrap().email, EMAIL);
     door.clock.advance(SignedDuration::from_secs(899));
     assert!(door.accounts.authenticate(&pair.access_token).await.is_ok());
@@ -149,16 +149,16 @@ async fn an_api_key_reaches_as_far_as_it_was_made_for_until_it_expires_or_is_del
     let owner = door.accounts.authenticate(&pair.access_token).await.unwrap();
     let at = door.clock.now() + SignedDuration::from_hours(1);
     let name = || "ci".to_owned();
-    let (read, secret) = door.accounts.create_api_key(&owner, name(), Access::Read, Some(at)).await.unwrap();
+    let (read, secret) = door.accounts.create_api_key(&owner, name(), Access::READ, Some(at)).await.unwrap();
     assert!(secret.starts_with(&read.prefix) && secret.starts_with("stw_") && secret.len() > 40);
     let caller = door.accounts.authenticate(&secret).await.unwrap();
-    assert_eq!((caller.user_id, caller.access), (owner.user_id, Access::Read));
+    assert_eq!((caller.user_id, caller.access), (owner.user_id, Access::READ));
     assert_eq!(caller.credential, Credential::ApiKey(read.id));
     let logout = door.accounts.logout(&caller).await;
     assert!(matches!(logout, Err(Error::Forbidden(_))), "{logout:?}");
 
-    let (write, second) = door.accounts.create_api_key(&owner, name(), Access::Write, None).await.unwrap();
-    assert_eq!(door.accounts.authenticate(&second).await.unwrap().access, Access::Write);
+    let (write, second) = door.accounts.create_api_key(&owner, name(), Access::WRITE, None).await.unwrap();
+    assert_eq!(door.accounts.authenticate(&second).await.unwrap().access, Access::WRITE);
     door.accounts.logout_all(&owner).await.unwrap();
     assert!(door.accounts.authenticate(&second).await.is_ok(), "keys are deleted by name");
     door.clock.set(at);
@@ -178,7 +178,7 @@ async fn a_key_that_would_be_expired_at_once_is_refused() {
     let (door, pair) = with_ada().await;
     let owner = door.accounts.authenticate(&pair.access_token).await.unwrap();
     let now = Some(door.clock.now());
-    let refused = door.accounts.create_api_key(&owner, "ci".to_owned(), Access::Read, now).await;
+    let refused = door.accounts.create_api_key(&owner, "ci".to_owned(), Access::READ, now).await;
     assert!(matches!(&refused, Err(Error::Invalid(at)) if at[0].pointer == "/expires_at"), "{refused:?}");
 }
 
@@ -243,12 +243,16 @@ async fn a_flood_of_failed_logins_is_counted_and_a_success_is_never_left_out() {
     for _ in 0..30 {
         assert!(door.accounts.login(EMAIL, "wrong horse battery".to_owned(), &source()).await.is_err());
     }
-    assert_eq!(door.store.head().await.unwrap().seq, before + 20);
+    // Five whose password was looked at, and twenty of those that were told to wait.
+    assert_eq!(door.store.head().await.unwrap().seq, before + 25);
+    let too_soon = door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await;
+    assert!(matches!(too_soon, Err(Error::TooManyLogins { retry_after_seconds: 1 })), "{too_soon:?}");
+    door.clock.advance(SignedDuration::from_secs(1));
     door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
     door.clock.advance(SignedDuration::from_mins(1));
     assert!(door.accounts.login(EMAIL, "wrong horse battery".to_owned(), &source()).await.is_err());
-    let entries = door.store.entries_after(before + 20, 10, &AuditFilter::default()).await.unwrap();
+    let entries = door.store.entries_after(before + 25, 10, &AuditFilter::default()).await.unwrap();
     let actions: Vec<&str> = entries.iter().map(|entry| &*entry.event.action).collect();
     assert_eq!(actions, ["login.succeeded", "login.failed", "login.failed"]);
-    assert_eq!(entries[1].event.data["attempts"], Fact::Number(10));
+    assert_eq!(entries[1].event.data["attempts"], Fact::Number(6));
 }

@@ -85,7 +85,7 @@ async fn a_deleted_policy_denies_where_it_was_chosen_until_another_is() {
     policies.create(&admin, "house".to_owned(), content(PERMIT, false)).await.unwrap();
     let session = choosing(&world, &["house"]).await;
     assert_eq!(answer(&world, session).await, "ran");
-    policies.delete(&admin, "house").await.unwrap();
+    policies.delete(&admin, "house", &domain::Expected::ANY).await.unwrap();
     assert_eq!(answer(&world, session).await, "did not run");
     let made = newest(&world, session).await;
     assert_eq!((made.opinion.verdict, made.decided_by), (Verdict::Deny, DecidedBy::Failure));

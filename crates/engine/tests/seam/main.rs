@@ -23,6 +23,7 @@ mod prompts;
 mod queue;
 mod retries;
 mod snapshots;
+mod tasks;
 mod transcripts;
 mod waking;
 mod watching;

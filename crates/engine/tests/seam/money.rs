@@ -33,7 +33,11 @@ fn user(world: &World) -> Account {
 async fn allow(world: &World, limit: i64, when_exhausted: WhenExhausted) {
     let budget = Some(Budget { limit: MicroUsd(limit), when_exhausted });
     let now = world.clock.now();
-    world.store.set_budget(&user(world), budget, now, &Origin::system()).await.unwrap();
+    world
+        .store
+        .set_budget(&user(world), budget, &domain::Expected::ANY, now, &Origin::system())
+        .await
+        .unwrap();
 }
 
 fn used_up(world: &World, when_exhausted: WhenExhausted) -> UsedUp {
@@ -118,7 +122,11 @@ async fn a_sessions_own_budget_counts_for_its_prompts_only() {
     let (spender, period) = (Spender::Session(poor), BudgetPeriod::default());
     let budget = Some(Budget { limit: MicroUsd::ZERO, when_exhausted: WhenExhausted::Block });
     let account = Account { spender: spender.clone(), period, default: None };
-    world.store.set_budget(&account, budget, world.clock.now(), &Origin::system()).await.unwrap();
+    world
+        .store
+        .set_budget(&account, budget, &domain::Expected::ANY, world.clock.now(), &Origin::system())
+        .await
+        .unwrap();
     let used_up = is_refused(world.prompt(poor, "hello").await);
     assert_eq!((used_up.exhausted.spender, used_up.renews_at), (spender, None));
     assert_eq!(world.ask(other, "hello").await.status, TurnStatus::Completed);

@@ -186,7 +186,8 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
     let session = world.session().await;
     let (said, heard) = tokio::sync::mpsc::unbounded_channel();
     let other = OtherServer(tokio::sync::Mutex::new(heard));
-    let hearing = world.manager.hear_others(&other, CancellationToken::new());
+    let revocations = engine::Revocations::default();
+    let hearing = world.manager.hear_others(&other, &revocations, CancellationToken::new());
     let seeing = async {
         let mut watch = world.manager.watch(&world.caller, session, 0).await.unwrap();
         caught_up(&mut watch).await;

@@ -12,7 +12,7 @@ use domain::{
 };
 use engine::{
     AgentSettings, ArchiveSettings, ContainmentSettings, DirectorySettings, EngineSettings,
-    GovernanceSettings, HookSettings, LimitSettings, Result, SelfTestSetting, ServerSettings,
+    GovernanceSettings, HookSettings, LimitSettings, McpSettings, Result, SelfTestSetting, ServerSettings,
     SessionDefaults, SessionDraft, SessionManager, StartedTurn, Stores, WhenBusy,
 };
 use faults::Faults;
@@ -111,11 +111,13 @@ impl World {
             decisions: Arc::new(faults.clone()),
             policies: Arc::new(faults.clone()),
             hooks: Arc::new(store.clone()),
+            mcp_servers: Arc::new(store.clone()),
             approvals: Arc::new(store.clone()),
             transcripts: Arc::new(store.clone()),
             archives: Arc::new(store.clone()),
             archive_store: Arc::new(archives.clone()),
             snapshots: Arc::new(store.clone()),
+            templates: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
             stores,
@@ -278,7 +280,7 @@ pub fn caller() -> Caller {
     Caller {
         user_id: UserId::new(),
         role: Role::Member,
-        access: Access::Write,
+        access: Access::WRITE,
         credential: Credential::Login(FamilyId::new()),
         source: Source::default(),
     }
@@ -352,6 +354,7 @@ fn settings(root: &std::path::Path) -> EngineSettings {
         governance: GovernanceSettings { self_test: SelfTestSetting::Skip, ..GovernanceSettings::default() },
         containment: ContainmentSettings::default(),
         hooks: HookSettings::new(&[7; 32], true).unwrap(),
+        mcp: McpSettings::new(mcp::Keyring::new(&[7; 32], []).unwrap(), true).unwrap(),
         archives: ArchiveSettings { auto_cleanup: true, ..ArchiveSettings::default() },
         snapshots: engine::SnapshotSettings::default(),
     }

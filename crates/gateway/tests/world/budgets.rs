@@ -147,6 +147,7 @@ impl Budgets for TestBudgets {
         &self,
         _: &Account,
         budget: Option<Budget>,
+        _: &domain::Expected,
         _: Timestamp,
         _: &Origin,
     ) -> StoreResult<Settlement> {

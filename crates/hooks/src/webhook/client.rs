@@ -1,17 +1,13 @@
 //! Calls endpoints: one signed POST, bounded in time and size, to where it was meant and nowhere else.
 
-use super::{AddressGuard, AddressRefused, SecretSealer, is_global};
+use super::{Outbound, SecretSealer, UrlRefused, outbound::is_refused};
 use crate::limits::ANSWER_BYTES_MAX;
 use domain::{HookDeliveryId, HookEndpoint, hook::SealedSecret};
 use jiff::Timestamp;
-use reqwest::{Url, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
-use url::Host;
-
-/// Longest URL of an endpoint, in bytes.
-const URL_BYTES_MAX: usize = 2048;
+use std::{sync::Arc, time::Duration};
 
 /// What an endpoint answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,30 +33,17 @@ pub enum CallFailed {
     SecretLost,
 }
 
-/// A URL that may not be an endpoint's.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UrlRefused(pub &'static str);
-
 /// The client that speaks to endpoints; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    outbound: Outbound,
     sealer: Arc<SecretSealer>,
-    allows_private: bool,
 }
 
 impl Client {
     /// A client that calls public addresses over TLS, or, if the operator allows it, any address, and without TLS too.
     pub fn new(sealer: Arc<SecretSealer>, allows_private: bool) -> reqwest::Result<Self> {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("steward/", env!("CARGO_PKG_VERSION")))
-            // A proxy of the environment would resolve names by itself, and a redirect would lead elsewhere.
-            .no_proxy()
-            .redirect(Policy::none())
-            .https_only(!allows_private);
-        let builder = if allows_private { builder } else { builder.dns_resolver(Arc::new(AddressGuard)) };
-        Ok(Self { http: builder.build()?, sealer, allows_private })
+        Ok(Self { outbound: Outbound::new(allows_private)?, sealer })
     }
 
     /// What seals the secrets this client signs with.
@@ -71,22 +54,7 @@ impl Client {
 
     /// Whether an endpoint may have this URL, and the URL as it is kept.
     pub fn check_url(&self, text: &str) -> Result<String, UrlRefused> {
-        if text.len() > URL_BYTES_MAX {
-            return Err(UrlRefused("must be at most 2048 bytes"));
-        }
-        let url = Url::parse(text).map_err(|_| UrlRefused("must be a URL"))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if self.allows_private => {}
-            _ => return Err(UrlRefused("must begin with https://")),
-        }
-        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-            return Err(UrlRefused("must have neither user, password nor fragment"));
-        }
-        if !self.may_call(&url) {
-            return Err(UrlRefused("must have a public address"));
-        }
-        Ok(url.into())
+        self.outbound.check_url(text)
     }
 
     /// Sends a message and reads the answer, within the endpoint's time-out.
@@ -135,11 +103,10 @@ impl Client {
         payload: &str,
         signatures: String,
     ) -> Result<Delivered, CallFailed> {
-        // Addresses written as such are not resolved, so the guard never sees them.
-        let url = Url::parse(url).ok().filter(|url| self.may_call(url));
-        let url = url.ok_or(CallFailed::AddressRefused)?;
+        let url = self.outbound.target(url).ok_or(CallFailed::AddressRefused)?;
         let request = self
-            .http
+            .outbound
+            .http()
             .post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(HEADER_WEBHOOK_ID, id)
@@ -182,16 +149,6 @@ impl Client {
         }
         Ok(signatures)
     }
-
-    fn may_call(&self, url: &Url) -> bool {
-        match url.host() {
-            None => false,
-            Some(Host::Ipv4(address)) => self.allows_private || is_global(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => self.allows_private || is_global(IpAddr::V6(address)),
-            // What a name leads to is seen when it is resolved.
-            Some(Host::Domain(_)) => true,
-        }
-    }
 }
 
 fn signature(secret: &SecretString, id: &str, at: Timestamp, payload: &str) -> Result<String, CallFailed> {
@@ -200,45 +157,8 @@ fn signature(secret: &SecretString, id: &str, at: Timestamp, payload: &str) -> R
 }
 
 fn failure(error: reqwest::Error) -> CallFailed {
-    let mut cause: Option<&dyn Error> = Some(&error);
-    while let Some(error) = cause {
-        if error.is::<AddressRefused>() {
-            return CallFailed::AddressRefused;
-        }
-        cause = error.source();
+    if is_refused(&error) {
+        return CallFailed::AddressRefused;
     }
     CallFailed::Unreachable(error.without_url())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_refused_for_a_reason() {
-        let sealer = Arc::new(SecretSealer::new(b"0123456789abcdef0123456789abcdef").unwrap());
-        let public = Client::new(sealer.clone(), false).unwrap();
-        let any = Client::new(sealer, true).unwrap();
-        for url in [
-            "http://example.org/",
-            "ftp://example.org/",
-            "https://127.0.0.1/",
-            "https://2130706433/",
-            "https://0x7f.1/",
-            "https://017700000001/",
-            "https://[::1]/",
-            "https://[::ffff:127.0.0.1]/",
-            "https://[64:ff9b::7f00:1]/",
-            "https://169.254.169.254/latest",
-            "https://user:pass@example.org/",
-            "https://example.org/#part",
-            "https://",
-            "example.org",
-        ] {
-            assert!(public.check_url(url).is_err(), "{url}");
-        }
-        assert!(public.check_url("https://example.org/hook?x=1").is_ok());
-        assert_eq!(any.check_url("http://127.0.0.1:9/x").unwrap(), "http://127.0.0.1:9/x");
-        assert!(any.check_url("file:///etc/passwd").is_err());
-    }
 }

@@ -77,10 +77,11 @@ impl HookEndpoints for Slow {
         scope: Scope,
         id: HookEndpointId,
         patch: &HookEndpointPatch,
+        expected: &domain::Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
-        self.store.patch_endpoint(scope, id, patch, at, origin).await
+        self.store.patch_endpoint(scope, id, patch, expected, at, origin).await
     }
     async fn rotate_secret(
         &self,
@@ -97,10 +98,11 @@ impl HookEndpoints for Slow {
         &self,
         scope: Scope,
         id: HookEndpointId,
+        expected: &domain::Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        self.store.delete_endpoint(scope, id, at, origin).await
+        self.store.delete_endpoint(scope, id, expected, at, origin).await
     }
 }
 

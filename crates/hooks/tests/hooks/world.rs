@@ -214,6 +214,7 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         metadata: json!({}),
         parent_session_id: None,
         fork_at_message: None,
+        template_id: None,
         current_turn_id: None,
         operation: None,
         archive_id: None,

@@ -51,6 +51,12 @@ impl MetricsCollector {
         }
     }
 
+    /// An execution of a task is over; `outcome` is the word for its status.
+    pub fn record_execution(&self, outcome: &'static str) {
+        let Some(on) = self.on() else { return };
+        on.meters.instruments.execution_ends.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
     /// A decision about a tool call is on record.
     pub fn record_permission_decision(&self, decision: &PermissionDecision) {
         let Some(on) = self.on() else { return };

@@ -116,6 +116,25 @@ impl MetricsCollector {
         });
     }
 
+    /// How many executions of tasks there are, and how long the first that waits could have begun.
+    pub fn note_executions(&self, due: u64, waiting: u64, running: u64, oldest_age: Duration) {
+        self.count(|instruments| {
+            for (state, count) in [("due", due), ("waiting", waiting), ("running", running)] {
+                instruments.executions.record(count as f64, &[KeyValue::new("state", state)]);
+            }
+            instruments.executions_oldest_age.record(oldest_age.as_secs_f64(), &[]);
+        });
+    }
+
+    /// How many executions this server may work on at a time, and how many it does.
+    pub fn note_task_slots(&self, slots: u64, used: u64) {
+        self.count(|instruments| {
+            for (state, count) in [("max", slots), ("used", used)] {
+                instruments.task_slots.record(count as f64, &[KeyValue::new("state", state)]);
+            }
+        });
+    }
+
     /// How many wait for a slot of this pool, and how long the first has.
     pub fn note_queue(&self, pool: &'static str, depth: usize, oldest_age: Duration) {
         let pool = [KeyValue::new("pool", pool)];

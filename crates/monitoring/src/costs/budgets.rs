@@ -2,8 +2,8 @@
 
 use super::{CostError, CostTracker, NOBODYS_ZONE, month_of, period};
 use domain::{
-    Budget, BudgetPeriod, BudgetStatus, Origin, Page, PageRequest, Spender, Total, UserId, WhenExhausted,
-    budget::Account, ports::StoreError,
+    Budget, BudgetPeriod, BudgetStatus, Expected, Origin, Page, PageRequest, Spender, Total, UserId,
+    WhenExhausted, budget::Account, ports::StoreError,
 };
 
 /// A budget with what is spent of it, and by whose clocks its month is counted.
@@ -49,10 +49,12 @@ impl CostTracker {
         &self,
         spender: Spender,
         budget: Option<Budget>,
+        expected: &Expected,
         origin: &Origin,
     ) -> Result<BudgetView, CostError> {
         let (account, _) = self.dated(spender.clone()).await?;
-        let settled = self.stores.budgets.set_budget(&account, budget, self.clock.now(), origin).await?;
+        let settled =
+            self.stores.budgets.set_budget(&account, budget, expected, self.clock.now(), origin).await?;
         self.note_alerts(&settled);
         self.budget_changed();
         self.budget(spender).await

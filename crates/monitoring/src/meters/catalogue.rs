@@ -146,6 +146,10 @@ instruments! {
     database_connections: Gauge<f64> = "steward.database.connections", "", ["pool", "state"], NONE, "Open connections to the database.";
     database_connections_max: Gauge<f64> = "steward.database.connections_max", "", ["pool"], NONE, "How many there may be.";
     store_errors: Counter<u64> = "steward.store.errors", "", ["kind"], NONE, "What the database refused: unavailable is of the moment, failed and inconsistent are not.";
+    executions: Gauge<f64> = "steward.task.executions", "", ["state"], NONE, "Executions of tasks in the store that are not over: due, waiting for their time, running; of all servers.";
+    executions_oldest_age: Gauge<f64> = "steward.task.queue.oldest_age", "s", [], NONE, "How long the execution that waits longest could have begun; 0 when none waits.";
+    execution_ends: Counter<u64> = "steward.task.execution.ends", "", ["outcome"], NONE, "Executions that this server ended: completed, failed, cancelled or outcome_unknown.";
+    task_slots: Gauge<f64> = "steward.task.slots", "", ["state"], NONE, "Executions that this server works on, and that it may at most.";
     snapshots: Counter<u64> = "steward.snapshots", "", [], NONE, "Snapshots of sessions' figures that were stored.";
     alerts: Counter<u64> = "steward.alerts", "", ["topic", "severity"], NONE, "Alerts that were raised.";
     alert_deliveries: Counter<u64> = "steward.alert.deliveries", "", ["channel", "outcome"], NONE, "Attempts to tell of an alert.";

@@ -80,7 +80,13 @@ async fn what_concerns_nobody_goes_to_the_operators_and_nobody_gets_it_twice() {
     let disable = UserPatch { is_active: Some(false), ..UserPatch::default() };
     world
         .store
-        .patch_user(gone, &disable, jiff::Timestamp::UNIX_EPOCH, &domain::Origin::system())
+        .patch_user(
+            gone,
+            &disable,
+            &domain::Expected::ANY,
+            jiff::Timestamp::UNIX_EPOCH,
+            &domain::Origin::system(),
+        )
         .await
         .unwrap();
     for user in [operator, gone, UserId::new()] {

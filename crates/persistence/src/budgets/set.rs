@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use domain::{
-    Budget, BudgetStatus, MicroUsd, Origin, Spender, UserId,
+    Budget, BudgetStatus, Expected, MicroUsd, Origin, Spender, UserId,
     audit::events,
     budget::{Account, Settlement},
     ports::StoreResult,
@@ -27,6 +27,7 @@ pub(super) async fn set(
     store: &Store,
     account: &Account,
     own: Option<Budget>,
+    expected: &Expected,
     at: Timestamp,
     origin: &Origin,
 ) -> StoreResult<Settlement> {
@@ -38,9 +39,13 @@ pub(super) async fn set(
         Spender::User(_) | Spender::Team(_) => None,
     };
     account::lock(&mut reads, std::slice::from_ref(account));
+    let its = account::of_spenders(std::slice::from_ref(account));
+    let before = reads.select(budget::Entity::find().filter(its.clone()));
     let spent = reads.select(spend::Entity::find().filter(this(account)));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
+    let before = read.first(before)?.map(<(Spender, Budget)>::try_from).transpose()?;
+    expected.admit(&before.map(|(_, budget)| budget))?;
     let owner = match session {
         Some(session) => read.first(session)?.map(|row| UserId(row.user_id)),
         None => None,
@@ -57,7 +62,6 @@ pub(super) async fn set(
             writes.run(budget::Entity::insert(row).on_conflict(known));
         }
         None => {
-            let its = account::of_spenders(std::slice::from_ref(account));
             writes.run(budget::Entity::delete_many().filter(its));
         }
     }

@@ -41,7 +41,7 @@ impl From<&ApiKey> for Model {
             name: key.name.clone(),
             prefix: key.prefix.clone(),
             secret_sha256: key.secret_sha256.to_vec(),
-            access: key.access.as_str().to_owned(),
+            access: key.access.to_string(),
             expires_at: key.expires_at.map(micros),
             created_at: micros(key.created_at),
             last_used_at: key.last_used_at.map(micros),

@@ -3,7 +3,7 @@
 use crate::value::{Reader, Spent, micros, stored, to_json};
 use domain::{
     ArchiveId, Counters, Generation, Operation, ServerId, Session, SessionId, SessionMode, SessionStatus,
-    TurnId, UserId,
+    TemplateId, TurnId, UserId,
     ports::{StoreError, StoreResult},
     session::AgentConversation,
 };
@@ -24,6 +24,7 @@ pub struct Model {
     pub metadata: Json,
     pub parent_session_id: Option<Uuid>,
     pub fork_at_message: Option<i64>,
+    pub template_id: Option<Uuid>,
     pub current_turn_id: Option<Uuid>,
     pub operation: Option<String>,
     pub archive_id: Option<Uuid>,
@@ -81,6 +82,7 @@ impl Model {
             metadata: session.metadata.clone(),
             parent_session_id: session.parent_session_id.map(|id| id.0),
             fork_at_message: session.fork_at_message.map(stored),
+            template_id: session.template_id.map(|id| id.0),
             current_turn_id: session.current_turn_id.map(|id| id.0),
             operation: session.operation.map(|operation| operation.as_str().to_owned()),
             archive_id: session.archive_id.map(|id| id.0),
@@ -153,6 +155,7 @@ impl TryFrom<Model> for Session {
             metadata: row.metadata,
             parent_session_id: row.parent_session_id.map(SessionId),
             fork_at_message: fork_at_message.transpose()?,
+            template_id: row.template_id.map(TemplateId),
             current_turn_id: row.current_turn_id.map(TurnId),
             operation: operation.transpose()?,
             archive_id: row.archive_id.map(ArchiveId),

@@ -2,8 +2,8 @@
 
 use crate::error::failure;
 use domain::{
-    SessionId,
-    ports::{StoreError, StoreResult},
+    SessionId, UserId,
+    ports::{StoreError, StoreResult, Wakeup},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
@@ -20,8 +20,8 @@ const ROWS_PER_INSERT: usize = 1000;
 pub(crate) struct Batch {
     pub(super) backend: DbBackend,
     pub(super) statements: Vec<Planned>,
-    /// The sessions that other servers are told of once this is committed.
-    pub(super) woken: BTreeSet<SessionId>,
+    /// What other servers are told of once this is committed.
+    pub(super) woken: BTreeSet<Wakeup>,
 }
 
 /// A statement, and whether it answers with rows.
@@ -129,7 +129,12 @@ impl Batch {
 
     /// Has other servers look at this session once this is committed.
     pub(crate) fn wake(&mut self, session: SessionId) {
-        self.woken.insert(session);
+        self.woken.insert(Wakeup::Session(session));
+    }
+
+    /// Has other servers look at what this user was let in by once this is committed.
+    pub(crate) fn wake_account(&mut self, user: UserId) {
+        self.woken.insert(Wakeup::Account(user));
     }
 
     fn push<T>(&mut self, statement: Statement, has_rows: bool) -> Rows<T> {

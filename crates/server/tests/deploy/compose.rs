@@ -52,8 +52,8 @@ fn servers_have_settings_that_there_are_and_no_secret_in_the_file() {
         for (setting, value) in service["environment"].as_object().unwrap() {
             assert!(is_setting(setting), "{name}: {setting} is no setting");
             let value = value.as_str().unwrap();
-            let is_secret =
-                ["SECRET_KEY", "ADMIN_PASSWORD", "AWS_SECRET_ACCESS_KEY"].contains(&setting.as_str());
+            let is_secret = ["SECRET_KEY", "ENCRYPTION_KEY", "ADMIN_PASSWORD", "AWS_SECRET_ACCESS_KEY"]
+                .contains(&setting.as_str());
             assert!(!is_secret || value.starts_with("${"), "{name}: {setting} is written down");
         }
         assert_eq!(service["environment"]["SANDBOX"], "bwrap");

@@ -45,7 +45,7 @@ fn existing() -> Value {
 /// Everything that can be switched on, and the agents' sandbox off.
 fn everything() -> Value {
     json!({
-        "secrets": { "SECRET_KEY": "k", "DATABASE_URL": "postgres://d", "ANTHROPIC_API_KEY": "a" },
+        "secrets": { "SECRET_KEY": "k", "ENCRYPTION_KEY": "e", "DATABASE_URL": "postgres://d", "ANTHROPIC_API_KEY": "a" },
         "image": { "repository": "images.example.com/steward", "tag": "1.2.3" },
         "imagePullSecrets": [{ "name": "pull" }],
         "sandbox": { "mode": "off" },
@@ -106,7 +106,7 @@ fn values_that_do_not_do_are_refused_with_a_reason() {
     secret["config"] = json!({ "SECRET_KEY": "in a ConfigMap" });
     for (values, reason) in [
         (json!({}), "existingSecret"),
-        (json!({ "secrets": { "SECRET_KEY": "k" } }), "DATABASE_URL is missing"),
+        (json!({ "secrets": { "SECRET_KEY": "k", "ENCRYPTION_KEY": "e" } }), "DATABASE_URL is missing"),
         (short, "terminationGracePeriodSeconds must be more"),
         (secret, "SECRET_KEY"),
         (json!({ "existingSecret": "s", "sandbox": { "mode": "docker" } }), "sandbox"),

@@ -21,7 +21,7 @@ async fn a_report_says_what_an_agent_did_and_what_it_cost() {
     let decision = &document["decisions"][0];
     assert_eq!(
         (&decision["tool_name"], &decision["verdict"]),
-        (&json!("Bash"), &json!("allow")),
+        (&json!("Bash"), &json!("abstain")),
         "{document}"
     );
     let cost = document["metrics"]["cost_micro_usd"].as_f64().unwrap() / 1e6;

@@ -335,3 +335,40 @@ async fn what_one_server_archived_goes_on_at_another_when_the_first_and_its_disk
     let answer = two.at_second.ask(&session, "[[recall]]").await;
     assert!(answer.contains("lighthouse"), "{answer}");
 }
+
+/// Only on PostgreSQL do servers hear each other; what is counted there is counted by both.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_on_one_postgresql_count_callers_and_end_accounts_together() {
+    let database = testkit::PostgresDatabase::create().await;
+    let settings =
+        [("DATABASE_URL", database.url()), ("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_PER_HOUR", "1000")];
+    let two = Two::with(LONG, &settings).await;
+    let made = two.at_first.post("/auth/api-keys", json!({ "name": "both" })).await.ok();
+    let key = |world: &World| {
+        let mut client = world.stranger();
+        client.token = Some(made["key"].as_str().unwrap().to_owned());
+        client
+    };
+    let (at_first, at_second) = (key(&two.first), key(&two.second));
+    let left = async |client: &Client| {
+        let answer = client.get("/auth/me").await;
+        answer.headers["ratelimit-remaining"].to_str().unwrap().parse::<u32>().unwrap()
+    };
+    for _ in 0..300 {
+        left(&at_first).await;
+    }
+    eventually("the second server has heard of it", async || (left(&at_second).await < 400).then_some(()))
+        .await;
+
+    let person = json!({ "email": "eve@example.com", "password": crate::world::PASSWORD });
+    let person = two.at_first.post("/admin/users", person).await.ok();
+    let eve = Client::login(&two.at_second.url, "eve@example.com", crate::world::PASSWORD).await;
+    let session = eve.session(json!({})).await;
+    let mut events = eve.events(&session, 0).await;
+    let path = format!("/admin/users/{}", person["id"].as_str().unwrap());
+    let request = two.at_first.request(Method::PATCH, &path).json(&json!({ "is_active": false }));
+    assert_eq!(send(request).await.status, 200);
+    let closing = events.until("closing").await.pop().unwrap();
+    assert_eq!(closing.data["reason"], "credential_ended");
+    assert_eq!(eve.get("/auth/me").await.status, 401);
+}

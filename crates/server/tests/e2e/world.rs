@@ -119,6 +119,8 @@ impl World {
             .env("ANTHROPIC_UPSTREAM_URL", self.model.url())
             .env("ANTHROPIC_API_KEY", REAL_KEY)
             .env("LOG_LEVEL", "info,steward=debug")
+            // Tests ask as often as they like; those of the limit say so.
+            .env("RATE_LIMIT_ENABLED", "false")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -152,6 +154,22 @@ impl World {
         self.server = Some(child);
     }
 
+    /// What a server says that refuses to start.
+    pub async fn refused(&mut self) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the server under test is a process of its own")]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        command
+            .env_clear()
+            .env("DATA_DIR", self.data_dir())
+            .env("API_PORT", "0")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Runs `steward audit` beside the server, as an operator would.
     pub async fn audit(&self, arguments: &[&str]) -> std::process::Output {
         #[expect(clippy::disallowed_methods, reason = "the command under test is a process of its own")]
@@ -161,10 +179,25 @@ impl World {
         timeout(PATIENCE, command.output()).await.unwrap().unwrap()
     }
 
+    /// Runs the command beside the server, with the same settings.
+    pub async fn steward(&self, arguments: &[&str]) -> std::process::Output {
+        #[expect(clippy::disallowed_methods, reason = "the command under test is a process of its own")]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
+        command.env_clear().env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.args(arguments).stdin(Stdio::null());
+        timeout(PATIENCE, command.output()).await.unwrap().unwrap()
+    }
+
     /// Ends the server as an operator would and checks that it ended well.
     pub async fn stop(&mut self) {
+        signal(self.server_pid(), "TERM");
+        self.ended().await;
+    }
+
+    /// Waits for a server that was told to end, and checks that it ended well.
+    pub async fn ended(&mut self) {
         let mut server = self.server.take().unwrap();
-        signal(server.id().unwrap(), "TERM");
         let status = timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}:\n{}", self.log());
     }

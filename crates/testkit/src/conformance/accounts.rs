@@ -103,7 +103,7 @@ fn key(user: UserId, n: u8, expires_at: Option<Timestamp>, at: Timestamp) -> Api
         name: format!("key {n}"),
         prefix: format!("stw_{n}"),
         secret_sha256: [n; 32],
-        access: Access::Write,
+        access: Access::WRITE,
         expires_at,
         created_at: at,
         last_used_at: None,

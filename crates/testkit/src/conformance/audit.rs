@@ -161,7 +161,7 @@ pub async fn what_did_not_happen_is_not_in_the_audit_log<S: AnyStore>(store: S) 
     f.store.rotate([1; 32], &token(f.user.id, 2, at), at, &source()).await.unwrap();
     f.store.rotate([1; 32], &token(f.user.id, 3, at), at, &source()).await.unwrap();
     let session = f.session().await;
-    f.store.terminate(session.id, at, &by).await.unwrap();
+    f.store.terminate(session.id, &domain::Expected::ANY, at, &by).await.unwrap();
     let before = log(&f.store).await.len();
 
     // Its login ended with the first reuse; showing it again tells nothing new.
@@ -180,9 +180,21 @@ pub async fn what_did_not_happen_is_not_in_the_audit_log<S: AnyStore>(store: S) 
     assert!(f.store.create_user(&same, &by).await.is_err());
     assert!(f.store.create(&session, &by).await.is_err());
     let patch = SessionPatch::default();
-    assert!(f.store.patch(Scope::Owner(UserId::new()), session.id, &patch, at, &by).await.unwrap().is_none());
-    assert!(matches!(f.store.terminate(session.id, at, &by).await.unwrap(), Moved::Refused(_)));
-    assert_eq!(f.store.terminate(SessionId::new(), at, &by).await.unwrap(), Moved::NoSession);
+    assert!(
+        f.store
+            .patch(Scope::Owner(UserId::new()), session.id, &patch, &domain::Expected::ANY, at, &by)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(matches!(
+        f.store.terminate(session.id, &domain::Expected::ANY, at, &by).await.unwrap(),
+        Moved::Refused(_)
+    ));
+    assert_eq!(
+        f.store.terminate(SessionId::new(), &domain::Expected::ANY, at, &by).await.unwrap(),
+        Moved::NoSession
+    );
     assert_eq!(log(&f.store).await.len(), before);
 }
 
@@ -196,8 +208,8 @@ pub async fn the_life_of_a_session_is_in_the_audit_log<S: AnyStore>(store: S) {
         name: Some(Some("secret plans".into())),
         ..SessionPatch::default()
     };
-    f.store.patch(Scope::All, session.id, &patch, f.tick(), &by).await.unwrap();
-    let moved = f.store.terminate(session.id, f.tick(), &by).await.unwrap();
+    f.store.patch(Scope::All, session.id, &patch, &domain::Expected::ANY, f.tick(), &by).await.unwrap();
+    let moved = f.store.terminate(session.id, &domain::Expected::ANY, f.tick(), &by).await.unwrap();
     let Moved::Moved(ended, journalled) = moved else { panic!("it did not end: {moved:?}") };
     assert_eq!(ended.status, SessionStatus::Terminated);
     assert_eq!(f.journal(session.id).await, [journalled]);
@@ -263,7 +275,7 @@ fn key(user: UserId, at: Timestamp) -> ApiKey {
         name: "ci".into(),
         prefix: "stw_1".into(),
         secret_sha256: [1; 32],
-        access: Access::Read,
+        access: Access::READ,
         expires_at: None,
         created_at: at,
         last_used_at: None,

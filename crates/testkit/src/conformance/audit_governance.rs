@@ -181,17 +181,31 @@ pub async fn the_life_of_an_endpoint_is_in_the_audit_log<S: AnyStore>(store: S) 
         is_enabled: Some(false),
         ..HookEndpointPatch::default()
     };
-    f.store.patch_endpoint(Scope::All, mine.id, &patch, f.tick(), &by).await.unwrap().unwrap();
+    f.store
+        .patch_endpoint(Scope::All, mine.id, &patch, &domain::Expected::ANY, f.tick(), &by)
+        .await
+        .unwrap()
+        .unwrap();
     let (secret, at) = (SealedSecret(vec![9; 40]), f.tick());
     assert!(f.store.rotate_secret(Scope::All, mine.id, &secret, at, at, &by).await.unwrap());
     // What is not theirs to change does not change.
     let stranger = Scope::Owner(UserId::new());
-    assert!(f.store.patch_endpoint(stranger, mine.id, &patch, at, &by).await.unwrap().is_none());
+    assert!(
+        f.store
+            .patch_endpoint(stranger, mine.id, &patch, &domain::Expected::ANY, at, &by)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(!f.store.rotate_secret(stranger, mine.id, &secret, at, at, &by).await.unwrap());
-    assert!(!f.store.delete_endpoint(stranger, mine.id, at, &by).await.unwrap());
+    assert!(!f.store.delete_endpoint(stranger, mine.id, &domain::Expected::ANY, at, &by).await.unwrap());
     f.store.create_endpoint(&endpoint(f.user.id, "guard", at), &by).await.unwrap_err();
-    assert!(f.store.delete_endpoint(Scope::All, mine.id, f.tick(), &by).await.unwrap());
-    assert!(!f.store.delete_endpoint(Scope::All, mine.id, f.tick(), &by).await.unwrap());
+    assert!(
+        f.store.delete_endpoint(Scope::All, mine.id, &domain::Expected::ANY, f.tick(), &by).await.unwrap()
+    );
+    assert!(
+        !f.store.delete_endpoint(Scope::All, mine.id, &domain::Expected::ANY, f.tick(), &by).await.unwrap()
+    );
 
     let entries = log(&f.store).await.split_off(before);
     let actions = ["hook.created", "hook.changed", "hook.secret_rotated", "hook.deleted"];
@@ -214,8 +228,8 @@ pub async fn the_life_of_a_policy_is_in_the_audit_log<S: AnyStore>(store: S) {
     assert!(matches!(f.store.revise_policy(&next, 1, &by).await.unwrap(), Revision::Stored(_)));
     assert_eq!(f.store.revise_policy(&next, 1, &by).await.unwrap(), Revision::Stale(2));
     f.store.create_policy(&next, &by).await.unwrap_err();
-    assert!(f.store.delete_policy("p", f.tick(), &by).await.unwrap());
-    assert!(!f.store.delete_policy("p", f.tick(), &by).await.unwrap());
+    assert!(f.store.delete_policy("p", &domain::Expected::ANY, f.tick(), &by).await.unwrap());
+    assert!(!f.store.delete_policy("p", &domain::Expected::ANY, f.tick(), &by).await.unwrap());
     assert_eq!(f.store.revise_policy(&next, 2, &by).await.unwrap(), Revision::NoPolicy);
     f.store.create_policy(&version(&f, "p", "three"), &by).await.unwrap();
 

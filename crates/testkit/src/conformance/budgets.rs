@@ -41,7 +41,7 @@ pub(super) fn month(spender: Spender, limit: Option<i64>, when_exhausted: WhenEx
     Account { spender, period: BudgetPeriod("2026-11".into()), default }
 }
 
-fn of_user(user: UserId, limit: i64) -> Account {
+pub(super) fn of_user(user: UserId, limit: i64) -> Account {
     month(Spender::User(user), Some(limit), WhenExhausted::Block)
 }
 
@@ -272,7 +272,11 @@ pub async fn a_threshold_is_told_once_a_period<S: AnyStore>(store: S) {
     let origin = Origin::system();
     let set = async |account: &Account, limit: i64| {
         let budget = Budget { limit: MicroUsd(limit), when_exhausted: WhenExhausted::Block };
-        f.store.set_budget(account, Some(budget), f.tick(), &origin).await.unwrap().alerts
+        f.store
+            .set_budget(account, Some(budget), &domain::Expected::ANY, f.tick(), &origin)
+            .await
+            .unwrap()
+            .alerts
     };
     assert_eq!(set(&user, 1_000).await, []);
     assert_eq!(spend(&accounts, 1).await, []);
@@ -299,7 +303,7 @@ pub async fn a_spenders_own_budget_goes_before_the_default<S: AnyStore>(store: S
     let user = of_user(f.user.id, 100);
     let own = Budget { limit: MicroUsd(5), when_exhausted: WhenExhausted::Pause };
     let origin = Origin::system();
-    f.store.set_budget(&user, Some(own), f.tick(), &origin).await.unwrap();
+    f.store.set_budget(&user, Some(own), &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
     let shown = status(&f, &user).await;
     assert_eq!((shown.budget, shown.is_own), (Some(own), true));
     let (hold, usage) = request(&f, session, None, std::slice::from_ref(&user), 6);
@@ -311,12 +315,12 @@ pub async fn a_spenders_own_budget_goes_before_the_default<S: AnyStore>(store: S
 
     let team = month(Spender::Team("blue".into()), None, WhenExhausted::Warn);
     let larger = Budget { limit: MicroUsd(7), ..own };
-    f.store.set_budget(&team, Some(own), f.tick(), &origin).await.unwrap();
-    f.store.set_budget(&user, Some(larger), f.tick(), &origin).await.unwrap();
+    f.store.set_budget(&team, Some(own), &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
+    f.store.set_budget(&user, Some(larger), &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
     let expected = vec![(user.spender.clone(), larger), (team.spender.clone(), own)];
     assert_eq!(f.store.own_budgets().await.unwrap(), expected);
     assert_eq!(f.store.hold(&next).await.unwrap(), Held::Admitted, "it counts from the next request on");
-    f.store.set_budget(&user, None, f.tick(), &origin).await.unwrap();
+    f.store.set_budget(&user, None, &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
     assert_eq!(f.store.own_budgets().await.unwrap(), expected[1..]);
     let shown = status(&f, &user).await;
     assert_eq!((shown.budget, shown.is_own, shown.spent), (user.default, false, MicroUsd(6)));
@@ -329,8 +333,11 @@ pub async fn who_sets_a_budget_is_in_the_audit_log<S: AnyStore>(store: S) {
     let origin = Origin { actor: domain::Actor::User { user_id: f.user.id }, source: Default::default() };
     let budget = Budget { limit: MicroUsd(12_500_000), when_exhausted: WhenExhausted::Pause };
     let own = Account { spender: Spender::Session(session), period: BudgetPeriod::default(), default: None };
-    f.store.set_budget(&own, Some(budget), f.tick(), &origin).await.unwrap();
-    f.store.set_budget(&of_user(f.user.id, 1), None, f.tick(), &origin).await.unwrap();
+    f.store.set_budget(&own, Some(budget), &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
+    f.store
+        .set_budget(&of_user(f.user.id, 1), None, &domain::Expected::ANY, f.tick(), &origin)
+        .await
+        .unwrap();
     let entries = log(&f.store).await.split_off(before);
     let told: Vec<_> = entries
         .iter()
@@ -361,9 +368,9 @@ pub async fn money_of_a_purged_session_stays_on_its_users_account<S: AnyStore>(s
         assert_eq!(f.store.hold(hold).await.unwrap(), Held::Admitted);
     }
     assert_eq!(f.store.settle(&usage).await.unwrap().alerts.len(), 3);
-    f.store.set_budget(&own, own.default, f.tick(), &Origin::system()).await.unwrap();
+    f.store.set_budget(&own, own.default, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
-    f.store.terminate(session, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(session, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     f.store.purge(session, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(f.store.own_budgets().await.unwrap(), []);
     assert_eq!(f.store.alerts(Scope::All, &PageRequest::first(10)).await.unwrap().items, []);
@@ -382,8 +389,11 @@ pub async fn money_of_an_erased_user_stays_and_what_names_them_goes<S: AnyStore>
     let (hold, usage) = request(&f, session, None, std::slice::from_ref(&account), 10);
     f.store.hold(&hold).await.unwrap();
     assert_eq!(f.store.settle(&usage).await.unwrap().alerts.len(), 3);
-    f.store.set_budget(&account, account.default, f.tick(), &Origin::system()).await.unwrap();
-    f.store.erase_user(f.user.id, f.tick(), &Origin::system()).await.unwrap();
+    f.store
+        .set_budget(&account, account.default, &domain::Expected::ANY, f.tick(), &Origin::system())
+        .await
+        .unwrap();
+    f.store.erase_user(f.user.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(f.store.own_budgets().await.unwrap(), []);
     assert_eq!(f.store.alerts(Scope::All, &PageRequest::first(10)).await.unwrap().items, []);
     assert_eq!(figures(&f, &account).await, (10, 0));

@@ -117,7 +117,16 @@ impl<'f, S: AnyStore> Case<'f, S> {
             Step::SetLimit(limit) => {
                 let budget = Budget { limit: MicroUsd(limit), when_exhausted: WhenExhausted::Block };
                 let origin = Origin::system();
-                store.set_budget(&self.accounts[0], Some(budget), self.f.tick(), &origin).await.unwrap();
+                store
+                    .set_budget(
+                        &self.accounts[0],
+                        Some(budget),
+                        &domain::Expected::ANY,
+                        self.f.tick(),
+                        &origin,
+                    )
+                    .await
+                    .unwrap();
                 false
             }
         }

@@ -127,7 +127,7 @@ pub async fn costs_are_told_apart_by_what_is_asked<S: AnyStore>(store: S) {
     assert_eq!(short(&by(CostKey::QuarterHour, 1).await), expected, "all of them, whatever the limit");
 
     let session = one.parse().unwrap();
-    f.store.terminate(session, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(session, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     f.store.purge(session, f.tick(), &Origin::system()).await.unwrap();
     let expected = [(his.as_str(), 1, 100), ("", 2, 31), (two.as_str(), 1, 5)];
     assert_eq!(short(&by(CostKey::Session, 10).await), expected, "what it cost stays");

@@ -144,6 +144,7 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         metadata: json!({ "ticket": 7, "nested": { "a": [1, 2.5, null] } }),
         parent_session_id: None,
         fork_at_message: None,
+        template_id: None,
         current_turn_id: None,
         operation: None,
         archive_id: None,

@@ -66,7 +66,12 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
     let everybodys = f.store.endpoints(Scope::All, &all).await.unwrap().items;
     assert_eq!(everybodys, [hidden.clone(), theirs.clone(), mine.clone()]);
     assert_eq!(f.store.endpoints_for(f.user.id).await.unwrap(), [mine.clone(), theirs.clone()]);
-    assert!(!f.store.delete_endpoint(own, theirs.id, f.tick(), &Origin::system()).await.unwrap());
+    assert!(
+        !f.store
+            .delete_endpoint(own, theirs.id, &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap()
+    );
 
     let patch = HookEndpointPatch {
         is_enabled: Some(false),
@@ -75,16 +80,40 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
         ..HookEndpointPatch::default()
     };
     let at = f.tick();
-    assert_eq!(f.store.patch_endpoint(own, theirs.id, &patch, at, &Origin::system()).await.unwrap(), None);
-    let patched = f.store.patch_endpoint(own, mine.id, &patch, at, &Origin::system()).await.unwrap().unwrap();
+    assert_eq!(
+        f.store
+            .patch_endpoint(own, theirs.id, &patch, &domain::Expected::ANY, at, &Origin::system())
+            .await
+            .unwrap(),
+        None
+    );
+    let patched = f
+        .store
+        .patch_endpoint(own, mine.id, &patch, &domain::Expected::ANY, at, &Origin::system())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(patched, patch.apply(mine.clone(), at));
     assert_eq!(f.store.endpoint(own, mine.id).await.unwrap(), Some(patched));
     let taken = HookEndpointPatch { name: Some("hidden".into()), ..HookEndpointPatch::default() };
-    let taken = f.store.patch_endpoint(Scope::All, theirs.id, &taken, at, &Origin::system()).await;
+    let taken = f
+        .store
+        .patch_endpoint(Scope::All, theirs.id, &taken, &domain::Expected::ANY, at, &Origin::system())
+        .await;
     assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
 
-    assert!(f.store.delete_endpoint(own, mine.id, f.tick(), &Origin::system()).await.unwrap());
-    assert!(!f.store.delete_endpoint(own, mine.id, f.tick(), &Origin::system()).await.unwrap());
+    assert!(
+        f.store
+            .delete_endpoint(own, mine.id, &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !f.store
+            .delete_endpoint(own, mine.id, &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap()
+    );
 }
 
 pub async fn a_rotated_secret_keeps_the_one_before<S: AnyStore>(store: S) {
@@ -182,12 +211,23 @@ pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore
     assert_eq!((again.id, &again.payload), (sent.id, &sent.payload), "the same message");
 
     let disabled = HookEndpointPatch { is_enabled: Some(false), ..HookEndpointPatch::default() };
-    f.store.patch_endpoint(Scope::All, one.id, &disabled, at, &Origin::system()).await.unwrap();
+    f.store
+        .patch_endpoint(Scope::All, one.id, &disabled, &domain::Expected::ANY, at, &Origin::system())
+        .await
+        .unwrap();
     assert_eq!(f.store.take_due_delivery(at, at, &[]).await.unwrap(), None, "a disabled endpoint gets none");
     let enabled = HookEndpointPatch { is_enabled: Some(true), ..HookEndpointPatch::default() };
-    f.store.patch_endpoint(Scope::All, one.id, &enabled, at, &Origin::system()).await.unwrap();
+    f.store
+        .patch_endpoint(Scope::All, one.id, &enabled, &domain::Expected::ANY, at, &Origin::system())
+        .await
+        .unwrap();
     assert!(f.store.take_due_delivery(at, at, &[]).await.unwrap().is_some());
-    assert!(f.store.delete_endpoint(Scope::All, one.id, f.tick(), &Origin::system()).await.unwrap());
+    assert!(
+        f.store
+            .delete_endpoint(Scope::All, one.id, &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap()
+    );
     assert_eq!(f.store.take_due_delivery(at, at, &[]).await.unwrap(), None);
     assert_eq!(f.store.deliveries(one.id, &PageRequest::first(1)).await.unwrap().items, []);
 }

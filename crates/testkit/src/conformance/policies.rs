@@ -77,9 +77,9 @@ pub async fn a_deleted_policy_leaves_its_versions_and_its_numbers<S: AnyStore>(s
     let f = Fixture::new(store).await;
     let first = f.store.create_policy(&version(&f, "p", "one"), &Origin::system()).await.unwrap();
     f.store.create_policy(&version(&f, "q", "other"), &Origin::system()).await.unwrap();
-    assert!(f.store.delete_policy("p", f.tick(), &Origin::system()).await.unwrap());
-    assert!(!f.store.delete_policy("p", f.tick(), &Origin::system()).await.unwrap());
-    assert!(!f.store.delete_policy("r", f.tick(), &Origin::system()).await.unwrap());
+    assert!(f.store.delete_policy("p", &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_policy("p", &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_policy("r", &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap());
 
     assert_eq!(f.store.policy("p").await.unwrap(), None);
     assert_eq!(names(&f).await, ["q"]);
@@ -133,7 +133,7 @@ pub async fn policies_in_force_are_known_by_name_and_version<S: AnyStore>(store:
     let mut next = version(&f, "a", "two");
     next.content.is_mandatory = true;
     f.store.revise_policy(&next, 1, &Origin::system()).await.unwrap();
-    f.store.delete_policy("gone", f.tick(), &Origin::system()).await.unwrap();
+    f.store.delete_policy("gone", &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     let in_force =
         |name: &str, version, is_mandatory| PolicyInForce { name: name.into(), version, is_mandatory };
     let expected = [in_force("a", 2, true), in_force("b", 1, false)];

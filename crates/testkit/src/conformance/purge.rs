@@ -23,7 +23,7 @@ pub async fn a_purged_session_leaves_nothing_but_what_it_cost<S: AnyStore>(store
     let kept = f.journal(other).await;
     let purge = async |id| f.store.purge(id, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(purge(session).await, Purged::Refused(SessionStatus::Active), "it must be ended first");
-    f.store.terminate(session, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(session, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(purge(session).await, Purged::Purged);
     assert_eq!(purge(session).await, Purged::NoSession);
 
@@ -49,9 +49,16 @@ pub async fn an_erased_user_is_nobody_and_cannot_come_in<S: AnyStore>(store: S) 
     let gone = f.another_user("bob").await;
     let session = f.session().await.id;
     for _ in 0..2 {
-        assert!(f.store.erase_user(gone.id, f.tick(), &Origin::system()).await.unwrap());
+        assert!(
+            f.store.erase_user(gone.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap()
+        );
     }
-    assert!(!f.store.erase_user(domain::UserId::new(), f.tick(), &Origin::system()).await.unwrap());
+    assert!(
+        !f.store
+            .erase_user(domain::UserId::new(), &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap()
+    );
     assert_eq!(f.store.login("bob@example.org").await.unwrap(), None);
     let row = f.store.user(gone.id).await.unwrap().unwrap();
     assert!(!row.is_active);

@@ -71,7 +71,7 @@ pub async fn reports_go_with_their_session_and_are_in_the_audit_log<S: AnyStore>
     for report in [&gone, &kept] {
         assert!(f.store.create_report(report, Bytes::from_static(b"{}"), &origin).await.unwrap());
     }
-    f.store.terminate(session.id, f.tick(), &origin).await.unwrap();
+    f.store.terminate(session.id, &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
     assert_eq!(f.store.purge(session.id, f.tick(), &origin).await.unwrap(), Purged::Purged);
     assert_eq!(f.store.report_document(Scope::All, gone.id).await.unwrap(), None);
     assert!(f.store.report_document(Scope::All, kept.id).await.unwrap().is_some());

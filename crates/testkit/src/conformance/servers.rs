@@ -223,7 +223,7 @@ pub async fn a_terminated_session_is_left_once_nothing_of_it_is_there<S: AnyStor
     let session = f.session().await.id;
     let turn = f.begin(session).await.turn_id;
     let by = Generation::FIRST;
-    f.store.terminate(session, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(session, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(f.store.terminated(f.home, 10).await.unwrap(), [], "its turn runs");
     f.store.end(turn, by, &f.well()).await.unwrap();
     assert_eq!(f.store.terminated(ServerId::new(), 10).await.unwrap(), []);

@@ -62,7 +62,10 @@ pub async fn a_strangers_session_is_not_there<S: AnyStore>(store: S) {
     let list = Sessions::list(&f.store, stranger, &all, &page).await.unwrap();
     assert_eq!((list.items.len(), list.total), (0, Some(domain::Total::exactly(0))));
     assert_eq!(
-        f.store.patch(stranger, session.id, &rename, f.tick(), &Origin::system()).await.unwrap(),
+        f.store
+            .patch(stranger, session.id, &rename, &domain::Expected::ANY, f.tick(), &Origin::system())
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(f.reload(session.id).await, session);
@@ -218,8 +221,12 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     let session = f.session().await;
     let at = f.tick();
     let patch = SessionPatch { name: Some(None), ..SessionPatch::default() };
-    let patched =
-        f.store.patch(Scope::All, session.id, &patch, at, &Origin::system()).await.unwrap().unwrap();
+    let patched = f
+        .store
+        .patch(Scope::All, session.id, &patch, &domain::Expected::ANY, at, &Origin::system())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(patched, Session { name: None, updated_at: at, ..session.clone() });
     assert_eq!(f.reload(session.id).await, patched);
 
@@ -235,7 +242,7 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     };
     let patched = f
         .store
-        .patch(Scope::Owner(f.user.id), session.id, &patch, at, &Origin::system())
+        .patch(Scope::Owner(f.user.id), session.id, &patch, &domain::Expected::ANY, at, &Origin::system())
         .await
         .unwrap()
         .unwrap();
@@ -253,7 +260,10 @@ pub async fn a_patch_changes_what_it_names_and_nothing_else<S: AnyStore>(store: 
     let list = Sessions::list(&f.store, Scope::All, &filter, &PageRequest::first(1)).await.unwrap();
     assert_eq!(list.items, [expected], "the search must know the new description");
     assert_eq!(
-        f.store.patch(Scope::All, SessionId::new(), &patch, at, &Origin::system()).await.unwrap(),
+        f.store
+            .patch(Scope::All, SessionId::new(), &patch, &domain::Expected::ANY, at, &Origin::system())
+            .await
+            .unwrap(),
         None
     );
 }

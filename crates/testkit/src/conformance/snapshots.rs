@@ -98,7 +98,7 @@ pub async fn snapshots_go_with_their_session<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await;
     f.store.record_snapshots(&[session.snapshot(f.tick(), None)]).await.unwrap();
-    f.store.terminate(session.id, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(session.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     f.store.purge(session.id, f.tick(), &Origin::system()).await.unwrap();
     assert_eq!(f.store.snapshots(session.id, &PageRequest::first(10)).await.unwrap().items, []);
 }

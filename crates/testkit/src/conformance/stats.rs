@@ -7,14 +7,14 @@ pub async fn what_there_is_is_counted_and_what_came_today<S: AnyStore>(store: S)
     let f = Fixture::new(store).await;
     let gone = f.another_user("bob").await;
     let off = f.another_user("eve").await;
-    f.store.erase_user(gone.id, f.tick(), &Origin::system()).await.unwrap();
+    f.store.erase_user(gone.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     let disabled = domain::UserPatch { is_active: Some(false), ..domain::UserPatch::default() };
-    f.store.patch_user(off.id, &disabled, f.tick(), &Origin::system()).await.unwrap();
+    f.store.patch_user(off.id, &disabled, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
 
     let old = f.session().await;
     f.store.settle(&usage(&f, old.id, None)).await.unwrap();
     let ended = f.session().await;
-    f.store.terminate(ended.id, f.tick(), &Origin::system()).await.unwrap();
+    f.store.terminate(ended.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
     let since = f.tick();
     let running = f.session().await;
     let turn = f.begin(running.id).await.turn_id;

@@ -74,7 +74,9 @@ pub async fn a_user_who_is_disabled_is_out_at_once<S: AnyStore>(store: S) {
 
 pub async fn an_erased_user_stays_nobody<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    assert!(f.store.erase_user(f.user.id, f.tick(), &Origin::system()).await.unwrap());
+    assert!(
+        f.store.erase_user(f.user.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap()
+    );
     let before = f.store.user(f.user.id).await.unwrap().unwrap();
     let enable = UserPatch { is_active: Some(true), ..UserPatch::default() };
     assert_eq!(change(&f, f.user.id, &enable).await, UserPatched::Erased);
@@ -110,7 +112,7 @@ pub async fn the_last_active_admin_stays_one<S: AnyStore>(store: S) {
 }
 
 async fn change<S: AnyStore>(f: &Fixture<S>, id: UserId, patch: &UserPatch) -> UserPatched {
-    f.store.patch_user(id, patch, f.tick(), &Origin::system()).await.unwrap()
+    f.store.patch_user(id, patch, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap()
 }
 
 async fn begin_login<S: AnyStore>(f: &Fixture<S>, user: UserId, secret: u8) -> FamilyId {

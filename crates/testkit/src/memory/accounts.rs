@@ -6,10 +6,11 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    ApiKey, ApiKeyId, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, Spender, User,
-    UserId, UserPatch,
+    ApiKey, ApiKeyId, Expected, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, Spender,
+    User, UserId, UserPatch,
     account::{Rotation, UserPatched},
     audit::events,
+    login_throttle::{LoginAttempt, Tally},
     ports::{Accounts, StoreError, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -56,6 +57,7 @@ impl Accounts for MemoryStore {
         &self,
         id: UserId,
         patch: &UserPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<UserPatched> {
@@ -67,6 +69,7 @@ impl Accounts for MemoryStore {
         if before.is_erased() {
             return Ok(UserPatched::Erased);
         }
+        expected.admit(&before)?;
         let after = patch.apply(before.clone());
         let mut others = state.users.iter().map(|known| &known.user).filter(|user| user.id != id);
         if before.is_active_admin() && !after.is_active_admin() && !others.any(User::is_active_admin) {
@@ -78,6 +81,35 @@ impl Accounts for MemoryStore {
         }
         state.audit(events::user_changed(id, patch, origin, at))?;
         Ok(UserPatched::Patched(Box::new(after)))
+    }
+
+    async fn admit_login(&self, attempt: &LoginAttempt) -> StoreResult<SignedDuration> {
+        let mut state = self.state();
+        let tallies = attempt.keys.map(|(key, _)| state.login_tallies.get(&key).copied());
+        let wait = attempt.wait(&tallies);
+        if wait.is_zero() {
+            let counted = attempt.keys.iter().zip(tallies);
+            let counted = counted.map(|((key, _), tally)| (*key, Tally::counting(tally, attempt.at)));
+            state.login_tallies.extend(counted);
+        }
+        Ok(wait)
+    }
+
+    async fn login_succeeded(&self, attempt: &LoginAttempt) -> StoreResult<()> {
+        let mut state = self.state();
+        for (key, tallied) in attempt.keys {
+            if let Some(tally) = state.login_tallies.get_mut(&key) {
+                *tally = tally.succeeded(tallied, attempt.at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_login_attempts(&self, now: Timestamp) -> StoreResult<u64> {
+        let mut state = self.state();
+        let before = state.login_tallies.len();
+        state.login_tallies.retain(|_, tally| !tally.is_forgotten(now));
+        Ok((before - state.login_tallies.len()) as u64)
     }
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
@@ -138,13 +170,20 @@ impl Accounts for MemoryStore {
         if ended { state.audit(events::logout_all(user, origin, at)) } else { Ok(()) }
     }
 
-    async fn erase_user(&self, id: UserId, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+    async fn erase_user(
+        &self,
+        id: UserId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
         let Some(known) = state.users.iter_mut().find(|known| known.user.id == id) else { return Ok(false) };
         let nobody = User::nobody(id);
         if known.user.username == nobody {
             return Ok(true);
         }
+        expected.admit(&known.user)?;
         known.user.email = format!("{nobody}@invalid");
         known.user.username = nobody;
         known.user.full_name = None;
@@ -158,6 +197,9 @@ impl Accounts for MemoryStore {
         let gone: Vec<_> = state.endpoints.iter().filter(|one| one.user_id == id).map(|one| one.id).collect();
         state.endpoints.retain(|one| one.user_id != id);
         state.deliveries.retain(|delivery| !gone.contains(&delivery.endpoint_id));
+        state.mcp_servers.retain(|one| one.user_id != id);
+        state.forget_tasks(id);
+        state.forget_templates_of(id);
         state.budgets.remove(&Spender::User(id));
         state.forget_alerts(|alert| alert.user_id == Some(id));
         state.audit(events::user_erased(id, origin, at))?;

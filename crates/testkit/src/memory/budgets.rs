@@ -3,7 +3,7 @@
 use super::{MemoryStore, State};
 use async_trait::async_trait;
 use domain::{
-    MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, UserId,
+    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, UserId,
     audit::events,
     budget::{
         Account, Budget, BudgetPeriod, BudgetStatus, Exhausted, Held, NewHold, Settlement, Spender,
@@ -120,10 +120,12 @@ impl Budgets for MemoryStore {
         &self,
         account: &Account,
         budget: Option<Budget>,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Settlement> {
         let mut state = self.state();
+        expected.admit(&state.budgets.get(&account.spender).copied())?;
         match budget {
             Some(budget) => state.budgets.insert(account.spender.clone(), budget),
             None => state.budgets.remove(&account.spender),

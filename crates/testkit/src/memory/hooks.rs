@@ -6,7 +6,7 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, EventKind, Generation, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
+    Event, EventKind, Expected, Generation, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
     HookEndpointId, HookRun, Origin, Page, PageRequest, Scope, SessionId, UserId,
     audit::events as audited,
     hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
@@ -99,12 +99,14 @@ impl HookEndpoints for MemoryStore {
         scope: Scope,
         id: HookEndpointId,
         patch: &HookEndpointPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>> {
         let mut state = self.state();
         let found = state.endpoints.iter().position(|one| one.id == id && scope.covers(one.user_id));
         let Some(index) = found else { return Ok(None) };
+        expected.admit(&state.endpoints[index])?;
         let patched = patch.apply(state.endpoints[index].clone(), at);
         if is_taken(&state.endpoints, &patched) {
             return Err(StoreError::Conflict { what: "a hook of this name" });
@@ -138,12 +140,14 @@ impl HookEndpoints for MemoryStore {
         &self,
         scope: Scope,
         id: HookEndpointId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let mut state = self.state();
         let found = state.endpoints.iter().position(|one| one.id == id && scope.covers(one.user_id));
         let Some(index) = found else { return Ok(false) };
+        expected.admit(&state.endpoints[index])?;
         let gone = state.endpoints.remove(index);
         state.deliveries.retain(|delivery| delivery.endpoint_id != id);
         state.audit(audited::hook_deleted(&gone, origin, at))?;

@@ -6,7 +6,7 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    CustomPolicy, Origin, Page, PageRequest, PolicyId,
+    CustomPolicy, Expected, Origin, Page, PageRequest, PolicyId,
     audit::events,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Policies, StoreError, StoreResult},
@@ -93,10 +93,17 @@ impl Policies for MemoryStore {
         Ok(in_force.collect())
     }
 
-    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
+    async fn delete_policy(
+        &self,
+        name: &str,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
         let known = state.stored_policy(name).filter(|known| !known.is_deleted);
         let Some(known) = known else { return Ok(false) };
+        known.versions.last().map_or(Ok(()), |newest| expected.admit(newest))?;
         known.is_deleted = true;
         if let Some(deleted) = known.versions.last().cloned() {
             state.audit(events::policy_deleted(&deleted, origin, at))?;

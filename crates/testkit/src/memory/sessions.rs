@@ -6,8 +6,8 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    AlertTopic, EventKind, Generation, Origin, Page, PageRequest, Scope, Session, SessionId, SessionStatus,
-    Spender,
+    AlertTopic, EventKind, Expected, Generation, Origin, Page, PageRequest, Scope, Session, SessionId,
+    SessionStatus, Spender,
     audit::events,
     fork::{NewFork, Relative},
     journal::data,
@@ -24,6 +24,9 @@ impl Sessions for MemoryStore {
             return Err(StoreError::Conflict { what: "a session of this id" });
         }
         state.sessions.insert(session.id, session.clone());
+        if let Some(template) = session.template_id {
+            state.count_use(template);
+        }
         state.audit(events::session_created(session, origin))
     }
 
@@ -66,12 +69,14 @@ impl Sessions for MemoryStore {
         scope: Scope,
         id: SessionId,
         patch: &SessionPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<Session>> {
         let mut state = self.state();
         let found = state.sessions.get_mut(&id).filter(|session| scope.covers(session.user_id));
         let Some(session) = found else { return Ok(None) };
+        expected.admit(&*session)?;
         *session = patch.apply(session.clone(), at);
         let patched = session.clone();
         state.audit(events::session_changed(id, patch, origin, at))?;
@@ -109,8 +114,15 @@ impl Sessions for MemoryStore {
         Ok(moved)
     }
 
-    async fn terminate(&self, id: SessionId, at: Timestamp, origin: &Origin) -> StoreResult<Moved> {
+    async fn terminate(
+        &self,
+        id: SessionId,
+        expected: &Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Moved> {
         let mut state = self.state();
+        state.sessions.get(&id).map_or(Ok(()), |session| expected.admit(session))?;
         let to = SessionStatus::Terminated;
         let moved = state.move_to(id, &SessionStatus::predecessors(to), to, at)?;
         if matches!(moved, Moved::Moved(..)) {
@@ -192,6 +204,7 @@ fn passes(filter: &SessionFilter, session: &Session) -> bool {
     filter.status.is_none_or(|status| session.status == status)
         && filter.mode.is_none_or(|mode| session.mode == mode)
         && filter.parent_session_id.is_none_or(|parent| session.parent_session_id == Some(parent))
+        && filter.template_id.is_none_or(|template| session.template_id == Some(template))
         && filter.created_after.is_none_or(|at| session.created_at > at)
         && filter.created_before.is_none_or(|at| session.created_at < at)
         && filter.q.as_deref().is_none_or(|q| contains(&session.name, q) || contains(&session.description, q))

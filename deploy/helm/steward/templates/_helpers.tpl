@@ -7,7 +7,7 @@
 {{- .Values.existingSecret -}}
 {{- else -}}
 {{- if not .Values.secrets -}}
-{{- fail "set existingSecret to a Secret with SECRET_KEY, DATABASE_URL and ANTHROPIC_API_KEY, or give them in secrets" -}}
+{{- fail "set existingSecret to a Secret with SECRET_KEY, ENCRYPTION_KEY, DATABASE_URL and ANTHROPIC_API_KEY, or give them in secrets" -}}
 {{- end -}}
 {{- include "steward.name" . -}}-settings
 {{- end -}}

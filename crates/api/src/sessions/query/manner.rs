@@ -1,5 +1,6 @@
 //! How a client wants its answer: waited for, later, or as it comes.
 
+use crate::prefer::{listed, preferences};
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
@@ -16,13 +17,19 @@ use paperclip::{
 use std::{
     collections::BTreeMap,
     future::{Ready, ready},
+    time::Duration,
 };
+
+/// Longest wait that is honoured.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// How a client wants its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// When the turn is over.
     Wait,
+    /// When the turn is over, or after so long without the outcome.
+    WaitFor(Duration),
     /// At once, without the outcome.
     RespondAsync,
     /// As events, while they happen.
@@ -35,13 +42,17 @@ pub struct Prefer {
     pub respond_async: bool,
 }
 
+/// The same for a prompt, which may be waited for as long as `wait` says.
+#[derive(Debug)]
+struct PreferWithin;
+
 /// RFC 7240: which preference was honoured.
 #[derive(Debug)]
 pub struct PreferenceApplied;
 
 impl ResponseHeader for PreferenceApplied {
     const NAME: &'static str = "Preference-Applied";
-    const ABOUT: &'static str = "`respond-async` (RFC 7240).";
+    const ABOUT: &'static str = "`respond-async`, and `wait=N` if that was asked for (RFC 7240).";
 }
 
 impl RequestHeader for Prefer {
@@ -50,8 +61,18 @@ impl RequestHeader for Prefer {
     const LENGTH_MAX: u32 = 1024;
 
     fn parse(value: &str) -> Result<Self, String> {
-        let mut preferences = value.split(',').filter_map(|part| part.split(';').next());
-        Ok(Self { respond_async: preferences.any(|name| name.trim().eq_ignore_ascii_case("respond-async")) })
+        Ok(Self { respond_async: listed(value).any(|one| one == "respond-async") })
+    }
+}
+
+impl RequestHeader for PreferWithin {
+    const NAME: &'static str = Prefer::NAME;
+    const ABOUT: &'static str = "`respond-async`: answer with 202 at once; with `wait=10` beside it, only if the turn is \
+                                 not over after 10 seconds (RFC 7240).";
+    const LENGTH_MAX: u32 = Prefer::LENGTH_MAX;
+
+    fn parse(_: &str) -> Result<Self, String> {
+        Ok(Self)
     }
 }
 
@@ -59,14 +80,16 @@ impl FromRequest for Manner {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         if wants_events(request.headers()) {
             return ready(Ok(Self::Stream));
         }
-        let prefer = Header::<Prefer>::from_request(request, payload).into_inner();
-        ready(prefer.map(|prefer| match prefer.0 {
-            Some(Prefer { respond_async: true }) => Self::RespondAsync,
-            Some(Prefer { respond_async: false }) | None => Self::Wait,
+        let preferences: Vec<String> = preferences(request.headers()).collect();
+        let wait = preferences.iter().find_map(|one| one.strip_prefix("wait=")?.parse().ok());
+        ready(Ok(match wait.map(Duration::from_secs) {
+            _ if !preferences.iter().any(|one| one == "respond-async") => Self::Wait,
+            Some(wait) if !wait.is_zero() => Self::WaitFor(wait.min(WAIT_MAX)),
+            Some(_) | None => Self::RespondAsync,
         }))
     }
 }
@@ -90,7 +113,7 @@ impl Apiv2Schema for Manner {}
 
 impl OperationModifier for Manner {
     fn update_parameter(op: &mut DefaultOperationRaw) {
-        Header::<Prefer>::update_parameter(op);
+        Header::<PreferWithin>::update_parameter(op);
     }
 
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
@@ -111,7 +134,10 @@ mod tests {
             (vec![("accept", "application/json, Text/Event-Stream;q=0.5")], Manner::Stream),
             (vec![("accept", "text/event-stream;q=0, */*")], Manner::Wait),
             (vec![("prefer", "respond-async")], Manner::RespondAsync),
-            (vec![("prefer", "wait=10, Respond-Async; x=1")], Manner::RespondAsync),
+            (vec![("prefer", "wait=10, Respond-Async; x=1")], Manner::WaitFor(Duration::from_secs(10))),
+            (vec![("prefer", "respond-async"), ("prefer", "wait=0")], Manner::RespondAsync),
+            (vec![("prefer", "respond-async, wait=soon")], Manner::RespondAsync),
+            (vec![("prefer", "wait=10")], Manner::Wait),
             (vec![("prefer", "return=minimal")], Manner::Wait),
             (vec![("prefer", "respond-async"), ("accept", "text/event-stream")], Manner::Stream),
         ];

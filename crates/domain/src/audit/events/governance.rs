@@ -195,7 +195,7 @@ fn with_input(event: AuditEvent, input: &Value) -> AuditEvent {
     event.with_sha256("input_sha256", text.as_bytes())
 }
 
-fn word(said: &str) -> Fact {
+pub(super) fn word(said: &str) -> Fact {
     Fact::Text(said.chars().take(WORD_CHARS_MAX).collect())
 }
 

@@ -210,7 +210,13 @@ impl Policies for Faults {
         self.store.policies_in_force().await
     }
 
-    async fn delete_policy(&self, name: &str, at: Timestamp, origin: &Origin) -> StoreResult<bool> {
-        self.store.delete_policy(name, at, origin).await
+    async fn delete_policy(
+        &self,
+        name: &str,
+        expected: &domain::Expected,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        self.store.delete_policy(name, expected, at, origin).await
     }
 }

@@ -81,6 +81,7 @@ impl Budgets for Scripted {
         &self,
         _: &Account,
         _: Option<Budget>,
+        _: &domain::Expected,
         _: Timestamp,
         _: &Origin,
     ) -> StoreResult<Settlement> {

@@ -1,0 +1,190 @@
+//! MCP servers that people have registered.
+
+use crate::{
+    Store, audit,
+    entity::mcp_server::{self, Column as C, secrets_to_json},
+    error::failure,
+    page::{Counting, List, ListName, read_page, try_map},
+    unit::{Batch, Unit},
+    value::micros,
+};
+use async_trait::async_trait;
+use domain::{
+    AuditEvent, AuditHead, McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
+    audit::events,
+    mcp::{McpCheck, McpServerPatch},
+    ports::{McpServers, StoreResult},
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use std::collections::BTreeMap;
+
+#[async_trait]
+impl McpServers for Store {
+    async fn create_mcp_server(&self, server: &McpServer, origin: &Origin) -> StoreResult<()> {
+        let row = mcp_server::Model::new(server)?;
+        let insert = mcp_server::Entity::insert::<mcp_server::ActiveModel>(row.into());
+        let write = |writes: &mut Batch| writes.run(insert);
+        self.write_audited(write, events::mcp_server_created(server, origin)).await
+    }
+
+    async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>> {
+        let row = mcp_server::Entity::find().filter(in_sight(scope)).filter(C::Id.eq(id.0));
+        row.one(&self.read).await.map_err(failure)?.map(McpServer::try_from).transpose()
+    }
+
+    async fn mcp_servers(&self, scope: Scope, page: &PageRequest) -> StoreResult<Page<McpServer>> {
+        let list = List {
+            name: ListName::McpServers,
+            key: C::CreatedAt,
+            id: C::Id,
+            order: Order::Desc,
+            position: |row: &mcp_server::Model| (row.created_at, row.id),
+        };
+        let rows = mcp_server::Entity::find().filter(in_sight(scope));
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, McpServer::try_from)
+    }
+
+    async fn own_mcp_servers(&self, user: UserId, limit: u32) -> StoreResult<Vec<McpServer>> {
+        let rows = mcp_server::Entity::find().filter(C::UserId.eq(user.0)).order_by_asc(C::Name);
+        let rows = rows.limit(u64::from(limit)).all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(McpServer::try_from).collect()
+    }
+
+    async fn mcp_servers_named(&self, user: UserId, names: &[String]) -> StoreResult<Vec<McpServer>> {
+        let theirs = Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq(true));
+        let rows = mcp_server::Entity::find().filter(theirs).filter(C::Name.is_in(names));
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        let mut by_name: BTreeMap<String, McpServer> = BTreeMap::new();
+        for row in rows {
+            let server = McpServer::try_from(row)?;
+            // Of two of a name one is their own.
+            if server.user_id == user || !by_name.contains_key(&server.name) {
+                by_name.insert(server.name.clone(), server);
+            }
+        }
+        Ok(by_name.into_values().collect())
+    }
+
+    async fn patch_mcp_server(
+        &self,
+        scope: Scope,
+        id: McpServerId,
+        patch: &McpServerPatch,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Option<McpServer>> {
+        let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
+        let patched = patch.apply(held.server.clone(), at);
+        let event = events::mcp_server_changed(&patched, patch, origin, at);
+        held.replace(self, &patched, event).await?;
+        Ok(Some(patched))
+    }
+
+    async fn delete_mcp_server(
+        &self,
+        scope: Scope,
+        id: McpServerId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
+        let mut writes = self.batch();
+        writes.run(mcp_server::Entity::delete_many().filter(C::Id.eq(id.0)));
+        self.chain(&mut writes, held.head, [events::mcp_server_deleted(&held.server, origin, at)])?;
+        held.unit.commit(writes).await?;
+        Ok(true)
+    }
+
+    async fn note_mcp_check(
+        &self,
+        id: McpServerId,
+        updated_at: Timestamp,
+        check: &McpCheck,
+    ) -> StoreResult<()> {
+        let update = mcp_server::Entity::update_many()
+            .col_expr(C::CheckedAt, Expr::value(micros(check.at)))
+            .col_expr(C::CheckStatus, Expr::value(check.status.as_str()))
+            .col_expr(C::CheckToolsCount, Expr::value(check.tools_count.map(i64::from)))
+            .col_expr(C::CheckError, Expr::value(check.error.clone()))
+            .filter(C::Id.eq(id.0))
+            .filter(C::UpdatedAt.eq(micros(updated_at)));
+        self.write_one(update).await.map(drop)
+    }
+
+    async fn mcp_servers_after(&self, after: Option<McpServerId>, limit: u32) -> StoreResult<Vec<McpServer>> {
+        let mut rows = mcp_server::Entity::find().order_by_asc(C::Id).limit(u64::from(limit));
+        if let Some(after) = after {
+            rows = rows.filter(C::Id.gt(after.0));
+        }
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        rows.into_iter().map(McpServer::try_from).collect()
+    }
+
+    async fn reseal_mcp_server(
+        &self,
+        server: &McpServer,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let Some(held) = hold(self, Scope::All, server.id).await? else { return Ok(false) };
+        if held.server.updated_at != server.updated_at {
+            return Ok(false);
+        }
+        let mut writes = self.batch();
+        let update = mcp_server::Entity::update_many()
+            .col_expr(C::Env, Expr::value(secrets_to_json(&server.env)?))
+            .col_expr(C::Headers, Expr::value(secrets_to_json(&server.headers)?))
+            .filter(C::Id.eq(server.id.0));
+        writes.run(update);
+        self.chain(&mut writes, held.head, [events::mcp_server_resealed(&held.server, origin, at)])?;
+        held.unit.commit(writes).await?;
+        Ok(true)
+    }
+}
+
+/// A server that is about to change, and the end of the log that will say so.
+struct Held {
+    server: McpServer,
+    head: AuditHead,
+    unit: Unit,
+}
+
+async fn hold(store: &Store, scope: Scope, id: McpServerId) -> StoreResult<Option<Held>> {
+    let mut reads = store.batch();
+    let found = mcp_server::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
+    let row = reads.select(found.lock(LockType::NoKeyUpdate));
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(row) = read.first(row)? else { return Ok(None) };
+    Ok(Some(Held { server: row.try_into()?, head: audit::head(&mut read, head)?, unit }))
+}
+
+impl Held {
+    async fn replace(self, store: &Store, server: &McpServer, event: AuditEvent) -> StoreResult<()> {
+        let row: mcp_server::ActiveModel = mcp_server::Model::new(server)?.into();
+        let mut writes = store.batch();
+        let id = C::Id.eq(server.id.0);
+        writes.run(mcp_server::Entity::update_many().set(row.reset_all()).filter(id));
+        store.chain(&mut writes, self.head, [event])?;
+        self.unit.commit(writes).await.map(drop)
+    }
+}
+
+fn inside(scope: Scope) -> Condition {
+    match scope {
+        Scope::All => Condition::all(),
+        Scope::Owner(user) => Condition::all().add(C::UserId.eq(user.0)),
+    }
+}
+
+/// What is inside, and what is for everybody.
+fn in_sight(scope: Scope) -> Condition {
+    match scope {
+        Scope::All => Condition::all(),
+        Scope::Owner(user) => Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq(true)),
+    }
+}

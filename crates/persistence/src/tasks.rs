@@ -1,0 +1,182 @@
+//! Tasks, and moving their schedules on.
+
+use crate::{
+    Store, audit,
+    entity::{
+        execution,
+        task::{self, Column as C, tagged},
+        user,
+    },
+    error::failure,
+    page::{Counting, List, ListName, read_page, try_map},
+    sessions::containing,
+    unit::{Batch, Unit},
+    value::{Reader, micros},
+};
+use async_trait::async_trait;
+use domain::{
+    AuditEvent, AuditHead, Origin, Page, PageRequest, Scope, Task, TaskId,
+    audit::events,
+    ports::{StoreResult, Tasks},
+    task::{Firing, TaskFilter, TaskPatch},
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, DbBackend, EntityTrait, InsertMany, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict, SelectStatement, SimpleExpr},
+};
+
+#[async_trait]
+impl Tasks for Store {
+    async fn create_task(&self, task: &Task, origin: &Origin) -> StoreResult<()> {
+        let insert = task::Entity::insert::<task::ActiveModel>(task::Model::new(task)?.into());
+        let write = |writes: &mut Batch| writes.run(insert);
+        self.write_audited(write, events::task_created(task, origin)).await
+    }
+
+    async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>> {
+        let row = present(scope).filter(C::Id.eq(id.0)).one(&self.read).await.map_err(failure)?;
+        row.map(Task::try_from).transpose()
+    }
+
+    async fn tasks(&self, scope: Scope, filter: &TaskFilter, page: &PageRequest) -> StoreResult<Page<Task>> {
+        let list = List {
+            name: ListName::Tasks,
+            key: C::CreatedAt,
+            id: C::Id,
+            order: Order::Desc,
+            position: |row: &task::Model| (row.created_at, row.id),
+        };
+        let mut rows = present(scope)
+            .apply_if(filter.is_scheduled, |rows, is_scheduled| rows.filter(C::IsScheduled.eq(is_scheduled)))
+            .apply_if(filter.q.as_deref(), |rows, q| rows.filter(C::SearchText.like(containing(q))));
+        for tag in &filter.tags {
+            rows = rows.filter(self.has_tag(tag));
+        }
+        try_map(read_page(&self.read, rows, &list, Counting::Bounded, page).await?, Task::try_from)
+    }
+
+    async fn patch_task(
+        &self,
+        scope: Scope,
+        id: TaskId,
+        patch: &TaskPatch,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<Option<Task>> {
+        let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
+        let patched = patch.apply(held.task.clone(), at);
+        let patched = patched.map_err(|_| Reader("tasks").inconsistent("schedule_cron"))?;
+        let row: task::ActiveModel = task::Model::new(&patched)?.into();
+        held.change(self, row.reset_all(), events::task_changed(&patched, patch, origin, at)).await?;
+        Ok(Some(patched))
+    }
+
+    async fn delete_task(
+        &self,
+        scope: Scope,
+        id: TaskId,
+        at: Timestamp,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
+        let event = events::task_deleted(&held.task, origin, at);
+        let deleted = task::ActiveModel {
+            deleted_at: Set(Some(micros(at))),
+            next_run_at: Set(None),
+            ..Default::default()
+        };
+        held.change(self, deleted, event).await?;
+        Ok(true)
+    }
+
+    async fn due_tasks(&self, at: Timestamp, limit: u32) -> StoreResult<Vec<Task>> {
+        let rows = present(Scope::All)
+            .filter(C::NextRunAt.lte(micros(at)))
+            .filter(C::UserId.in_subquery(active_users()))
+            .order_by_asc(C::NextRunAt)
+            .order_by_asc(C::Id)
+            .limit(u64::from(limit));
+        rows.all(&self.read).await.map_err(failure)?.into_iter().map(Task::try_from).collect()
+    }
+
+    async fn fire(&self, firing: &Firing) -> StoreResult<bool> {
+        let Some(held) = hold(self, Scope::All, firing.task).await? else { return Ok(false) };
+        if held.task.next_run_at != Some(firing.seen) {
+            return Ok(false);
+        }
+        let mut writes = self.batch();
+        let rows = firing.executions.iter().map(|one| Ok(execution::Model::new(one)?.into()));
+        let rows = rows.collect::<StoreResult<Vec<execution::ActiveModel>>>()?;
+        if !rows.is_empty() {
+            // A schedule that was set back comes to times again that it had.
+            use execution::Column as E;
+            let known = OnConflict::columns([E::TaskId, E::ScheduledFor]).do_nothing().to_owned();
+            writes.run(InsertMany::many(rows).on_conflict(known));
+        }
+        let next = firing.next_run_at.map(micros);
+        let moved = task::Entity::update_many().col_expr(C::NextRunAt, Expr::value(next));
+        writes.run(moved.filter(C::Id.eq(firing.task.0)));
+        let system = Origin::system();
+        let events = firing.executions.iter().map(|one| events::execution_created(one, &system));
+        self.chain(&mut writes, held.head, events)?;
+        held.unit.commit(writes).await?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// Whether a task has this tag, as it is written: to SQLite's LIKE case is nothing.
+    fn has_tag(&self, tag: &str) -> SimpleExpr {
+        let position = match self.read.get_database_backend() {
+            DbBackend::Postgres => "strpos",
+            _ => "instr",
+        };
+        Expr::expr(Func::cust(position).arg(C::Tags.into_expr()).arg(tagged(tag))).gt(0)
+    }
+}
+
+/// A task that is about to change, and the end of the log that will say so.
+struct Held {
+    task: Task,
+    head: AuditHead,
+    unit: Unit,
+}
+
+async fn hold(store: &Store, scope: Scope, id: TaskId) -> StoreResult<Option<Held>> {
+    let mut reads = store.batch();
+    let row = reads.select(present(scope).filter(C::Id.eq(id.0)).lock(LockType::NoKeyUpdate));
+    let head = audit::lock_head(&mut reads);
+    let (mut read, unit) = store.open(reads).await?;
+    let Some(row) = read.first(row)? else { return Ok(None) };
+    Ok(Some(Held { task: row.try_into()?, head: audit::head(&mut read, head)?, unit }))
+}
+
+impl Held {
+    async fn change(self, store: &Store, row: task::ActiveModel, event: AuditEvent) -> StoreResult<()> {
+        let mut writes = store.batch();
+        writes.run(task::Entity::update_many().set(row).filter(C::Id.eq(self.task.id.0)));
+        store.chain(&mut writes, self.head, [event])?;
+        self.unit.commit(writes).await.map(drop)
+    }
+}
+
+fn present(scope: Scope) -> Select<task::Entity> {
+    let rows = task::Entity::find().filter(C::DeletedAt.is_null());
+    match scope {
+        Scope::All => rows,
+        Scope::Owner(user) => rows.filter(Condition::all().add(C::UserId.eq(user.0))),
+    }
+}
+
+/// Users for whom something may run.
+pub(crate) fn active_users() -> SelectStatement {
+    user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::IsActive.eq(true))
+        .into_query()
+}
