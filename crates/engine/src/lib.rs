@@ -86,7 +86,7 @@ pub use settings::{
     GovernanceSettings, HookSettings, LimitSettings, McpSettings, PolicyChoice, SelfTestSetting,
     ServerSettings, SessionDefaults, SnapshotSettings,
 };
-pub use tasks::{AfterExecution, Aftercare, NothingAfter, TaskChanges, TaskDraft, TaskManager, TaskSettings};
+pub use tasks::{AfterExecution, Aftercare, TaskChanges, TaskDraft, TaskManager, TaskSettings};
 pub use tokens::Tokens;
 pub use transcript::SessionTranscripts;
 pub use turns::{FinishedTurn, StartedTurn, WhenBusy};

@@ -12,7 +12,7 @@ mod session;
 mod template;
 mod worker;
 
-pub use after::{AfterExecution, NothingAfter};
+pub use after::AfterExecution;
 pub use aftercare::Aftercare;
 pub use definitions::{TaskChanges, TaskDraft};
 

@@ -37,22 +37,6 @@ pub trait AfterExecution: Send + Sync + Debug {
     ) -> Result<()>;
 }
 
-/// Nothing follows.
-#[derive(Debug, Clone, Copy)]
-pub struct NothingAfter;
-
-#[async_trait]
-impl AfterExecution for NothingAfter {
-    async fn after_end(
-        &self,
-        _sessions: &SessionManager,
-        _execution: &Execution,
-        _steps: &mut Map<String, Value>,
-    ) -> Result<()> {
-        Ok(())
-    }
-}
-
 impl TaskManager {
     pub(super) async fn keep_settling(&self) {
         loop {

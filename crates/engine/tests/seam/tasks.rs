@@ -8,7 +8,7 @@ use domain::{
     ports::{Executions as _, Tasks as _},
     session::SessionFilter,
 };
-use engine::{AfterExecution, Error, NothingAfter, Result, SessionManager, TaskManager, TaskSettings};
+use engine::{AfterExecution, Error, Result, SessionManager, TaskManager, TaskSettings};
 use jiff::SignedDuration;
 use sdk_runtime::testing::ScriptedLauncher;
 use serde_json::{Map, Value, json};
@@ -21,6 +21,22 @@ use std::{
 };
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Nothing follows an end.
+#[derive(Debug, Clone, Copy)]
+struct NothingAfter;
+
+#[async_trait]
+impl AfterExecution for NothingAfter {
+    async fn after_end(
+        &self,
+        _sessions: &SessionManager,
+        _execution: &Execution,
+        _steps: &mut Map<String, Value>,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// A worker of this world, until it is dropped.
 struct Worker {
