@@ -2,12 +2,11 @@
 
 use crate::failure::{Invalid, document};
 use crate::problem::Problem;
+use crate::record;
 use crate::violation::Violation;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use paperclip::actix::OperationModifier;
-use paperclip::v2::models::{
-    DataType, DefaultOperationRaw, DefaultSchemaRaw, Either, Parameter, ParameterIn,
-};
+use paperclip::v2::models::{DataType, DefaultOperationRaw, DefaultSchemaRaw, Parameter, ParameterIn};
 use paperclip::v2::schema::Apiv2Schema;
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
@@ -58,14 +57,14 @@ impl<H: RequestHeader> Apiv2Schema for Header<H> {}
 
 impl<H: RequestHeader> OperationModifier for Header<H> {
     fn update_parameter(op: &mut DefaultOperationRaw) {
-        op.parameters.push(Either::Right(Parameter {
+        record::parameter(op, || Parameter {
             in_: ParameterIn::Header,
             name: H::NAME.to_owned(),
             description: Some(H::ABOUT.to_owned()),
             data_type: Some(DataType::String),
             max_length: Some(H::LENGTH_MAX),
             ..Default::default()
-        }));
+        });
         document::<Invalid>(op);
     }
 

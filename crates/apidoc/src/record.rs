@@ -5,7 +5,7 @@
 //! the final pass opens it.
 
 use crate::problem::ProblemDocument;
-use crate::schema::{Direction, inline, placeholder};
+use crate::schema::{Direction, inline, is_recording, placeholder};
 use paperclip::v2::models::{
     DataType, DefaultOperationRaw, DefaultSchemaRaw, Either, Header, Parameter, ParameterIn, Response,
 };
@@ -47,6 +47,9 @@ pub(crate) fn content(media_type: &str, schema: DefaultSchemaRaw) -> DefaultSche
 
 /// Documents an answer. A second answer with the same status adds its media types and headers.
 pub(crate) fn answer(op: &mut DefaultOperationRaw, status: u16, response: Response<DefaultSchemaRaw>) {
+    if !is_recording() {
+        return;
+    }
     let known = op.responses.entry(status.to_string()).or_insert_with(|| Either::Right(Response::default()));
     let Either::Right(known) = known else { return };
     known.description = known.description.take().or(response.description);
@@ -65,6 +68,9 @@ pub(crate) fn header(about: &str) -> Header {
 
 /// Documents a failure; the first description of a status wins.
 pub(crate) fn failure(op: &mut DefaultOperationRaw, status: u16, about: &str) {
+    if !is_recording() {
+        return;
+    }
     op.responses.entry(status.to_string()).or_insert_with(|| {
         Either::Right(Response {
             description: Some(about.to_owned()),
@@ -90,33 +96,43 @@ pub(crate) enum Presence {
     Optional,
 }
 
+/// Documents a parameter.
+pub(crate) fn parameter(
+    op: &mut DefaultOperationRaw,
+    describe: impl FnOnce() -> Parameter<DefaultSchemaRaw>,
+) {
+    if is_recording() {
+        op.parameters.push(Either::Right(describe()));
+    }
+}
+
 /// Documents a JSON request body of shape `T`.
 pub(crate) fn body<T: JsonSchema>(op: &mut DefaultOperationRaw, presence: Presence) {
-    op.parameters.push(Either::Right(Parameter {
+    parameter(op, || Parameter {
         in_: ParameterIn::Body,
         name: "body".to_owned(),
         required: presence == Presence::Required,
         schema: Some(placeholder::<T>(Direction::Request)),
         ..Default::default()
-    }));
+    });
 }
 
 /// Documents a form with one file as the request body.
 pub(crate) fn file(op: &mut DefaultOperationRaw) {
-    op.parameters.push(Either::Right(Parameter {
+    parameter(op, || Parameter {
         in_: ParameterIn::Body,
         name: FILE.to_owned(),
         required: true,
         ..Default::default()
-    }));
+    });
 }
 
 /// Documents each field of `T` as a parameter found in `place`.
 pub(crate) fn parameters<T: JsonSchema>(op: &mut DefaultOperationRaw, place: ParameterIn) {
-    op.parameters.push(Either::Right(Parameter {
+    parameter(op, || Parameter {
         in_: place,
         name: EACH_FIELD.to_owned(),
         schema: Some(inline::<T>(Direction::Request)),
         ..Default::default()
-    }));
+    });
 }

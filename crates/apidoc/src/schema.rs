@@ -74,6 +74,11 @@ thread_local! {
     static REGISTRY: RefCell<Option<Registry>> = const { RefCell::new(None) };
 }
 
+/// Whether a document is being built on this thread. Else what would be written into operations is for nobody.
+pub(crate) fn is_recording() -> bool {
+    REGISTRY.with_borrow(Option::is_some)
+}
+
 /// A reference that the final pass swaps for the schema of `T`, which becomes a component if it has a name.
 pub(crate) fn placeholder<T: JsonSchema>(direction: Direction) -> DefaultSchemaRaw {
     let key = format!("{direction:?}:{}", std::any::type_name::<T>());

@@ -11,6 +11,7 @@ use crate::{
     },
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
+    sessions::of_session,
     value::micros,
 };
 use async_trait::async_trait;
@@ -81,23 +82,19 @@ impl Approvals for Store {
 
     async fn to_go_on(&self, limit: u32) -> StoreResult<Vec<Approval>> {
         let ready = SessionStatus::READY.map(SessionStatus::as_str);
-        let idle = || {
-            session::Entity::find()
-                .select_only()
-                .column(session::Column::Id)
-                .filter(session::Column::Status.is_in(ready))
-                .filter(session::Column::CurrentTurnId.is_null())
-                .filter(session::Column::Operation.is_null())
-        };
-        let background = idle().filter(session::Column::Mode.eq(SessionMode::Background.as_str()));
+        let is_idle = Condition::all()
+            .add(session::Column::Status.is_in(ready))
+            .add(session::Column::CurrentTurnId.is_null())
+            .add(session::Column::Operation.is_null());
+        let is_background = session::Column::Mode.eq(SessionMode::Background.as_str());
         let expired_to_yes = Condition::all()
             .add(C::Status.eq(ApprovalStatus::Expired.as_str()))
             .add(C::DefaultVerdict.eq(Verdict::Allow.as_str()));
         let goes_on = Condition::any()
             .add(C::Status.eq(ApprovalStatus::Allowed.as_str()))
             .add(expired_to_yes)
-            .add(C::SessionId.in_subquery(background.into_query()));
-        let rows = untold().filter(C::SessionId.in_subquery(idle().into_query())).filter(goes_on);
+            .add(of_session(C::SessionId, is_background));
+        let rows = untold().filter(of_session(C::SessionId, is_idle)).filter(goes_on);
         self.approvals(oldest_first(rows).limit(u64::from(limit))).await
     }
 

@@ -28,8 +28,8 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
-    sea_query::{LikeExpr, LockType},
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, LikeExpr, LockType, Query, SimpleExpr},
 };
 
 #[async_trait]
@@ -155,6 +155,20 @@ impl Store {
         let counts: Vec<i64> = counts.into_tuple().all(&self.read).await.map_err(failure)?;
         Ok(counts.into_iter().map(i64::unsigned_abs).sum())
     }
+}
+
+/// That the session which this column names is such a one.
+///
+/// It asks for that one row. `IN (SELECT id …)` would have SQLite list every such session first, on each row's behalf.
+pub(crate) fn of_session(column: impl ColumnTrait, is_such: impl Into<Condition>) -> SimpleExpr {
+    let is_its = Expr::col((session::Entity, C::Id)).equals(column.as_column_ref());
+    let its = Query::select()
+        .expr(Expr::val(1))
+        .from(session::Entity)
+        .and_where(is_its)
+        .cond_where(is_such.into())
+        .take();
+    Expr::exists(its)
 }
 
 #[expect(
@@ -284,4 +298,42 @@ fn list(sort: SessionSort) -> List<session::Entity> {
         }
     };
     List { name, key, id: C::Id, order, position }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Database, DatabaseOptions,
+        entity::{approval, archive, turn},
+    };
+    use domain::ServerId;
+    use sea_orm::{ConnectionTrait, Statement};
+
+    #[tokio::test]
+    async fn what_holds_for_a_session_is_asked_of_that_one_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/steward.db", folder.path().display());
+        let store = Database::open(&DatabaseOptions::new(url), migration::up).await.unwrap().store();
+        let backend = store.read.get_database_backend();
+        let ours = || store.looked_after_by(ServerId::new());
+        let now = Expr::value(7);
+        let statements = [
+            archive::Entity::update_many()
+                .col_expr(archive::Column::UpdatedAt, now)
+                .filter(archive::Column::Id.eq(SessionId::new().0))
+                .filter(of_session(archive::Column::SessionId, ours()))
+                .build(backend),
+            approval::Entity::find().filter(of_session(approval::Column::SessionId, ours())).build(backend),
+            turn::Entity::find().filter(of_session(turn::Column::SessionId, ours())).build(backend),
+        ];
+        for Statement { sql, values, .. } in statements {
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let explain = Statement { sql: explain, values, db_backend: backend };
+            let plan = store.read.query_all_raw(explain).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH sessions USING")), "{sql}: {plan:?}");
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN sessions")), "{sql}: {plan:?}");
+        }
+    }
 }

@@ -9,12 +9,10 @@ pub(crate) use begin::Queue;
 
 use crate::{
     Store,
-    entity::{
-        session,
-        turn::{self, Column as C},
-    },
+    entity::turn::{self, Column as C},
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
+    sessions::of_session,
 };
 use async_trait::async_trait;
 use domain::{
@@ -24,11 +22,7 @@ use domain::{
     turn::{Begin, EndedTurn, Enqueued, NewTurn, QueuePlace, WaitingTurn},
 };
 use jiff::Timestamp;
-use sea_orm::{
-    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    prelude::Uuid,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, prelude::Uuid};
 
 #[async_trait]
 impl Turns for Store {
@@ -81,13 +75,9 @@ impl Turns for Store {
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
-        // Row by row: there are few running turns and many sessions.
-        let its = Expr::col((session::Entity, session::Column::Id)).equals((turn::Entity, C::SessionId));
-        let ours = session::Entity::find().select_only().expr(Expr::val(1)).filter(its);
-        let ours = ours.filter(self.looked_after_by(home)).into_query();
         let rows = turn::Entity::find()
             .filter(C::Status.eq(TurnStatus::Running.as_str()))
-            .filter(Expr::exists(ours));
+            .filter(of_session(C::SessionId, self.looked_after_by(home)));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
     }

@@ -46,6 +46,26 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("alert_deliveries", "channel = 'email' AND next_attempt_at <= 7", "next_attempt_at, alert_id"),
     ("audit_log", "seq > 7", "seq"),
     ("audit_log", "session_id = ID AND seq > 7", "seq"),
+    ("archives", "status = 'completed' AND archived_at <= 7", "archived_at"),
+];
+
+/// What every server looks for every few seconds, and the index that has little else in it.
+const ROUNDS: &[(&str, &str, &str)] = &[
+    (
+        "sessions",
+        "status IN ('active', 'paused') AND mode IN ('interactive', 'background', 'forked') AND updated_at <= 7",
+        "ix_sessions_status_mode_updated_at",
+    ),
+    (
+        "archives",
+        "status = 'completed' AND has_files = TRUE AND session_id IS NOT NULL",
+        "ix_archives_with_files",
+    ),
+    (
+        "archives",
+        "has_object = TRUE AND (status = 'failed' OR removed_at IS NOT NULL OR session_id IS NULL)",
+        "ix_archives_useless",
+    ),
 ];
 
 fn statement((table, filter, order): (&str, &str, &str), id: &str) -> String {
@@ -112,6 +132,10 @@ async fn sqlite_reads_every_list_along_an_index() {
         let plan = plan(format!("SELECT 1 FROM {table} WHERE {column} = x'01'")).await;
         assert!(plan.contains("SEARCH"), "{table}.{column}: {plan}");
     }
+    for (table, filter, index) in ROUNDS {
+        let plan = plan(format!("SELECT * FROM {table} WHERE {filter}")).await;
+        assert!(plan.contains(index), "{table} where {filter}: {plan}");
+    }
     for &summed in SUMS {
         let plan = plan(sum(summed, "x'01'")).await;
         assert!(plan.contains("SEARCH"), "{summed:?}: {plan}");
@@ -145,6 +169,10 @@ async fn postgres_reads_every_list_along_an_index() {
     for (table, column) in REFERENCES {
         let plan = plan(format!("SELECT 1 FROM {table} WHERE {column} = {id}")).await;
         assert!(plan.contains("Index Cond"), "{table}.{column}: {plan}");
+    }
+    for (table, filter, index) in ROUNDS {
+        let plan = plan(format!("SELECT * FROM {table} WHERE {filter}")).await;
+        assert!(plan.contains(index), "{table} where {filter}: {plan}");
     }
     for &summed in SUMS {
         let plan = plan(sum(summed, id)).await;

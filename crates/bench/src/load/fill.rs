@@ -1,5 +1,7 @@
 //! A database that has been in use for long: many sessions of one user, each with a history.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result};
 use sea_orm::{ConnectionTrait, Database, DbBackend};
 use uuid::Uuid;
@@ -9,6 +11,8 @@ use crate::{pages, scale::Scale};
 /// Rows of a session's history: what was said, and the tools that were called.
 const MESSAGES: u64 = 40;
 const TOOL_CALLS: u64 = 10;
+/// Between two sessions.
+const SPACING_MICROS: u64 = 1_000;
 
 /// Fills the tables that a server has made. The database makes the rows: sending millions would take longer than all the
 /// rest.
@@ -20,11 +24,13 @@ pub(super) async fn fill(url: &str, owner: &str, scale: &Scale) -> Result<()> {
         true => ("randomblob(16)", format!("x'{}'", owner.simple())),
         false => ("gen_random_uuid()", format!("'{owner}'")),
     };
+    let sessions = scale.load_sessions;
     let numbers = |count: u64| {
         format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})")
     };
+    // The last one was made just now, and none is so old that it would be archived meanwhile.
+    let first_at = micros_since_epoch()? - sessions * SPACING_MICROS;
     let spec = serde_json::to_string(&pages::spec())?;
-    let sessions = scale.load_sessions;
     let mut statements = vec![];
     // Why, is said where pages are measured.
     if !is_sqlite {
@@ -33,7 +39,8 @@ pub(super) async fn fill(url: &str, owner: &str, scale: &Scale) -> Result<()> {
     statements.push(format!(
         "{} INSERT INTO sessions
             (id, user_id, search_text, mode, status, spec, metadata, created_at, updated_at)
-            SELECT {new_id}, {owner}, '', 'interactive', 'active', '{spec}', '{{}}', i * 1000, i * 1000 FROM n",
+            SELECT {new_id}, {owner}, '', 'interactive', 'active', '{spec}', '{{}}',
+                {first_at} + i * {SPACING_MICROS}, {first_at} + i * {SPACING_MICROS} FROM n",
         numbers(sessions)
     ));
     statements.push(format!(
@@ -65,4 +72,8 @@ pub(super) async fn fill(url: &str, owner: &str, scale: &Scale) -> Result<()> {
     }
     db.close().await?;
     Ok(())
+}
+
+fn micros_since_epoch() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?)
 }

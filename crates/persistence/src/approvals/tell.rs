@@ -9,6 +9,7 @@ use crate::{
     },
     error::failure,
     recording::{lock, locked},
+    sessions::of_session,
     turns::Queue,
     value::{micros, stored},
 };
@@ -20,8 +21,8 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{LockType, SelectStatement},
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{LockType, SimpleExpr},
 };
 
 pub(super) async fn deliver(
@@ -35,7 +36,7 @@ pub(super) async fn deliver(
         .set(changes)
         .filter(C::Id.eq(id.0))
         .filter(C::DeliveredAt.is_null())
-        .filter(C::SessionId.in_subquery(in_generation(by)));
+        .filter(in_generation(by));
     Ok(store.write_one(update).await? > 0)
 }
 
@@ -104,14 +105,13 @@ pub(super) async fn use_up(
         .set(changes)
         .filter(C::Id.eq(id.0))
         .filter(C::UsedAt.is_null())
-        .filter(C::SessionId.in_subquery(in_generation(by)));
+        .filter(in_generation(by));
     Ok(store.write_one(update).await? > 0)
 }
 
-/// The sessions in which who writes in this generation may write.
-fn in_generation(by: Generation) -> SelectStatement {
-    let sessions = session::Entity::find().select_only().column(session::Column::Id);
-    sessions.filter(session::Column::Generation.eq(stored(by.0))).into_query()
+/// Whether who writes in this generation may write in the approval's session.
+fn in_generation(by: Generation) -> SimpleExpr {
+    of_session(C::SessionId, session::Column::Generation.eq(stored(by.0)))
 }
 
 fn told(turn: TurnId, at: Timestamp) -> approval::ActiveModel {
