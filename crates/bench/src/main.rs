@@ -33,7 +33,12 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{report::Report, scale::Scale, sdk::Topic, tools::Tools};
+use crate::{
+    report::{GroupReport, Report},
+    scale::Scale,
+    sdk::Topic,
+    tools::Tools,
+};
 
 /// Measures Steward beside its references.
 #[derive(Debug, Parser)]
@@ -82,7 +87,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Whoever is dropped here ends the processes it has started.
     let report = tokio::select! {
-        report = measure(arguments) => report,
+        report = measure(arguments) => report?,
         _ = terminate.recv() => bail!("stopped"),
         _ = interrupt.recv() => bail!("stopped"),
     };
@@ -90,39 +95,39 @@ async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn measure(arguments: &Arguments) -> Report {
-    let mut found = false;
+async fn measure(arguments: &Arguments) -> Result<Report> {
     let (tools, scale) = (&arguments.tools, Scale::new(arguments.quick));
-    let mut report = Report::default();
+    let mut groups = Vec::new();
     for (name, group) in GROUPS {
         if arguments.filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
-        found = true;
         eprintln!("measuring {name} ...");
+        let mut problems = Vec::new();
         let rows = match group {
-            Group::Ready => start::measure(tools, &scale, &mut report.problems).await,
+            Group::Ready => start::measure(tools, &scale, &mut problems).await,
             Group::Create => create::measure(tools, &scale).await,
-            Group::Warm => turns::measure_warm(tools, &scale, &mut report.problems).await,
-            Group::Cold => turns::measure_cold(tools, &scale, &mut report.problems).await,
+            Group::Warm => turns::measure_warm(tools, &scale, &mut problems).await,
+            Group::Cold => turns::measure_cold(tools, &scale, &mut problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
-            Group::Load => load::measure(tools, &scale, &mut report.problems).await,
+            Group::Load => load::measure(tools, &scale, &mut problems).await,
             Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Metrics => metrics::measure(tools, &scale).await,
-            Group::Archive => archive::measure(tools, &scale, &mut report.problems).await,
+            Group::Archive => archive::measure(tools, &scale, &mut problems).await,
             Group::Sdk(topic) => sdk::measure(topic, tools, &scale).await,
         };
-        match rows {
-            Ok(rows) => report.rows.extend(rows),
-            Err(error) => report.problems.push(format!("{name}: {error:#}")),
-        }
+        let rows = rows.unwrap_or_else(|error| {
+            problems.push(format!("{error:#}"));
+            Vec::new()
+        });
+        groups.push(GroupReport { name, rows, problems });
     }
-    if !found {
+    if groups.is_empty() {
         let names = GROUPS.map(|(name, _)| name).join(", ");
-        report.problems.push(format!("no group has that in its name; there are {names}"));
+        bail!("no group has that in its name; there are {names}");
     }
-    report
+    Ok(Report { groups })
 }
 
 const GROUPS: [(&str, Group); 15] = [

@@ -1,10 +1,17 @@
-//! What this program prints: rows of figures, and what could not be measured.
+//! What this program prints: groups of rows of figures, and what could not be measured.
 
 use serde::Serialize;
 
 /// Everything that was found out.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
+    pub(crate) groups: Vec<GroupReport>,
+}
+
+/// What is measured together.
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupReport {
+    pub(crate) name: &'static str,
     pub(crate) rows: Vec<Row>,
     /// What could not be measured, and why.
     pub(crate) problems: Vec<String>,

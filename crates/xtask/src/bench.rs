@@ -3,6 +3,7 @@
 //! The measuring is done by the `bench` crate, whose dependencies would make this tool slow to build.
 
 mod compile;
+mod document;
 mod machine;
 mod python;
 mod table;
@@ -38,8 +39,8 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, metrics, load, pages, archive, sdk-answers,
-    /// sdk-partials, sdk-crowd, sdk-spares, sdk-interrupt, compile. Is not written down either.
+    /// Only what has this in its name: ready, create, warm, cold, gateway, metrics, load, pages, verdicts, archive,
+    /// sdk-answers, sdk-partials, sdk-crowd, sdk-spares, sdk-interrupt, compile. Other figures stay as they were.
     filter: Option<String>,
 }
 
@@ -51,7 +52,8 @@ struct Contestants {
     python: Option<PathBuf>,
 }
 
-/// Measures, prints the table, and writes it down if it is whole. Fails only when something could not be measured.
+/// Measures, prints the tables, and writes them down unless they are quick ones. Fails only when something could not be
+/// measured.
 pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     let settings = Settings::read(root);
     let claude = claude::find_or_install_pinned(&settings)?;
@@ -71,7 +73,7 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     let machine = Machine::look(&contestants);
     let filter = options.filter.as_deref();
     let mut report = match filter {
-        Some(compile::GROUP) => json!({ "rows": compile::measure(root)?, "problems": [] }),
+        Some(compile::GROUP) => json!({ "groups": [] }),
         _ => {
             // Without it, only what needs it is reported as missing.
             let s3 =
@@ -79,22 +81,27 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
             measure(program("steward-bench")?, &contestants, s3.as_ref(), options, &settings)?
         }
     };
-    if filter.is_none()
+    if filter.is_none_or(|filter| filter == compile::GROUP)
         && !options.quick
-        && let Some(rows) = report["rows"].as_array_mut()
+        && let Some(groups) = report["groups"].as_array_mut()
     {
-        rows.extend(compile::measure(root)?);
+        groups.push(json!({ "name": compile::GROUP, "rows": compile::measure(root)?, "problems": [] }));
     }
-    let table = Table::new(&report)?;
-    println!("\n{machine}\n\n{}", table.for_terminal());
-    if options.quick || options.filter.is_some() {
-        println!("a part or a quick run: {RESULT_FILE} stays as it is");
+    let tables = Table::all(&report)?;
+    println!("\n{machine}");
+    for table in &tables {
+        println!("\n{}", table.for_terminal());
+    }
+    if options.quick {
+        println!("a quick run: {RESULT_FILE} stays as it is");
     } else {
-        let text = table.as_document(&machine);
-        fs::write(root.join(RESULT_FILE), text).with_context(|| format!("failed to write {RESULT_FILE}"))?;
+        let file = root.join(RESULT_FILE);
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let text = document::with(&before, &tables, &machine);
+        fs::write(file, text).with_context(|| format!("failed to write {RESULT_FILE}"))?;
         println!("written to {RESULT_FILE}");
     }
-    Ok(if table.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tables.iter().all(Table::is_whole) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the measuring program in a folder of its own, which is gone afterwards.

@@ -9,8 +9,9 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 const UNKNOWN: &str = "unknown";
 
 /// Facts about this machine and what is installed on it, as text; what cannot be found out says so.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Machine {
+    date: String,
     cores: usize,
     processor: String,
     memory: String,
@@ -27,6 +28,7 @@ impl Machine {
     pub(super) fn look(contestants: &Contestants) -> Self {
         let python = contestants.python.as_deref();
         Self {
+            date: said(Command::new("date").args(["--utc", "+%F"])),
             cores: thread::available_parallelism().map_or(1, usize::from),
             processor: value_in("/proc/cpuinfo", "model name").unwrap_or_else(|| consts::ARCH.to_owned()),
             memory: memory().unwrap_or_else(|| UNKNOWN.to_owned()),
@@ -42,19 +44,30 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
+        write!(
             f,
-            "- {} cores ({}), {} of memory, {}",
-            self.cores, self.processor, self.memory, self.system
-        )?;
-        writeln!(f, "- {}; {}; {} with claude-agent-sdk {SDK_VERSION}", self.rust, self.claude, self.python)?;
-        write!(f, "- load of the machine before the run: {}{}", self.load, self.priority)
+            "Taken on {}: {} cores ({}), {} of memory, {}; {}; {}; {} with claude-agent-sdk {SDK_VERSION}; load before \
+             the run {}{}.",
+            self.date,
+            self.cores,
+            self.processor,
+            self.memory,
+            self.system,
+            self.rust,
+            self.claude,
+            self.python,
+            self.load,
+            self.priority
+        )
     }
 }
 
 fn version(program: &Path) -> String {
-    process::output_within(Command::new(program).arg("--version"), VERSION_TIMEOUT)
-        .unwrap_or_else(|_| UNKNOWN.to_owned())
+    said(Command::new(program).arg("--version"))
+}
+
+fn said(command: &mut Command) -> String {
+    process::output_within(command, VERSION_TIMEOUT).unwrap_or_else(|_| UNKNOWN.to_owned())
 }
 
 /// Whether this process goes before all others; what it starts does too.

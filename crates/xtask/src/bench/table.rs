@@ -1,17 +1,16 @@
-//! The figures as a table, for a terminal and for the documentation.
+//! The figures of a group as a table, for a terminal and for the documentation.
 
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::machine::Machine;
-
 const HEAD: [&str; 7] = ["what", "ours", "reference", "ratio", "added", "target", "met"];
 
 /// Lines of the table, and what could not be measured.
 #[derive(Debug)]
 pub(super) struct Table {
+    pub(super) group: String,
     lines: Vec<Line>,
     problems: Vec<String>,
 }
@@ -24,10 +23,16 @@ struct Line {
 }
 
 impl Table {
-    pub(super) fn new(report: &Value) -> Result<Self> {
-        let rows = report["rows"].as_array().context("the benchmark gave no rows")?;
-        let problems = report["problems"].as_array().context("the benchmark does not say what went wrong")?;
+    /// A table for each group that was measured.
+    pub(super) fn all(report: &Value) -> Result<Vec<Self>> {
+        report["groups"].as_array().context("the benchmark gave no groups")?.iter().map(Self::new).collect()
+    }
+
+    fn new(group: &Value) -> Result<Self> {
+        let rows = group["rows"].as_array().context("the benchmark gave no rows")?;
+        let problems = group["problems"].as_array().context("the benchmark does not say what went wrong")?;
         Ok(Self {
+            group: text(&group["name"]),
             lines: rows.iter().map(Line::new).collect(),
             problems: problems.iter().map(text).collect(),
         })
@@ -42,19 +47,9 @@ impl Table {
         format!("{}{}", self.cells(), self.problems())
     }
 
-    pub(super) fn as_document(&self, machine: &Machine) -> String {
-        format!(
-            "# Benchmarks\n\n\
-             `cargo xtask bench` takes these figures and writes this file; `--quick` only prints them. Every figure \
-             stands beside its reference, both taken in the same run and by turns, so that a busy machine is busy for \
-             both. Figures are medians unless they say otherwise; `ratio` is ours over the reference and `added` \
-             ours less the reference, both taken round by round where there are rounds. The model is the offline \
-             one, which answers at once.\n\n\
-             ## Machine\n\n{machine}\n\n## Figures\n\n{}{}\n## How each is taken\n\n{}",
-            self.cells(),
-            self.problems(),
-            self.how()
-        )
+    /// The table, and how each of its figures is taken.
+    pub(super) fn for_document(&self) -> String {
+        format!("{}{}\n{}", self.cells(), self.problems(), self.how())
     }
 
     fn cells(&self) -> String {
@@ -165,7 +160,8 @@ mod tests {
             "what": "warm turn", "unit": "ms", "ours": 45.678, "reference": {"what": "a pipe", "value": 41.0},
             "added": 4.678, "ratio": 1.1141, "target": "adds ≤ 3 ms", "is_met": false, "how": "by turns",
         });
-        let table = Table::new(&json!({"rows": [row], "problems": ["python: missing"]})).unwrap();
+        let table =
+            Table::new(&json!({"name": "warm", "rows": [row], "problems": ["python: missing"]})).unwrap();
         let text = table.for_terminal();
         assert!(
             text.contains(
@@ -179,7 +175,7 @@ mod tests {
     #[test]
     fn a_row_without_reference_has_empty_cells() {
         let row = json!({"what": "memory", "unit": "MiB", "ours": 12.0, "how": "read"});
-        let table = Table::new(&json!({"rows": [row], "problems": []})).unwrap();
+        let table = Table::new(&json!({"name": "warm", "rows": [row], "problems": []})).unwrap();
         assert!(table.for_terminal().contains("| memory | 12.0 MiB |"));
         assert!(table.is_whole());
         assert_eq!(table.how(), "- **memory**: read.\n");
