@@ -26,7 +26,7 @@ use crate::{
     task,
     telemetry::Timed,
     turn_result::prompt_ids,
-    writer::{self, Room},
+    writer::{Room, Rooms, Writer},
 };
 
 /// A running agent. Clones are handles to the same one; when the last is dropped, it is killed together
@@ -357,19 +357,16 @@ fn connect(
     let flush = mirror.as_ref().map(Mirror::flusher);
     let life: Arc<dyn Life> = Arc::from(transport.life);
     let (commands, commands_in) = mpsc::unbounded_channel();
-    let (lines, lines_in) = mpsc::channel(limits.write_queue_max.max(1));
-    let (stop_writer, stopped) = oneshot::channel();
+    let rooms = Rooms::new(limits.write_queue_max);
     let (events_in, events) = event::queue(limits.event_bytes_max);
     let (said, said_out) = watch::channel(None);
-    task::spawn(writer::run(transport.stdin, lines_in, stopped));
-    let mcp = Arc::new(Sessions::open(servers, commands.downgrade(), lines.clone()));
+    let mcp = Arc::new(Sessions::open(servers, commands.downgrade(), rooms.clone()));
     task::spawn(driver::run(driver::Parts {
         stdout: transport.stdout,
         life: Arc::clone(&life),
         commands: commands_in,
         commands_back: commands.downgrade(),
-        lines: lines.clone(),
-        stop_writer,
+        writer: Writer::new(transport.stdin, rooms.clone()),
         events: events_in,
         seams,
         mcp: Arc::clone(&mcp),
@@ -379,7 +376,7 @@ fn connect(
         mirror,
         materialized,
     }));
-    let link = Link::new(life, commands, lines, said_out, limits, agent, flush);
+    let link = Link::new(life, commands, rooms, said_out, limits, agent, flush);
     (link, events, mcp)
 }
 

@@ -15,6 +15,19 @@
 //!   session, their parent and their environment behind. That holds when the host is killed with
 //!   SIGKILL, too.
 //!
+//! What holds how:
+//!
+//! | limit | of | held by | when |
+//! |---|---|---|---|
+//! | `process_memory_bytes_max`, `open_files_max`, `file_bytes_max` | each process | the kernel | at once; the call fails |
+//! | `process_cpu_time_max` | each process | the kernel | at once; the process is killed |
+//! | `user_threads_max` | the user, all programs | the kernel | at once, except for root; the call fails |
+//! | `memory_bytes_max`, `cpu_time_max`, `processes_max` | the agent and all it started | this crate | within one and a half `look_interval`; all of it is killed |
+//!
+//! A look costs little where few processes are agents': those that have nothing to do with one are looked at once a
+//! second, and a look that is younger than half of `look_interval` serves all agents of the host. Should a process of an
+//! agent get the number of such a stranger, it is counted up to a second later.
+//!
 //! Without a jail the supervisor finds survivors by a mark in their environment, by descent and by
 //! session. What escapes it: a process that gave up all three before anybody looked.
 //!

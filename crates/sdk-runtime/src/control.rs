@@ -28,6 +28,7 @@
 mod catalog;
 mod files;
 mod mcp;
+mod resolve;
 mod session;
 mod settings;
 mod tasks;
@@ -36,7 +37,9 @@ mod usage;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use self::{catalog::*, files::*, mcp::*, session::*, settings::*, tasks::*, usage::*};
+pub use self::{
+    catalog::*, files::*, mcp::*, resolve::resolve_settings, session::*, settings::*, tasks::*, usage::*,
+};
 use crate::{agent::Agent, error::Error};
 
 impl Agent {

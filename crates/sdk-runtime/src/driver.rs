@@ -34,7 +34,7 @@ use crate::{
     store::{Materialized, Mirror, MirrorLoss},
     task, telemetry,
     wire::{self, SkipReason},
-    writer::{Line, Room},
+    writer::{Room, Writer},
 };
 
 /// Bytes taken from the agent's stdout at a time.
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Abandon(Ticket),
     /// A seam answered.
     Answer { request_id: String, answer: Answer, room: Room },
+    /// Refuse a request with this frame.
+    Refuse { frame: Value, room: Room },
     /// From now on these answer the agent. What is already being asked is answered by those before.
     Reseat(Seams),
     /// An in-process MCP server speaks to the agent.
@@ -79,8 +81,7 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     /// For the tasks that bring the seams' answers back.
     pub(crate) commands_back: mpsc::WeakUnboundedSender<Command>,
-    pub(crate) lines: mpsc::Sender<Line>,
-    pub(crate) stop_writer: oneshot::Sender<()>,
+    pub(crate) writer: Writer,
     pub(crate) events: EventQueue,
     pub(crate) seams: Seams,
     pub(crate) mcp: Arc<Sessions>,
@@ -103,9 +104,8 @@ pub(crate) struct Driver {
     agent: Uuid,
     mirror: Option<Mirror>,
     events: EventQueue,
-    lines: mpsc::Sender<Line>,
+    writer: Writer,
     commands_back: mpsc::WeakUnboundedSender<Command>,
-    stop_writer: Option<oneshot::Sender<()>>,
 }
 
 /// Runs until the agent is gone and everything it said is told.
@@ -115,8 +115,7 @@ pub(crate) async fn run(parts: Parts) {
         life,
         mut commands,
         commands_back,
-        lines,
-        stop_writer,
+        writer,
         events,
         seams,
         mcp,
@@ -136,9 +135,8 @@ pub(crate) async fn run(parts: Parts) {
         agent,
         mirror,
         events,
-        lines,
+        writer,
         commands_back,
-        stop_writer: Some(stop_writer),
     };
     let mut ended: Pin<Box<dyn Future<Output = Exit> + Send>> = Box::pin({
         let life = Arc::clone(&life);
@@ -147,7 +145,6 @@ pub(crate) async fn run(parts: Parts) {
     let mut exit: Option<Exit> = None;
     let mut drained_by = Instant::now();
     let mut is_reading = true;
-    let (mut is_writing, lines_end) = (true, driver.lines.clone());
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
         driver.events.flush();
@@ -167,7 +164,7 @@ pub(crate) async fn run(parts: Parts) {
                         is_reading = false;
                         driver.last_line();
                         // An agent that closed its stdout has nothing left to say.
-                        driver.stop_writer = None;
+                        driver.writer.close();
                         life.end(Haste::AfterGrace);
                     }
                     Ok(_) => driver.read(&chunk),
@@ -176,10 +173,7 @@ pub(crate) async fn run(parts: Parts) {
             }
             // The writer stops when it is told to, which is the end anyway, or when the agent has closed its
             // stdin: then it can be asked nothing and answered nothing, and its tools would wait for ever.
-            () = lines_end.closed(), if is_writing => {
-                is_writing = false;
-                life.end(Haste::AfterGrace);
-            }
+            () = driver.writer.run(), if driver.writer.has_work() => life.end(Haste::AfterGrace),
             Some(loss) = next_loss(&mut driver.mirror) => driver.lost(loss),
             status = &mut ended, if exit.is_none() => {
                 drained_by = clock::from_now(limits.drain_timeout);
@@ -198,7 +192,7 @@ impl Driver {
                 let outcome = self.protocol.prompt(id, *prompt).map(|frame| {
                     telemetry::prompt(agent, id);
                     let (written, done) = oneshot::channel();
-                    send(room, &frame, Some(written));
+                    self.writer.write(wire::write_line(&frame), room, Some(written));
                     done
                 });
                 // A host that stopped waiting finds the prompt in the events.
@@ -207,7 +201,7 @@ impl Driver {
             Command::Control { ticket, subtype, body, room, answer } => {
                 self.answers.insert(ticket, answer);
                 if let Some(frame) = self.protocol.control(ticket, &subtype, body) {
-                    send(room, &frame, None);
+                    self.write(&frame, room);
                 }
             }
             Command::Abandon(ticket) => {
@@ -218,14 +212,15 @@ impl Driver {
                 self.asking.remove(&request_id);
                 self.answer(&request_id, answer, room);
             }
+            Command::Refuse { frame, room } => self.write(&frame, room),
             Command::Reseat(seams) => self.seams = Arc::new(seams),
             #[cfg(feature = "mcp")]
             Command::McpMessage { server_name, message, room } => {
                 if let Some(frame) = self.protocol.mcp_message(&server_name, message) {
-                    send(room, &frame, None);
+                    self.write(&frame, room);
                 }
             }
-            Command::CloseStdin => self.stop_writer = None,
+            Command::CloseStdin => self.writer.close(),
         }
         self.act(0);
     }
@@ -308,15 +303,7 @@ impl Driver {
                         asking.abort();
                     }
                 }
-                Output::Refuse(frame) => {
-                    let lines = self.lines.clone();
-                    task::spawn(async move {
-                        // A writer that has ended needs no answer any more.
-                        if let Ok(room) = lines.reserve_owned().await {
-                            send(room, &frame, None);
-                        }
-                    });
-                }
+                Output::Refuse(frame) => self.refuse(frame),
                 Output::Settle { ticket, answer } => {
                     if let Some(waiting) = self.answers.remove(&ticket) {
                         // Whoever asked may have stopped waiting.
@@ -335,13 +322,13 @@ impl Driver {
         let is_mcp = matches!(kind, RequestKind::McpMessage { .. });
         let mut answer = Arc::clone(&self.seams).answer(kind, &self.mcp);
         let ready = if is_mcp { None } else { (&mut answer).now_or_never() };
-        let lines = self.lines.clone();
+        let rooms = self.writer.rooms().clone();
         let answer = match ready {
             None => answer,
-            Some(answer) => match lines.clone().try_reserve_owned() {
-                Ok(room) => return self.answer(&request_id, answer, room),
+            Some(answer) => match rooms.room_now() {
+                Some(room) => return self.answer(&request_id, answer, room),
                 // The agent does not read.
-                Err(_) => future::ready(answer).boxed(),
+                None => future::ready(answer).boxed(),
             },
         };
         let commands = self.commands_back.clone();
@@ -349,10 +336,7 @@ impl Driver {
             let request_id = request_id.clone();
             async move {
                 let answer = answer.await;
-                let Ok(room) = lines.reserve_owned().await else {
-                    return;
-                };
-                if let Some(commands) = commands.upgrade() {
+                if let (Some(room), Some(commands)) = (rooms.room().await, commands.upgrade()) {
                     // A driver that is gone has no use for the answer.
                     let _ = commands.send(Command::Answer { request_id, answer, room });
                 }
@@ -361,10 +345,29 @@ impl Driver {
         self.asking.insert(request_id, asking.abort_handle());
     }
 
+    /// Refuses a request that nobody was asked about.
+    fn refuse(&mut self, frame: Value) {
+        let rooms = self.writer.rooms().clone();
+        if let Some(room) = rooms.room_now() {
+            return self.write(&frame, room);
+        }
+        let commands = self.commands_back.clone();
+        task::spawn(async move {
+            // A writer or a driver that has ended needs no answer any more.
+            if let (Some(room), Some(commands)) = (rooms.room().await, commands.upgrade()) {
+                let _ = commands.send(Command::Refuse { frame, room });
+            }
+        });
+    }
+
     fn answer(&mut self, request_id: &str, answer: Answer, room: Room) {
         if let Some(frame) = self.protocol.answer(request_id, answer) {
-            send(room, &frame, None);
+            self.write(&frame, room);
         }
+    }
+
+    fn write(&mut self, frame: &Value, room: Room) {
+        self.writer.write(wire::write_line(frame), room, None);
     }
 
     fn end(&mut self, exit: Exit, said: &watch::Sender<Option<Arc<Said>>>) {
@@ -391,9 +394,4 @@ async fn next_loss(mirror: &mut Option<Mirror>) -> Option<MirrorLoss> {
         Some(mirror) => mirror.loss().await,
         None => std::future::pending().await,
     }
-}
-
-fn send(room: Room, frame: &Value, written: Option<oneshot::Sender<()>>) {
-    let bytes = wire::write_line(frame);
-    room.send(Line { bytes, written });
 }

@@ -24,7 +24,7 @@ use crate::{
     protocol::{Refusal, Ticket},
     store::MirrorFlush,
     telemetry::Timed,
-    writer::{Line, Room},
+    writer::{Room, Rooms},
 };
 
 /// Wait for the last words of an agent that no longer takes lines. It is longer than the close ladder.
@@ -37,7 +37,7 @@ pub(crate) struct Link {
     pub(crate) agent: Uuid,
     /// Unbounded in type; every command that writes holds room for its line, which bounds them.
     commands: mpsc::UnboundedSender<Command>,
-    lines: mpsc::Sender<Line>,
+    rooms: Rooms,
     said: watch::Receiver<Option<Arc<Said>>>,
     ticket_next: AtomicU64,
     /// Present when the agent is mirrored to a store.
@@ -48,20 +48,20 @@ impl Link {
     pub(crate) fn new(
         life: Arc<dyn Life>,
         commands: mpsc::UnboundedSender<Command>,
-        lines: mpsc::Sender<Line>,
+        rooms: Rooms,
         said: watch::Receiver<Option<Arc<Said>>>,
         limits: Limits,
         agent: Uuid,
         flush: Option<MirrorFlush>,
     ) -> Self {
-        Self { life, limits, agent, commands, lines, said, ticket_next: AtomicU64::new(1), flush }
+        Self { life, limits, agent, commands, rooms, said, ticket_next: AtomicU64::new(1), flush }
     }
 
     /// Waits for room for one line.
     pub(crate) async fn room(&self) -> Result<Room, Error> {
-        match self.lines.clone().reserve_owned().await {
-            Ok(room) => Ok(room),
-            Err(_) => Err(self.gone().await),
+        match self.rooms.room().await {
+            Some(room) => Ok(room),
+            None => Err(self.gone().await),
         }
     }
 

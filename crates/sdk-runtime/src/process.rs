@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod bridge;
 #[cfg(target_os = "linux")]
+mod census;
+#[cfg(target_os = "linux")]
 mod contained;
 #[cfg(not(target_os = "linux"))]
 #[path = "process/contained_elsewhere.rs"]

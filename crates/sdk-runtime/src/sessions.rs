@@ -1,4 +1,4 @@
-//! The sessions the CLI has stored, without a CLI: list, read, rename, tag, delete, fork.
+//! The sessions the CLI has stored, without a CLI: list, read, rename, tag, archive, delete, fork.
 //!
 //! A session is a file of JSON lines, `<configuration folder>/projects/<project key>/<session id>.jsonl`,
 //! with the transcripts of its subagents in a folder of the same name. [`SessionFiles`] works on those
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod archived;
 pub(crate) mod chain;
 pub(crate) mod config_dir;
 pub(crate) mod edits;
@@ -46,6 +47,7 @@ mod worktrees;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use uuid::Uuid;
@@ -168,6 +170,18 @@ impl SessionFiles {
         self.with(session_id, move |path| edits::append(&path, session_id, &entry)).await
     }
 
+    /// Archives a session: it stays where it is, and listings say [`SessionInfo::archived`], until a prompt is sent in it
+    /// or [`SessionFiles::unarchive`] takes the mark back. The transcript is not changed, and a process that runs the
+    /// session goes on. When dropped, it may be archived all the same.
+    pub async fn archive(&self, session_id: Uuid) -> Result<(), SessionError> {
+        self.mark(session_id, true).await
+    }
+
+    /// Takes the mark of [`SessionFiles::archive`] back. When dropped, it may be taken back all the same.
+    pub async fn unarchive(&self, session_id: Uuid) -> Result<(), SessionError> {
+        self.mark(session_id, false).await
+    }
+
     /// Deletes a session with its subagents, for good. When dropped, it may be deleted all the same.
     pub async fn delete(&self, session_id: Uuid) -> Result<(), SessionError> {
         self.with(session_id, move |path| edits::delete(&path, session_id)).await
@@ -182,6 +196,19 @@ impl SessionFiles {
     /// The transcript of a session. Cancel safe.
     pub async fn transcript_path(&self, session_id: Uuid) -> Result<PathBuf, SessionError> {
         self.with(session_id, Ok).await
+    }
+
+    /// Beside each transcript that the session has, because listings may come by any of them.
+    async fn mark(&self, session_id: Uuid, is_archived: bool) -> Result<(), SessionError> {
+        let (config_dir, project, now) = (self.config_dir.clone(), self.project.clone(), SystemTime::now());
+        let done = blocking(move || {
+            let mut found = places::transcripts(&config_dir, &project, session_id).peekable();
+            if found.peek().is_none() {
+                return Err(SessionError::NotFound { session_id });
+            }
+            found.try_for_each(|transcript| archived::mark(&transcript, is_archived, now))
+        });
+        done.await.map_err(|error| SessionError::io("work in", &self.config_dir, error))?
     }
 
     /// Does something with the transcript of a session, off the async threads.

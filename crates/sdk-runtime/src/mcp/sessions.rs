@@ -19,7 +19,7 @@ use super::{
     jsonrpc::{self, Incoming, Request},
     upstream::Upstream,
 };
-use crate::{driver::Command, protocol::Answer, writer::Line};
+use crate::{driver::Command, protocol::Answer, writer::Rooms};
 
 /// One server as one agent uses it.
 pub(super) trait Session: Send + Sync {
@@ -73,9 +73,9 @@ impl Sessions {
     pub(crate) fn open(
         servers: &BTreeMap<String, McpServerConfig>,
         commands: mpsc::WeakUnboundedSender<Command>,
-        lines: mpsc::Sender<Line>,
+        rooms: Rooms,
     ) -> Self {
-        let (upstream, ready) = Upstream::new(commands, lines);
+        let (upstream, ready) = Upstream::new(commands, rooms);
         let sessions = Self { open: RwLock::default(), upstream, ready, changing: Mutex::default() };
         let open = sessions.opened(servers, &HashMap::new());
         sessions.swap(open);

@@ -3,13 +3,13 @@
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::{driver::Command, writer::Line};
+use crate::{driver::Command, writer::Rooms};
 
 /// Carries messages of servers to the agent. Clones share the way.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     commands: mpsc::WeakUnboundedSender<Command>,
-    lines: mpsc::Sender<Line>,
+    rooms: Rooms,
     /// An agent that awaits `initialize` dies of any other line.
     is_ready: watch::Receiver<bool>,
 }
@@ -18,17 +18,16 @@ impl Upstream {
     /// A way that opens when the sender is set.
     pub(crate) fn new(
         commands: mpsc::WeakUnboundedSender<Command>,
-        lines: mpsc::Sender<Line>,
+        rooms: Rooms,
     ) -> (Self, watch::Sender<bool>) {
         let (ready, is_ready) = watch::channel(false);
-        (Self { commands, lines, is_ready }, ready)
+        (Self { commands, rooms, is_ready }, ready)
     }
 
     /// A way that leads nowhere.
     pub(super) fn nowhere() -> Self {
         let (commands, _) = mpsc::unbounded_channel();
-        let (lines, _) = mpsc::channel(1);
-        Self::new(commands.downgrade(), lines).0
+        Self::new(commands.downgrade(), Rooms::new(1)).0
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -49,7 +48,7 @@ impl Upstream {
         if !self.is_ready() {
             return;
         }
-        let Ok(room) = self.lines.clone().reserve_owned().await else {
+        let Some(room) = self.rooms.room().await else {
             return;
         };
         if let Some(commands) = self.commands.upgrade() {

@@ -29,7 +29,13 @@ pub(super) struct Usage {
     pub(super) memory_bytes: u64,
 }
 
-pub(super) fn usage(_mark: &Mark, _agent_pid: u32, _known: &mut Known, _memory: bool) -> io::Result<Usage> {
+pub(super) fn usage(
+    _mark: &Mark,
+    _agent_pid: u32,
+    _known: &mut Known,
+    _age_max: Duration,
+    _memory: bool,
+) -> io::Result<Usage> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -36,8 +36,10 @@ pub(super) async fn exceeded(
         looks.tick().await;
         let (mark, mut seen) = (tree.mark.clone(), known.clone());
         let is_memory_wanted = limits.memory_bytes_max.is_some();
+        // What another agent's look has found is young enough.
+        let age_max = limits.look_interval / 2;
         let looked = tokio::task::spawn_blocking(move || {
-            sweep::usage(&mark, pid, &mut seen, is_memory_wanted).map(|usage| (usage, seen))
+            sweep::usage(&mark, pid, &mut seen, age_max, is_memory_wanted).map(|usage| (usage, seen))
         });
         match looked.await {
             Ok(Ok((mut usage, seen))) => {

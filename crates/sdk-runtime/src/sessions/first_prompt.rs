@@ -49,7 +49,11 @@ impl FirstPrompt {
         if entry["isMeta"] == true || entry["isCompactSummary"] == true {
             return;
         }
-        match &entry["message"]["content"] {
+        self.look_at_content(&entry["message"]["content"]);
+    }
+
+    fn look_at_content(&mut self, content: &Value) {
+        match content {
             Value::String(text) => self.consider(text),
             Value::Array(blocks) if blocks.iter().any(|block| block["type"] == "tool_result") => {}
             Value::Array(blocks) => {
@@ -58,6 +62,13 @@ impl FirstPrompt {
             }
             _ => {}
         }
+    }
+
+    /// Whether this content of a message has a prompt that a person wrote; a command is none.
+    pub(super) fn is_in(content: &Value) -> bool {
+        let mut prompt = Self::default();
+        prompt.look_at_content(content);
+        prompt.found.is_some()
     }
 
     /// The prompt, else the first command.

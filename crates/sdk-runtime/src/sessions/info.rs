@@ -35,6 +35,9 @@ pub struct SessionInfo {
     pub tag: Option<String>,
     /// When it began.
     pub created: Option<SystemTime>,
+    /// Whether it is archived: `Some(false)` if it was, and was brought back or prompted since. `None` if it never was,
+    /// and in a store, which does not hold the mark.
+    pub archived: Option<bool>,
 }
 
 impl SessionInfo {
@@ -65,6 +68,7 @@ impl SessionInfo {
             cwd: fields::first(head, "cwd").map(PathBuf::from),
             tag: tag.and_then(|entry| tag_of(&entry)),
             created: fields::first(head, "timestamp").and_then(|at| humantime::parse_rfc3339(&at).ok()),
+            archived: None,
         })
     }
 }

@@ -11,6 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
 use super::{
+    archived,
     error::SessionError,
     excerpt::Excerpt,
     info::SessionInfo,
@@ -67,7 +68,8 @@ pub(super) async fn list(
 /// What is known of one transcript; nothing when it cannot be read.
 pub(super) fn info(path: &Path, session_id: Uuid) -> Option<SessionInfo> {
     let excerpt = Excerpt::read(path).ok()??;
-    SessionInfo::of(session_id, &excerpt)
+    let info = SessionInfo::of(session_id, &excerpt)?;
+    Some(SessionInfo { archived: archived::is_archived(path, &excerpt), ..info })
 }
 
 fn read(candidate: &Candidate) -> Option<SessionInfo> {

@@ -57,11 +57,19 @@ pub(super) fn transcript(
     project: &Project,
     session_id: Uuid,
 ) -> Result<PathBuf, SessionError> {
+    transcripts(config_dir, project, session_id).next().ok_or(SessionError::NotFound { session_id })
+}
+
+/// All transcripts of a session that are not empty: who moves to another working directory may leave one behind.
+pub(super) fn transcripts(
+    config_dir: &Path,
+    project: &Project,
+    session_id: Uuid,
+) -> impl Iterator<Item = PathBuf> {
     let name = format!("{session_id}.jsonl");
-    let candidates = folders(config_dir, project).into_iter().map(|folder| folder.join(&name));
-    let mut existing = candidates
-        .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0));
-    existing.next().ok_or(SessionError::NotFound { session_id })
+    let candidates = folders(config_dir, project).into_iter().map(move |folder| folder.join(&name));
+    candidates
+        .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0))
 }
 
 /// The folder beside a transcript, with what belongs to the session: `subagents` and more.

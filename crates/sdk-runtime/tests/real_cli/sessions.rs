@@ -1,6 +1,6 @@
 //! Options that say which session: forks at a message, dropped turns, the latest one, none on disk.
 
-use sdk_runtime::{Agent, Error, Event, Events, SessionStart};
+use sdk_runtime::{Agent, Error, Event, Events, SessionStart, sessions::SessionFiles};
 use uuid::Uuid;
 
 use crate::bench::{Bench, next, result_of, say, start_error};
@@ -24,6 +24,26 @@ async fn turn(agent: &Agent, events: &mut Events, text: &str) -> (Uuid, Uuid) {
 async fn recalled(agent: &Agent, events: &mut Events) -> String {
     let id = say(agent, "and now [[recall]]").await;
     result_of(events, id).await.text.unwrap()
+}
+
+#[tokio::test]
+async fn a_prompt_to_the_real_agent_brings_an_archived_session_back() {
+    let bench = Bench::new().await;
+    let id = Uuid::new_v4();
+    let files = SessionFiles::new(bench.path("config"));
+    let archived = async || files.info(id).await.unwrap().unwrap().archived;
+    let (agent, mut events) = bench.start(bench.options().with_session(SessionStart::New { id })).await;
+    turn(&agent, &mut events, "the first [[text:one]]").await;
+    agent.close().await;
+    assert_eq!(archived().await, None);
+    files.archive(id).await.unwrap();
+    assert_eq!(archived().await, Some(true));
+    let resumed = SessionStart::Resume { id, at: None, fork: None };
+    let (agent, mut events) = bench.start(bench.options().with_session(resumed)).await;
+    assert_eq!(archived().await, Some(true), "to look at it is not to go on with it");
+    turn(&agent, &mut events, "the second [[text:two]]").await;
+    agent.close().await;
+    assert_eq!(archived().await, Some(false));
 }
 
 #[tokio::test]

@@ -49,6 +49,64 @@ async fn what_cannot_be_edited_is_said() {
 }
 
 #[tokio::test]
+async fn an_archived_session_says_so_until_it_is_brought_back_or_prompted() {
+    let folder = Folder::new();
+    let (id, path) = folder.session(&[user("a", None, "one")]);
+    // The same session below another working directory, as a worktree leaves it.
+    let twin = folder.project("/nowhere/else".as_ref()).join(path.file_name().unwrap());
+    fs::copy(&path, &twin).unwrap();
+    let before = fs::read(&path).unwrap();
+    let files = folder.files();
+    let archived = async || {
+        let listed = files.list(sdk_runtime::sessions::Project::Any, Page::all()).await.unwrap();
+        assert_eq!(files.info(id).await.unwrap().unwrap().archived, listed[0].archived);
+        listed[0].archived
+    };
+    assert_eq!(archived().await, None);
+    files.archive(id).await.unwrap();
+    assert_eq!(archived().await, Some(true));
+    assert_eq!(fs::read(&path).unwrap(), before, "the transcript is not changed");
+    for transcript in [&path, &twin] {
+        let mark: serde_json::Value =
+            serde_json::from_slice(&fs::read(transcript.with_extension("").join("archived.json")).unwrap())
+                .unwrap();
+        assert!(mark["archived"] == true && mark["by"] == "sdk" && mark["at"].is_string(), "{mark}");
+    }
+    files.unarchive(id).await.unwrap();
+    assert_eq!(archived().await, Some(false));
+    files.archive(id).await.unwrap();
+
+    let append = |entry: serde_json::Value| {
+        for transcript in [&path, &twin] {
+            let mut file = fs::File::options().append(true).open(transcript).unwrap();
+            writeln!(file, "{entry}").unwrap();
+        }
+    };
+    let mut late = user("b", Some("a"), "two");
+    late["timestamp"] = json!("2999-01-01T00:00:00.000Z");
+    late["isMeta"] = json!(true);
+    append(late.clone());
+    assert_eq!(archived().await, Some(true), "nobody sent that");
+    late["isMeta"] = json!(false);
+    append(late);
+    assert_eq!(archived().await, Some(false), "somebody goes on with it");
+
+    // What is no mark is none, and does not keep a session from being listed.
+    let marks = [&path, &twin].map(|transcript| transcript.with_extension("").join("archived.json"));
+    let long =
+        format!("{{\"archived\":true,\"at\":\"2026-01-01T00:00:00.000Z\",\"x\":\"{}\"}}", "x".repeat(5000));
+    for text in ["", "{}", "{\"archived\":true,\"at\":\"yesterday\"}", long.as_str()] {
+        marks.iter().for_each(|mark| fs::write(mark, text).unwrap());
+        assert_eq!(files.info(id).await.unwrap().unwrap().archived, None, "{text}");
+    }
+    let error = files.archive(Uuid::new_v4()).await.unwrap_err();
+    assert!(matches!(error, SessionError::NotFound { .. }), "{error}");
+    let transcript = files.transcript_path(id).await.unwrap();
+    files.delete(id).await.unwrap();
+    assert!(!transcript.with_extension("").exists(), "the mark goes with its session");
+}
+
+#[tokio::test]
 async fn a_torn_last_line_does_not_swallow_a_title() {
     let folder = Folder::new();
     let (id, path) = folder.session(&[user("a", None, "one")]);
