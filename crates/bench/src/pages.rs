@@ -150,6 +150,7 @@ pub(crate) fn spec() -> SessionSpec {
     SessionSpec {
         working_directory: "/work".into(),
         owns_directory: true,
+        whereabouts: Default::default(),
         directory_source: None,
         allowed_tools: vec!["Read".into()],
         system_prompt: None,

@@ -171,6 +171,7 @@ pub(crate) fn session(surroundings: &Surroundings) -> Session {
         spec: SessionSpec {
             working_directory: surroundings.working_directory.display().to_string(),
             owns_directory: true,
+            whereabouts: Default::default(),
             directory_source: None,
             allowed_tools: Vec::new(),
             system_prompt: None,

@@ -40,6 +40,7 @@ pub mod transcript;
 pub mod turn;
 pub mod usage;
 pub mod verdict;
+pub mod whereabouts;
 
 pub use access::{Access, Area, Reach};
 pub use account::{ApiKey, NewUser, RefreshToken, User, UserPatch};

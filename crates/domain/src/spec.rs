@@ -1,6 +1,6 @@
 //! What a session was asked to be: everything its agent is started with.
 
-use crate::fork::DirectorySource;
+use crate::{fork::DirectorySource, whereabouts::Whereabouts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -12,6 +12,9 @@ pub struct SessionSpec {
     pub working_directory: String,
     /// Whether Steward made the directory itself, and so may remove it with the session.
     pub owns_directory: bool,
+    /// Which server has the directory, where it was made by Steward.
+    #[serde(default, skip_serializing_if = "Whereabouts::is_unknown")]
+    pub whereabouts: Whereabouts,
     /// Where its files came from when it was forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_source: Option<DirectorySource>,

@@ -156,7 +156,10 @@ impl Directories {
         Self {
             config: settings.directories.agents.join(&id),
             temporary: settings.directories.temporary.join(short(&id)),
-            own: session.spec.owns_directory.then(|| PathBuf::from(&session.spec.working_directory)),
+            own: session
+                .spec
+                .owns_directory
+                .then(|| workdir::own(&settings.directories, session.user_id, session.id)),
         }
     }
 
@@ -172,14 +175,18 @@ impl Directories {
 
     /// Removes everything the session has on disk, except a working directory that was there before it.
     pub fn remove(&self) -> Result<(), Error> {
-        [Some(&self.config), Some(&self.temporary), self.own.as_ref()].into_iter().flatten().try_for_each(
+        let own = self.own.as_deref().map(workdir::all_own).transpose().map_err(not_removed)?;
+        [self.config.clone(), self.temporary.clone()].into_iter().chain(own.unwrap_or_default()).try_for_each(
             |path| match std::fs::remove_dir_all(path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                other => other
-                    .map_err(|source| Error::Files { action: "remove the session's directories", source }),
+                other => other.map_err(not_removed),
             },
         )
     }
+}
+
+fn not_removed(source: std::io::Error) -> Error {
+    Error::Files { action: "remove the session's directories", source }
 }
 
 fn make(directory: &Path) -> Result<(), Error> {

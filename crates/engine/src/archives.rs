@@ -241,8 +241,18 @@ impl SessionManager {
         }
     }
 
-    /// Whether the session's working directory is on this server.
+    /// Whether the session's own files are another server's: what this one has of them, if anything, is out of date.
+    pub(crate) fn has_files_elsewhere(&self, session: &Session) -> bool {
+        let is_here = session.spec.whereabouts.is_at(self.server())
+            && !self.inner.lease.is_elsewhere(session.server_id);
+        session.spec.owns_directory && !is_here
+    }
+
+    /// Whether the session's working directory, and no older one of it, is on this server.
     pub(crate) async fn has_workspace(&self, session: &Session) -> Result<bool> {
+        if self.has_files_elsewhere(session) {
+            return Ok(false);
+        }
         let workspace = match session.spec.owns_directory {
             true => workdir::own(&self.inner.settings.directories, session.user_id, session.id),
             false => PathBuf::from(&session.spec.working_directory),

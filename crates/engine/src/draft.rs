@@ -11,6 +11,7 @@ use domain::{
     Counters, Generation, MicroUsd, SdkOptions, Session, SessionId, SessionMode, SessionSpec, SessionStatus,
     TemplateId, UserId,
     spec::{EFFORTS, PERMISSION_MODES, may_set_env},
+    whereabouts::Whereabouts,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -148,9 +149,14 @@ impl SessionDraft {
         let retry_delay_ms = self
             .retry_delay_ms
             .unwrap_or_else(|| u64::try_from(defaults.retry_delay.as_millis()).unwrap_or(u64::MAX));
+        let whereabouts = match directory.is_own {
+            true => Whereabouts::at(settings.server.id),
+            false => Whereabouts::default(),
+        };
         let spec = SessionSpec {
             working_directory: directory.path.display().to_string(),
             owns_directory: directory.is_own,
+            whereabouts,
             directory_source: None,
             allowed_tools: self.allowed_tools.unwrap_or_default(),
             system_prompt: self.system_prompt,

@@ -98,7 +98,8 @@ impl SessionManager {
 
     async fn working_directory(&self, caller: &Caller, id: SessionId) -> Result<Dir> {
         let session = self.load(caller.scope(), id).await?;
-        if session.spec.owns_directory && self.inner.lease.is_elsewhere(session.server_id) {
+        // Once it has no home, nobody has anything of it.
+        if session.server_id.is_some() && self.has_files_elsewhere(&session) {
             return Err(Error::FilesElsewhere);
         }
         let directories = self.inner.settings.directories.clone();

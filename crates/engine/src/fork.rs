@@ -141,7 +141,7 @@ impl SessionManager {
             if self.restore_checkpoint(parent, at_message, &files).await? {
                 return Ok(Some(DirectorySource::Archive));
             }
-            if parent.spec.owns_directory && self.inner.lease.is_elsewhere(parent.server_id) {
+            if self.has_files_elsewhere(parent) {
                 return Err(Error::FilesElsewhere);
             }
             let settings = self.inner.settings.directories.clone();

@@ -2,14 +2,10 @@
 //!
 //! Nothing here is told: it looks at how the sessions stand, so a look more or less does no harm.
 
-use crate::{Error, Result, SessionManager, agent::Directories, live::Stop, workdir};
-use domain::{
-    ServerId, Session, SessionId, SessionStatus, TurnId, journal::data, ports::Standing, ports::StoreError,
-    turn::BegunTurn,
-};
+use crate::{Error, Result, SessionManager, agent::Directories, live::Stop};
+use domain::{ServerId, Session, SessionId, SessionStatus, TurnId, ports::Standing, ports::StoreError};
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
     sync::PoisonError,
     time::Duration,
 };
@@ -82,30 +78,6 @@ impl SessionManager {
         if self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn) {
             self.inner.live.stop(session, why);
         }
-    }
-
-    /// The turn with its session at home here. A session that comes from another server, or whose data folder was moved,
-    /// has its own working directory at this server's place from now on: that which is there, else that of its last
-    /// archive, else an empty one.
-    pub(crate) async fn settle_in(&self, begun: &mut BegunTurn) -> Result<()> {
-        let session = &begun.session;
-        if !session.spec.owns_directory {
-            return Ok(());
-        }
-        let here = workdir::own(&self.inner.settings.directories, session.user_id, session.id);
-        if Path::new(&session.spec.working_directory) == here {
-            return Ok(());
-        }
-        let notice = match self.has_workspace(session).await? {
-            true => data::workspace_moved(),
-            false => self.renew_workspace(session).await?,
-        };
-        let (path, now) = (here.display().to_string(), self.inner.clock.now());
-        let servers = &self.inner.lease.store;
-        let (moved, event) = servers.relocate(session.id, session.generation, &path, notice, now).await?;
-        begun.session = moved;
-        self.inner.feed.publish([event]);
-        Ok(())
     }
 
     /// Clears away what terminated sessions have on this server's disk, those that were ended on other servers too.

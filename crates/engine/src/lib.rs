@@ -39,6 +39,7 @@ mod revocations;
 mod run;
 mod sessions;
 mod settings;
+mod settle;
 mod snapshots;
 mod tasks;
 mod templates;

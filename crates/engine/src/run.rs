@@ -31,10 +31,13 @@ impl SessionManager {
         fail::fail_point!("turn.began");
         let started = Instant::now();
         let attempts = async {
-            if let Err(error) = self.settle_in(&mut begun).await {
-                return (Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}")), 0);
-            }
-            self.attempts(&mut hold, &begun).await
+            let note = match self.settle_in(&mut begun).await {
+                Ok(note) => note,
+                Err(error) => {
+                    return (Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}")), 0);
+                }
+            };
+            self.attempts(&mut hold, &begun, note).await
         };
         let attempts = AssertUnwindSafe(attempts).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.session.id), 0));
@@ -78,13 +81,16 @@ impl SessionManager {
         // The turn stays open in the store; housekeeping closes it once the store is back.
     }
 
-    async fn attempts(&self, hold: &mut Hold, begun: &BegunTurn) -> (Ended, u32) {
+    /// Tries the turn until it ends. `note` is what the agent has to be told before the prompt.
+    async fn attempts(&self, hold: &mut Hold, begun: &BegunTurn, note: Option<String>) -> (Ended, u32) {
         let spec = &begun.session.spec;
         let deadline = Instant::now() + Duration::from_secs(spec.timeout_seconds.into());
-        let note = match self.decisions_to_tell(hold, begun).await {
-            Ok(note) => note,
+        let decisions = match self.decisions_to_tell(hold, begun).await {
+            Ok(decisions) => decisions,
             Err(error) => return (Ended::failed(TurnFailure::NotRecorded, error.to_string()), 0),
         };
+        let notes: Vec<String> = note.into_iter().chain(decisions).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("\n\n"));
         let mut retries = 0;
         loop {
             let take_up = if retries == 0 { TakeUp::Continue } else { TakeUp::Rewind };

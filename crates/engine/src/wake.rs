@@ -50,6 +50,7 @@ impl SessionManager {
         SessionStatus::READY.contains(&session.status)
             && session.operation.is_none()
             && session.server_id == Some(self.server())
+            && !self.has_files_elsewhere(session)
     }
 
     async fn start_ahead(&self, id: SessionId, mut hold: Hold) -> Hold {

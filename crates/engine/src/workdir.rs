@@ -19,6 +19,9 @@ const PATH_BYTES_MAX: usize = 1024;
 /// Longest part of a path that a file system takes, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
+/// Between the name of a session's own directory and the number of messages, in the names of older ones.
+const ASIDE: &str = ".at-message-";
+
 /// A working directory that exists and is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkingDirectory {
@@ -50,6 +53,32 @@ pub fn prepare(
 #[must_use]
 pub fn own(settings: &DirectorySettings, user: UserId, session: SessionId) -> PathBuf {
     settings.workspaces.join(user.to_string()).join(session.to_string())
+}
+
+/// Where a session's own directory of when it had so many messages is kept, after another one has taken its place.
+#[must_use]
+pub fn aside(own: &Path, messages: u64) -> PathBuf {
+    let name = own.file_name().unwrap_or_default().to_string_lossy();
+    own.with_file_name(format!("{name}{ASIDE}{messages}"))
+}
+
+/// A session's own directory and those that are kept beside it, as far as they are there.
+pub fn all_own(own: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(name), Some(home)) = (own.file_name(), own.parent()) else { return Ok(vec![]) };
+    let entries = match std::fs::read_dir(home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries?,
+    };
+    let prefix = format!("{}{ASIDE}", name.to_string_lossy());
+    let mut all = vec![];
+    for entry in entries {
+        let entry = entry?;
+        let named = entry.file_name();
+        if named == name || named.to_string_lossy().starts_with(&prefix) {
+            all.push(entry.path());
+        }
+    }
+    Ok(all)
 }
 
 /// Makes a session's own directory; whether it was there.

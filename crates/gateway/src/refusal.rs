@@ -118,7 +118,7 @@ impl Refusal {
     }
 }
 
-/// Not a status that the CLI asks again after, and one whose words it shows.
+/// The one status that the CLI does not ask again after and whose words it shows as they are.
 fn used_up_parts(used_up: &UsedUp) -> (StatusCode, &'static str, Cow<'static, str>) {
     (
         StatusCode::PAYMENT_REQUIRED,
@@ -129,7 +129,8 @@ fn used_up_parts(used_up: &UsedUp) -> (StatusCode, &'static str, Cow<'static, st
 
 fn unknown_model_parts(model: &str) -> (StatusCode, &'static str, Cow<'static, str>) {
     let words = format!("this request was not sent: the price table does not know the model {model:?}");
-    (StatusCode::FORBIDDEN, "permission_error", Cow::Owned(words))
+    // As for money: after 403 the CLI says that it could not log in, after 404 it names the model and not the price.
+    (StatusCode::PAYMENT_REQUIRED, "billing_error", Cow::Owned(words))
 }
 
 /// A body that is there already.

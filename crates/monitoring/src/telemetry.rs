@@ -14,8 +14,8 @@ pub use self::{
     logs::{LogFilter, LogFilterError, LogFormat},
     sender::SenderError,
     settings::{
-        AgentReports, BatchSettings, Compression, Content, ExportSettings, Propagation, Protocol, Sampler,
-        ServiceSettings, Share, TelemetrySettings,
+        AgentReports, BatchSettings, ClientCertificate, Compression, Content, ExportSettings, Propagation,
+        Protocol, Sampler, ServiceSettings, Share, TelemetrySettings, TlsSettings,
     },
 };
 

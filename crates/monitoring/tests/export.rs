@@ -17,12 +17,13 @@ use monitoring::{
     Telemetry, TelemetrySettings,
     spans::{self, Incoming, TurnFacts},
     telemetry::{
-        AgentReports, BatchSettings, Compression, Content, ExportSettings, Propagation, Protocol, Sampler,
-        ServiceSettings, Share,
+        AgentReports, BatchSettings, ClientCertificate, Compression, Content, ExportSettings, Propagation,
+        Protocol, Sampler, ServiceSettings, Share, TlsSettings,
     },
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
+use testkit::{TestAuthority, TlsFront};
 use tracing::Instrument;
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -41,7 +42,7 @@ fn export(url: &str, protocol: Protocol, path: &str) -> ExportSettings {
         headers: vec![("x-tenant".to_owned(), "tenant-7".into())],
         timeout: Duration::from_secs(10),
         compression: Compression::Gzip,
-        certificate: None,
+        tls: TlsSettings::default(),
     }
 }
 
@@ -138,7 +139,11 @@ fn named<'a>(spans: &'a [SeenSpan], name: &str) -> &'a SeenSpan {
 
 /// The same over both protocols.
 async fn everything_arrives(collector: Collector, protocol: Protocol) {
-    let telemetry = monitoring::init(settings(&collector.url, protocol)).unwrap();
+    arrives(&collector, settings(&collector.url, protocol)).await;
+}
+
+async fn arrives(collector: &Collector, settings: TelemetrySettings) {
+    let telemetry = monitoring::init(settings).unwrap();
     let scope = play().await;
     shut_down(telemetry).await;
     let spans = collector.spans();
@@ -184,6 +189,101 @@ async fn spans_and_log_records_arrive_over_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_and_log_records_arrive_over_grpc() {
     everything_arrives(Collector::grpc().await, Protocol::Grpc).await;
+}
+
+/// A collector that speaks TLS only, under an authority that no system knows, and wants to know who comes.
+async fn behind_tls(collector: &Collector, protocol: Protocol) -> (TlsFront, TestAuthority) {
+    let authority = TestAuthority::new().unwrap();
+    let spoken = match protocol {
+        Protocol::Grpc => "h2",
+        Protocol::HttpProtobuf => "http/1.1",
+    };
+    let address = collector.url.strip_prefix("http://").unwrap().parse().unwrap();
+    (TlsFront::before(address, spoken, &authority).await.unwrap(), authority)
+}
+
+fn over_tls(url: &str, protocol: Protocol, tls: &TlsSettings) -> TelemetrySettings {
+    let mut settings = settings(url, protocol);
+    for export in [&mut settings.traces, &mut settings.logs, &mut settings.metrics].into_iter().flatten() {
+        export.tls = tls.clone();
+    }
+    settings
+}
+
+fn known_to(authority: &TestAuthority) -> TlsSettings {
+    let (certificate, key) = authority.client();
+    TlsSettings {
+        certificate: Some(authority.certificate()),
+        client: Some(ClientCertificate { certificate, key }),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_and_log_records_arrive_over_http_with_tls() {
+    let collector = Collector::http().await;
+    let (front, authority) = behind_tls(&collector, Protocol::HttpProtobuf).await;
+    arrives(&collector, over_tls(&front.url, Protocol::HttpProtobuf, &known_to(&authority))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_and_log_records_arrive_over_grpc_with_tls() {
+    let collector = Collector::grpc().await;
+    let (front, authority) = behind_tls(&collector, Protocol::Grpc).await;
+    arrives(&collector, over_tls(&front.url, Protocol::Grpc, &known_to(&authority))).await;
+}
+
+/// What is sent to a collector over TLS like this never gets there, and is counted.
+async fn nothing_arrives(collector: &Collector, front: &TlsFront, protocol: Protocol, tls: &TlsSettings) {
+    let telemetry = monitoring::init(over_tls(&front.url, protocol, tls)).unwrap();
+    play().await;
+    let drops = telemetry.drops();
+    shut_down(telemetry).await;
+    assert!(drops.of(TelemetrySignal::Traces) > 0, "{protocol:?}");
+    assert_eq!(collector.requests(), 0, "{protocol:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_to_a_collector_that_is_not_trusted_over_http() {
+    let (collector, protocol) = (Collector::http().await, Protocol::HttpProtobuf);
+    let (front, authority) = behind_tls(&collector, protocol).await;
+    // That of the system does not know it; that it is not asked beside another one is what the next test says.
+    let tls = TlsSettings { certificate: None, ..known_to(&authority) };
+    nothing_arrives(&collector, &front, protocol, &tls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_to_a_collector_that_is_not_trusted_over_grpc() {
+    let (collector, protocol) = (Collector::grpc().await, Protocol::Grpc);
+    let (front, authority) = behind_tls(&collector, protocol).await;
+    let other = TestAuthority::new().unwrap();
+    let tls = TlsSettings { certificate: Some(other.certificate()), ..known_to(&authority) };
+    nothing_arrives(&collector, &front, protocol, &tls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_wants_to_know_who_comes_turns_away_who_does_not_say() {
+    let (collector, protocol) = (Collector::http().await, Protocol::HttpProtobuf);
+    let (front, authority) = behind_tls(&collector, protocol).await;
+    let tls = TlsSettings { client: None, ..known_to(&authority) };
+    nothing_arrives(&collector, &front, protocol, &tls).await;
+}
+
+#[test]
+fn files_that_hold_no_certificate_are_told_by_name_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, missing) = (folder.path().join("empty.pem"), folder.path().join("missing.pem"));
+    std::fs::write(&empty, "no certificate").unwrap();
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        for path in [&empty, &missing] {
+            let tls = TlsSettings { certificate: Some(path.clone()), client: None };
+            let error = monitoring::init(over_tls("https://localhost:1", protocol, &tls)).unwrap_err();
+            let said = format!("{error:?} {error}");
+            assert!(said.contains(path.to_str().unwrap()), "{said}");
+            let client = ClientCertificate { certificate: path.clone(), key: path.clone() };
+            let tls = TlsSettings { certificate: None, client: Some(client) };
+            monitoring::init(over_tls("https://localhost:1", protocol, &tls)).unwrap_err();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

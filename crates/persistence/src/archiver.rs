@@ -5,6 +5,7 @@
 
 mod ahead;
 mod format;
+mod gunzip;
 mod gzip;
 mod manifest;
 mod metered;
@@ -231,7 +232,8 @@ impl StorageArchiver {
         }
         let (sender, received) = mpsc::channel(PIECES_WAITING_MAX);
         let received = Received::new(received, wanted.size);
-        let work = move || unpacking.tar(received, coat).map(|restored| (restored, folder));
+        let threads = self.threads;
+        let work = move || unpacking.tar(received, coat, threads).map(|restored| (restored, folder));
         let unpacked = spawn_blocking(work);
         let mut hasher = Sha256::new();
         let sent = async {

@@ -118,7 +118,10 @@ impl Servers for Store {
         let locked = locked(&mut read, row)?.ok_or_else(gone)?;
         locked.admit(by)?;
         let mut moved = Session::try_from(read.first(stored)?.ok_or_else(gone)?)?;
+        let home =
+            moved.server_id.ok_or(StoreError::Inconsistent { table: "sessions", column: "server_id" })?;
         working_directory.clone_into(&mut moved.spec.working_directory);
+        moved.spec.whereabouts.move_to(home, moved.counters.messages);
         let mut recording = Recording::new(&locked, moved.current_turn_id, at)?;
         recording.data(EventKind::Notice, notice);
         let changes = session::ActiveModel { spec: Set(to_json(&moved.spec)?), ..Default::default() };

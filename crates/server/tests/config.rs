@@ -128,6 +128,10 @@ fn one_endpoint_is_for_all_signals_and_each_may_have_its_own() {
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces:4317"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "500"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/own.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/own.key"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem"),
         ("OTEL_LOGS_EXPORTER", "none"),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
@@ -141,6 +145,14 @@ fn one_endpoint_is_for_all_signals_and_each_may_have_its_own() {
     assert_eq!(metrics.protocol, Protocol::HttpProtobuf);
     assert_eq!(metrics.headers[0].1.expose_secret(), "Bearer verysecret");
     assert!(!format!("{traces:?} {metrics:?}").contains("verysecret"));
+    assert_eq!(traces.tls.certificate.as_deref(), Some(Path::new("/traces.pem")));
+    assert_eq!(metrics.tls.certificate.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(traces.tls.client, metrics.tls.client);
+    let client = traces.tls.client.unwrap();
+    assert_eq!(
+        (client.certificate.as_path(), client.key.as_path()),
+        (Path::new("/own.pem"), Path::new("/own.key"))
+    );
     assert!(telemetry.logs.is_none());
     assert_eq!(telemetry.agents, AgentReports::On);
     assert_eq!(telemetry.sampler, Sampler::ParentBased(Share::Ratio(0.25)));
@@ -280,6 +292,17 @@ fn archives_go_to_a_bucket_if_that_is_asked_for() {
     for half in credentials {
         let errors = Config::from_map(&map(&[half])).unwrap_err().to_string();
         assert!(errors.contains("or neither") && !errors.contains(half.1), "{errors}");
+    }
+}
+
+#[test]
+fn a_client_certificate_comes_with_its_key() {
+    for (given, missing) in [
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"),
+    ] {
+        let errors = Config::from_map(&map(&[(given, "/own.pem")])).unwrap_err().to_string();
+        assert!(errors.contains(missing) && errors.contains("go together"), "{errors}");
     }
 }
 

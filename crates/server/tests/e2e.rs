@@ -61,6 +61,8 @@ mod mcp_servers;
 mod metrics;
 #[path = "e2e/money.rs"]
 mod money;
+#[path = "e2e/moving.rs"]
+mod moving;
 #[path = "e2e/postgres.rs"]
 mod postgres;
 #[path = "e2e/postgres_tasks.rs"]

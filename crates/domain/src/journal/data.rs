@@ -80,6 +80,13 @@ pub fn workspace_missing() -> Value {
     json!({ "what": "workspace_missing" })
 }
 
+/// `notice`: the server that had the session's own files is gone; its working directory is the one that it left on this
+/// server when it had so many messages, and what was done in it since is lost.
+#[must_use]
+pub fn workspace_outdated(messages: u64) -> Value {
+    json!({ "what": "workspace_outdated", "at_message": messages })
+}
+
 /// `notice`: the session's files were found at another path than before; this server was moved.
 #[must_use]
 pub fn workspace_moved() -> Value {

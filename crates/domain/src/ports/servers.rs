@@ -36,7 +36,7 @@ pub trait Servers: Send + Sync {
     /// Terminated sessions of this home that were not left yet and run no turn, at most `limit`.
     async fn terminated(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>>;
 
-    /// Stores where the session's own working directory is from now on, and journals a notice.
+    /// Stores that the session's own working directory is on its home's disk from now on, and where, and journals a notice.
     async fn relocate(
         &self,
         session: SessionId,

@@ -6,12 +6,10 @@ use super::{
 };
 use crate::{Error, Result, SessionManager, agent::Directories, workdir};
 use domain::{
-    Entry, Operation, Session, SessionStatus,
-    journal::data,
+    Operation, Session, SessionStatus,
     ports::{ArchiveError, ArchiveRef},
 };
 use monitoring::ArchiveOperation;
-use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -92,17 +90,26 @@ impl SessionManager {
         // One that only lost its files may have talked on since the archive.
         let is_archived = session.status == SessionStatus::Archived;
         if is_archived || is_empty(&transcripts).map_err(not_replaced)? {
-            self.unpack_root(stored, TRANSCRIPT, transcripts).await?;
+            self.unpack_root(stored, TRANSCRIPT, transcripts, None).await?;
         }
         Ok(workspace)
     }
 
-    async fn unpack_workspace(&self, session: &Session, stored: &ArchiveRef) -> Result<Option<PathBuf>> {
+    /// Puts the working directory of the archive in its place; answers with the path, if it is the session's own.
+    pub(crate) async fn unpack_workspace(
+        &self,
+        session: &Session,
+        stored: &ArchiveRef,
+    ) -> Result<Option<PathBuf>> {
         let settings = &self.inner.settings;
         if session.spec.owns_directory {
             // Its place on this server, wherever it was before.
             let own = workdir::own(&settings.directories, session.user_id, session.id);
-            self.unpack_root(stored, WORKSPACE, own.clone()).await?;
+            // What the session left here when it went on elsewhere may have what no archive has.
+            let whereabouts = &session.spec.whereabouts;
+            let is_left = !whereabouts.is_at(self.server());
+            let aside = is_left.then(|| workdir::aside(&own, whereabouts.left_at(self.server())));
+            self.unpack_root(stored, WORKSPACE, own.clone(), aside).await?;
             return Ok(Some(own));
         }
         // Others work in it: it is as it is, unless it is gone.
@@ -115,8 +122,15 @@ impl SessionManager {
         Ok(None)
     }
 
-    /// Unpacks beside the target and puts it in its place: what was there is there until all of it is.
-    async fn unpack_root(&self, stored: &ArchiveRef, root: &str, target: PathBuf) -> Result<()> {
+    /// Unpacks beside the target and puts it in its place: what was there is there until all of it is, and is kept under
+    /// another name if one is given.
+    async fn unpack_root(
+        &self,
+        stored: &ArchiveRef,
+        root: &str,
+        target: PathBuf,
+        aside: Option<PathBuf>,
+    ) -> Result<()> {
         let beside = beside(&target);
         blocking({
             let beside = beside.clone();
@@ -125,42 +139,16 @@ impl SessionManager {
         .await?;
         self.inner.stores.archive_store.restore(stored, root, beside.clone()).await?;
         blocking(move || {
-            remove(&target)?;
+            match aside {
+                Some(aside) => set_aside(&target, &aside)?,
+                None => remove(&target)?,
+            }
             if let Some(parent) = target.parent() {
                 std::fs::create_dir_all(parent)?;
             }
             std::fs::rename(&beside, &target)
         })
         .await
-    }
-
-    /// Where a session that is about to start has lost its own working directory: gives it another one, and says so in
-    /// the journal.
-    pub(crate) async fn bring_back_lost(&self, session: &Session) -> Result<()> {
-        if !session.spec.owns_directory || self.has_workspace(session).await? {
-            return Ok(());
-        }
-        let (notice, now) = (self.renew_workspace(session).await?, self.inner.clock.now());
-        let (journal, turn) = (&self.inner.stores.journal, session.current_turn_id);
-        let notice = vec![Entry::Notice(notice)];
-        let events = journal.record(session.id, session.generation, turn, notice, now).await?;
-        self.inner.feed.publish(events);
-        Ok(())
-    }
-
-    /// Makes a session's own working directory, which is not on this server: with what its last archive has of it, else
-    /// empty. What was done since the archive is not in it. The answer is the notice that says which of them it is.
-    pub(crate) async fn renew_workspace(&self, session: &Session) -> Result<Value> {
-        if let Some((archive, stored)) = self.archive_within_reach(session).await? {
-            match self.unpack_workspace(session, &stored).await {
-                Ok(_) => return Ok(data::restored(archive.id)),
-                // It will not be there at the next prompt either.
-                Err(Error::Archive(ArchiveError::Missing)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        workdir::make_own(&workdir::own(&self.inner.settings.directories, session.user_id, session.id))?;
-        Ok(data::workspace_missing())
     }
 }
 
@@ -180,6 +168,18 @@ fn is_empty(path: &Path) -> io::Result<bool> {
 
 fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Gives the folder this name, unless there is one of that name: then that was left here, and the folder is what an
+/// attempt that was cut short put in its place.
+fn set_aside(folder: &Path, aside: &Path) -> io::Result<()> {
+    if aside.try_exists()? {
+        return remove(folder);
+    }
+    match std::fs::rename(folder, aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -107,7 +107,7 @@ impl SessionManager {
         let directories = Directories::of(settings, session);
         let staging = Staging::make(&directories.temporary.join(STAGING))?;
         let workspace = PathBuf::from(&session.spec.working_directory);
-        let is_there = workspace.try_exists().map_err(not_staged)?;
+        let is_there = workspace.try_exists().map_err(not_staged)? && !self.has_files_elsewhere(session);
         if !is_there && session.spec.owns_directory && session.status != SessionStatus::Terminated {
             let why = "its working directory is not on this server; restore it first";
             return Err(Error::NotArchived(why.to_owned()));

@@ -5,7 +5,7 @@ use crate::world::{World, soon};
 use domain::{
     Archive, ArchivePlace, ArchiveStatus, EventBody, SessionId, SessionStatus, TurnStatus,
     fork::DirectorySource,
-    ports::{ArchiveStore as _, Archives as _, Transcripts as _},
+    ports::{ArchiveStore as _, Archives as _, Servers as _, Transcripts as _},
     transcript::{TranscriptEntry, TranscriptKey},
 };
 use engine::{ArchiveRequest, Error, ForkDraft};
@@ -162,6 +162,88 @@ async fn a_session_whose_archive_is_out_of_reach_begins_with_an_empty_directory_
         assert_eq!(fs::read_dir(workspace(&world, session)).unwrap().count(), 0, "{place:?}");
         assert_eq!(notices(&world, session).await, ["restored", "workspace_missing"], "{place:?}");
     }
+}
+
+/// A session that went from the first server to the second, and back to the first in its next life. `archives` says
+/// whether the second one archived it meanwhile.
+async fn there_and_back(archives: bool) -> (World, SessionId) {
+    let (first, second, session) = two(ArchivePlace::S3).await;
+    soon(first.manager.shut_down(Duration::ZERO)).await;
+    {
+        let _house = keeping_house(&second);
+        assert_eq!(second.ask(session, "two").await.status, TurnStatus::Completed);
+        assert_eq!(notices(&second, session).await, ["workspace_missing"]);
+        fs::write(workspace(&second, session).join("note"), "newer").unwrap();
+        if archives {
+            archive(&second, session).await;
+            soon(second.manager.restore(&second.caller, session, true)).await.unwrap();
+        }
+    }
+    soon(second.manager.shut_down(Duration::ZERO)).await;
+    let back = first.next_life();
+    back.manager.recover().await.unwrap();
+    (back, session)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_comes_back_has_what_it_had_last_and_not_what_it_left() {
+    let (world, session) = there_and_back(true).await;
+    let _house = keeping_house(&world);
+    assert_eq!(note(&world, session).as_deref(), Some("keep me"), "it is still what was left");
+    assert_eq!(world.ask(session, "three").await.status, TurnStatus::Completed);
+    assert_eq!(note(&world, session).as_deref(), Some("newer"));
+    // By a person, and by coming back.
+    assert_eq!(notices(&world, session).await, ["workspace_missing", "restored", "restored"]);
+    let now = world.get(session).await;
+    assert!(now.spec.whereabouts.is_at(world.settings.server.id));
+    assert_eq!(now.spec.working_directory, workspace(&world, session).display().to_string());
+
+    let home = workspace(&world, session);
+    let names = fs::read_dir(home.parent().unwrap()).unwrap().flatten().map(|entry| entry.path());
+    let mut aside: Vec<_> = names.filter(|path| *path != home).collect();
+    let aside = aside.pop().filter(|_| aside.is_empty()).unwrap();
+    assert_eq!(fs::read_to_string(aside.join("note")).unwrap(), "keep me");
+    world.manager.terminate(&world.caller, session).await.unwrap();
+    assert!(!aside.exists() && !home.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_is_taken_up_again_only_if_nothing_newer_is_there_and_everybody_is_told() {
+    let (world, session) = there_and_back(false).await;
+    let _house = keeping_house(&world);
+    // Nothing here takes it for what the session has.
+    let files = world.manager.files(&world.caller, session).await;
+    assert!(matches!(files, Err(Error::FilesElsewhere)), "{files:?}");
+    let fork = world.manager.fork(&world.caller, session, ForkDraft::default()).await;
+    assert!(matches!(fork, Err(Error::FilesElsewhere)), "{fork:?}");
+    let refused = soon(world.manager.archive(&world.caller, session, ASKED)).await;
+    assert!(matches!(refused, Err(Error::NotArchived(_))), "{refused:?}");
+
+    assert_eq!(world.ask(session, "three").await.status, TurnStatus::Completed);
+    assert_eq!(note(&world, session).as_deref(), Some("keep me"));
+    assert_eq!(notices(&world, session).await, ["workspace_missing", "workspace_outdated"]);
+    let prompts = world.launcher.last_agent().prompts();
+    let said = prompts[0]["message"]["content"].to_string();
+    assert!(said.contains("no newer files") && said.contains("three"), "{said}");
+    assert_eq!(world.ask(session, "four").await.status, TurnStatus::Completed);
+    let prompts = world.launcher.last_agent().prompts();
+    assert_eq!(prompts[1]["message"]["content"], "four", "told once");
+}
+
+/// A data folder on a volume that is mounted at the same path everywhere: no path says whose files they are.
+#[tokio::test(start_paused = true)]
+async fn a_server_at_the_same_path_is_not_taken_for_the_one_that_had_the_files() {
+    let (first, second, session) = two(ArchivePlace::S3).await;
+    soon(first.manager.shut_down(Duration::ZERO)).await;
+    let here = workspace(&second, session);
+    fs::create_dir_all(&here).unwrap();
+    fs::write(here.join("note"), "of long ago").unwrap();
+    let (before, path) = (first.get(session).await, here.display().to_string());
+    let at = before.updated_at;
+    first.store.relocate(session, before.generation, &path, serde_json::json!({}), at).await.unwrap();
+    let _house = keeping_house(&second);
+    assert_eq!(second.ask(session, "two").await.status, TurnStatus::Completed);
+    assert_eq!(notices(&second, session).await, ["workspace_outdated"]);
 }
 
 #[tokio::test(start_paused = true)]

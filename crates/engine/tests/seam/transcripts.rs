@@ -114,6 +114,7 @@ fn session() -> Session {
         spec: SessionSpec {
             working_directory: "/work".to_owned(),
             owns_directory: true,
+            whereabouts: Default::default(),
             directory_source: None,
             allowed_tools: vec![],
             system_prompt: None,
@@ -222,6 +223,7 @@ async fn a_fork_takes_its_parents_settings_and_what_the_request_says_instead() {
     assert_eq!((fork.name.as_deref(), fork.mode), (Some("one (fork)"), SessionMode::Forked));
     let spec = SessionSpec {
         working_directory: fork.spec.working_directory.clone(),
+        whereabouts: fork.spec.whereabouts.clone(),
         directory_source: fork.spec.directory_source,
         ..original.spec.clone()
     };

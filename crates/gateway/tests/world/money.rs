@@ -179,7 +179,7 @@ async fn a_model_without_a_price_is_refused_or_reckoned_at_the_highest() {
     options.unknown_model = UnknownModel::Deny;
     let world = World::with(&options).await;
     let refused = ask(&world).await;
-    assert_eq!(refused.status(), 403);
+    assert_eq!(refused.status(), 402);
     assert!(refused.text().await.unwrap().contains("mystery-1"));
     assert_eq!((model.requests().len(), world.budgets.admitted().len()), (1, 0));
 }

@@ -199,6 +199,7 @@ fn session(hooks_enabled: &[&str], at: jiff::Timestamp) -> Session {
         spec: SessionSpec {
             working_directory: "/work".into(),
             owns_directory: true,
+            whereabouts: Default::default(),
             directory_source: None,
             allowed_tools: vec![],
             system_prompt: None,

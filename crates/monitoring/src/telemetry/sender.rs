@@ -5,7 +5,9 @@
 
 mod grpc;
 mod http;
+mod tls;
 
+use self::tls::Tls;
 use super::{
     drops::Drops,
     settings::{ExportSettings, Protocol},
@@ -122,9 +124,12 @@ pub enum SenderError {
     /// The thread or its reactor could not be made.
     #[error("start the thread that exports telemetry")]
     Thread(#[source] io::Error),
-    /// The certificates that are to be trusted.
-    #[error("read the certificates in {path}")]
+    /// A certificate or a key.
+    #[error("read {path}, which has to do with TLS to the collector")]
     Certificate { path: String, source: io::Error },
+    /// What should have certificates that are to be trusted.
+    #[error("find a certificate in PEM in {path}")]
+    NoCertificate { path: String },
     /// What the transport says of address, headers or certificates; it names no values.
     #[error("set up the exporter of {signal}: {why}")]
     Transport { signal: &'static str, why: String },
@@ -222,6 +227,14 @@ impl NotSent {
     }
 }
 
+/// Says why a collector was not reached, to who looks closely; the count of what was lost is said anyway.
+fn unreachable(error: &dyn std::error::Error) -> NotSent {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let why = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    tracing::debug!(target: super::OWN_TARGET, why, "a collector was not reached");
+    NotSent::ForNow
+}
+
 /// One signal's way to its collector.
 struct Line {
     transport: Transport,
@@ -267,22 +280,11 @@ enum Transport {
 
 impl Transport {
     fn new(signal: TelemetrySignal, settings: &ExportSettings) -> Result<Self, SenderError> {
-        let certificate =
-            match &settings.certificate {
-                None => None,
-                Some(path) => Some(std::fs::read(path).map_err(|source| SenderError::Certificate {
-                    path: path.display().to_string(),
-                    source,
-                })?),
-            };
+        let tls = Tls::read(&settings.tls)?;
         let wrong = |why: String| SenderError::Transport { signal: signal.as_str(), why };
         Ok(match settings.protocol {
-            Protocol::Grpc => {
-                Self::Grpc(Box::new(grpc::Client::new(settings, certificate.as_deref()).map_err(wrong)?))
-            }
-            Protocol::HttpProtobuf => {
-                Self::Http(http::Client::new(settings, certificate.as_deref()).map_err(wrong)?)
-            }
+            Protocol::Grpc => Self::Grpc(Box::new(grpc::Client::new(settings, &tls).map_err(wrong)?)),
+            Protocol::HttpProtobuf => Self::Http(http::Client::new(settings, &tls).map_err(wrong)?),
         })
     }
 

@@ -48,8 +48,24 @@ pub struct ExportSettings {
     /// Of one attempt.
     pub timeout: Duration,
     pub compression: Compression,
-    /// Certificates, in PEM, that are trusted beside the system's.
+    /// Of an `https` endpoint.
+    pub tls: TlsSettings,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Certificates that are trusted in place of the system's.
     pub certificate: Option<PathBuf>,
+    /// How the server shows who it is, to a collector that asks.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of the server's own and its key, in files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 //!
 //! The format allows that, and every reader takes such members for one stream. Each block goes to the next thread in
 //! turn and is taken from it in the same turn, so nothing has to be put in order.
+//!
+//! Each member says in a field of its header how many bytes it has, so that a reader who knows the field can find the
+//! next one without decompressing it, and do several at a time. Other readers pass the field over.
 
 use libdeflater::{CompressionLvl, Compressor};
 use std::{
@@ -12,11 +15,22 @@ use std::{
 };
 
 /// Large enough that starting anew costs no more than a hundredth of the size.
-const BLOCK_BYTES: usize = 1 << 20;
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks that a thread may have before it: one that it works on, and one to go on with.
-const BLOCKS_WAITING_MAX: usize = 2;
+pub(super) const BLOCKS_WAITING_MAX: usize = 2;
 /// What the program `gzip` takes when it is not told.
 const LEVEL: i32 = 6;
+
+/// The header of a member without fields, as the library writes it.
+const PLAIN_HEADER_BYTES: usize = 10;
+/// The header with the field: its length, its name, the length of its content, its content.
+pub(super) const HEADER_BYTES: usize = PLAIN_HEADER_BYTES + 10;
+/// What the header begins with: it is gzip, deflated, and has fields and nothing else.
+pub(super) const HEADER_START: [u8; 4] = [0x1f, 0x8b, 8, FIELDS];
+const FLAGS: usize = 3;
+const FIELDS: u8 = 4;
+/// All of the field but the size. The name is ours: "St".
+pub(super) const FIELD_START: [u8; 6] = [8, 0, b'S', b't', 4, 0];
 
 /// Compresses what is written to it; [`ParallelGzip::finish`] makes the stream whole.
 #[derive(Debug)]
@@ -110,9 +124,17 @@ impl Worker {
 }
 
 fn member(compressor: &mut Compressor, block: &[u8]) -> io::Result<Vec<u8>> {
-    let mut member = vec![0; compressor.gzip_compress_bound(block.len())];
-    let length = compressor.gzip_compress(block, &mut member).map_err(io::Error::other)?;
+    const FIELD_BYTES: usize = HEADER_BYTES - PLAIN_HEADER_BYTES;
+    let mut member = vec![0; FIELD_BYTES + compressor.gzip_compress_bound(block.len())];
+    let plain = &mut member[FIELD_BYTES..];
+    let length = FIELD_BYTES + compressor.gzip_compress(block, plain).map_err(io::Error::other)?;
     member.truncate(length);
+    // The header goes to the front, and the field between it and the rest.
+    member.copy_within(FIELD_BYTES..HEADER_BYTES, 0);
+    member[FLAGS] |= FIELDS;
+    let size = u32::try_from(length).map_err(io::Error::other)?;
+    let field = [&FIELD_START[..], &size.to_le_bytes()].concat();
+    member[PLAIN_HEADER_BYTES..HEADER_BYTES].copy_from_slice(&field);
     Ok(member)
 }
 

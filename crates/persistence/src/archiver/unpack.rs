@@ -2,6 +2,7 @@
 
 use super::{
     ahead::Ahead,
+    gunzip::gunzip,
     manifest::{self, Entry, ManifestReader},
     metered::Metered,
     name::Name,
@@ -9,10 +10,10 @@ use super::{
     tree::{Tree, digest},
 };
 use domain::ports::{ArchiveError, ArchiveLimits, Restored};
-use flate2::bufread::MultiGzDecoder;
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    num::NonZero,
 };
 use zip::{ZipArchive, result::ZipError};
 
@@ -78,18 +79,21 @@ impl Unpacking {
         })
     }
 
-    /// Unpacks a tar, and reads its source to the end.
+    /// Unpacks a tar, and reads its source to the end. It is decompressed on so many threads at most.
     pub(super) fn tar(
         self,
         source: impl BufRead + Send + 'static,
         coat: Coat,
+        threads: NonZero<usize>,
     ) -> Result<Restored, ArchiveError> {
-        let source = match coat {
-            Coat::None => return self.bare_tar(source),
-            Coat::Gzip => Ahead::of(MultiGzDecoder::new(source)),
-            Coat::Zstd => zstd_decoder(source).and_then(Ahead::of),
-        };
-        self.bare_tar(source.map_err(|error| unreadable(&error))?)
+        match coat {
+            Coat::None => self.bare_tar(source),
+            Coat::Gzip => self.bare_tar(gunzip(source, threads).map_err(|error| unreadable(&error))?),
+            Coat::Zstd => {
+                let source = zstd_decoder(source).and_then(Ahead::of);
+                self.bare_tar(source.map_err(|error| unreadable(&error))?)
+            }
+        }
     }
 
     fn bare_tar(mut self, source: impl Read) -> Result<Restored, ArchiveError> {

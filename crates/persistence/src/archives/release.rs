@@ -107,8 +107,11 @@ pub(super) async fn finish_restore(
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = restoring(locked(&mut read, session)?, by)? else { return Ok(None) };
     let Some(whole) = read.first(whole)? else { return Ok(None) };
-    let mut spec = Session::try_from(whole)?.spec;
-    spec.working_directory = working_directory.map_or(spec.working_directory, str::to_owned);
+    let Session { mut spec, server_id, counters, .. } = Session::try_from(whole)?;
+    if let (Some(path), Some(home)) = (working_directory, server_id) {
+        path.clone_into(&mut spec.working_directory);
+        spec.whereabouts.move_to(home, counters.messages);
+    }
     let mut recording = Recording::new(&locked, None, at)?;
     recording.data(EventKind::Notice, data::restored(from));
     let changes = match locked.status {

@@ -14,14 +14,14 @@ const STUCK: &str = r#"[[tool:Bash {"command":"tail -f /dev/null","timeout":6000
 /// As short as may be, so that a server that is gone is not waited for long.
 const SHORT: &str = "3";
 /// Longer than any test.
-const LONG: &str = "600";
+pub const LONG: &str = "600";
 
 /// Two servers and a person at each.
-struct Two {
-    first: World,
-    second: World,
-    at_first: Client,
-    at_second: Client,
+pub struct Two {
+    pub first: World,
+    pub second: World,
+    pub at_first: Client,
+    pub at_second: Client,
 }
 
 impl Two {
@@ -31,7 +31,7 @@ impl Two {
     }
 
     /// The same with settings of both.
-    async fn with(lease: &str, settings: &[(&str, &str)]) -> Self {
+    pub async fn with(lease: &str, settings: &[(&str, &str)]) -> Self {
         let usual = [
             ("SECRET_KEY", "a key of both servers, long enough"),
             ("SERVER_LEASE_SECONDS", lease),
@@ -286,7 +286,7 @@ async fn a_server_that_ends_well_is_not_waited_for() {
 }
 
 /// The S3 server that `cargo xtask test` starts.
-fn in_s3() -> Vec<(&'static str, String)> {
+pub fn in_s3() -> Vec<(&'static str, String)> {
     let variable = |name: &str| {
         #[expect(clippy::disallowed_methods, reason = "what cargo xtask test tells its tests")]
         let value = std::env::var(name);

@@ -76,6 +76,8 @@ pub async fn whoever_restores_a_session_is_its_home<S: AnyStore>(store: S) {
     let restored = f.store.finish_restore(session.id, from.id, present, Some("/here"), f.tick()).await;
     let (restored, _) = restored.unwrap().unwrap();
     assert_eq!((restored.status, restored.server_id), (SessionStatus::Active, Some(other)));
+    let whereabouts = &restored.spec.whereabouts;
+    assert!(whereabouts.is_at(other) && !whereabouts.is_at(f.home));
 
     // It is at work there now, and what it has on disk is there.
     assert_eq!(restore(&f, session.id, &from, f.home).await, RestoreOpened::Elsewhere);

@@ -129,6 +129,7 @@ pub(super) fn session(owner: UserId, at: Timestamp) -> Session {
         spec: SessionSpec {
             working_directory: "/work".into(),
             owns_directory: true,
+            whereabouts: Default::default(),
             directory_source: None,
             allowed_tools: vec!["Read".into(), "Bash(ls:*)".into()],
             system_prompt: Some("be brief".into()),

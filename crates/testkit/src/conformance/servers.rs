@@ -243,6 +243,7 @@ pub async fn a_session_that_moves_says_so<S: AnyStore>(store: S) {
         f.store.relocate(session, Generation::FIRST, "/here", notice.clone(), f.tick()).await.unwrap();
     assert_eq!(moved, f.reload(session).await);
     assert_eq!(moved.spec.working_directory, "/here");
+    assert!(moved.spec.whereabouts.is_at(f.home) && !moved.spec.whereabouts.is_at(ServerId::new()));
     assert_eq!(f.journal(session).await.last(), Some(&event));
     assert_eq!((event.kind, event.turn_id, data(&event)), (EventKind::Notice, Some(turn), &notice));
 }

@@ -193,6 +193,9 @@ impl Archives for MemoryStore {
         let Some(session) = state.restoring(id, by)? else { return Ok(None) };
         if let (Some(session), Some(path)) = (state.sessions.get_mut(&id), working_directory) {
             path.clone_into(&mut session.spec.working_directory);
+            if let Some(home) = session.server_id {
+                session.spec.whereabouts.move_to(home, session.counters.messages);
+            }
         }
         state.hold(id, None);
         state.audit(events::session_restored(id, from, at))?;

@@ -79,7 +79,10 @@ impl Servers for MemoryStore {
         state.admit(session, by)?;
         let gone = || StoreError::Inconsistent { table: "sessions", column: "id" };
         let moved = state.sessions.get_mut(&session).ok_or_else(gone)?;
+        let home =
+            moved.server_id.ok_or(StoreError::Inconsistent { table: "sessions", column: "server_id" })?;
         working_directory.clone_into(&mut moved.spec.working_directory);
+        moved.spec.whereabouts.move_to(home, moved.counters.messages);
         let place = Place { session, turn: moved.current_turn_id, at };
         let event = state.journal_data(place, EventKind::Notice, notice);
         let moved = state.sessions.get(&session).ok_or_else(gone)?;

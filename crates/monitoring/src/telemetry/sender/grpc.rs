@@ -1,6 +1,6 @@
 //! OTLP over gRPC.
 
-use super::{NotSent, Payload, Taken};
+use super::{NotSent, Payload, Taken, tls::Tls, unreachable};
 use crate::telemetry::settings::{Compression, ExportSettings};
 use opentelemetry_proto::tonic::collector::{
     logs::v1::logs_service_client::LogsServiceClient,
@@ -12,7 +12,7 @@ use tonic::{
     Code, Request, Status,
     codec::CompressionEncoding,
     metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 /// A client over a channel that connects when it is first used, and again when it must.
@@ -24,15 +24,18 @@ pub(super) struct Client {
 
 impl Client {
     /// Must be called on the runtime that sends.
-    pub(super) fn new(settings: &ExportSettings, certificate: Option<&[u8]>) -> Result<Self, String> {
+    pub(super) fn new(settings: &ExportSettings, tls: &Tls) -> Result<Self, String> {
         let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(|error| error.to_string())?;
         let mut endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);
         if settings.endpoint.starts_with("https://") {
-            let mut tls = ClientTlsConfig::new().with_native_roots();
-            if let Some(pem) = certificate {
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            let mut config = match &tls.authorities {
+                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
+            if let Some(own) = &tls.identity {
+                config = config.identity(Identity::from_pem(&own.certificate, &own.key));
             }
-            endpoint = endpoint.tls_config(tls).map_err(|error| error.to_string())?;
+            endpoint = endpoint.tls_config(config).map_err(|error| error.to_string())?;
         }
         let mut metadata = MetadataMap::new();
         for (name, value) in &settings.headers {
@@ -88,7 +91,7 @@ fn why(status: &Status) -> NotSent {
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => NotSent::ForNow,
+        | Code::DataLoss => unreachable(status),
         _ => NotSent::Refused,
     }
 }

@@ -1,6 +1,6 @@
 //! OTLP over HTTP, in protobuf.
 
-use super::{NotSent, Payload, Taken};
+use super::{NotSent, Payload, Taken, tls::Tls, unreachable};
 use crate::telemetry::settings::{Compression, ExportSettings};
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::{
@@ -27,7 +27,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: &ExportSettings, certificate: Option<&[u8]>) -> Result<Self, String> {
+    pub(super) fn new(settings: &ExportSettings, tls: &Tls) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
             let key: HeaderName = name.parse().map_err(|_| format!("the header {name} has no good name"))?;
@@ -45,10 +45,15 @@ impl Client {
             .timeout(settings.timeout)
             .default_headers(headers)
             .redirect(Policy::none());
-        if let Some(pem) = certificate {
+        if let Some(pem) = &tls.authorities {
             let certificates =
                 reqwest::Certificate::from_pem_bundle(pem).map_err(|error| error.to_string())?;
-            builder = builder.tls_certs_merge(certificates);
+            builder = builder.tls_certs_only(certificates);
+        }
+        if let Some(own) = &tls.identity {
+            let both = [own.key.as_slice(), b"\n", &own.certificate].concat();
+            let identity = reqwest::Identity::from_pem(&both).map_err(|error| error.to_string())?;
+            builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|error| error.to_string())?;
         Ok(Self { client, url: settings.endpoint.clone(), compression: settings.compression })
@@ -64,7 +69,8 @@ impl Client {
             Compression::None => body,
             Compression::Gzip => gzip(&body)?,
         };
-        let answer = self.client.post(&self.url).body(body).send().await.map_err(|_| NotSent::ForNow)?;
+        let answer = self.client.post(&self.url).body(body).send().await;
+        let answer = answer.map_err(|error| unreachable(&error.without_url()))?;
         let status = answer.status();
         if !status.is_success() {
             return Err(why(status));

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use monitoring::telemetry::{Compression, ExportSettings, Protocol};
+use monitoring::telemetry::{ClientCertificate, Compression, ExportSettings, Protocol, TlsSettings};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{MAX_MS, millis, pairs};
@@ -32,6 +32,8 @@ struct Names {
     timeout: &'static str,
     compression: &'static str,
     certificate: &'static str,
+    client_certificate: &'static str,
+    client_key: &'static str,
 }
 
 const ALL: Names = Names {
@@ -42,6 +44,8 @@ const ALL: Names = Names {
     timeout: "OTEL_EXPORTER_OTLP_TIMEOUT",
     compression: "OTEL_EXPORTER_OTLP_COMPRESSION",
     certificate: "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    client_certificate: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    client_key: "OTEL_EXPORTER_OTLP_CLIENT_KEY",
 };
 const TRACES: Names = Names {
     exporter: "OTEL_TRACES_EXPORTER",
@@ -51,6 +55,8 @@ const TRACES: Names = Names {
     timeout: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
     compression: "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
     certificate: "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    client_certificate: "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    client_key: "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
 };
 const METRICS: Names = Names {
     exporter: "OTEL_METRICS_EXPORTER",
@@ -60,6 +66,8 @@ const METRICS: Names = Names {
     timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
     compression: "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
     certificate: "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+    client_certificate: "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+    client_key: "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
 };
 const LOGS: Names = Names {
     exporter: "OTEL_LOGS_EXPORTER",
@@ -69,6 +77,8 @@ const LOGS: Names = Names {
     timeout: "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
     compression: "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION",
     certificate: "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
+    client_certificate: "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE",
+    client_key: "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY",
 };
 
 /// What was said for one signal, or for all.
@@ -81,6 +91,7 @@ struct Said {
     timeout: Option<Duration>,
     compression: Option<Compression>,
     certificate: Option<PathBuf>,
+    client: Option<ClientCertificate>,
 }
 
 /// Everything that was said.
@@ -130,7 +141,10 @@ impl Exporters {
             headers,
             timeout: own.timeout.or(self.all.timeout).unwrap_or(Duration::from_secs(10)),
             compression: own.compression.or(self.all.compression).unwrap_or(Compression::None),
-            certificate: own.certificate.clone().or_else(|| self.all.certificate.clone()),
+            tls: TlsSettings {
+                certificate: own.certificate.clone().or_else(|| self.all.certificate.clone()),
+                client: own.client.clone().or_else(|| self.all.client.clone()),
+            },
         })
     }
 }
@@ -144,6 +158,7 @@ impl Said {
         let timeout = reader.value(ALL.timeout, "10000", millis(1..=MAX_MS));
         let compression = reader.value(ALL.compression, "none", compression);
         let certificate = reader.option(ALL.certificate, path);
+        let client = client(reader, &ALL);
         Some(Self {
             is_wanted: None,
             endpoint: endpoint?,
@@ -152,6 +167,7 @@ impl Said {
             timeout: Some(timeout?),
             compression: Some(compression?),
             certificate: certificate?,
+            client: client?,
         })
     }
 
@@ -167,6 +183,7 @@ impl Said {
         let timeout = reader.option(names.timeout, millis(1..=MAX_MS));
         let compression = reader.option(names.compression, compression);
         let certificate = reader.option(names.certificate, path);
+        let client = client(reader, names);
         Some(Self {
             is_wanted: is_wanted?,
             endpoint: endpoint?,
@@ -175,7 +192,23 @@ impl Said {
             timeout: timeout?,
             compression: compression?,
             certificate: certificate?,
+            client: client?,
         })
+    }
+}
+
+/// Both files or none; a mistake is `None`.
+fn client(reader: &mut Reader<'_>, names: &Names) -> Option<Option<ClientCertificate>> {
+    let certificate = reader.option(names.client_certificate, path);
+    let key = reader.option(names.client_key, path);
+    match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some(Some(ClientCertificate { certificate, key })),
+        (None, None) => Some(None),
+        (certificate, _) => {
+            let missing = if certificate.is_some() { names.client_key } else { names.client_certificate };
+            reader.mistake(missing, "a file: a client certificate and its key go together");
+            None
+        }
     }
 }
 
