@@ -30,6 +30,7 @@ mod m0023_mcp_servers;
 mod m0024_reports;
 mod m0025_idempotency;
 mod m0026_traffic;
+mod m0027_identities;
 mod m0028_rounds;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_reports::Migration),
             Box::new(m0025_idempotency::Migration),
             Box::new(m0026_traffic::Migration),
+            Box::new(m0027_identities::Migration),
             Box::new(m0028_rounds::Migration),
         ]
     }

@@ -99,6 +99,7 @@ async fn the_tables_are_these() {
             "hook_endpoints",
             "hook_runs",
             "idempotency_keys",
+            "identities",
             "journal",
             "login_tallies",
             "mcp_servers",

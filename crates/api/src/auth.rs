@@ -3,4 +3,6 @@
 pub mod api_keys;
 pub mod login;
 pub mod logout;
+pub mod oidc;
+mod ticket;
 pub mod user;

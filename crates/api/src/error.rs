@@ -12,10 +12,10 @@ use apidoc::{Problem, Violation};
 use domain::{
     Approval, Operation, SessionStatus, TurnFailure, TurnId,
     budget::{Exhausted, UsedUp},
-    ports::{ArchiveError, RenderError, StoreError},
+    ports::{ArchiveError, ProviderError, RenderError, StoreError},
 };
 
-use engine::{Error, FieldError};
+use engine::{Error, FieldError, OidcError};
 
 /// When to come back after the store or the agent was not there.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -72,8 +72,9 @@ fn translate(error: &Error) -> Problem {
         Error::AccountDisabled => {
             Problem::new(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED", "this account is disabled")
         }
+        Error::Oidc(error) => oidc_failed(error),
         Error::TooManyLogins { retry_after_seconds } => {
-            let detail = "there were too many attempts to log in; the password was not looked at";
+            let detail = "there were too many attempts to log in; this one was not looked at";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_LOGINS", detail)
                 .retry_after(*retry_after_seconds)
         }
@@ -258,6 +259,63 @@ fn render_failed(error: &RenderError) -> Problem {
             "the report took longer to write than it may; another format may not",
         ),
         RenderError::Failed(_) => internal(),
+    }
+}
+
+fn oidc_failed(error: &OidcError) -> Problem {
+    let bad = |code, detail| Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    let forbidden = |code, detail: &str| Problem::new(StatusCode::FORBIDDEN, code, detail);
+    match error {
+        OidcError::Off => {
+            let detail = "no identity provider is set up on this server; log in with a password";
+            Problem::new(StatusCode::NOT_FOUND, "OIDC_OFF", detail)
+        }
+        OidcError::NotBegun => bad(
+            "OIDC_LOGIN_NOT_BEGUN",
+            "this browser has begun no login here, or lost its cookie; begin one at /api/v1/auth/oidc/login",
+        ),
+        OidcError::Expired => bad(
+            "OIDC_LOGIN_EXPIRED",
+            "the login was begun too long ago; begin again at /api/v1/auth/oidc/login",
+        ),
+        OidcError::OtherLogin => bad(
+            "OIDC_STATE_MISMATCH",
+            "what came back belongs to another login than this browser has begun; begin again",
+        ),
+        OidcError::Denied(word) => {
+            forbidden("OIDC_DENIED", &format!("the identity provider did not log you in: {word}"))
+        }
+        OidcError::NoAccount => {
+            forbidden("OIDC_NO_ACCOUNT", "you have no account here, and none is made; ask an admin for one")
+        }
+        OidcError::NoEmail => forbidden(
+            "OIDC_NO_EMAIL",
+            "an account needs an e-mail address, and the identity provider tells none",
+        ),
+        OidcError::EmailNotVerified => forbidden(
+            "OIDC_EMAIL_NOT_VERIFIED",
+            "the identity provider has not verified your e-mail address; have it verified there first",
+        ),
+        OidcError::EmailTaken => Problem::new(
+            StatusCode::CONFLICT,
+            "OIDC_EMAIL_TAKEN",
+            "there is an account of this e-mail address, which is not linked to your identity",
+        ),
+        OidcError::NoRole => {
+            forbidden("OIDC_NO_ROLE", "none of your groups at the identity provider has a role here")
+        }
+        OidcError::Provider(ProviderError::Refused(_)) => unauthenticated(
+            "OIDC_REFUSED",
+            "what came back from the identity provider is not valid, or was used before; begin again",
+        ),
+        OidcError::Provider(ProviderError::Unavailable(_)) => {
+            unavailable("OIDC_PROVIDER_UNAVAILABLE", "the identity provider does not answer")
+        }
+        OidcError::Provider(ProviderError::Failed(_)) => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "OIDC_PROVIDER_FAILED",
+            "the identity provider answered what this server cannot use; its log has the reason under this trace_id",
+        ),
     }
 }
 

@@ -54,7 +54,7 @@ use actix_web::{
 };
 use admin::{audit_log, sessions as all_sessions, stats, users};
 use apidoc::{Head, SecurityScheme};
-use auth::{api_keys, login, logout, user};
+use auth::{api_keys, login, logout, oidc, user};
 use executions::work;
 use hooks::{create as new_hook, deliveries, list as hook_list, one as one_hook, secret};
 use paperclip::actix::web::{ServiceConfig, delete, get, patch, post, put, resource, scope};
@@ -144,6 +144,9 @@ fn routes(config: &mut ServiceConfig) {
     let auth = scope("/auth")
         .app_data(PayloadConfig::new(limits::listed("/api/v1/auth")))
         .service(at("/login").route(post().to(login::login)))
+        .service(at("/oidc/login").route(get().to(oidc::begin)))
+        .service(at("/oidc/callback").route(get().to(oidc::finish)))
+        .service(at("/oidc/token").route(post().to(oidc::redeem)))
         .service(at("/refresh").route(post().to(login::refresh)))
         .service(at("/logout").route(post().to(logout::logout)))
         .service(at("/logout-all").route(post().to(logout::logout_all)))

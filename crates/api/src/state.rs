@@ -3,8 +3,8 @@
 use crate::{proxies::Proxies, rate_limit::RateLimiter};
 use domain::Clock;
 use engine::{
-    AccountManager, AuditLog, CostManager, Idempotency, McpRegistry, Overview, PolicyManager, ReportManager,
-    SessionManager, TaskManager,
+    AccountManager, AuditLog, CostManager, Idempotency, McpRegistry, OidcLogins, Overview, PolicyManager,
+    ReportManager, SessionManager, TaskManager,
 };
 use monitoring::{Alerter, HealthChecker, MetricsCollector};
 use secrecy::SecretString;
@@ -15,6 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug, Clone)]
 pub struct ApiState {
     pub accounts: Arc<AccountManager>,
+    /// Logins by way of an identity provider, if there is one.
+    pub oidc: Option<OidcLogins>,
     pub sessions: SessionManager,
     pub mcp: McpRegistry,
     pub tasks: TaskManager,

@@ -136,7 +136,7 @@ pub use reply::download::{Download, Media, Partial};
 pub use reply::events::{EventStream, Frame};
 pub use reply::headers::{Link, Linked, ResponseHeader, With};
 pub use reply::one_of::OneOf;
-pub use reply::redirect::Redirect;
+pub use reply::redirect::{Found, Redirect};
 pub use reply::upgrade::Upgrade;
 pub use reply::{Accepted, Created, Done, Fetched, Reply};
 pub use security::{SecurityScheme, require};

@@ -20,6 +20,7 @@ pub mod generation;
 pub mod history;
 pub mod hook;
 pub mod idempotency;
+pub mod identity;
 pub mod ids;
 pub mod journal;
 pub mod login_throttle;

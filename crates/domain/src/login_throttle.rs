@@ -17,10 +17,10 @@ pub const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 const PURPOSE: &[u8] = b"steward login v1";
 
 /// Somebody tries to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginAttempt {
     /// Tallies of this attempt, by what they count.
-    pub keys: [([u8; 32], Tallied); 3],
+    pub keys: Vec<([u8; 32], Tallied)>,
     pub at: Timestamp,
 }
 
@@ -49,15 +49,7 @@ impl LoginAttempt {
     #[must_use]
     pub fn new(email: &str, address: Option<IpAddr>, at: Timestamp) -> Self {
         let address = address.map(network).unwrap_or_default();
-        let digest = |parts: [&str; 3]| {
-            let mut hasher = Sha256::new_with_prefix(PURPOSE);
-            for part in parts {
-                hasher.update([0]);
-                hasher.update(part.as_bytes());
-            }
-            hasher.finalize().into()
-        };
-        let keys = [
+        let keys = vec![
             (digest(["pair", email, &address]), Tallied::Pair),
             (digest(["account", email, ""]), Tallied::Account),
             (digest(["address", "", &address]), Tallied::Address),
@@ -65,10 +57,18 @@ impl LoginAttempt {
         Self { keys, at }
     }
 
+    /// An attempt that names no account, from an address.
+    #[must_use]
+    pub fn from_address(address: Option<IpAddr>, at: Timestamp) -> Self {
+        let address = address.map(network).unwrap_or_default();
+        Self { keys: vec![(digest(["address", "", &address]), Tallied::Address)], at }
+    }
+
     /// How long this attempt has to wait, given the tallies of its keys; zero lets it go on.
     #[must_use]
-    pub fn wait(&self, tallies: &[Option<Tally>; 3]) -> SignedDuration {
-        let is_known = tallies[0].is_some_and(|pair| pair.is_known(self.at));
+    pub fn wait(&self, tallies: &[Option<Tally>]) -> SignedDuration {
+        let mut pairs = self.keys.iter().zip(tallies).filter(|((_, tallied), _)| *tallied == Tallied::Pair);
+        let is_known = pairs.any(|(_, tally)| tally.is_some_and(|pair| pair.is_known(self.at)));
         let waits = self.keys.iter().zip(tallies).map(|((_, tallied), tally)| match tally {
             Some(_) if is_known && *tallied == Tallied::Account => SignedDuration::ZERO,
             Some(tally) => tally.wait(*tallied, self.at),
@@ -76,6 +76,15 @@ impl LoginAttempt {
         });
         waits.max().unwrap_or_default()
     }
+}
+
+fn digest(parts: [&str; 3]) -> [u8; 32] {
+    let mut hasher = Sha256::new_with_prefix(PURPOSE);
+    for part in parts {
+        hasher.update([0]);
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
 }
 
 impl Tallied {
@@ -190,6 +199,15 @@ mod tests {
         let guessing = Some(Tally { failures: 30, last_at: at(0), succeeded_at: Some(at(-60)) });
         assert_eq!(attempt(0).wait(&[guessing, None, None]).as_secs(), 900);
         assert_eq!(attempt(0).wait(&[None, None, tally(80)]).as_secs(), 900);
+    }
+
+    #[test]
+    fn an_attempt_without_an_account_counts_for_its_address_with_all_others() {
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let alone = LoginAttempt::from_address(address, at(0));
+        assert_eq!(alone.keys, attempt(0).keys[2..]);
+        assert_eq!(alone.wait(&[tally(49)]).as_secs(), 0);
+        assert_eq!(alone.wait(&[tally(80)]).as_secs(), 900);
     }
 
     #[test]

@@ -31,9 +31,9 @@ pub struct AccountManager {
     pub(crate) clock: Arc<dyn Clock>,
     passwords: Passwords,
     tokens: Tokens,
-    refresh_ttl: SignedDuration,
+    pub(crate) refresh_ttl: SignedDuration,
     registration: Registration,
-    audit: Arc<AuditLog>,
+    pub(crate) audit: Arc<AuditLog>,
     pub(crate) revocations: Revocations,
 }
 
@@ -103,13 +103,11 @@ impl AccountManager {
         let email = email.trim().to_lowercase();
         // Before anything is looked up: whether there is such an account makes no difference to who has to wait.
         let attempt = LoginAttempt::new(&email, source.ip_address, self.clock.now());
-        let wait = self.store.0.admit_login(&attempt).await?;
-        if !wait.is_zero() {
-            self.audit.login_failed(None, LoginFailure::TooManyAttempts, source).await?;
-            return Err(Error::TooManyLogins { retry_after_seconds: whole_seconds(wait) });
-        }
+        self.admit(&attempt, source).await?;
         let found = self.store.0.login(&email).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+        // Who comes from elsewhere has no password, which must not be told by the time that no takes.
+        let hash = hash.filter(|hash| !hash.is_empty());
         let matches = self.passwords.verify(password, hash).await?;
         let (user, failure) = match user {
             Some(user) if matches && user.is_active => (user, None),
@@ -125,7 +123,7 @@ impl AccountManager {
             return Err(error);
         }
         let now = self.clock.now();
-        let (secret, token) = self.refresh_token(user.id, FamilyId::new(), now);
+        let (secret, token) = self.refresh_token(user.id, FamilyId::new(), self.refresh_ttl, now);
         self.store.0.begin_login(&token, source).await?;
         self.store.0.login_succeeded(&attempt).await?;
         self.pair(user.id, token.family_id, secret, now)
@@ -135,7 +133,7 @@ impl AccountManager {
     pub async fn refresh(&self, refresh_token: &str, source: &Source) -> Result<TokenPair> {
         let now = self.clock.now();
         // The store keeps family and user of the old token; the ids given here only fill the type.
-        let (secret, next) = self.refresh_token(UserId::new(), FamilyId::new(), now);
+        let (secret, next) = self.refresh_token(UserId::new(), FamilyId::new(), self.refresh_ttl, now);
         match self.store.0.rotate(tokens::fingerprint(refresh_token), &next, now, source).await? {
             Rotation::Rotated { user, family_id } => self.pair(user.id, family_id, secret, now),
             Rotation::Reused => {
@@ -314,20 +312,37 @@ impl AccountManager {
         }
     }
 
-    fn refresh_token(&self, user_id: UserId, family_id: FamilyId, now: Timestamp) -> (String, RefreshToken) {
+    /// Lets an attempt to log in go on, or says how long it has to wait.
+    pub(crate) async fn admit(&self, attempt: &LoginAttempt, source: &Source) -> Result<()> {
+        let wait = self.store.0.admit_login(attempt).await?;
+        if wait.is_zero() {
+            return Ok(());
+        }
+        self.audit.login_failed(None, LoginFailure::TooManyAttempts, source).await?;
+        Err(Error::TooManyLogins { retry_after_seconds: whole_seconds(wait) })
+    }
+
+    /// A token that is not stored yet, and its secret.
+    pub(crate) fn refresh_token(
+        &self,
+        user_id: UserId,
+        family_id: FamilyId,
+        lifetime: SignedDuration,
+        now: Timestamp,
+    ) -> (String, RefreshToken) {
         let secret = tokens::new_refresh_token();
         let token = RefreshToken {
             id: RefreshTokenId::new(),
             family_id,
             user_id,
             secret_sha256: tokens::fingerprint(&secret),
-            expires_at: now + self.refresh_ttl,
+            expires_at: now + lifetime,
             created_at: now,
         };
         (secret, token)
     }
 
-    fn pair(
+    pub(crate) fn pair(
         &self,
         user: UserId,
         family: FamilyId,

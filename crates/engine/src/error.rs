@@ -1,5 +1,6 @@
 //! What a use case answers when it does not succeed, named for what the caller can do.
 
+use crate::OidcError;
 use domain::{
     Approval, ExecutionStatus, Operation, SessionStatus, TurnFailure, TurnId, TurnStatus,
     budget::UsedUp,
@@ -71,8 +72,11 @@ pub enum Error {
     /// The account is disabled.
     #[error("admit a disabled account")]
     AccountDisabled,
+    /// Nobody was logged in by way of the identity provider; the variant says why.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// There were too many attempts to log in; try again in so many seconds.
-    #[error("look at a password before its time")]
+    #[error("look at an attempt to log in before its time")]
     TooManyLogins { retry_after_seconds: u64 },
     /// Nobody would be left who may do everything; make somebody else an admin first.
     #[error("take away the last admin who is active")]

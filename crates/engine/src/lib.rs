@@ -29,6 +29,7 @@ mod live;
 mod mcp_registry;
 mod mcp_servers;
 mod money;
+pub mod oidc;
 mod overview;
 mod passwords;
 mod policies;
@@ -76,6 +77,7 @@ pub use mcp_registry::{
     SecretChange, reseal,
 };
 pub use mcp_servers::McpServerHealth;
+pub use oidc::{OidcError, OidcLogins, OidcSettings};
 pub use overview::Overview;
 pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, RunsOver, TriedCall};
 pub use reporting::Reporting;

@@ -82,7 +82,7 @@ impl Accounts for Store {
     }
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
-        logins::begin(self, token, source).await
+        logins::begin(self, token, events::login_succeeded(token, source)).await
     }
 
     async fn rotate(

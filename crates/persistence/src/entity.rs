@@ -21,6 +21,7 @@ pub(crate) mod hook_delivery;
 pub(crate) mod hook_endpoint;
 pub(crate) mod hook_run;
 pub(crate) mod idempotency_key;
+pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod login_tally;
 pub(crate) mod mcp_server;

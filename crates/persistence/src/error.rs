@@ -17,9 +17,10 @@ const POSTGRES_PASSING: [&str; 12] =
     ["08", "53", "57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25P03", "25P04", "40001", "40P01"];
 
 /// What must be unique, as SQLite and PostgreSQL name it, and what to call a value that is there already.
-const UNIQUE: [(&str, &str, &str); 9] = [
+const UNIQUE: [(&str, &str, &str); 10] = [
     ("users.email", "users_email_key", "a user with this e-mail address"),
     ("users.username", "users_username_key", "a user of this name"),
+    ("identities.issuer", "identities_pkey", "a user with this identity"),
     ("sessions.id", "sessions_pkey", "a session of this id"),
     ("turns.session_id", "ux_turns_running", "a running turn"),
     ("archives.session_id", "ux_archives_open", "an open archive"),

@@ -23,6 +23,7 @@ mod hook_deliveries;
 mod hook_endpoints;
 mod hook_runs;
 mod idempotency;
+mod identities;
 mod journal;
 mod ledger;
 mod login_throttle;

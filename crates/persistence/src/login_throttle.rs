@@ -71,11 +71,7 @@ fn of(attempt: &LoginAttempt) -> Select<login_tally::Entity> {
 }
 
 /// The tallies in the order of their keys.
-fn tallies(attempt: &LoginAttempt, rows: Vec<login_tally::Model>) -> StoreResult<[Option<Tally>; 3]> {
-    let mut tallies = [None; 3];
-    for (tally, (key, _)) in tallies.iter_mut().zip(&attempt.keys) {
-        let row = rows.iter().find(|row| row.key_sha256 == key);
-        *tally = row.map(login_tally::Model::read).transpose()?;
-    }
-    Ok(tallies)
+fn tallies(attempt: &LoginAttempt, rows: Vec<login_tally::Model>) -> StoreResult<Vec<Option<Tally>>> {
+    let row = |key: &[u8; 32]| rows.iter().find(|row| row.key_sha256 == key);
+    attempt.keys.iter().map(|(key, _)| row(key).map(login_tally::Model::read).transpose()).collect()
 }

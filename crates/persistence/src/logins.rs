@@ -21,7 +21,8 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 
-pub(crate) async fn begin(store: &Store, token: &RefreshToken, source: &Source) -> StoreResult<()> {
+/// Begins a login; `event` says so in the audit log.
+pub(crate) async fn begin(store: &Store, token: &RefreshToken, event: AuditEvent) -> StoreResult<()> {
     let update = user::Entity::update_many()
         .col_expr(user::Column::LastLoginAt, Expr::value(micros(token.created_at)))
         .filter(user::Column::Id.eq(token.user_id.0));
@@ -29,7 +30,7 @@ pub(crate) async fn begin(store: &Store, token: &RefreshToken, source: &Source) 
         writes.insert::<refresh_token::ActiveModel>(refresh_token::Model::from(token).into());
         writes.run(update);
     };
-    store.write_audited(write, events::login_succeeded(token, source)).await
+    store.write_audited(write, event).await
 }
 
 pub(crate) async fn rotate(

@@ -3,8 +3,8 @@
 use crate::{
     Store, audit,
     entity::{
-        alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, journal, mcp_server,
-        message, permission_decision, refresh_token, session, spend, task, tool_call, turn, user,
+        alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, identity, journal,
+        mcp_server, message, permission_decision, refresh_token, session, spend, task, tool_call, turn, user,
     },
     recording::{lock, locked},
     templates,
@@ -101,6 +101,7 @@ pub(crate) async fn user(
     let mut writes = store.batch();
     writes.run(user::Entity::update_many().set(changes).filter(user::Column::Id.eq(id.0)));
     writes.run(refresh_token::Entity::delete_many().filter(refresh_token::Column::UserId.eq(id.0)));
+    writes.run(identity::Entity::delete_many().filter(identity::Column::UserId.eq(id.0)));
     writes.run(api_key::Entity::delete_many().filter(api_key::Column::UserId.eq(id.0)));
     writes.run(hook_endpoint::Entity::delete_many().filter(hook_endpoint::Column::UserId.eq(id.0)));
     writes.run(mcp_server::Entity::delete_many().filter(mcp_server::Column::UserId.eq(id.0)));

@@ -6,9 +6,9 @@ use anyhow::Context;
 use domain::{AuditKey, Clock, SystemClock, ports::ArchiveStore};
 use engine::{
     AccountManager, Aftercare, AgentSettings, AuditLog, ContainmentSettings, CostManager, DirectorySettings,
-    EngineSettings, GovernanceSettings, HookSettings, Idempotency, LimitSettings, McpSettings, Overview,
-    PolicyChoice, Registration, ReportManager, Reporting, ServerSettings, SessionDefaults, SessionManager,
-    SnapshotSettings, Stores, TaskManager, Tokens,
+    EngineSettings, GovernanceSettings, HookSettings, Idempotency, LimitSettings, McpSettings, OidcLogins,
+    Overview, PolicyChoice, Registration, ReportManager, Reporting, ServerSettings, SessionDefaults,
+    SessionManager, SnapshotSettings, Stores, TaskManager, Tokens,
 };
 use gateway::{Gateway, Prices};
 use jiff::SignedDuration;
@@ -28,7 +28,7 @@ use crate::{
     config::{Config, CostsConfig, HooksConfig, ReportsConfig, TelemetryConfig},
     data_dir::DataDir,
     health::{self, Subjects},
-    keyring,
+    keyring, oidc,
     sandbox::{self, Decided},
     secret_key,
 };
@@ -37,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Parts {
     pub accounts: Arc<AccountManager>,
+    pub oidc: Option<OidcLogins>,
     pub sessions: SessionManager,
     pub tasks: TaskManager,
     pub costs: Arc<CostTracker>,
@@ -95,6 +96,8 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     let (accounts, gateway, sandbox) = tokio::join!(accounts, gateway, sandbox);
     let sandbox = sandbox?;
     let (accounts, new_admin_password) = accounts?;
+    let accounts = Arc::new(accounts);
+    let oidc = oidc::logins(config.oidc.as_ref(), &accounts, &store, &clock, &secret)?;
     let gateway = Arc::new(gateway.context("could not start the gateway")?);
 
     let swept = sweep.await?.context("could not look for processes of an earlier life")?;
@@ -143,7 +146,8 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         Arc::new(Aftercare::new(store.clone(), reports.clone())),
     );
     Ok(Parts {
-        accounts: Arc::new(accounts),
+        accounts,
+        oidc,
         sessions,
         tasks,
         costs,

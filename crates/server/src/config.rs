@@ -12,6 +12,7 @@ mod health;
 mod hooks;
 mod mcp;
 mod metrics;
+mod oidc;
 mod parse;
 mod reader;
 mod reports;
@@ -37,6 +38,7 @@ pub use self::{
     hooks::HooksConfig,
     mcp::McpConfig,
     metrics::MetricsConfig,
+    oidc::OidcConfig,
     parse::MIN_SECRET_KEY_BYTES,
     reader::Setting,
     reports::ReportsConfig,
@@ -68,6 +70,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database: DatabaseConfig,
     pub auth: AuthConfig,
+    /// The identity provider by way of which people log in, if there is one.
+    pub oidc: Option<OidcConfig>,
     pub upstream: UpstreamConfig,
     pub agent: AgentConfig,
     pub sessions: SessionsConfig,
@@ -245,6 +249,7 @@ impl Config {
         let data_dir = reader.value("DATA_DIR", "./data", path);
         let database = DatabaseConfig::read(reader, data_dir.as_ref());
         let auth = AuthConfig::read(reader);
+        let oidc = OidcConfig::read(reader, auth.as_ref().is_some_and(|auth| auth.allow_registration));
         let upstream = UpstreamConfig::read(reader);
         let agent = AgentConfig::read(reader);
         let sessions = SessionsConfig::read(reader);
@@ -271,6 +276,7 @@ impl Config {
             data_dir: data_dir?,
             database: database?,
             auth: auth?,
+            oidc: oidc?,
             upstream: upstream?,
             agent: agent?,
             sessions: sessions?,

@@ -12,6 +12,7 @@ pub mod data_dir;
 pub mod figures;
 mod health;
 mod keyring;
+mod oidc;
 mod sandbox;
 pub mod secret_key;
 pub mod secrets_command;

@@ -160,6 +160,7 @@ fn metrics_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 fn api_state(config: &Config, parts: &Parts, streams: TaskTracker) -> ApiState {
     ApiState {
         accounts: parts.accounts.clone(),
+        oidc: parts.oidc.clone(),
         policies: engine::PolicyManager::new(parts.sessions.clone()),
         mcp: engine::McpRegistry::new(parts.sessions.clone()),
         sessions: parts.sessions.clone(),

@@ -30,6 +30,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("hooks", &["domain", "sdk-runtime", "monitoring"], &["testkit"]),
     ("mcp", &["domain", "sdk-runtime", "hooks"], &[]),
     ("permissions", &["domain", "sdk-runtime"], &["testkit"]),
+    ("oidc", &["domain"], &["testkit"]),
     ("reports", &["domain"], &[]),
     // The conductor, its face, and the one that puts everything together.
     ("engine", &["domain", "sdk-runtime", "hooks", "mcp", "permissions", "monitoring"], &["testkit"]),
@@ -45,6 +46,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "mcp",
             "migration",
             "monitoring",
+            "oidc",
             "permissions",
             "persistence",
             "reports",
@@ -73,7 +75,8 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),
     // What is exported goes to a collector over HTTP.
-    (&["reqwest"], &["gateway", "hooks", "mcp", "monitoring"]),
+    (&["reqwest"], &["gateway", "hooks", "mcp", "monitoring", "oidc"]),
+    (&["openidconnect"], &["oidc"]),
     (&["Command::new", "control_request", "stream-json"], &["sdk-runtime"]),
     // Settings are read in one place. An embedded runtime must know the environment its agents inherit where its host
     // asks for that (`EnvMode::Merge`).

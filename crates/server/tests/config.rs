@@ -4,6 +4,8 @@
 
 #[path = "config/contract.rs"]
 mod contract;
+#[path = "config/oidc.rs"]
+mod oidc;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 

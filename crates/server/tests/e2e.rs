@@ -40,6 +40,9 @@ mod governance;
 #[path = "../../hooks/tests/hooks/receiver.rs"]
 mod receiver;
 
+#[path = "../../oidc/tests/provider/process.rs"]
+mod provider;
+
 #[path = "deploy/files.rs"]
 mod files;
 #[path = "deploy/queries.rs"]
@@ -63,6 +66,8 @@ mod metrics;
 mod money;
 #[path = "e2e/moving.rs"]
 mod moving;
+#[path = "e2e/oidc.rs"]
+mod oidc;
 #[path = "e2e/postgres.rs"]
 mod postgres;
 #[path = "e2e/postgres_tasks.rs"]

@@ -25,6 +25,7 @@ mod decisions;
 mod fixture;
 mod forks;
 mod hooks;
+mod identities;
 mod journal;
 mod ledger;
 mod logins;
@@ -46,8 +47,8 @@ mod users;
 
 use domain::ports::{
     Accounts, Alerts, Approvals, Archives, Audit, Budgets, Costs, Decisions, History, HookStore,
-    IdempotencyKeys, Journal, Ledger, McpServers, Ping, Policies, RateReports, Reports, Servers, Sessions,
-    Snapshots, Stats, TaskStore, Templates, Transcripts, Turns,
+    IdempotencyKeys, Identities, Journal, Ledger, McpServers, Ping, Policies, RateReports, Reports, Servers,
+    Sessions, Snapshots, Stats, TaskStore, Templates, Transcripts, Turns,
 };
 
 pub use accounts::*;
@@ -66,6 +67,7 @@ pub use decisions::*;
 pub use fixture::Fixture;
 pub use forks::*;
 pub use hooks::*;
+pub use identities::*;
 pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
@@ -97,6 +99,7 @@ pub trait AnyStore:
     + Costs
     + Alerts
     + Accounts
+    + Identities
     + Audit
     + Decisions
     + Policies
@@ -129,6 +132,7 @@ impl<S> AnyStore for S where
         + Costs
         + Alerts
         + Accounts
+        + Identities
         + Audit
         + Decisions
         + Policies
@@ -169,6 +173,10 @@ macro_rules! store_conformance {
             using_a_refresh_token_twice_revokes_its_family
             one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_away
             a_login_ends_by_expiry_by_logout_and_with_its_user
+            an_identity_is_its_issuer_and_its_subject
+            an_identity_is_somebodys_once
+            an_erased_user_leaves_their_identities
+            how_somebody_came_in_is_in_the_audit_log
             a_session_comes_back_as_it_was_stored
             a_session_is_stored_once
             a_strangers_session_is_not_there

@@ -11,6 +11,7 @@ mod decisions;
 mod fork;
 mod hooks;
 mod idempotency;
+mod identities;
 mod journal;
 mod ledger;
 mod mcp_servers;
@@ -32,7 +33,8 @@ use domain::{
     ApiKey, Approval, AuditEntry, Budget, BudgetPeriod, Event, EventBody, EventKind, Execution, HookDelivery,
     HookEndpoint, HookRun, McpServer, Message, MetricsSnapshot, NewMessage, NewUser, PermissionDecision,
     RefreshToken, Report, RequestUsage, RequestUsageId, ServerId, Session, SessionId, Spender, Task,
-    ToolCall, Turn, TurnId,
+    ToolCall, Turn, TurnId, UserId,
+    identity::IdentityKey,
     login_throttle::Tally,
     ports::{Ping, RateReport, StoreError, StoreResult},
 };
@@ -52,6 +54,7 @@ struct State {
     users: Vec<NewUser>,
     api_keys: Vec<ApiKey>,
     refresh_tokens: Vec<IssuedToken>,
+    identities: Vec<(IdentityKey, UserId)>,
     login_tallies: BTreeMap<[u8; 32], Tally>,
     idempotency_keys: BTreeMap<(String, [u8; 32]), idempotency::StoredKey>,
     rate_reports: Vec<RateReport>,

@@ -18,6 +18,7 @@ mod deploy_tools;
 mod fuzz;
 mod http;
 mod mcp_server;
+mod oidc_provider;
 mod packages;
 mod postgres;
 mod process;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{
     bubblewrap,
     cargo::cargo,
-    claude, deploy_tools, mcp_server,
+    claude, deploy_tools, mcp_server, oidc_provider,
     postgres::{self, Cluster},
     process::Interrupts,
     prometheus,
@@ -34,6 +34,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     let prometheus = prometheus::find_or_unpack(&settings)?;
     let deploy_tools = deploy_tools::find_or_install(&settings)?;
     let mcp_server = mcp_server::find_or_install(&settings)?;
+    let oidc_provider = oidc_provider::find_or_install(&settings)?;
     // Ctrl-C ends cargo, which is in the terminal's group, and then both servers in order.
     let _interrupts = Interrupts::catch()?;
     let cluster = Cluster::start(&settings)?;
@@ -49,6 +50,7 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
             .env(prometheus::FOLDER_VARIABLE, &prometheus)
             .env(deploy_tools::FOLDER_VARIABLE, &deploy_tools)
             .env(mcp_server::PROGRAM_VARIABLE, &mcp_server)
+            .env(oidc_provider::FOLDER_VARIABLE, &oidc_provider)
             .env(postgres::URL_VARIABLE, cluster.url())
             .env(postgres::RUN_VARIABLE, cluster.runner())
             .stdin(Stdio::null())

@@ -22,6 +22,7 @@ mod hooks;
 mod large;
 mod mcp_servers;
 mod metrics;
+mod oidc;
 mod once;
 mod policies;
 mod problems;

@@ -5,13 +5,14 @@ use actix_web::{HttpServer, dev::ServerHandle, web::Data};
 use api::{ApiSettings, ApiState, CorsOrigins};
 use domain::{
     AgentScope, ArchivePlace, Budget, MicroUsd, ModelAccess, ModelEndpoint, RehearsedCall, ServerId, TurnId,
-    WhenExhausted, budget::UsedUp,
+    WhenExhausted, budget::UsedUp, ports::IdentityProvider,
 };
 use engine::{
     AccountManager, Aftercare, AgentSettings, ArchiveSettings, AuditLog, ContainmentSettings, CostManager,
     DirectorySettings, EngineSettings, GovernanceSettings, HookSettings, Idempotency, LimitSettings,
-    McpRegistry, McpSettings, Overview, PolicyManager, Registrant, Registration, ReportManager,
-    SelfTestSetting, SessionDefaults, SessionManager, Stores, TaskManager, TaskSettings, Tokens,
+    McpRegistry, McpSettings, OidcLogins, OidcSettings, Overview, PolicyManager, Registrant, Registration,
+    ReportManager, SelfTestSetting, SessionDefaults, SessionManager, Stores, TaskManager, TaskSettings,
+    Tokens,
 };
 use jiff::SignedDuration;
 use monitoring::{Alerter, Check, CostSettings, CostStores, CostTracker, HealthChecker, MetricsCollector};
@@ -41,6 +42,7 @@ pub struct Plan {
     pub archive_place: ArchivePlace,
     pub is_measured: bool,
     pub limiter: Option<Arc<api::RateLimiter>>,
+    pub oidc: Option<(Arc<dyn IdentityProvider>, OidcSettings)>,
 }
 
 impl Default for Plan {
@@ -64,6 +66,7 @@ impl Default for Plan {
             archive_place: ArchivePlace::Local,
             is_measured: true,
             limiter: None,
+            oidc: None,
         }
     }
 }
@@ -144,8 +147,12 @@ impl World {
             metrics.clone(),
         );
         let own_clock = clock.clone();
+        let oidc = plan.oidc.map(|(provider, settings)| {
+            OidcLogins::new(accounts.clone(), store.clone(), provider, settings, &[7; 32]).unwrap()
+        });
         let state = Data::new(ApiState {
             accounts,
+            oidc,
             costs: CostManager::new(tracker, sessions.clone()),
             reports: reports.clone(),
             overview: Overview::new(store.clone(), Arc::new(clock.clone())),

@@ -21,7 +21,7 @@ pub use templates::*;
 use super::{Actor, AuditEvent, Fact, Origin, Source};
 use crate::{
     ApiKey, ApiKeyId, FamilyId, RefreshToken, Session, SessionId, User, UserId, UserPatch, fork::NewFork,
-    session::SessionPatch,
+    identity::IdentityKey, session::SessionPatch,
 };
 use jiff::Timestamp;
 
@@ -34,6 +34,12 @@ pub enum LoginFailure {
     AccountDisabled,
     /// The password was not looked at: there were too many attempts before.
     TooManyAttempts,
+    /// What came back from the identity provider did not hold.
+    IdentityRefused,
+    /// The identity is nobody's here, and no account is made for it.
+    UnknownIdentity,
+    /// Nothing that the provider says of them gives them a role.
+    NoRole,
 }
 
 impl LoginFailure {
@@ -45,6 +51,9 @@ impl LoginFailure {
             Self::WrongPassword => "wrong_password",
             Self::AccountDisabled => "account_disabled",
             Self::TooManyAttempts => "too_many_attempts",
+            Self::IdentityRefused => "identity_refused",
+            Self::UnknownIdentity => "unknown_identity",
+            Self::NoRole => "no_role",
         }
     }
 }
@@ -89,6 +98,20 @@ pub fn login_succeeded(token: &RefreshToken, source: &Source) -> AuditEvent {
     let actor = Actor::User { user_id: token.user_id };
     let origin = Origin { actor, source: source.clone() };
     AuditEvent::new("login.succeeded", &origin, token.created_at).about("login", token.family_id)
+}
+
+/// Somebody logged in by way of their identity provider.
+#[must_use]
+pub fn identified_login_succeeded(token: &RefreshToken, source: &Source) -> AuditEvent {
+    login_succeeded(token, source).with("method", "oidc")
+}
+
+/// An account can be logged into by an identity from now on. Its subject is not told: at some providers it is an address.
+#[must_use]
+pub fn identity_linked(user: UserId, identity: &IdentityKey, origin: &Origin, at: Timestamp) -> AuditEvent {
+    AuditEvent::new("identity.linked", origin, at)
+        .about("user", user)
+        .with("issuer", identity.issuer.as_str())
 }
 
 /// Somebody tried to log in. What they typed as address is not kept if it is nobody's: it may be a password.

@@ -105,7 +105,7 @@ pub async fn a_login_ends_by_expiry_by_logout_and_with_its_user<S: AnyStore>(sto
     assert_eq!(f.store.rotate([60; 32], &next, at, &Source::default()).await.unwrap(), Rotation::Refused);
 }
 
-fn token(user: UserId, n: u8, at: Timestamp) -> RefreshToken {
+pub(super) fn token(user: UserId, n: u8, at: Timestamp) -> RefreshToken {
     RefreshToken {
         id: RefreshTokenId::new(),
         family_id: FamilyId::new(),

@@ -18,18 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 #[async_trait]
 impl Accounts for MemoryStore {
     async fn create_user(&self, new: &NewUser, origin: &Origin) -> StoreResult<()> {
-        let mut state = self.state();
-        let mut new = new.clone();
-        new.user.email = new.user.email.to_lowercase();
-        if state.users.iter().any(|known| known.user.email == new.user.email) {
-            return Err(StoreError::Conflict { what: "a user with this e-mail address" });
-        }
-        if state.users.iter().any(|known| known.user.username == new.user.username) {
-            return Err(StoreError::Conflict { what: "a user of this name" });
-        }
-        let event = events::user_registered(&new.user, origin);
-        state.users.push(new);
-        state.audit(event)
+        self.state().register(new, origin)
     }
 
     async fn any_user(&self) -> StoreResult<bool> {
@@ -85,7 +74,8 @@ impl Accounts for MemoryStore {
 
     async fn admit_login(&self, attempt: &LoginAttempt) -> StoreResult<SignedDuration> {
         let mut state = self.state();
-        let tallies = attempt.keys.map(|(key, _)| state.login_tallies.get(&key).copied());
+        let tallies: Vec<_> =
+            attempt.keys.iter().map(|(key, _)| state.login_tallies.get(key).copied()).collect();
         let wait = attempt.wait(&tallies);
         if wait.is_zero() {
             let counted = attempt.keys.iter().zip(tallies);
@@ -97,9 +87,9 @@ impl Accounts for MemoryStore {
 
     async fn login_succeeded(&self, attempt: &LoginAttempt) -> StoreResult<()> {
         let mut state = self.state();
-        for (key, tallied) in attempt.keys {
-            if let Some(tally) = state.login_tallies.get_mut(&key) {
-                *tally = tally.succeeded(tallied, attempt.at);
+        for (key, tallied) in &attempt.keys {
+            if let Some(tally) = state.login_tallies.get_mut(key) {
+                *tally = tally.succeeded(*tallied, attempt.at);
             }
         }
         Ok(())
@@ -114,11 +104,7 @@ impl Accounts for MemoryStore {
 
     async fn begin_login(&self, token: &RefreshToken, source: &Source) -> StoreResult<()> {
         let mut state = self.state();
-        let user = state.users.iter_mut().find(|known| known.user.id == token.user_id);
-        if let Some(known) = user {
-            known.user.last_login_at = Some(token.created_at);
-        }
-        state.issue(token.clone());
+        state.log_in(token);
         state.audit(events::login_succeeded(token, source))
     }
 
@@ -193,6 +179,7 @@ impl Accounts for MemoryStore {
         "UTC".clone_into(&mut known.user.time_zone);
         known.password_hash.clear();
         state.refresh_tokens.retain(|issued| issued.token.user_id != id);
+        state.identities.retain(|(_, user)| *user != id);
         state.api_keys.retain(|key| key.user_id != id);
         let gone: Vec<_> = state.endpoints.iter().filter(|one| one.user_id == id).map(|one| one.id).collect();
         state.endpoints.retain(|one| one.user_id != id);
@@ -259,6 +246,28 @@ impl Accounts for MemoryStore {
 impl State {
     fn active_user(&self, id: UserId) -> Option<User> {
         self.users.iter().map(|known| &known.user).find(|user| user.id == id && user.is_active).cloned()
+    }
+
+    pub(super) fn register(&mut self, new: &NewUser, origin: &Origin) -> StoreResult<()> {
+        let mut new = new.clone();
+        new.user.email = new.user.email.to_lowercase();
+        if self.users.iter().any(|known| known.user.email == new.user.email) {
+            return Err(StoreError::Conflict { what: "a user with this e-mail address" });
+        }
+        if self.users.iter().any(|known| known.user.username == new.user.username) {
+            return Err(StoreError::Conflict { what: "a user of this name" });
+        }
+        let event = events::user_registered(&new.user, origin);
+        self.users.push(new);
+        self.audit(event)
+    }
+
+    pub(super) fn log_in(&mut self, token: &RefreshToken) {
+        let user = self.users.iter_mut().find(|known| known.user.id == token.user_id);
+        if let Some(known) = user {
+            known.user.last_login_at = Some(token.created_at);
+        }
+        self.issue(token.clone());
     }
 
     fn issue(&mut self, token: RefreshToken) {
