@@ -13,7 +13,8 @@ use std::{fmt, time::Duration};
 pub struct DatabaseOptions {
     /// `sqlite://path/to/file`, which is created if it is not there, or `postgres://user:password@host/database`.
     pub url: String,
-    /// Connections in all, at least 2. With SQLite one writes and the others read.
+    /// Connections in all, at least 2. With SQLite one writes and the others read, of which it takes no more than keep the
+    /// cores busy.
     pub pool_size: u32,
     /// How long a statement waits for whoever holds the file or the row.
     pub busy_timeout: Duration,

@@ -9,7 +9,7 @@ use sea_orm::{
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
 };
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 /// What a write-ahead log that grew large is cut back to after a checkpoint.
 const WAL_KEPT_BYTES: &str = "67108864";
@@ -18,6 +18,8 @@ const CACHE_KIB: &str = "-4096";
 
 /// A connection that nobody needs any more is closed after this; each costs a thread and its cache.
 const IDLE: Duration = Duration::from_secs(60);
+/// As many may read at once on a machine with one core: one of them may take long.
+const READERS_MIN: u32 = 4;
 
 pub(super) async fn open(
     options: &DatabaseOptions,
@@ -33,10 +35,16 @@ pub(super) async fn open(
     let connect = connect.create_if_missing(false);
     let writer = SqliteWriter::new(connect.clone(), options.acquire_timeout);
     let connect = connect.pragma("query_only", "ON");
-    let readers = options.pool_size.saturating_sub(1).max(1);
-    let read = pool_options(options).max_connections(readers).idle_timeout(IDLE);
+    let read = pool_options(options).max_connections(readers(options)).idle_timeout(IDLE);
     let read = read.connect_with(connect).await.map_err(unreachable)?.into();
     Ok((read, Writer::Sqlite(writer)))
+}
+
+/// Each reads on a thread of its own, so that more than keep the cores busy only take memory: half a mebibyte each.
+fn readers(options: &DatabaseOptions) -> u32 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let useful = u32::try_from(2 * cores).unwrap_or(u32::MAX).max(READERS_MIN);
+    options.pool_size.saturating_sub(1).clamp(1, useful)
 }
 
 pub(super) async fn open_to_read(
