@@ -81,6 +81,7 @@ def _at_home(value):
 # Texts that have a meaning beyond their schema, by the names of their fields: what a request that is to be accepted
 # says there. Everywhere else, and in requests that are to be refused, stands what was made up.
 MEANT = {
+    "add_dirs": ["more"],
     "budget_usd": 2.5,
     "cron": "0 6 * * 1-5",
     "custom_policies": [],
@@ -94,9 +95,13 @@ MEANT = {
     # The model cannot stand in for itself.
     "fallback_model": None,
     "hooks_enabled": [],
+    # Registered servers.
+    "mcp_servers": {},
     "monthly_budget_usd": 25,
     "notification_webhook": NOWHERE,
     "policies": [],
+    # A template that can be read.
+    "prompt_template": "hello",
     "schedule_cron": "0 6 * * 1-5",
     # Users that are there.
     "shared_with": [],
@@ -121,7 +126,8 @@ def _meant(value):
 
 
 def _make_acceptable(case):
-    case.body = _meant(case.body)
+    if case.body is not NOT_SET:
+        case.body = _meant(case.body)
     if case.query:
         case.query = {key: value for key, value in _meant(dict(case.query)).items() if key != "cursor"}
     for name in list(case.headers or {}):
@@ -130,14 +136,17 @@ def _make_acceptable(case):
             del case.headers[name]
         elif name.lower() == "idempotency-key":
             case.headers[name] = str(uuid.uuid4())
-    # What a server of each kind needs.
+        # OpenAPI has no words for an answer that is without its body when that was asked for.
+        elif name.lower() == "prefer" and "return=minimal" in case.headers[name]:
+            del case.headers[name]
+    # What a server is given has to fit together: names in its arguments, and what it has already.
     if isinstance(case.body, dict) and case.operation.path.startswith("/api/v1/mcp-servers"):
         if "multipart" in str(case.media_type):
             case.body["file"] = '{"mcpServers": {}}'
         elif case.method.upper() == "POST":
-            case.body.update(server_type="stdio", command="true")
-            for name in ("url", "headers"):
-                case.body.pop(name, None)
+            for name, nothing in (("args", []), ("headers", {})):
+                if name in case.body:
+                    case.body[name] = nothing
         else:
             for name in ("server_type", "command", "url", "args", "env", "headers"):
                 case.body.pop(name, None)
@@ -145,6 +154,10 @@ def _make_acceptable(case):
     if isinstance(case.body, dict) and case.operation.path.startswith("/api/v1/policies"):
         if case.body.get("text") is not None:
             case.body["text"] = POLICY
+    # Whether a task has a schedule already is not in the request.
+    if isinstance(case.body, dict) and case.method.upper() == "PATCH" and case.operation.path == "/api/v1/tasks/{id}":
+        if case.body.get("schedule_cron") is None:
+            case.body.pop("is_scheduled", None)
     # Only hooks that decide can fail in a way.
     if isinstance(case.body, dict) and case.operation.path.startswith("/api/v1/hooks") and case.body.get("kind"):
         case.body["kind"] = "decision"
@@ -166,11 +179,15 @@ def _make_unacceptable(case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    # Whether a case means to be accepted is judged anew once its body is set: an address that fits in the place of one that
+    # does not may make it one, and a body that is left out would be taken for a wrong one.
+    body = _at_home(case.body)
+    if body != case.body:
+        case.body = body
     if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
         _make_acceptable(case)
     else:
         _make_unacceptable(case)
-    case.body = _at_home(case.body)
     # Nobody is left to ask anything if those who ask are taken away.
     if case.path_parameters and str(case.path_parameters.get("user_id")) in OWN_USERS:
         if case.method.upper() in ("PATCH", "DELETE"):

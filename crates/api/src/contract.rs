@@ -1,7 +1,7 @@
 //! What holds for operations by what they are, and not by what their handlers say: scopes, keys, rate limits. It is
 //! written into the document once it is built.
 
-use crate::{access, caller, idempotency::IdempotencyKey};
+use crate::{access, caller, idempotency::IdempotencyKey, prefer::Minimal};
 use actix_web::http::Method;
 use apidoc::RequestHeader;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,10 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 5] = [
     ("RateLimit-Remaining", "Requests that are left in it."),
     ("RateLimit-Reset", "Seconds until all of them are there again."),
 ];
+
+/// What `Prefer` is looked at for here, and how much of it.
+const MINIMAL: &str = "return=minimal";
+const PREFER_LENGTH_MAX: u32 = 1024;
 
 /// An operation that creates something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +83,10 @@ fn complete_operation(path: &str, method: &Method, operation: &mut Value) {
     if *method == Method::POST && creates(operation) {
         key(operation);
     }
-    if [Method::PATCH, Method::PUT].contains(method) && operation["responses"].get("200").is_some() {
-        minimal(operation);
+    match Minimal::of(method, path) {
+        Some(Minimal::Edited) if operation["responses"].get("200").is_some() => minimal_edit(operation),
+        Some(Minimal::Created) => minimal_creation(operation),
+        Some(Minimal::Edited) | None => {}
     }
     if *method == Method::GET && answers_with(operation, "ETag") && !path.starts_with(ALWAYS_SENT) {
         conditional(operation);
@@ -134,20 +140,21 @@ fn key(operation: &mut Value) {
     }
 }
 
-fn minimal(operation: &mut Value) {
-    parameter(
-        operation,
-        "Prefer",
-        "`return=minimal`: answer with 204 and without the thing (RFC 7240).",
-        1024,
-        "return=minimal",
-    );
+fn minimal_edit(operation: &mut Value) {
+    let about = "`return=minimal`: answer with 204 and without the thing (RFC 7240).";
+    parameter(operation, "Prefer", about, PREFER_LENGTH_MAX, MINIMAL);
     let applied = json!({ "description": "`return=minimal`.", "schema": { "type": "string" } });
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     responses.entry("204").or_insert_with(|| {
         json!({ "description": "Done, as asked without the thing.", "headers": { "Preference-Applied": applied } })
     });
     responses.sort_keys();
+}
+
+fn minimal_creation(operation: &mut Value) {
+    let about = "`return=minimal`: answer with 201 and `Location`, without a body (RFC 7240).";
+    parameter(operation, "Prefer", about, PREFER_LENGTH_MAX, MINIMAL);
+    header(operation, "201", "Preference-Applied", "`return=minimal`, where it was asked for.");
 }
 
 fn conditional(operation: &mut Value) {

@@ -63,6 +63,10 @@ fn translate(error: &Error) -> Problem {
         Error::Exists(what) => {
             Problem::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("there is a {what} already"))
         }
+        Error::LimitReached { what, max } => {
+            let detail = format!("you have {max} {what}, which is as many as one user may have; delete some");
+            Problem::new(StatusCode::CONFLICT, "LIMIT_REACHED", detail).with_member("limit", *max)
+        }
         Error::PolicyChanged(current) => {
             let detail = format!("version {current} of this policy is the newest; look at it first");
             Problem::new(StatusCode::CONFLICT, "POLICY_CHANGED", detail).with_member("version", *current)
@@ -97,9 +101,11 @@ fn translate(error: &Error) -> Problem {
         Error::LeaseLost => {
             unavailable("LEASE_LOST", "this server could not renew its lease and runs no agents until it can")
         }
-        Error::FilesElsewhere => {
-            unavailable("FILES_ELSEWHERE", "another server, the session's home, has its files; ask that one")
-        }
+        Error::FilesElsewhere => unavailable(
+            "FILES_ELSEWHERE",
+            "another server has these files: ask that one, or have the session archived to S3 (POST \
+             /sessions/{id}/archive, or auto_archive of a task), from where every server can read them",
+        ),
         Error::TurnFailed { turn_id, failure, message } => turn_failed(*turn_id, *failure, message),
         Error::ArchiveRemoved => {
             let detail = "the archive was removed: its time was up, or a newer one took its place";

@@ -7,6 +7,8 @@ use validator::ValidationError;
 pub const LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F]*$";
 /// [`lines`] as the document says it.
 pub const LINES: &str = r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$";
+/// What no process can be started with is refused by the engine; this is how the document says it.
+pub const WITHOUT_NUL: &str = r"^[^\u0000]*$";
 
 /// A name: one line.
 pub fn line(text: &str) -> Result<(), ValidationError> {

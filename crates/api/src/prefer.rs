@@ -11,14 +11,40 @@ use actix_web::{
     middleware::Next,
 };
 
-/// Where something is created of which the answer tells nothing that cannot be read again: no secrets that are shown once.
-const CREATES: [&str; 5] = [
-    "/api/v1/sessions",
-    "/api/v1/policies",
-    "/api/v1/tasks",
-    "/api/v1/session-templates",
-    "/api/v1/sessions/{id}/fork",
-];
+/// Where something is created of which the answer tells nothing that cannot be read again.
+const CREATES: [&str; 4] =
+    ["/api/v1/sessions", "/api/v1/policies", "/api/v1/session-templates", "/api/v1/sessions/{id}/fork"];
+/// Where an edit may be answered with a secret that is shown this once.
+const SHOWS_SECRETS: &str = "/api/v1/tasks/{id}";
+
+/// What the answer to a request is without the thing, by its status in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Minimal {
+    /// 204 in place of 200.
+    Edited,
+    /// 201 with its `Location` alone.
+    Created,
+}
+
+impl Minimal {
+    /// How requests to this address, as the routes word it, can be answered with less; `None` if they cannot.
+    pub fn of(method: &Method, route: &str) -> Option<Self> {
+        match *method {
+            Method::PATCH | Method::PUT if route != SHOWS_SECRETS => Some(Self::Edited),
+            Method::POST if CREATES.contains(&route) => Some(Self::Created),
+            _ => None,
+        }
+    }
+
+    /// The status in place of this one; `None` if the answer stays as it is.
+    fn status(self, full: StatusCode) -> Option<StatusCode> {
+        match (self, full) {
+            (Self::Edited, StatusCode::OK) => Some(StatusCode::NO_CONTENT),
+            (Self::Edited | Self::Created, StatusCode::CREATED) => Some(full),
+            _ => None,
+        }
+    }
+}
 
 /// The preferences of a request, as [`listed`] has them.
 pub fn preferences(headers: &HeaderMap) -> impl Iterator<Item = String> {
@@ -39,15 +65,11 @@ pub async fn minimal<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let edits = [Method::PATCH, Method::PUT].contains(request.method());
-    let creates = request.method() == Method::POST
-        && request.match_pattern().is_some_and(|route| CREATES.contains(&route.as_str()));
-    let prefers = (edits || creates) && preferences(request.headers()).any(|one| one == "return=minimal");
+    let minimal = request.match_pattern().and_then(|route| Minimal::of(request.method(), &route));
+    let minimal = minimal.filter(|_| preferences(request.headers()).any(|one| one == "return=minimal"));
     let response = next.call(request).await?;
-    let status = match response.status() {
-        StatusCode::OK if prefers && edits => StatusCode::NO_CONTENT,
-        StatusCode::CREATED if prefers => StatusCode::CREATED,
-        _ => return Ok(response.map_into_left_body()),
+    let Some(status) = minimal.and_then(|minimal| minimal.status(response.status())) else {
+        return Ok(response.map_into_left_body());
     };
     let mut response = response.map_body(|head, _| {
         head.status = status;

@@ -60,6 +60,9 @@ pub enum Error {
     /// Something of that name exists already.
     #[error("create a second {0}")]
     Exists(&'static str),
+    /// The caller has as many of these as one user may; delete some.
+    #[error("keep more than {max} {what} of one user")]
+    LimitReached { what: &'static str, max: u32 },
     /// Somebody changed the policy meanwhile; look at this version of it first.
     #[error("change another version of the policy than {0}, the newest")]
     PolicyChanged(u32),

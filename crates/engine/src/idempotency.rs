@@ -188,6 +188,7 @@ impl HeldKey {
 
     /// Keeps the answer. If it cannot be kept, the request's outcome is unknown to whoever sends it again.
     pub async fn keep(self, answer: &KeptAnswer) {
+        fail::fail_point!("answer.before_kept");
         match self.owner.seal(&self.sealed_for, answer) {
             Ok(sealed) => {
                 self.note(self.owner.store.keep_answer(self.attempt, &sealed).await, "has no answer");

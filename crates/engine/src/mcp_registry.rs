@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 
 /// Checks that run at a time: each may be a process.
 const CHECKS_AT_ONCE: usize = 4;
+/// Servers that one user may have; all of them fit into an exported file.
+const OWNED_MAX: u32 = 1000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -98,7 +100,10 @@ impl McpRegistry {
             created_at: now,
             updated_at: now,
         };
-        inner.stores.mcp_servers.create_mcp_server(&server, &caller.origin()).await?;
+        let stored = inner.stores.mcp_servers.create_mcp_server(&server, OWNED_MAX, &caller.origin()).await?;
+        if !stored {
+            return Err(Error::LimitReached { what: "MCP servers", max: OWNED_MAX });
+        }
         self.renew_agents(&server);
         Ok(server)
     }

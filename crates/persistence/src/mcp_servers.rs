@@ -5,7 +5,7 @@ use crate::{
     entity::mcp_server::{self, Column as C, secrets_to_json},
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
-    unit::{Batch, Unit},
+    unit::Unit,
     value::micros,
 };
 use async_trait::async_trait;
@@ -17,18 +17,38 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, LockType},
 };
 use std::collections::BTreeMap;
 
 #[async_trait]
 impl McpServers for Store {
-    async fn create_mcp_server(&self, server: &McpServer, origin: &Origin) -> StoreResult<()> {
-        let row = mcp_server::Model::new(server)?;
-        let insert = mcp_server::Entity::insert::<mcp_server::ActiveModel>(row.into());
-        let write = |writes: &mut Batch| writes.run(insert);
-        self.write_audited(write, events::mcp_server_created(server, origin)).await
+    async fn create_mcp_server(
+        &self,
+        server: &McpServer,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let mut reads = self.batch();
+        // Whoever makes another one waits for this lock, so that what is counted behind it stays true.
+        let head = audit::lock_head(&mut reads);
+        let owned = mcp_server::Entity::find()
+            .select_only()
+            .column_as(C::Id.count(), "count")
+            .filter(C::UserId.eq(server.user_id.0));
+        let owned = reads.select_as::<Owned>(owned);
+        let (mut read, unit) = self.open(reads).await?;
+        if read.first(owned)?.is_some_and(|owned| owned.count >= i64::from(owned_max)) {
+            return Ok(false);
+        }
+        let mut writes = self.batch();
+        writes.insert::<mcp_server::ActiveModel>(mcp_server::Model::new(server)?.into());
+        let head = audit::head(&mut read, head)?;
+        self.chain(&mut writes, head, [events::mcp_server_created(server, origin)])?;
+        unit.commit(writes).await?;
+        Ok(true)
     }
 
     async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>> {
@@ -144,6 +164,12 @@ impl McpServers for Store {
         held.unit.commit(writes).await?;
         Ok(true)
     }
+}
+
+/// How many one owner has.
+#[derive(Debug, FromQueryResult)]
+struct Owned {
+    count: i64,
 }
 
 /// A server that is about to change, and the end of the log that will say so.

@@ -54,6 +54,8 @@ mod collector;
 mod health;
 #[path = "e2e/hooks.rs"]
 mod hooks;
+#[path = "e2e/keyed.rs"]
+mod keyed;
 #[path = "e2e/large.rs"]
 mod large;
 #[path = "e2e/limits.rs"]
@@ -96,3 +98,5 @@ mod two_servers;
 mod user_guide;
 #[path = "e2e/watching.rs"]
 mod watching;
+#[path = "e2e/workflows.rs"]
+mod workflows;

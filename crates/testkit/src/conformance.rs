@@ -332,6 +332,7 @@ macro_rules! store_conformance {
             reports_go_with_their_session_and_are_in_the_audit_log
             an_mcp_server_is_its_owners_or_everybodys
             a_name_of_an_mcp_server_is_taken_once
+            nobody_has_more_mcp_servers_than_they_may
             a_check_of_an_mcp_server_is_kept_until_it_is_connected_otherwise
             secrets_of_an_mcp_server_are_sealed_anew_unless_it_changed
             the_life_of_an_mcp_server_is_in_the_audit_log

@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &["schemathesis==4.32.5"];
 /// refused because much is asked.
 const VARIABLES: &[(&str, &str)] = &[
     ("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true"),
+    ("MCP_ALLOW_PRIVATE_ADDRESSES", "true"),
     ("MAX_CONCURRENT_INTERACTIVE_SESSIONS", "2"),
     ("MAX_CONCURRENT_BACKGROUND_SESSIONS", "1"),
     ("ALLOW_REGISTRATION", "true"),

@@ -12,12 +12,36 @@ use engine::{McpRecipe, McpServerDraft};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use validator::Validate;
 
 /// A new server.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[schemars(
+    extend(
+        "if" = { "properties": { "server_type": { "const": "stdio" } }, "required": ["server_type"] },
+        "then" = {
+            "properties": {
+                "command": { "type": "string", "pattern": PROGRAM },
+                "url": { "type": "null" },
+                "headers": { "maxProperties": 0 },
+            },
+            "required": ["command"],
+        },
+        "else" = {
+            "properties": {
+                "server_type": { "enum": ["sse", "http"] },
+                "url": { "type": "string" },
+                "command": { "type": "null" },
+                "args": { "maxItems": 0 },
+            },
+            "required": ["url"],
+        },
+    ),
+    example = json!({ "name": "files", "server_type": "stdio", "command": "mcp-server-files" })
+)]
 pub struct McpServerCreateRequest {
     /// Unique among the caller's; sessions name it in `sdk_options.mcp_servers`.
     #[validate(length(min = 1, max = 100), custom(function = "plain::line"))]
@@ -56,6 +80,10 @@ pub struct McpServerCreateRequest {
     #[serde(default)]
     is_global: bool,
 }
+
+/// What a program may be called, as the document says it: no control character, and neither `=`, which would make it a
+/// variable, nor `-` at its beginning, which would make it an option.
+const PROGRAM: &str = r"^[^\u0000-\u001F\u007F-\u009F=-][^\u0000-\u001F\u007F-\u009F=]*$";
 
 fn yes() -> bool {
     true

@@ -52,9 +52,10 @@ pub struct SessionTemplateRequest {
     #[validate(length(min = 1, max = 1024))]
     working_directory: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Vec<String>>,
     #[validate(length(min = 1, max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     system_prompt: Option<String>,
     /// Those who may use the template can read all of this, also what stands in `env` and `mcp_servers`.
     #[validate(nested)]

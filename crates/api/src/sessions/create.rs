@@ -40,10 +40,11 @@ pub struct SessionCreateRequest {
     working_directory: Option<String>,
     /// Tools, or patterns such as `Bash(git:*)`, that run without asking.
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Vec<String>>,
     /// Replaces the built-in system prompt.
     #[validate(length(min = 1, max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     system_prompt: Option<String>,
     #[validate(nested)]
     sdk_options: Option<SdkOptions>,

@@ -41,9 +41,10 @@ pub struct ForkRequest {
     #[validate(length(min = 1, max = 1024))]
     working_directory: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Vec<String>>,
     #[validate(length(min = 1, max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     system_prompt: Option<String>,
     /// Replaces all of the parent's.
     #[validate(nested)]

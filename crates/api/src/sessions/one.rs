@@ -46,9 +46,10 @@ pub struct SessionPatchRequest {
     metadata: Option<Map<String, Value>>,
     permission_mode: Option<PermissionMode>,
     #[validate(length(min = 1, max = 100))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     model: Option<String>,
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Vec<String>>,
     /// Replaces all that the session chose. Its next agent is judged by them.
     #[validate(length(max = 100))]

@@ -1,5 +1,6 @@
 //! What a session passes on to its agent.
 
+use crate::plain;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value};
@@ -15,10 +16,12 @@ const ITEM_CHARS_MAX: usize = 1024;
 pub struct SdkOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 100))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     model: Option<String>,
     /// Used when the model is overloaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(min = 1, max = 100))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     fallback_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [null, "low", "medium", "high", "xhigh", "max"]))]
@@ -29,16 +32,17 @@ pub struct SdkOptions {
     max_turns: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     disallowed_tools: Vec<String>,
     /// The base set of tools; absent means all of the agent's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     tools: Option<Vec<String>>,
     /// Added to the built-in system prompt, when the session's `system_prompt` is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(length(max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     append_system_prompt: Option<String>,
     /// MCP servers by the names that agents know them by: each the name of a registered one, or one as the CLI takes it.
     /// A list of names means the registered servers of these names.
@@ -53,7 +57,7 @@ pub struct SdkOptions {
     /// Further directories the agent may work in, under the rules of `working_directory`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 50), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     add_dirs: Vec<String>,
     /// Environment variables for the agent and its tools.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -61,7 +65,7 @@ pub struct SdkOptions {
     env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[validate(length(max = 50), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     betas: Vec<String>,
 }
 

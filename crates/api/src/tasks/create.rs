@@ -27,6 +27,10 @@ use validator::Validate;
 /// A new task.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "is_scheduled": { "const": true } }, "required": ["is_scheduled"] },
+    "then" = { "properties": { "schedule_cron": { "type": "string" } }, "required": ["schedule_cron"] },
+))]
 pub struct TaskCreateRequest {
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
     #[schemars(extend("pattern" = plain::LINE))]
@@ -43,17 +47,18 @@ pub struct TaskCreateRequest {
     default_variables: Map<String, Value>,
     /// Tools, or patterns such as `Bash(git:*)`, that run without asking.
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Vec<String>>,
     /// Tools that the agent does not get, beside those in `sdk_options`.
     #[serde(default)]
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     disallowed_tools: Vec<String>,
     #[validate(nested)]
     sdk_options: Option<SdkOptions>,
     /// Replaces the built-in system prompt.
     #[validate(length(min = 1, max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     system_prompt: Option<String>,
     /// Where the agent works, as of a session. Left out, each execution gets a directory of its own.
     #[validate(length(min = 1, max = 1024))]

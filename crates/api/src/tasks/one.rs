@@ -28,6 +28,10 @@ use validator::Validate;
 /// What to change; what is left out stays as it is, and null takes away what may be missing.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "is_scheduled": { "const": true } }, "required": ["is_scheduled"] },
+    "then" = { "properties": { "schedule_cron": { "type": "string" } } },
+))]
 pub struct TaskPatchRequest {
     #[validate(length(min = 1, max = 255), custom(function = "plain::line"))]
     #[schemars(extend("pattern" = plain::LINE))]
@@ -44,10 +48,10 @@ pub struct TaskPatchRequest {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<Vec<String>>")]
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     allowed_tools: Option<Option<Vec<String>>>,
     #[validate(length(max = 500), custom(function = "short_items"))]
-    #[schemars(inner(length(min = 1, max = 1024)))]
+    #[schemars(inner(length(min = 1, max = 1024), regex(pattern = plain::WITHOUT_NUL)))]
     disallowed_tools: Option<Vec<String>>,
     /// Replaces all of them.
     #[validate(nested)]
@@ -55,6 +59,7 @@ pub struct TaskPatchRequest {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]
     #[validate(length(min = 1, max = 100_000))]
+    #[schemars(extend("pattern" = plain::WITHOUT_NUL))]
     system_prompt: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<String>")]

@@ -268,6 +268,29 @@ async fn servers_come_from_a_file_and_go_into_one() {
 }
 
 #[actix_web::test]
+async fn a_user_has_a_thousand_servers_and_no_more() {
+    let world = World::new().await;
+    for batch in 0..10 {
+        let servers: serde_json::Map<String, Value> =
+            (0..100).map(|n| (format!("server-{batch}-{n}"), json!({ "command": "npx" }))).collect();
+        let imported = upload(&world.alice, "file", &json!({ "mcpServers": servers }).to_string()).await;
+        assert_eq!(imported.json()["imported"], 100, "{}", imported.text());
+    }
+    let refused = world.alice.post(PATH, server("one-more")).await;
+    assert_eq!((refused.status, refused.error_code().as_str()), (409, "LIMIT_REACHED"), "{}", refused.text());
+    assert_eq!(refused.json()["limit"], 1000);
+    let file = json!({ "mcpServers": { "one-more": { "command": "npx" } } });
+    let imported = upload(&world.alice, "file", &file.to_string()).await.json();
+    assert_eq!(imported["results"][0]["errors"][0]["code"], "limit", "{imported}");
+    assert_eq!(world.bob.post(PATH, server("first")).await.status, 201, "others have their own thousand");
+
+    let listed = world.alice.get(PATH).await.json();
+    let path = format!("{PATH}/{}", listed["items"][0]["id"].as_str().unwrap());
+    assert_eq!(world.alice.delete(&path).await.status, 204);
+    assert_eq!(world.alice.post(PATH, server("one-more")).await.status, 201, "there is room again");
+}
+
+#[actix_web::test]
 async fn what_is_no_file_is_refused() {
     let world = World::new().await;
     let refused = upload(&world.alice, "file", "{").await;

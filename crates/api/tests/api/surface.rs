@@ -85,7 +85,31 @@ async fn who_asks_for_little_gets_little() {
     let refused = world.alice.request(Method::PATCH, &path).json(&json!({"nope": 1}));
     let refused = world.alice.send(refused.header("prefer", "return=minimal")).await;
     assert_eq!((refused.status, refused.error_code().as_str()), (422, "VALIDATION_FAILED"));
+    // What can be asked for is what the document offers.
+    let offered = |method: &str, route: &str| {
+        let parameters = &api::document()["paths"][route][method]["parameters"];
+        parameters.as_array().into_iter().flatten().any(|one| one["name"] == "Prefer")
+    };
+    for (route, body) in [
+        ("/api/v1/sessions", json!({})),
+        ("/api/v1/session-templates", json!({"name": "t", "category": "custom"})),
+        ("/api/v1/tasks", json!({"name": "t", "prompt_template": "hello"})),
+        ("/api/v1/mcp-servers", json!({"name": "s", "server_type": "stdio", "command": "true"})),
+    ] {
+        let made = world.alice.post_with(route, body, &minimal).await;
+        assert_eq!(made.status, 201, "{route}: {}", made.text());
+        assert_eq!(made.body.is_empty(), offered("post", route), "{route}: {}", made.text());
+    }
+    let fork = world.alice.post_with(&format!("{path}/fork"), json!({}), &minimal).await;
+    assert_eq!((fork.status, fork.body.len()), (201, 0), "{}", fork.text());
+    assert!(offered("post", "/api/v1/sessions/{id}/fork") && offered("patch", "/api/v1/sessions/{id}"));
     // A secret that is shown once is shown.
+    let task = world.alice.post("/api/v1/tasks", json!({"name": "t", "prompt_template": "hello"})).await;
+    let hooked = world.alice.request(Method::PATCH, task.header("location"));
+    let hooked = hooked.json(&json!({"notification_webhook": "https://example.com/hook"}));
+    let hooked = world.alice.send(hooked.header("prefer", "return=minimal")).await;
+    assert_eq!(hooked.status, 200, "{}", hooked.text());
+    assert!(hooked.json()["webhook_secret"].is_string() && !offered("patch", "/api/v1/tasks/{id}"));
     let key = world.alice.post_with("/api/v1/auth/api-keys", json!({"name": "k"}), &minimal).await;
     assert!(key.json()["key"].is_string());
 }

@@ -11,9 +11,15 @@ use jiff::Timestamp;
 /// The registry. What makes, changes or deletes a server leaves its entry in the audit log, in the same unit of work.
 #[async_trait]
 pub trait McpServers: Send + Sync {
-    /// Stores a new server; [`super::StoreError::Conflict`] if its owner has one of that name, or if it is for
-    /// everybody and another one of that name is.
-    async fn create_mcp_server(&self, server: &McpServer, origin: &Origin) -> StoreResult<()>;
+    /// Stores a new server; false if its owner has `owned_max` already, however many are stored at once.
+    /// [`super::StoreError::Conflict`] if its owner has one of that name, or if it is for everybody and another one of
+    /// that name is.
+    async fn create_mcp_server(
+        &self,
+        server: &McpServer,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 
     /// The server, if it is there and inside the scope, or for everybody.
     async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>>;

@@ -1,13 +1,10 @@
 //! Servers from and to the file in which Claude Desktop keeps them.
 
-use super::{McpRegistry, McpServerDraft, field_error};
+use super::{McpRegistry, McpServerDraft, OWNED_MAX, field_error};
 use crate::{Error, FieldError, Result};
 use domain::{Caller, McpServer, ports::StoreError};
 use mcp::desktop::{self, Entry, Imported};
 use serde_json::Value;
-
-/// Servers that are written into one file.
-const EXPORTED_MAX: u32 = 1000;
 
 /// What became of one server of a file.
 #[derive(Debug)]
@@ -58,6 +55,9 @@ impl McpRegistry {
             Err(Error::Store(StoreError::Conflict { what })) => {
                 Err(vec![FieldError::new("/name", "exists", format!("{what} exists already"))])
             }
+            Err(full @ Error::LimitReached { .. }) => {
+                Err(vec![FieldError::new("", "limit", format!("could not {full}"))])
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an MCP server was not imported");
                 Err(vec![FieldError::new("", "not_stored", "could not be stored; try this one again")])
@@ -68,6 +68,6 @@ impl McpRegistry {
     /// The caller's own servers as such a file, with placeholders for their secrets.
     pub async fn export(&self, caller: &Caller) -> Result<Value> {
         let stores = &self.sessions.inner.stores;
-        Ok(desktop::write(&stores.mcp_servers.own_mcp_servers(caller.user_id, EXPORTED_MAX).await?))
+        Ok(desktop::write(&stores.mcp_servers.own_mcp_servers(caller.user_id, OWNED_MAX).await?))
     }
 }

@@ -39,6 +39,14 @@ impl Queue {
 
     /// Queues a run of a fresh task.
     pub async fn add(&self, prompt: &str, max_retries: u32) -> Execution {
+        let task = self.task(prompt, max_retries).await;
+        let execution = Execution::new(&task, prompt.into(), Map::new(), task.created_at);
+        self.store.create_execution(&execution, &Origin::system()).await.unwrap();
+        execution
+    }
+
+    /// Stores a task whose agents may use Bash.
+    pub async fn task(&self, prompt: &str, max_retries: u32) -> Task {
         let now = domain::Clock::now(&domain::SystemClock);
         let task = Task {
             id: TaskId::new(),
@@ -64,9 +72,7 @@ impl Queue {
             updated_at: now,
         };
         self.store.create_task(&task, &Origin::system()).await.unwrap();
-        let execution = Execution::new(&task, prompt.into(), Map::new(), now);
-        self.store.create_execution(&execution, &Origin::system()).await.unwrap();
-        execution
+        task
     }
 
     /// Stores a task that runs each minute, and was due before now.
@@ -87,8 +93,9 @@ impl Queue {
         self.store.execution(Scope::All, execution.id).await.unwrap().unwrap()
     }
 
+    /// The task's executions, at most a thousand.
     pub async fn runs(&self, task: TaskId) -> Vec<Execution> {
-        self.store.executions(Scope::All, task, None, &PageRequest::first(50)).await.unwrap().items
+        self.store.executions(Scope::All, task, None, &PageRequest::first(1000)).await.unwrap().items
     }
 
     /// The execution when it is over.

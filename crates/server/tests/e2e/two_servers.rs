@@ -102,7 +102,9 @@ async fn a_prompt_that_reaches_the_other_server_is_answered_by_the_home() {
     assert!(answer.contains("lighthouse"), "{answer}");
     assert_eq!(agents_of(&two.first), agents, "the agent that was there already has answered");
     assert_eq!(two.second.agent_processes(), []);
-    two.at_second.get(&format!("{session}/files")).await.problem(503, "FILES_ELSEWHERE");
+    let elsewhere = two.at_second.get(&format!("{session}/files")).await;
+    let way_out = elsewhere.problem(503, "FILES_ELSEWHERE")["detail"].as_str().unwrap();
+    assert!(way_out.contains("archived to S3"), "{way_out}");
     two.at_first.get(&format!("{session}/files")).await.ok();
     // The stream at the second server has both turns, in order.
     let seen = events.until("result").await;

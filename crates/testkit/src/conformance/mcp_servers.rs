@@ -10,6 +10,9 @@ use domain::{
 };
 use jiff::Timestamp;
 
+/// More than any of these tests stores.
+const MANY: u32 = 100;
+
 pub async fn an_mcp_server_is_its_owners_or_everybodys<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let stranger = f.another_user("eve").await;
@@ -17,7 +20,7 @@ pub async fn an_mcp_server_is_its_owners_or_everybodys<S: AnyStore>(store: S) {
     let shared = McpServer { is_global: true, ..mcp_server(stranger.id, "search", f.tick()) };
     let hidden = mcp_server(stranger.id, "files", f.tick());
     for one in [&mine, &shared, &hidden] {
-        f.store.create_mcp_server(one, &Origin::system()).await.unwrap();
+        f.store.create_mcp_server(one, MANY, &Origin::system()).await.unwrap();
     }
 
     let (own, all) = (Scope::Owner(f.user.id), PageRequest::first(10));
@@ -47,7 +50,7 @@ pub async fn an_mcp_server_is_its_owners_or_everybodys<S: AnyStore>(store: S) {
 pub async fn a_name_of_an_mcp_server_is_taken_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let stranger = f.another_user("eve").await;
-    let make = async |server: &McpServer| f.store.create_mcp_server(server, &Origin::system()).await;
+    let make = async |server: &McpServer| f.store.create_mcp_server(server, MANY, &Origin::system()).await;
     let mine = mcp_server(f.user.id, "files", f.tick());
     make(&mine).await.unwrap();
     let again = make(&mcp_server(f.user.id, "files", f.tick())).await;
@@ -72,10 +75,27 @@ pub async fn a_name_of_an_mcp_server_is_taken_once<S: AnyStore>(store: S) {
     assert_eq!(named(f.user.id, &[]).await, []);
 }
 
+pub async fn nobody_has_more_mcp_servers_than_they_may<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let stranger = f.another_user("eve").await;
+    let make = async |server: McpServer| f.store.create_mcp_server(&server, 2, &Origin::system()).await;
+    assert!(make(mcp_server(stranger.id, "theirs", f.tick())).await.unwrap(), "of others they count nothing");
+    let before = log(&f.store).await.len();
+    let at_once = futures::future::join_all(
+        ["one", "two", "three", "four"].map(|name| make(mcp_server(f.user.id, name, f.tick()))),
+    );
+    let made = at_once.await.into_iter().filter(|made| *made.as_ref().unwrap()).count();
+    let kept = f.store.own_mcp_servers(f.user.id, MANY).await.unwrap();
+    assert_eq!((made, kept.len(), log(&f.store).await.len() - before), (2, 2, 2));
+    let (at, by) = (f.tick(), Origin::system());
+    assert!(f.store.delete_mcp_server(Scope::All, kept[0].id, at, &by).await.unwrap());
+    assert!(make(mcp_server(f.user.id, "five", f.tick())).await.unwrap(), "there is room again");
+}
+
 pub async fn a_check_of_an_mcp_server_is_kept_until_it_is_connected_otherwise<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let server = mcp_server(f.user.id, "files", f.tick());
-    f.store.create_mcp_server(&server, &Origin::system()).await.unwrap();
+    f.store.create_mcp_server(&server, MANY, &Origin::system()).await.unwrap();
     let reload = async || f.store.mcp_server(Scope::All, server.id).await.unwrap().unwrap();
     let healthy =
         McpCheck { at: f.tick(), status: McpCheckStatus::Healthy, tools_count: Some(3), error: None };
@@ -107,7 +127,7 @@ pub async fn secrets_of_an_mcp_server_are_sealed_anew_unless_it_changed<S: AnySt
     let (one, other) =
         (mcp_server(f.user.id, "one", f.tick()), mcp_server(f.another_user("eve").await.id, "two", f.tick()));
     for server in [&one, &other] {
-        f.store.create_mcp_server(server, &Origin::system()).await.unwrap();
+        f.store.create_mcp_server(server, MANY, &Origin::system()).await.unwrap();
     }
     assert_eq!(f.store.mcp_servers_after(None, 1).await.unwrap(), std::slice::from_ref(&one));
     assert_eq!(f.store.mcp_servers_after(Some(one.id), 9).await.unwrap(), std::slice::from_ref(&other));
@@ -135,7 +155,7 @@ pub async fn the_life_of_an_mcp_server_is_in_the_audit_log<S: AnyStore>(store: S
     let before = log(&f.store).await.len();
     let server =
         McpServer { args: vec!["--token=s3cret".into()], ..mcp_server(f.user.id, "files", f.tick()) };
-    f.store.create_mcp_server(&server, &by).await.unwrap();
+    f.store.create_mcp_server(&server, MANY, &by).await.unwrap();
     let patch = McpServerPatch { env: Some([].into()), is_enabled: Some(false), ..McpServerPatch::default() };
     let patched = f.store.patch_mcp_server(Scope::All, server.id, &patch, f.tick(), &by).await;
     assert!(f.store.reseal_mcp_server(&patched.unwrap().unwrap(), f.tick(), &by).await.unwrap());
@@ -143,7 +163,7 @@ pub async fn the_life_of_an_mcp_server_is_in_the_audit_log<S: AnyStore>(store: S
     assert!(f.store.patch_mcp_server(stranger, server.id, &patch, f.tick(), &by).await.unwrap().is_none());
     assert!(!f.store.delete_mcp_server(stranger, server.id, f.tick(), &by).await.unwrap());
     f.store
-        .create_mcp_server(&McpServer { id: McpServerId::new(), ..server.clone() }, &by)
+        .create_mcp_server(&McpServer { id: McpServerId::new(), ..server.clone() }, MANY, &by)
         .await
         .unwrap_err();
     assert!(f.store.delete_mcp_server(Scope::All, server.id, f.tick(), &by).await.unwrap());
@@ -162,7 +182,7 @@ pub async fn mcp_servers_go_with_their_user<S: AnyStore>(store: S) {
     let gone = f.another_user("bob").await;
     let (theirs, mine) = (mcp_server(gone.id, "files", f.tick()), mcp_server(f.user.id, "files", f.tick()));
     for server in [&theirs, &mine] {
-        f.store.create_mcp_server(server, &Origin::system()).await.unwrap();
+        f.store.create_mcp_server(server, MANY, &Origin::system()).await.unwrap();
     }
     assert!(f.store.erase_user(gone.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap());
     assert_eq!(f.store.mcp_servers_after(None, 10).await.unwrap(), [mine]);

@@ -15,11 +15,21 @@ use jiff::Timestamp;
 
 #[async_trait]
 impl McpServers for MemoryStore {
-    async fn create_mcp_server(&self, server: &McpServer, origin: &Origin) -> StoreResult<()> {
+    async fn create_mcp_server(
+        &self,
+        server: &McpServer,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
+        let owned = state.mcp_servers.iter().filter(|one| one.user_id == server.user_id).count();
+        if owned >= owned_max as usize {
+            return Ok(false);
+        }
         refuse_taken(&state.mcp_servers, server)?;
         state.mcp_servers.push(server.clone());
-        state.audit(events::mcp_server_created(server, origin))
+        state.audit(events::mcp_server_created(server, origin))?;
+        Ok(true)
     }
 
     async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>> {

@@ -109,6 +109,7 @@ impl Walk {
         }
         let mut found = self.words(place, written, read);
         found.extend(self.limits(place, written, read));
+        found.extend(self.conditions(place, written, read));
         found.extend(self.fields(place, writer, reader, written, read));
         if let Some(items) = read.get("items") {
             let items = reader.of(items);
@@ -167,6 +168,20 @@ impl Walk {
             }
         }
         found
+    }
+
+    /// Which of two conditions takes more is not looked at: another one is a change.
+    fn conditions(
+        &self,
+        place: &str,
+        written: &Map<String, Value>,
+        read: &Map<String, Value>,
+    ) -> BTreeSet<String> {
+        let has = CONDITIONS.iter().any(|rule| read.contains_key(*rule));
+        if has && CONDITIONS.iter().any(|rule| read.get(*rule) != written.get(*rule)) {
+            return self.found(place, "what does not meet its conditions");
+        }
+        BTreeSet::new()
     }
 
     fn fields(
@@ -302,6 +317,9 @@ const LIMITS: &[(&str, bool)] = &[
     ("maxLength", false),
     ("maxItems", false),
 ];
+
+/// Rules about fields together.
+const CONDITIONS: &[&str] = &["if", "then", "else", "not", "dependentRequired"];
 
 /// The one type of a schema without alternatives, if it says one.
 fn kind(rules: &Map<String, Value>) -> Option<&str> {

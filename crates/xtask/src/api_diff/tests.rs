@@ -139,7 +139,7 @@ fn operations_are_compared() {
 fn schemas_are_compared_by_who_writes_them() {
     let object = |required: &[&str], fields: Value| json!({ "type": "object", "required": required, "properties": fields, "additionalProperties": false });
     let text = || json!({ "type": "string" });
-    let table: [(Value, Value, &[&str], &[&str]); 17] = [
+    let table: [(Value, Value, &[&str], &[&str]); 18] = [
         // Old, new, what breaks in requests, what breaks in answers.
         (text(), text(), &[], &[]),
         (
@@ -209,6 +209,12 @@ fn schemas_are_compared_by_who_writes_them() {
             json!({ "type": ["null", "array"], "items": { "type": "string" } }),
             json!({ "type": ["null", "array"], "items": { "type": "string", "minLength": 1 } }),
             &["New in requests/* does not take what is beyond minLength 1 any more"],
+            &[],
+        ),
+        (
+            json!({ "type": "object" }),
+            json!({ "type": "object", "if": { "required": ["a"] }, "then": { "required": ["b"] } }),
+            &["New in requests does not take what does not meet its conditions any more"],
             &[],
         ),
         // The bounds of a format are there without being said.
