@@ -1,7 +1,9 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
+mod ended;
 pub(crate) mod launch;
 
+pub(crate) use self::ended::{Cut, Ended};
 use self::launch::Launching;
 use crate::{
     SessionManager,
@@ -13,13 +15,10 @@ use crate::{
     transcribe::Transcript,
     waits::Waits,
 };
-use domain::{
-    Entry, MessageId, Session, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation,
-    turn::BegunTurn,
-};
+use domain::{Entry, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
 use futures::{FutureExt, future::join_all};
 use monitoring::spans;
-use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, Said, TurnResult};
+use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, TurnResult};
 use serde_json::{Value, json};
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
@@ -44,48 +43,10 @@ pub(crate) struct Attempt<'a> {
     pub deadline: Instant,
 }
 
-/// How an attempt ended, and so the turn if it is not tried again.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub status: TurnStatus,
-    pub failure: Option<TurnFailure>,
-    pub message: Option<String>,
-    pub answer: Option<String>,
-    pub answer_message_id: Option<MessageId>,
-    pub rounds: u32,
-    /// Whether the attempt may have called tools.
-    pub called_tools: bool,
-    /// Where the conversation is now, if that is known.
-    pub conversation: Option<AgentConversation>,
-    /// Whether the turn may be begun anew: the failure may pass, and nothing was done yet.
-    pub may_retry: bool,
-    /// Whether the session is paused until there is money again.
-    pub pauses: bool,
-}
-
 /// Whether the agent can be prompted again.
 enum Afterwards {
     Keep,
     Close,
-}
-
-/// Why an attempt is being cut short.
-#[derive(Clone, Copy)]
-enum Cut {
-    Stop(Stop),
-    Deadline,
-}
-
-impl Cut {
-    fn ended(self, session: &Session) -> Ended {
-        match self {
-            Self::Stop(why) => Ended::stopped(why),
-            Self::Deadline => Ended::failed(
-                TurnFailure::AgentTimeout,
-                format!("the turn took longer than {} s", session.spec.timeout_seconds),
-            ),
-        }
-    }
 }
 
 impl Attempt<'_> {
@@ -271,7 +232,7 @@ impl Attempt<'_> {
         };
         let ended = match cut {
             Some(cut) => cut.ended(&self.begun.session),
-            None => died_ended(died.as_deref(), &seen),
+            None => Ended::died(died.as_deref(), seen.called_tools),
         };
         (ended.in_conversation(before), Afterwards::Close)
     }
@@ -421,16 +382,4 @@ fn content(note: Option<&str>, prompt: &Value) -> PromptContent {
             PromptContent::Blocks(blocks.into())
         }
     }
-}
-
-fn died_ended(said: Option<&Said>, seen: &Transcript) -> Ended {
-    if let Some(exceeded) = said.and_then(|said| said.exit.exceeded) {
-        return launch::limit_exceeded(exceeded);
-    }
-    let words = said.map_or_else(|| "it said nothing".to_owned(), Said::words);
-    let ended = Ended::failed(
-        TurnFailure::AgentFailed,
-        format!("the agent ended in the middle of the turn: {words}"),
-    );
-    if seen.called_tools { ended } else { ended.retryable() }
 }

@@ -7,7 +7,7 @@ use crate::{
     agent::Directories,
     approvals::{desk::Desk, gate::ApprovalGate, listed::ListedTools},
     feed::Feed,
-    sessions::Stores,
+    manager::Stores,
     settings::{BackgroundApprovals, EngineSettings, GovernanceSettings},
     waits::Waits,
 };

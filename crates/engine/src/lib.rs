@@ -26,6 +26,7 @@ pub mod idempotency;
 mod lease;
 mod levels;
 mod live;
+mod manager;
 mod mcp_registry;
 mod mcp_servers;
 mod money;
@@ -68,6 +69,7 @@ pub use fork::ForkDraft;
 pub use handshake::AgentHealth;
 pub use hook_endpoints::HookDraft;
 pub use idempotency::Idempotency;
+pub use manager::{SessionManager, Stores};
 pub use mcp::{
     Recipe as McpRecipe,
     catalogue::{TEMPLATES as MCP_TEMPLATES, Template as McpTemplate},
@@ -83,7 +85,6 @@ pub use policies::{Change, DryRun, DryRunReport, Evaluation, PolicyManager, Runs
 pub use reporting::Reporting;
 pub use reports::ReportManager;
 pub use revocations::{Revocations, Revoked};
-pub use sessions::{SessionManager, Stores};
 pub use settings::{
     AgentSettings, ApprovalSettings, ArchiveSettings, BackgroundApprovals, DirectorySettings, EngineSettings,
     GovernanceSettings, HookSettings, LimitSettings, McpSettings, PolicyChoice, SelfTestSetting,

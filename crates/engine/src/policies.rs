@@ -3,7 +3,7 @@
 mod dry_run;
 mod evaluate;
 
-use crate::{Error, FieldError, Result, sessions::SessionManager, settings::PolicyChoice};
+use crate::{Error, FieldError, Result, SessionManager, settings::PolicyChoice};
 use domain::{
     Caller, CustomPolicy, Expected, Page, PageRequest, PolicyContent, Role,
     policy::{NewPolicyVersion, Revision},

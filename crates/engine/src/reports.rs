@@ -48,16 +48,36 @@ impl ReportManager {
 
     /// Makes a report of one of the caller's sessions, in whatever state it is. It is the session's owner's.
     pub async fn create(&self, caller: &Caller, new: NewReport) -> Result<Report> {
-        self.create_within(caller.scope(), new, &caller.origin()).await
+        self.make(caller.scope(), ReportId::new(), new, &caller.origin()).await
     }
 
-    /// The same for work that the server does by itself: `scope` says whose session it may be, `origin` who wants it.
-    pub async fn create_within(&self, scope: Scope, new: NewReport, origin: &Origin) -> Result<Report> {
+    /// The report of this id, made now unless it is there: whoever asks again gets the same. For work that the server
+    /// does by itself: `scope` says whose session it may be, `origin` who wants it.
+    pub async fn ensure(
+        &self,
+        scope: Scope,
+        id: ReportId,
+        new: NewReport,
+        origin: &Origin,
+    ) -> Result<Report> {
+        if let Some(known) = self.inner.reports.report(scope, id).await? {
+            return Ok(known);
+        }
+        match self.make(scope, id, new, origin).await {
+            // Somebody else made it meanwhile.
+            Err(Error::Store(StoreError::Conflict { .. })) => {
+                self.inner.reports.report(scope, id).await?.ok_or(Error::NotFound("report"))
+            }
+            made => made,
+        }
+    }
+
+    async fn make(&self, scope: Scope, id: ReportId, new: NewReport, origin: &Origin) -> Result<Report> {
         let inner = &self.inner;
         let session = inner.stores.sessions.get(scope, new.session_id).await?;
         let session = session.ok_or(Error::NotFound("session"))?;
         let document = self.document_of(&session, new.parts).await?;
-        let report = recorded(&session, &document, new);
+        let report = recorded(id, &session, &document, new);
         // Off the threads that serve requests: it may be some megabytes.
         let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&document)).await;
         let text = text.map_err(|_| UNWRITABLE)?.map_err(|_| UNWRITABLE)?;
@@ -111,9 +131,9 @@ const UNREADABLE: Error =
     Error::Store(StoreError::Inconsistent { table: "report_documents", column: "document" });
 
 /// What is on record of a document.
-fn recorded(session: &Session, document: &ReportDocument, new: NewReport) -> Report {
+fn recorded(id: ReportId, session: &Session, document: &ReportDocument, new: NewReport) -> Report {
     Report {
-        id: ReportId::new(),
+        id,
         user_id: session.user_id,
         session_id: session.id,
         session_name: session.name.clone(),

@@ -8,8 +8,7 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, WhenExhausted,
-    budget::UsedUp, ports::StoreError, session::AgentConversation, turn::BegunTurn,
+    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, ports::StoreError, turn::BegunTurn,
 };
 use futures::FutureExt;
 use monitoring::spans;
@@ -177,59 +176,6 @@ impl SessionManager {
             agent: ended.conversation,
             at: self.inner.clock.now(),
         }
-    }
-}
-
-impl Ended {
-    /// A turn that failed for good.
-    pub(crate) fn failed(failure: TurnFailure, message: impl Into<String>) -> Self {
-        Self {
-            status: TurnStatus::Failed,
-            failure: Some(failure),
-            message: Some(message.into()),
-            answer: None,
-            answer_message_id: None,
-            rounds: 0,
-            // Until it is known that none was.
-            called_tools: true,
-            conversation: None,
-            may_retry: false,
-            pauses: false,
-        }
-    }
-
-    /// A turn for which there was no money any more.
-    pub(crate) fn out_of_money(used_up: &UsedUp) -> Self {
-        Self {
-            status: TurnStatus::BudgetExhausted,
-            pauses: used_up.exhausted.budget.when_exhausted == WhenExhausted::Pause,
-            ..Self::failed(TurnFailure::BudgetExhausted, used_up.to_string())
-        }
-    }
-
-    /// A turn in which this server broke down.
-    pub(crate) fn panicked(session_id: SessionId) -> Self {
-        tracing::error!(%session_id, "a turn panicked");
-        Self::failed(TurnFailure::AgentFailed, "the server failed while it ran the turn")
-    }
-
-    /// A turn that was stopped on purpose.
-    pub(crate) fn stopped(why: Stop) -> Self {
-        let (failure, message) = match why {
-            Stop::Interrupt => (TurnFailure::Interrupted, "the turn was interrupted"),
-            Stop::Terminate => (TurnFailure::Interrupted, "the session was ended"),
-            Stop::Shutdown => (TurnFailure::ServerStopped, "the server was stopped"),
-            Stop::LeaseLost => (TurnFailure::ServerStopped, "the server lost its lease while the turn ran"),
-        };
-        Self { status: TurnStatus::Interrupted, ..Self::failed(failure, message) }
-    }
-
-    pub(crate) fn in_conversation(self, conversation: AgentConversation) -> Self {
-        Self { conversation: Some(conversation), ..self }
-    }
-
-    pub(crate) fn retryable(self) -> Self {
-        Self { may_retry: true, ..self }
     }
 }
 

@@ -4,6 +4,9 @@
 
 mod after;
 mod aftercare;
+mod at_work;
+mod attempt;
+mod backend;
 mod definitions;
 mod lost;
 mod outcome;
@@ -17,17 +20,14 @@ pub use aftercare::Aftercare;
 pub use definitions::{TaskChanges, TaskDraft};
 
 use crate::{Error, Result, SessionManager};
+use at_work::AtWork;
 use domain::{
     Caller, Execution, ExecutionId, ExecutionStatus, MissedRuns, Origin, Page, PageRequest, Scope, Task,
     TaskId,
     ports::{ExecutionLevels, TaskStore},
 };
 use serde_json::{Map, Value};
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// How often a change is tried again that somebody else was faster with.
@@ -65,20 +65,14 @@ pub(crate) struct Inner {
     /// Wakes whoever does what follows an end.
     ended: Notify,
     /// What this process works on, from before it is claimed until after its end is stored.
-    mine: Mutex<HashSet<ExecutionId>>,
+    mine: AtWork,
     /// What is being settled here.
-    settling: Mutex<HashSet<ExecutionId>>,
+    settling: AtWork,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TaskManager").field("mine", &self.mine_count()).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    fn mine_count(&self) -> usize {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).len()
+        f.debug_struct("TaskManager").field("mine", &self.mine.count()).finish_non_exhaustive()
     }
 }
 
@@ -98,8 +92,8 @@ impl TaskManager {
             after,
             more: Notify::new(),
             ended: Notify::new(),
-            mine: Mutex::default(),
-            settling: Mutex::default(),
+            mine: AtWork::default(),
+            settling: AtWork::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -199,19 +193,5 @@ impl TaskManager {
     /// How much there is in the queue, of all users.
     pub async fn levels(&self) -> Result<ExecutionLevels> {
         Ok(self.store().execution_levels(self.now()).await?)
-    }
-
-    fn mine(&self) -> Vec<ExecutionId> {
-        self.inner.mine.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
-    }
-
-    /// Whether this process did not work on it before, and does from now on.
-    fn begin_mine(&self, id: ExecutionId) -> bool {
-        self.inner.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
-    }
-
-    fn end_mine(&self, id: ExecutionId) {
-        self.inner.mine.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.inner.more.notify_one();
     }
 }

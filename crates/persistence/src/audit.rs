@@ -56,13 +56,9 @@ impl Store {
         write: impl FnOnce(&mut Batch),
         event: AuditEvent,
     ) -> StoreResult<()> {
-        let mut reads = self.batch();
-        let locked = lock_head(&mut reads);
-        let (mut read, unit) = self.open(reads).await?;
-        let mut writes = self.batch();
-        write(&mut writes);
-        self.chain(&mut writes, head(&mut read, locked)?, [event])?;
-        unit.commit(writes).await.map(drop)
+        let (_, mut change) = self.change(self.batch()).await?;
+        write(&mut change.writes);
+        change.commit(self, [event]).await
     }
 }
 

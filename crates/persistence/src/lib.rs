@@ -10,6 +10,7 @@ mod archiver;
 mod archives;
 mod audit;
 mod budgets;
+mod change;
 mod costs;
 mod database;
 mod decisions;

@@ -5,21 +5,19 @@ use crate::{
     entity::mcp_server::{self, Column as C, secrets_to_json},
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
-    unit::Unit,
     value::micros,
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
+    McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
     audit::events,
     mcp::{McpCheck, McpServerPatch},
     ports::{McpServers, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder,
-    QuerySelect,
-    sea_query::{Expr, LockType},
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::Expr,
 };
 use std::collections::BTreeMap;
 
@@ -97,10 +95,12 @@ impl McpServers for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<McpServer>> {
-        let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
-        let patched = patch.apply(held.server.clone(), at);
-        let event = events::mcp_server_changed(&patched, patch, origin, at);
-        held.replace(self, &patched, event).await?;
+        let found = self.change_of::<_, McpServer>(one(scope, id)).await?;
+        let Some((server, mut change)) = found else { return Ok(None) };
+        let patched = patch.apply(server, at);
+        let row: mcp_server::ActiveModel = mcp_server::Model::new(&patched)?.into();
+        change.writes.replace(C::Id.eq(id.0), row);
+        change.commit(self, [events::mcp_server_changed(&patched, patch, origin, at)]).await?;
         Ok(Some(patched))
     }
 
@@ -111,11 +111,10 @@ impl McpServers for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
-        let mut writes = self.batch();
-        writes.run(mcp_server::Entity::delete_many().filter(C::Id.eq(id.0)));
-        self.chain(&mut writes, held.head, [events::mcp_server_deleted(&held.server, origin, at)])?;
-        held.unit.commit(writes).await?;
+        let found = self.change_of::<_, McpServer>(one(scope, id)).await?;
+        let Some((server, mut change)) = found else { return Ok(false) };
+        change.writes.run(mcp_server::Entity::delete_many().filter(C::Id.eq(id.0)));
+        change.commit(self, [events::mcp_server_deleted(&server, origin, at)]).await?;
         Ok(true)
     }
 
@@ -150,18 +149,17 @@ impl McpServers for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let Some(held) = hold(self, Scope::All, server.id).await? else { return Ok(false) };
-        if held.server.updated_at != server.updated_at {
+        let found = self.change_of::<_, McpServer>(one(Scope::All, server.id)).await?;
+        let Some((found, mut change)) = found.filter(|(found, _)| found.updated_at == server.updated_at)
+        else {
             return Ok(false);
-        }
-        let mut writes = self.batch();
+        };
         let update = mcp_server::Entity::update_many()
             .col_expr(C::Env, Expr::value(secrets_to_json(&server.env)?))
             .col_expr(C::Headers, Expr::value(secrets_to_json(&server.headers)?))
             .filter(C::Id.eq(server.id.0));
-        writes.run(update);
-        self.chain(&mut writes, held.head, [events::mcp_server_resealed(&held.server, origin, at)])?;
-        held.unit.commit(writes).await?;
+        change.writes.run(update);
+        change.commit(self, [events::mcp_server_resealed(&found, origin, at)]).await?;
         Ok(true)
     }
 }
@@ -172,32 +170,8 @@ struct Owned {
     count: i64,
 }
 
-/// A server that is about to change, and the end of the log that will say so.
-struct Held {
-    server: McpServer,
-    head: AuditHead,
-    unit: Unit,
-}
-
-async fn hold(store: &Store, scope: Scope, id: McpServerId) -> StoreResult<Option<Held>> {
-    let mut reads = store.batch();
-    let found = mcp_server::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
-    let row = reads.select(found.lock(LockType::NoKeyUpdate));
-    let head = audit::lock_head(&mut reads);
-    let (mut read, unit) = store.open(reads).await?;
-    let Some(row) = read.first(row)? else { return Ok(None) };
-    Ok(Some(Held { server: row.try_into()?, head: audit::head(&mut read, head)?, unit }))
-}
-
-impl Held {
-    async fn replace(self, store: &Store, server: &McpServer, event: AuditEvent) -> StoreResult<()> {
-        let row: mcp_server::ActiveModel = mcp_server::Model::new(server)?.into();
-        let mut writes = store.batch();
-        let id = C::Id.eq(server.id.0);
-        writes.run(mcp_server::Entity::update_many().set(row.reset_all()).filter(id));
-        store.chain(&mut writes, self.head, [event])?;
-        self.unit.commit(writes).await.map(drop)
-    }
+fn one(scope: Scope, id: McpServerId) -> Select<mcp_server::Entity> {
+    mcp_server::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0))
 }
 
 fn inside(scope: Scope) -> Condition {

@@ -1,19 +1,20 @@
 //! Custom policies and all their versions.
 
 use crate::{
-    Store, audit,
+    Store,
+    change::Change,
     entity::{
         policy::{self, Column as P},
         policy_version::{self, Column as V},
     },
     error::{POLICY_EXISTS, failure},
     page::{Counting, List, ListName, read_page, try_map},
-    unit::{Batch, Unit},
+    unit::Batch,
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, CustomPolicy, Expected, Origin, Page, PageRequest,
+    CustomPolicy, Expected, Origin, Page, PageRequest,
     audit::events,
     policy::{NewPolicyVersion, PolicyInForce, Revision},
     ports::{Policies, StoreError, StoreResult},
@@ -32,7 +33,7 @@ const READER: Reader = Reader("policies");
 #[async_trait]
 impl Policies for Store {
     async fn create_policy(&self, new: &NewPolicyVersion, origin: &Origin) -> StoreResult<CustomPolicy> {
-        let (known, mut held) = hold(self, &new.name).await?;
+        let (known, mut change) = change_of(self, &new.name).await?;
         let row = match known {
             Some((row, _)) if row.deleted_at.is_none() => {
                 return Err(StoreError::Conflict { what: POLICY_EXISTS });
@@ -47,12 +48,12 @@ impl Policies for Store {
                     created_at: micros(new.at),
                     deleted_at: None,
                 };
-                held.writes.insert::<policy::ActiveModel>(row.clone().into());
+                change.writes.insert::<policy::ActiveModel>(row.clone().into());
                 row
             }
         };
-        let created = add_version(&mut held.writes, &row, new)?;
-        held.commit(self, events::policy_created(&created, origin)).await?;
+        let created = add_version(&mut change.writes, &row, new)?;
+        change.commit(self, [events::policy_created(&created, origin)]).await?;
         Ok(created)
     }
 
@@ -62,15 +63,15 @@ impl Policies for Store {
         expected: u32,
         origin: &Origin,
     ) -> StoreResult<Revision> {
-        let (known, mut held) = hold(self, &next.name).await?;
+        let (known, mut change) = change_of(self, &next.name).await?;
         let known = known.filter(|(row, _)| row.deleted_at.is_none());
         let Some((row, _)) = known else { return Ok(Revision::NoPolicy) };
         let current = READER.figure("version", row.version)?;
         if current != expected {
             return Ok(Revision::Stale(current));
         }
-        let revised = add_version(&mut held.writes, &row, next)?;
-        held.commit(self, events::policy_changed(&revised, origin)).await?;
+        let revised = add_version(&mut change.writes, &row, next)?;
+        change.commit(self, [events::policy_changed(&revised, origin)]).await?;
         Ok(Revision::Stored(Box::new(revised)))
     }
 
@@ -144,7 +145,7 @@ impl Policies for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let (known, mut held) = hold(self, name).await?;
+        let (known, mut change) = change_of(self, name).await?;
         let known = known.filter(|(row, _)| row.deleted_at.is_none());
         let Some((row, newest)) = known else { return Ok(false) };
         let deleted = newest.ok_or(READER.inconsistent("version"))?.of(&row)?;
@@ -152,24 +153,17 @@ impl Policies for Store {
         let delete = policy::Entity::update_many()
             .col_expr(P::DeletedAt, Expr::value(micros(at)))
             .filter(P::Id.eq(row.id));
-        held.writes.run(delete);
-        held.commit(self, events::policy_deleted(&deleted, origin, at)).await?;
+        change.writes.run(delete);
+        change.commit(self, [events::policy_deleted(&deleted, origin, at)]).await?;
         Ok(true)
     }
-}
-
-/// A change of a policy that has begun: what it writes, and the end of the log that will tell it.
-struct Held {
-    head: AuditHead,
-    writes: Batch,
-    unit: Unit,
 }
 
 /// A policy as it is, with its newest version.
 type Known = (policy::Model, Option<policy_version::Model>);
 
-/// Locks the policy of this name, if it is there.
-async fn hold(store: &Store, name: &str) -> StoreResult<(Option<Known>, Held)> {
+/// Begins a change of the policy of this name, whether or not it is there.
+async fn change_of(store: &Store, name: &str) -> StoreResult<(Option<Known>, Change)> {
     let mut reads = store.batch();
     let row = reads.select(policy::Entity::find().filter(P::Name.eq(name)).lock(LockType::NoKeyUpdate));
     let id = policy::Entity::find().filter(P::Name.eq(name)).select_only().column(P::Id);
@@ -178,18 +172,9 @@ async fn hold(store: &Store, name: &str) -> StoreResult<(Option<Known>, Held)> {
         .order_by_desc(V::Version)
         .limit(1);
     let newest = reads.select(newest);
-    let head = audit::lock_head(&mut reads);
-    let (mut read, unit) = store.open(reads).await?;
+    let (mut read, change) = store.change(reads).await?;
     let (row, newest) = (read.first(row)?, read.first(newest)?);
-    let held = Held { head: audit::head(&mut read, head)?, writes: store.batch(), unit };
-    Ok((row.map(|row| (row, newest)), held))
-}
-
-impl Held {
-    async fn commit(mut self, store: &Store, event: AuditEvent) -> StoreResult<()> {
-        store.chain(&mut self.writes, self.head, [event])?;
-        self.unit.commit(self.writes).await.map(drop)
-    }
+    Ok((row.map(|row| (row, newest)), change))
 }
 
 fn add_version(writes: &mut Batch, row: &policy::Model, new: &NewPolicyVersion) -> StoreResult<CustomPolicy> {

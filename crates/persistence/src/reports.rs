@@ -1,7 +1,7 @@
 //! Reports and their documents.
 
 use crate::{
-    Store, audit,
+    Store,
     entity::{
         report::{self, Column as C},
         report_document, session,
@@ -39,18 +39,14 @@ impl Reports for Store {
             .filter(session::Column::Id.eq(report.session_id.0))
             .lock(LockType::KeyShare);
         let its_session = reads.select_as::<IdRow>(its_session);
-        let head = audit::lock_head(&mut reads);
-        let (mut read, unit) = self.open(reads).await?;
+        let (mut read, mut change) = self.change(reads).await?;
         if read.first(its_session)?.is_none_or(|row| row.id != report.session_id.0) {
             return Ok(false);
         }
-        let mut writes = self.batch();
-        writes.insert::<report::ActiveModel>(report::Model::from(report).into());
+        change.writes.insert::<report::ActiveModel>(report::Model::from(report).into());
         let document = report_document::Model { report_id: report.id.0, document: packed };
-        writes.insert::<report_document::ActiveModel>(document.into());
-        let head = audit::head(&mut read, head)?;
-        self.chain(&mut writes, head, [events::report_created(report, origin)])?;
-        unit.commit(writes).await?;
+        change.writes.insert::<report_document::ActiveModel>(document.into());
+        change.commit(self, [events::report_created(report, origin)]).await?;
         Ok(true)
     }
 
@@ -100,15 +96,11 @@ impl Reports for Store {
         let mut reads = self.batch();
         let found = report::Entity::find().filter(inside(scope)).filter(C::Id.eq(id.0));
         let row = reads.select(found.lock(LockType::Update));
-        let head = audit::lock_head(&mut reads);
-        let (mut read, unit) = self.open(reads).await?;
+        let (mut read, mut change) = self.change(reads).await?;
         let Some(row) = read.first(row)? else { return Ok(false) };
-        let mut writes = self.batch();
         // Its document goes with it.
-        writes.run(report::Entity::delete_many().filter(C::Id.eq(id.0)));
-        let head = audit::head(&mut read, head)?;
-        self.chain(&mut writes, head, [events::report_deleted(&row.try_into()?, origin, at)])?;
-        unit.commit(writes).await?;
+        change.writes.run(report::Entity::delete_many().filter(C::Id.eq(id.0)));
+        change.commit(self, [events::report_deleted(&row.try_into()?, origin, at)]).await?;
         Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 //! Tasks, and moving their schedules on.
 
 use crate::{
-    Store, audit,
+    Store,
     entity::{
         execution,
         task::{self, Column as C, tagged},
@@ -10,23 +10,22 @@ use crate::{
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
     sessions::containing,
-    unit::{Batch, Unit},
+    unit::Batch,
     value::{Reader, micros},
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, Origin, Page, PageRequest, Scope, Task, TaskId,
+    Origin, Page, PageRequest, Scope, Task, TaskId,
     audit::events,
     ports::{StoreResult, Tasks},
     task::{Firing, TaskFilter, TaskPatch},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, DbBackend, EntityTrait, InsertMany, Order, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict, SelectStatement, SimpleExpr},
+    sea_query::{Expr, ExprTrait, Func, OnConflict, SelectStatement, SimpleExpr},
 };
 
 #[async_trait]
@@ -38,7 +37,7 @@ impl Tasks for Store {
     }
 
     async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>> {
-        let row = present(scope).filter(C::Id.eq(id.0)).one(&self.read).await.map_err(failure)?;
+        let row = one(scope, id).one(&self.read).await.map_err(failure)?;
         row.map(Task::try_from).transpose()
     }
 
@@ -67,11 +66,13 @@ impl Tasks for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<Task>> {
-        let Some(held) = hold(self, scope, id).await? else { return Ok(None) };
-        let patched = patch.apply(held.task.clone(), at);
+        let found = self.change_of::<_, Task>(one(scope, id)).await?;
+        let Some((task, mut change)) = found else { return Ok(None) };
+        let patched = patch.apply(task, at);
         let patched = patched.map_err(|_| Reader("tasks").inconsistent("schedule_cron"))?;
         let row: task::ActiveModel = task::Model::new(&patched)?.into();
-        held.change(self, row.reset_all(), events::task_changed(&patched, patch, origin, at)).await?;
+        change.writes.replace(C::Id.eq(id.0), row);
+        change.commit(self, [events::task_changed(&patched, patch, origin, at)]).await?;
         Ok(Some(patched))
     }
 
@@ -82,14 +83,15 @@ impl Tasks for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let Some(held) = hold(self, scope, id).await? else { return Ok(false) };
-        let event = events::task_deleted(&held.task, origin, at);
+        let found = self.change_of::<_, Task>(one(scope, id)).await?;
+        let Some((task, mut change)) = found else { return Ok(false) };
         let deleted = task::ActiveModel {
             deleted_at: Set(Some(micros(at))),
             next_run_at: Set(None),
             ..Default::default()
         };
-        held.change(self, deleted, event).await?;
+        change.writes.run(task::Entity::update_many().set(deleted).filter(C::Id.eq(id.0)));
+        change.commit(self, [events::task_deleted(&task, origin, at)]).await?;
         Ok(true)
     }
 
@@ -104,26 +106,23 @@ impl Tasks for Store {
     }
 
     async fn fire(&self, firing: &Firing) -> StoreResult<bool> {
-        let Some(held) = hold(self, Scope::All, firing.task).await? else { return Ok(false) };
-        if held.task.next_run_at != Some(firing.seen) {
-            return Ok(false);
-        }
-        let mut writes = self.batch();
+        let found = self.change_of::<_, Task>(one(Scope::All, firing.task)).await?;
+        let as_seen = found.filter(|(task, _)| task.next_run_at == Some(firing.seen));
+        let Some((_, mut change)) = as_seen else { return Ok(false) };
         let rows = firing.executions.iter().map(|one| Ok(execution::Model::new(one)?.into()));
         let rows = rows.collect::<StoreResult<Vec<execution::ActiveModel>>>()?;
         if !rows.is_empty() {
             // A schedule that was set back comes to times again that it had.
             use execution::Column as E;
             let known = OnConflict::columns([E::TaskId, E::ScheduledFor]).do_nothing().to_owned();
-            writes.run(InsertMany::many(rows).on_conflict(known));
+            change.writes.run(InsertMany::many(rows).on_conflict(known));
         }
         let next = firing.next_run_at.map(micros);
         let moved = task::Entity::update_many().col_expr(C::NextRunAt, Expr::value(next));
-        writes.run(moved.filter(C::Id.eq(firing.task.0)));
+        change.writes.run(moved.filter(C::Id.eq(firing.task.0)));
         let system = Origin::system();
         let events = firing.executions.iter().map(|one| events::execution_created(one, &system));
-        self.chain(&mut writes, held.head, events)?;
-        held.unit.commit(writes).await?;
+        change.commit(self, events).await?;
         Ok(true)
     }
 }
@@ -139,29 +138,8 @@ impl Store {
     }
 }
 
-/// A task that is about to change, and the end of the log that will say so.
-struct Held {
-    task: Task,
-    head: AuditHead,
-    unit: Unit,
-}
-
-async fn hold(store: &Store, scope: Scope, id: TaskId) -> StoreResult<Option<Held>> {
-    let mut reads = store.batch();
-    let row = reads.select(present(scope).filter(C::Id.eq(id.0)).lock(LockType::NoKeyUpdate));
-    let head = audit::lock_head(&mut reads);
-    let (mut read, unit) = store.open(reads).await?;
-    let Some(row) = read.first(row)? else { return Ok(None) };
-    Ok(Some(Held { task: row.try_into()?, head: audit::head(&mut read, head)?, unit }))
-}
-
-impl Held {
-    async fn change(self, store: &Store, row: task::ActiveModel, event: AuditEvent) -> StoreResult<()> {
-        let mut writes = store.batch();
-        writes.run(task::Entity::update_many().set(row).filter(C::Id.eq(self.task.id.0)));
-        store.chain(&mut writes, self.head, [event])?;
-        self.unit.commit(writes).await.map(drop)
-    }
+fn one(scope: Scope, id: TaskId) -> Select<task::Entity> {
+    present(scope).filter(C::Id.eq(id.0))
 }
 
 fn present(scope: Scope) -> Select<task::Entity> {

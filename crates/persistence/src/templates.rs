@@ -1,7 +1,8 @@
 //! Session templates and whom they are shared with.
 
 use crate::{
-    Store, audit,
+    Store,
+    change::Change,
     entity::{
         session_template::{self, Column as C, tag_text},
         template_share::{self, Column as S},
@@ -10,12 +11,12 @@ use crate::{
     error::failure,
     page::{Counting, List, ListName, read_page},
     sessions::containing,
-    unit::{Batch, Unit},
+    unit::Batch,
     value::micros,
 };
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditHead, Origin, Page, PageRequest, Scope, SessionTemplate, TemplateId, UserId,
+    Origin, Page, PageRequest, Scope, SessionTemplate, TemplateId, UserId,
     audit::events,
     ports::{StoreResult, Templates},
     template::{Shared, TemplateContent, TemplateFilter, TemplateSharing},
@@ -75,8 +76,7 @@ impl Templates for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<SessionTemplate>> {
-        let Some(mut held) = hold(self, owner, id).await? else { return Ok(None) };
-        let mut replaced = held.template.clone();
+        let Some((mut replaced, mut change)) = change_of(self, owner, id).await? else { return Ok(None) };
         replaced.content = content.clone();
         replaced.sharing.is_public = is_public;
         replaced.updated_at = at;
@@ -85,8 +85,8 @@ impl Templates for Store {
             updated_at: Set(micros(at)),
             ..session_template::content(content)?
         };
-        held.update(changes);
-        held.commit(self, events::template_changed(&replaced, origin, at)).await?;
+        update(&mut change.writes, id, changes);
+        change.commit(self, [events::template_changed(&replaced, origin, at)]).await?;
         Ok(Some(replaced))
     }
 
@@ -107,20 +107,23 @@ impl Templates for Store {
         // Users are never removed, so these stay known.
         let unknown: Vec<UserId> =
             sharing.shared_with.iter().copied().filter(|user| !known.contains(&user.0)).collect();
-        let Some(mut held) = hold(self, owner, id).await? else { return Ok(Shared::NoTemplate) };
+        let Some((template, mut change)) = change_of(self, owner, id).await? else {
+            return Ok(Shared::NoTemplate);
+        };
         if !unknown.is_empty() {
             return Ok(Shared::NoUsers(unknown));
         }
-        let shared = SessionTemplate { sharing: sharing.clone(), updated_at: at, ..held.template.clone() };
-        held.update(session_template::ActiveModel {
+        let shared = SessionTemplate { sharing: sharing.clone(), updated_at: at, ..template };
+        let changes = session_template::ActiveModel {
             is_public: Set(sharing.is_public),
             updated_at: Set(micros(at)),
             ..Default::default()
-        });
-        held.writes.run(template_share::Entity::delete_many().filter(S::TemplateId.eq(id.0)));
+        };
+        update(&mut change.writes, id, changes);
+        change.writes.run(template_share::Entity::delete_many().filter(S::TemplateId.eq(id.0)));
         let rows = wanted.into_iter().map(|user_id| template_share::Model { template_id: id.0, user_id });
-        held.writes.insert_all::<template_share::ActiveModel>(rows.map(Into::into).collect());
-        held.commit(self, events::template_shared(&shared, origin, at)).await?;
+        change.writes.insert_all::<template_share::ActiveModel>(rows.map(Into::into).collect());
+        change.commit(self, [events::template_shared(&shared, origin, at)]).await?;
         Ok(Shared::Shared(Box::new(shared)))
     }
 
@@ -131,13 +134,11 @@ impl Templates for Store {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let Some(mut held) = hold(self, owner, id).await? else { return Ok(false) };
-        held.update(session_template::ActiveModel {
-            deleted_at: Set(Some(micros(at))),
-            ..Default::default()
-        });
-        let event = events::template_deleted(&held.template, origin, at);
-        held.commit(self, event).await?;
+        let Some((template, mut change)) = change_of(self, owner, id).await? else { return Ok(false) };
+        let deleted =
+            session_template::ActiveModel { deleted_at: Set(Some(micros(at))), ..Default::default() };
+        update(&mut change.writes, id, deleted);
+        change.commit(self, [events::template_deleted(&template, origin, at)]).await?;
         Ok(true)
     }
 }
@@ -177,15 +178,12 @@ pub(crate) fn forget_user(writes: &mut Batch, user: UserId) {
     writes.run(session_template::Entity::delete_many().filter(C::UserId.eq(user.0)));
 }
 
-/// A change of a template that has begun.
-struct Held {
-    template: SessionTemplate,
-    head: AuditHead,
-    writes: Batch,
-    unit: Unit,
-}
-
-async fn hold(store: &Store, owner: Scope, id: TemplateId) -> StoreResult<Option<Held>> {
+/// Begins a change of a template, if it is there.
+async fn change_of(
+    store: &Store,
+    owner: Scope,
+    id: TemplateId,
+) -> StoreResult<Option<(SessionTemplate, Change)>> {
     let mut reads = store.batch();
     let rows = session_template::Entity::find_by_id(id.0).filter(C::DeletedAt.is_null());
     let rows = match owner {
@@ -195,24 +193,14 @@ async fn hold(store: &Store, owner: Scope, id: TemplateId) -> StoreResult<Option
     let row = reads.select(rows.lock(LockType::NoKeyUpdate));
     let shares = template_share::Entity::find().filter(S::TemplateId.eq(id.0)).order_by_asc(S::UserId);
     let shares = reads.select(shares);
-    let head = audit::lock_head(&mut reads);
-    let (mut read, unit) = store.open(reads).await?;
+    let (mut read, change) = store.change(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let shared_with = read.all(shares)?.into_iter().map(|share| UserId(share.user_id)).collect();
-    let template = row.shared_with(shared_with)?;
-    Ok(Some(Held { template, head: audit::head(&mut read, head)?, writes: store.batch(), unit }))
+    Ok(Some((row.shared_with(shared_with)?, change)))
 }
 
-impl Held {
-    fn update(&mut self, changes: session_template::ActiveModel) {
-        let update = session_template::Entity::update_many().set(changes);
-        self.writes.run(update.filter(C::Id.eq(self.template.id.0)));
-    }
-
-    async fn commit(mut self, store: &Store, event: AuditEvent) -> StoreResult<()> {
-        store.chain(&mut self.writes, self.head, [event])?;
-        self.unit.commit(self.writes).await.map(drop)
-    }
+fn update(writes: &mut Batch, id: TemplateId, changes: session_template::ActiveModel) {
+    writes.run(session_template::Entity::update_many().set(changes).filter(C::Id.eq(id.0)));
 }
 
 /// What the reader may see of what is there.

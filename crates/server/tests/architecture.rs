@@ -85,6 +85,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["cedar_policy", "brush_parser"], &["permissions"]),
     (&["lettre"], &["monitoring"]),
     (&["krilla", "parley", "plotters", "pulldown_cmark"], &["reports"]),
+    (&["apalis_core"], &["engine"]),
     (&["minijinja"], &["engine", "reports"]),
     // Servers in this process, and handshakes with those of others.
     (&["rmcp::"], &["mcp", "sdk-runtime"]),

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 /// Reports on record. They go with their session.
 #[async_trait]
 pub trait Reports: Send + Sync {
-    /// Stores a report and its document, which is JSON; false if its session is gone.
+    /// Stores a report and its document, which is JSON; false if its session is gone. One of an id that is there is a
+    /// [`StoreError::Conflict`](super::StoreError::Conflict).
     async fn create_report(&self, report: &Report, document: Bytes, origin: &Origin) -> StoreResult<bool>;
 
     /// The report, if it is there and inside the scope.

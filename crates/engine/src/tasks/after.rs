@@ -1,17 +1,13 @@
 //! What follows the end of an execution, whatever it was: done at least once, also if a server dies in between.
 
-use super::TaskManager;
+use super::{TaskManager, at_work::Begun};
 use crate::{Error, Result, SessionManager};
 use async_trait::async_trait;
-use domain::{Execution, ExecutionId, Settlement};
+use domain::{Execution, Settlement};
+use futures::{Stream, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
-use std::{
-    collections::HashSet,
-    fmt::Debug,
-    sync::{MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt::Debug, time::Duration};
 
 /// Ends that are settled at a time, and that are looked at for it.
 const AT_A_TIME: usize = 8;
@@ -38,45 +34,52 @@ pub trait AfterExecution: Send + Sync + Debug {
 }
 
 impl TaskManager {
-    pub(super) async fn keep_settling(&self) {
+    /// What has ended and is not settled, for ever.
+    pub(super) fn ended(self) -> impl Stream<Item = (Execution, Begun)> + Send {
+        stream::unfold((self, VecDeque::new()), async |(this, mut found)| {
+            loop {
+                match this.next_ended(&mut found).await {
+                    Ok(ended) => return Some((ended, (this, found))),
+                    Err(error) => tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "what follows the end of executions could not be looked at"
+                    ),
+                }
+            }
+        })
+    }
+
+    async fn next_ended(&self, found: &mut VecDeque<Execution>) -> Result<(Execution, Begun)> {
+        let (settling, interval) = (&self.inner.settling, self.inner.settings.look_interval);
         loop {
-            if let Err(error) = self.settle_due().await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what follows the end of executions could not be looked at"
-                );
+            while settling.count() < AT_A_TIME
+                && let Some(ended) = found.pop_front()
+            {
+                if let Some(begun) = settling.begin(ended.id) {
+                    return Ok((ended, begun));
+                }
             }
-            let interval = self.inner.settings.look_interval;
             let _woken = tokio::time::timeout(interval, self.inner.ended.notified()).await;
+            let server = self.inner.sessions.server();
+            *found = self.store().unsettled_executions(server, self.now(), LOOKED_AT).await?.into();
         }
     }
 
-    async fn settle_due(&self) -> Result<()> {
-        let server = self.inner.sessions.server();
-        for due in self.store().unsettled_executions(server, self.now(), LOOKED_AT).await? {
-            if self.begin_settling(due.id) {
-                let this = self.clone();
-                self.inner.sessions.spawn(async move {
-                    if let Err(error) = this.settle(&due).await {
-                        tracing::warn!(execution_id = %due.id, error = &error as &dyn std::error::Error,
-                            "what follows the end of an execution has to wait for the next look");
-                    }
-                    this.settling().remove(&due.id);
-                    this.inner.ended.notify_one();
-                });
+    /// In a task of the sessions, so that it outlives the worker.
+    pub(super) async fn see_settled(&self, ended: Execution, begun: Begun) {
+        let (this, id) = (self.clone(), ended.id);
+        let working = self.inner.sessions.spawn_watched(async move {
+            let done = this.settle(&ended).await;
+            drop(begun);
+            if let Err(error) = done {
+                tracing::warn!(execution_id = %ended.id, error = &error as &dyn std::error::Error,
+                    "what follows the end of an execution has to wait for the next look");
             }
+        });
+        if working.await.is_err() {
+            tracing::error!(execution_id = %id, "what follows the end of an execution panicked");
         }
-        Ok(())
-    }
-
-    /// Whether there is room for another one, and this one is not being settled here.
-    fn begin_settling(&self, id: ExecutionId) -> bool {
-        let mut settling = self.settling();
-        settling.len() < AT_A_TIME && settling.insert(id)
-    }
-
-    fn settling(&self) -> MutexGuard<'_, HashSet<ExecutionId>> {
-        self.inner.settling.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.ended.notify_one();
     }
 
     async fn settle(&self, execution: &Execution) -> Result<()> {

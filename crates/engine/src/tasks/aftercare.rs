@@ -1,14 +1,14 @@
 //! What follows the end of an execution, as its task says: a report, an archive, a message to its webhook.
 //!
-//! Each step is noted once it is done, so that it is not done twice; one that a crash fell into is done again. What can
-//! never succeed is noted as that and holds up nothing after it; what may succeed later is tried again later.
+//! Each step is noted once it is done, so that it is not done twice; one that a crash fell into is done again, and comes to
+//! the same. What can never succeed is noted as that; whatever else went wrong is tried again later.
 
 use super::after::AfterExecution;
 use crate::{ArchiveRequest, Error, ReportManager, Result, SessionManager};
 use async_trait::async_trait;
 use domain::{
-    Execution, NewReport, Origin, ReportFormat, Scope, Task,
-    ports::{ArchiveError, StoreError, TaskStore},
+    Execution, NewReport, Origin, ReportFormat, ReportId, Scope, Task,
+    ports::{StoreError, TaskStore},
     report::ReportParts,
 };
 use hooks::webhook::{CallFailed, message};
@@ -19,6 +19,9 @@ use std::{fmt, sync::Arc};
 pub(crate) const REPORT: &str = "report";
 pub(crate) const ARCHIVE: &str = "archive";
 pub(crate) const WEBHOOK: &str = "webhook";
+/// Attempts for which a step that fails holds up what comes after it: about three quarters of an hour. Whoever waits for
+/// the message is told then, and the step is tried on.
+const PATIENCE: u32 = 10;
 /// HTTP status of an endpoint that wants nothing any more.
 const GONE: u16 = 410;
 /// Longest result that a message carries, in characters; the whole is with the execution.
@@ -54,28 +57,37 @@ impl AfterExecution for Aftercare {
     ) -> Result<()> {
         // Whoever deletes a task wants nothing more of it.
         let Some(task) = self.tasks.task(Scope::All, execution.task_id).await? else { return Ok(()) };
-        if task.spec.generate_report && execution.session_created && !steps.contains_key(REPORT) {
-            let done = self.report(&task, execution).await;
-            note(steps, REPORT, done)?;
-        }
-        if task.spec.auto_archive && execution.session_created && !steps.contains_key(ARCHIVE) {
-            let done = archive(sessions, execution).await;
-            note(steps, ARCHIVE, done)?;
+        let wanted = [(REPORT, task.spec.generate_report), (ARCHIVE, task.spec.auto_archive)];
+        let mut late = Ok(());
+        for (step, is_wanted) in wanted {
+            if !is_wanted || !execution.session_created || steps.contains_key(step) {
+                continue;
+            }
+            let done = match step {
+                REPORT => self.report(&task, execution).await,
+                _ => archive(sessions, execution).await,
+            };
+            match noted(step, done) {
+                Ok(noted) => drop(steps.insert(step.to_owned(), noted)),
+                Err(error) if execution.settlement.attempts < PATIENCE => return Err(error),
+                Err(error) => late = Err(error),
+            }
         }
         if !steps.contains_key(WEBHOOK) {
             tell(sessions, &task, execution, steps).await?;
         }
-        Ok(())
+        late
     }
 }
 
 impl Aftercare {
+    /// The report has the id of its execution, so that there is one however often it is made.
     async fn report(&self, task: &Task, execution: &Execution) -> Result<Value> {
         let format = task.spec.report_format.as_deref().and_then(ReportFormat::parse);
         let format = format.unwrap_or(ReportFormat::Json);
         let new = NewReport { session_id: execution.session_id, format, parts: ReportParts::ALL };
-        let scope = Scope::Owner(execution.user_id);
-        let report = self.reports.create_within(scope, new, &Origin::system()).await?;
+        let (scope, id) = (Scope::Owner(execution.user_id), ReportId(execution.id.0));
+        let report = self.reports.ensure(scope, id, new, &Origin::system()).await?;
         Ok(json!({ "id": report.id, "format": format.as_str() }))
     }
 }
@@ -146,32 +158,22 @@ fn told(task: &Task, execution: &Execution, steps: &Map<String, Value>) -> Value
     })
 }
 
-/// Notes a step that was done, or that never can be; what may succeed later is an error.
-fn note(steps: &mut Map<String, Value>, step: &str, done: Result<Value>) -> Result<()> {
-    let noted = match done {
-        Ok(noted) => noted,
-        Err(error) if may_pass(&error) => return Err(error),
-        Err(error) => {
-            tracing::warn!(
-                step,
-                error = &error as &dyn std::error::Error,
-                "a step after an execution is left out"
-            );
-            json!({ "error": format!("could not {error}") })
+/// What is noted of a step that was done, or that never can be; what may succeed later is an error.
+fn noted(step: &str, done: Result<Value>) -> Result<Value> {
+    done.or_else(|error| {
+        if !is_final(&error) {
+            return Err(error);
         }
-    };
-    steps.insert(step.to_owned(), noted);
-    Ok(())
+        tracing::warn!(
+            step,
+            error = &error as &dyn std::error::Error,
+            "a step after an execution is left out"
+        );
+        Ok(json!({ "error": format!("could not {error}") }))
+    })
 }
 
-fn may_pass(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Store(StoreError::Unavailable(_) | StoreError::Fenced)
-            | Error::Archive(ArchiveError::Unavailable(_))
-            | Error::ShuttingDown
-            | Error::LeaseLost
-            | Error::Held(_)
-            | Error::ArchivesFull { .. }
-    )
+/// Whether it can never succeed. What is not known for that may pass, and trying it again is bounded.
+fn is_final(error: &Error) -> bool {
+    matches!(error, Error::NotFound(_) | Error::Store(StoreError::Inconsistent { .. }))
 }

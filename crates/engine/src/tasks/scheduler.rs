@@ -60,7 +60,7 @@ impl TaskManager {
                     let metrics = &self.inner.sessions.inner.metrics;
                     metrics.note_executions(levels.due, levels.waiting, levels.running, age);
                     let slots = self.inner.sessions.inner.live.limit(Pool::Background);
-                    metrics.note_task_slots(slots as u64, self.inner.mine_count() as u64);
+                    metrics.note_task_slots(slots as u64, self.inner.mine.count() as u64);
                 }
                 Err(error) => tracing::debug!(%error, "the queue could not be measured"),
             }

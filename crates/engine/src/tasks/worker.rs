@@ -1,263 +1,159 @@
-//! The worker: takes what is due as long as it has slots, sees each attempt through, and stores what came of it.
-//!
-//! An attempt whose end could not be stored is left to whoever looks for what was lost, this worker among them.
+//! The worker: apalis runs what it takes from the rows, as long as it has slots.
 
-use super::{
-    TaskManager,
-    outcome::{Attempted, after},
-};
-use crate::{Error, Result};
-use domain::{
-    Execution, ExecutionError, ExecutionId, ExecutionStatus, Origin, Scope, Session, Turn, TurnFailure,
-    TurnId,
-    execution::{Outcome, Pause},
-};
-use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
-use std::panic::AssertUnwindSafe;
+use super::{TaskManager, at_work::Begun, backend::Rows};
+use crate::Result;
+use apalis_core::{monitor::Monitor, worker::builder::WorkerBuilder};
+use domain::{Execution, Origin};
+use futures::{FutureExt, Stream, stream};
+use std::collections::VecDeque;
 use tokio_util::sync::CancellationToken;
 
-/// How long an execution waits that found no room where it was to begin.
-const NO_ROOM_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// Executions that are taken over in one round.
+const TAKEN_OVER_MAX: u32 = 50;
+
+/// Why a worker may take an execution.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// Its time has come.
+    Due,
+    /// Whoever had it is gone.
+    Lost,
+}
+
+/// What a look has found, in the order in which it is taken.
+type Found = VecDeque<(Cause, Execution)>;
+
+/// An execution that is this worker's.
+struct Taken {
+    cause: Cause,
+    execution: Execution,
+    begun: Begun,
+}
 
 impl TaskManager {
     /// Works until cancelled: takes what is due, takes over what others lost, runs schedules, and does what follows an
     /// end. What runs then goes on, as every turn does when its server ends.
     pub async fn work(&self, cancelled: CancellationToken) {
-        let working = async {
-            tokio::join!(self.keep_taking(), self.keep_schedules(), self.keep_settling(), self.keep_levels())
-        };
-        cancelled.run_until_cancelled(working).await;
+        let (executions, ends) = (self.clone(), self.clone());
+        let monitor = Monitor::new()
+            .register(move |_| {
+                let (rows, this) = (Rows::new(executions.clone().taken()), executions.clone());
+                WorkerBuilder::new("executions").backend(rows).build(move |taken: Taken| {
+                    let this = this.clone();
+                    async move { this.see_taken_through(taken).await }
+                })
+            })
+            .register(move |_| {
+                let (rows, this) = (Rows::new(ends.clone().ended()), ends.clone());
+                WorkerBuilder::new("ends").backend(rows).build(move |(ended, begun): (Execution, Begun)| {
+                    let this = this.clone();
+                    async move { this.see_settled(ended, begun).await }
+                })
+            })
+            // It waits before its first look, so that this does not spin.
+            .should_restart(|worker, error| {
+                let (worker, error) = (worker.name(), error as &dyn std::error::Error);
+                tracing::error!(worker, error, "a worker broke, and begins anew");
+                true
+            })
+            // What runs is a task of the sessions, which know how long it may go on.
+            .with_terminator(std::future::ready(()));
+        // The first look is at once.
+        self.inner.more.notify_one();
+        self.inner.ended.notify_one();
+        let working = monitor.run_with_signal(cancelled.cancelled().map(Ok));
+        let looking = async { tokio::join!(self.keep_schedules(), self.keep_levels()) };
+        let (worked, _) = tokio::join!(working, cancelled.run_until_cancelled(looking));
+        if let Err(error) = worked {
+            tracing::error!(error = &error as &dyn std::error::Error, "the workers did not end in order");
+        }
     }
 
-    async fn keep_taking(&self) {
+    /// What this worker takes, for ever.
+    fn taken(self) -> impl Stream<Item = Taken> + Send {
+        stream::unfold((self, Found::new()), async |(this, mut found)| {
+            loop {
+                match this.take_next(&mut found).await {
+                    Ok(taken) => return Some((taken, (this, found))),
+                    Err(error) => tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "nothing could be taken from the queue"
+                    ),
+                }
+                found.clear();
+            }
+        })
+    }
+
+    async fn take_next(&self, found: &mut Found) -> Result<Taken> {
         loop {
-            if let Err(error) = self.take().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the queue could not be looked at");
+            while let Some((cause, execution)) = found.pop_front() {
+                if let Some(taken) = self.take(cause, &execution).await? {
+                    return Ok(taken);
+                }
             }
             let interval = self.inner.settings.look_interval;
             // Woken or not, it looks.
             let _woken = tokio::time::timeout(interval, self.inner.more.notified()).await;
+            fail::fail_point!("executions.look");
+            *found = self.look().await?;
         }
     }
 
-    async fn take(&self) -> Result<()> {
+    async fn look(&self) -> Result<Found> {
         if self.inner.sessions.admit_work().is_err() {
-            return Ok(());
+            return Ok(Found::new());
         }
-        self.take_over_lost().await?;
-        let free = self.inner.sessions.free_task_slots(self.inner.mine_count());
-        if free == 0 {
-            return Ok(());
-        }
-        let now = self.now();
-        let server = self.inner.sessions.server();
-        for due in self.store().due_executions(now, u32::try_from(free).unwrap_or(u32::MAX)).await? {
-            let Some(claimed) = due.claimed(server, now) else { continue };
-            if !self.begin_mine(due.id) {
-                continue;
-            }
-            match self.store().claim_execution(&claimed, self.inner.settings.running_max).await {
-                Ok(true) => self.see_through(claimed),
-                Ok(false) => self.forget(due.id),
-                Err(error) => {
-                    self.forget(due.id);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(())
+        let (server, mine) = (self.inner.sessions.server(), self.inner.mine.ids());
+        let lost = self.store().lost_executions(server, &mine, TAKEN_OVER_MAX).await?;
+        let free = self.inner.sessions.free_task_slots(mine.len() + lost.len());
+        let due = match free {
+            0 => vec![],
+            _ => self.store().due_executions(self.now(), u32::try_from(free).unwrap_or(u32::MAX)).await?,
+        };
+        let lost = lost.into_iter().map(|execution| (Cause::Lost, execution));
+        Ok(lost.chain(due.into_iter().map(|execution| (Cause::Due, execution))).collect())
     }
 
-    fn see_through(&self, claimed: Execution) {
-        let this = self.clone();
-        self.inner.sessions.spawn(async move {
-            let id = claimed.id;
-            match AssertUnwindSafe(this.attempt(&claimed)).catch_unwind().await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(execution_id = %id, error = &error as &dyn std::error::Error,
-                        "an attempt was left as it is, to be taken up by whoever looks for it");
-                }
-                Err(_) => tracing::error!(execution_id = %id, "an attempt panicked"),
+    /// Makes it this worker's; `None` if it is not to be had.
+    async fn take(&self, cause: Cause, found: &Execution) -> Result<Option<Taken>> {
+        let (server, now) = (self.inner.sessions.server(), self.now());
+        let successor = match cause {
+            Cause::Due => found.claimed(server, now),
+            Cause::Lost => found.taken_over(server),
+        };
+        let (Some(execution), Some(begun)) = (successor, self.inner.mine.begin(found.id)) else {
+            return Ok(None);
+        };
+        let is_taken = match cause {
+            Cause::Due => self.store().claim_execution(&execution, self.inner.settings.running_max).await?,
+            Cause::Lost => {
+                // What was its own before is nobody's business.
+                let by = (found.worker != Some(server)).then(Origin::system);
+                self.store().advance_execution(&execution, now, by.as_ref()).await?
             }
-            this.end_mine(id);
-        });
+        };
+        Ok(is_taken.then_some(Taken { cause, execution, begun }))
     }
 
-    async fn attempt(&self, claimed: &Execution) -> Result<()> {
-        fail::fail_point!("execution.claimed");
-        let sessions = &self.inner.sessions;
-        let Some(task) = self.store().task(Scope::All, claimed.task_id).await? else {
-            let error = ExecutionError::new("CANCELLED", "its task was deleted");
-            let outcome = Outcome { status: ExecutionStatus::Cancelled, result: None, error: Some(error) };
-            return self.advance(claimed, |execution, at| execution.ended(outcome.clone(), at)).await;
-        };
-        let session = match sessions.create_task_session(&task, claimed).await {
-            Ok(session) => session,
-            Err(Error::Store(error)) => return Err(error.into()),
-            Err(error) => return self.refused(claimed, &error).await,
-        };
-        fail::fail_point!("execution.session_created");
-        let turn = TurnId::new();
-        let entered = |execution: &Execution, _| execution.entered(turn);
-        if !self.advanced(claimed, entered).await? {
-            sessions.bar_task_session(session.id).await?;
-            let error = ExecutionError::new("CANCELLED", "it was cancelled before the agent was prompted");
-            let outcome = Outcome { status: ExecutionStatus::Cancelled, result: None, error: Some(error) };
-            // If that was why, and it is not somebody else's.
-            let ended = |execution: &Execution, at| {
-                execution.cancel_requested.then(|| execution.ended(outcome.clone(), at)).flatten()
+    /// In a task of the sessions, so that it outlives the worker.
+    async fn see_taken_through(&self, taken: Taken) {
+        let Taken { cause, execution, begun } = taken;
+        let (this, id) = (self.clone(), execution.id);
+        let working = self.inner.sessions.spawn_watched(async move {
+            let done = match cause {
+                Cause::Due => this.attempt(&execution).await,
+                Cause::Lost => this.settle_lost(&execution).await,
             };
-            return self.advance(claimed, ended).await;
+            drop(begun);
+            if let Err(error) = done {
+                tracing::warn!(execution_id = %execution.id, error = &error as &dyn std::error::Error,
+                    "an execution was left as it is, to be taken up by whoever looks for it");
+            }
+        });
+        if working.await.is_err() {
+            tracing::error!(execution_id = %id, "an attempt panicked");
         }
-        fail::fail_point!("execution.entered");
-        match sessions.begin_task_turn(&session, turn, &claimed.prompt).await {
-            Ok(true) => {}
-            Ok(false) => return self.give_back(claimed, &session, "there was no room for it").await,
-            Err(Error::Store(error)) => return Err(error.into()),
-            Err(error) => return self.give_back(claimed, &session, &format!("could not {error}")).await,
-        }
-        let present = self.load(Scope::All, claimed.id).await?;
-        if present.fence == claimed.fence && present.cancel_requested {
-            sessions.stop_task_turn(&present).await?;
-        }
-        let turn = sessions.wait_for_turn(session.id, turn).await?;
-        self.conclude(claimed, session.id, Some(&turn), false).await
+        self.inner.more.notify_one();
     }
-
-    /// Stores what came of an attempt, unless somebody else has it by now.
-    pub(super) async fn conclude(
-        &self,
-        claimed: &Execution,
-        session: domain::SessionId,
-        turn: Option<&Turn>,
-        is_lost: bool,
-    ) -> Result<()> {
-        fail::fail_point!("execution.before_end");
-        let sessions = &self.inner.sessions;
-        let session = sessions.inner.stores.sessions.get(Scope::All, session).await?;
-        let attempted = match &session {
-            Some(session) => Attempted {
-                turn,
-                acted: has_acted(session),
-                tool_calls: session.counters.tool_calls,
-                cost: session.counters.cost,
-                last_words: sessions.last_words(session).await?,
-                is_lost,
-            },
-            // It was removed, and nobody can tell what it did.
-            None => Attempted {
-                turn,
-                acted: turn.is_some(),
-                tool_calls: 0,
-                cost: domain::MicroUsd(0),
-                last_words: None,
-                is_lost,
-            },
-        };
-        self.advance(claimed, |execution, at| after(execution, &attempted, at)).await
-    }
-
-    async fn give_back(&self, claimed: &Execution, session: &Session, why: &str) -> Result<()> {
-        self.inner.sessions.bar_task_session(session.id).await?;
-        let error = ExecutionError::new("WORKER_LOST", why);
-        let pause = Pause::GivenBack(NO_ROOM_DELAY);
-        self.advance(claimed, |execution, at| given_back(execution, pause, &error, at)).await
-    }
-
-    /// An attempt that did not get a session.
-    async fn refused(&self, claimed: &Execution, why: &Error) -> Result<()> {
-        let message = format!("could not {why}");
-        let over = |code: &str| {
-            let error = ExecutionError::new(code, message.clone());
-            Outcome { status: ExecutionStatus::Failed, result: None, error: Some(error) }
-        };
-        let outcome = match why {
-            Error::ShuttingDown | Error::LeaseLost | Error::NoSlot { .. } => {
-                let error = ExecutionError::new("WORKER_LOST", message);
-                let pause = Pause::GivenBack(NO_ROOM_DELAY);
-                let given_back = |execution: &Execution, at| given_back(execution, pause, &error, at);
-                return self.advance(claimed, given_back).await;
-            }
-            Error::BudgetExhausted(_) => over(TurnFailure::BudgetExhausted.as_str()),
-            Error::Invalid(faults) => {
-                let faults: Vec<String> =
-                    faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.message)).collect();
-                let message = format!("the session could not be made: {}", faults.join("; "));
-                let error = ExecutionError::new("SESSION_REFUSED", message);
-                Outcome { status: ExecutionStatus::Failed, result: None, error: Some(error) }
-            }
-            Error::AgentUnavailable(_) if claimed.has_attempts_left() => {
-                let error = ExecutionError::new(TurnFailure::AgentUnavailable.as_str(), message);
-                let again = |execution: &Execution, at| given_back(execution, Pause::BackOff, &error, at);
-                return self.advance(claimed, again).await;
-            }
-            Error::AgentUnavailable(_) => over(TurnFailure::AgentUnavailable.as_str()),
-            _ => over("SESSION_REFUSED"),
-        };
-        self.advance(claimed, |execution, at| execution.ended(outcome.clone(), at)).await
-    }
-
-    /// Moves on what this worker has. It is no failure if somebody else has it by now.
-    pub(super) async fn advance(
-        &self,
-        claimed: &Execution,
-        next: impl Fn(&Execution, Timestamp) -> Option<Execution>,
-    ) -> Result<()> {
-        self.advanced(claimed, next).await.map(drop)
-    }
-
-    /// As [`TaskManager::advance`]; false if it could not be moved on like that.
-    async fn advanced(
-        &self,
-        claimed: &Execution,
-        next: impl Fn(&Execution, Timestamp) -> Option<Execution>,
-    ) -> Result<bool> {
-        for _ in 0..super::RACES_MAX {
-            let present = self.load(Scope::All, claimed.id).await?;
-            // Whoever takes it over counts the fence up.
-            if present.fence != claimed.fence {
-                tracing::info!(execution_id = %claimed.id, "an execution was taken over by somebody else");
-                return Ok(false);
-            }
-            let now = self.now();
-            let Some(successor) = next(&present, now) else { return Ok(false) };
-            let is_unknown = successor.status == ExecutionStatus::OutcomeUnknown;
-            let by = is_unknown.then(Origin::system);
-            if self.store().advance_execution(&successor, now, by.as_ref()).await? {
-                if successor.status.is_over() {
-                    self.inner.sessions.inner.metrics.record_execution(successor.status.as_str());
-                    self.inner.ended.notify_one();
-                }
-                return Ok(true);
-            }
-        }
-        Err(Error::Internal("move on an execution that changes all the time"))
-    }
-
-    /// What was not claimed; unlike after an end there is nothing to look for.
-    pub(super) fn forget(&self, id: ExecutionId) {
-        self.inner.mine.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id);
-    }
-}
-
-/// Waits again; one that nobody wants any more is cancelled instead.
-fn given_back(
-    execution: &Execution,
-    pause: Pause,
-    error: &ExecutionError,
-    at: Timestamp,
-) -> Option<Execution> {
-    if execution.cancel_requested {
-        let error = ExecutionError::new("CANCELLED", "it was stopped on request");
-        let outcome = Outcome { status: ExecutionStatus::Cancelled, result: None, error: Some(error) };
-        return execution.ended(outcome, at);
-    }
-    execution.again(pause, error.clone(), at)
-}
-
-/// Whether a tool may have run: a verdict is on record before it is told.
-fn has_acted(session: &Session) -> bool {
-    session.counters.tool_calls > 0 || session.counters.permission_checks > 0
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod aftercare;
 mod agents;
 mod approvals;
 mod archives;

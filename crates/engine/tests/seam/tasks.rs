@@ -39,8 +39,8 @@ impl AfterExecution for NothingAfter {
 }
 
 /// A worker of this world, until it is dropped.
-struct Worker {
-    tasks: TaskManager,
+pub struct Worker {
+    pub tasks: TaskManager,
     token: CancellationToken,
     tracker: TaskTracker,
 }
@@ -50,7 +50,7 @@ impl Worker {
         Self::with(world, TaskSettings::default(), Arc::new(NothingAfter))
     }
 
-    fn with(world: &World, settings: TaskSettings, after: Arc<dyn AfterExecution>) -> Self {
+    pub fn with(world: &World, settings: TaskSettings, after: Arc<dyn AfterExecution>) -> Self {
         let tasks = TaskManager::new(world.manager.clone(), Arc::new(world.store.clone()), settings, after);
         let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
         let (working, cancelled) = (tasks.clone(), token.clone());
@@ -72,7 +72,7 @@ impl Drop for Worker {
     }
 }
 
-fn task(world: &World, prompt: &str) -> Task {
+pub fn task(world: &World, prompt: &str) -> Task {
     Task {
         id: TaskId::new(),
         user_id: world.caller.user_id,
@@ -99,11 +99,11 @@ fn task(world: &World, prompt: &str) -> Task {
     }
 }
 
-fn now(world: &World) -> jiff::Timestamp {
+pub fn now(world: &World) -> jiff::Timestamp {
     domain::Clock::now(&world.clock)
 }
 
-async fn stored(world: &World, task: Task) -> Task {
+pub async fn stored(world: &World, task: Task) -> Task {
     world.store.create_task(&task, &Origin::system()).await.unwrap();
     task
 }
@@ -114,12 +114,12 @@ async fn queue(world: &World, worker: &Worker, prompt: &str) -> Execution {
     worker.tasks.enqueue(&task, prompt.into(), Map::new(), &world.caller.origin()).await.unwrap()
 }
 
-async fn look(world: &World, execution: &Execution) -> Execution {
+pub async fn look(world: &World, execution: &Execution) -> Execution {
     world.store.execution(Scope::All, execution.id).await.unwrap().unwrap()
 }
 
 /// The execution once it is in this state.
-async fn reaches(world: &World, execution: &Execution, status: ExecutionStatus) -> Execution {
+pub async fn reaches(world: &World, execution: &Execution, status: ExecutionStatus) -> Execution {
     soon(async {
         loop {
             let now = look(world, execution).await;
@@ -143,7 +143,7 @@ async fn told(world: &World, count: usize) {
     .await;
 }
 
-fn answering() -> ScriptedLauncher {
+pub fn answering() -> ScriptedLauncher {
     ScriptedLauncher::new()
         .on_prompt(|prompt, say| async move { say.text(format!("{}: done", prompt.text())) })
 }
@@ -581,6 +581,31 @@ async fn a_worker_that_ends_gives_back_what_did_nothing_yet_and_owns_up_to_the_r
     let done = reaches(&next, &idle, ExecutionStatus::Completed).await;
     assert_eq!(done.attempt, 1);
     assert_eq!(next.told(), ["work"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_breaks_begins_anew_and_what_it_had_begun_goes_on() {
+    let permits = Arc::new(Semaphore::new(0));
+    let world = World::new(held(&permits));
+    world.manager.recover().await.unwrap();
+    let worker = Worker::start(&world);
+    let begun = queue(&world, &worker, "before").await;
+    told(&world, 1).await;
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = looks.clone();
+    fail::cfg_callback("executions.look", move || {
+        assert!(counted.fetch_add(1, Ordering::SeqCst) > 0, "the first look breaks");
+    })
+    .unwrap();
+    let after = queue(&world, &worker, "after").await;
+    told(&world, 2).await;
+    assert!(looks.load(Ordering::SeqCst) > 1, "it broke, and looked again");
+    permits.add_permits(2);
+    for execution in [&begun, &after] {
+        let done = reaches(&world, execution, ExecutionStatus::Completed).await;
+        assert_eq!(done.attempt, 1);
+    }
+    fail::remove("executions.look");
 }
 
 #[tokio::test(start_paused = true)]

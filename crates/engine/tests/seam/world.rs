@@ -31,6 +31,7 @@ const EVENTS_MAX: u32 = 10_000;
 /// Everything a test needs around one manager.
 pub struct World {
     pub manager: SessionManager,
+    pub stores: Stores,
     pub launcher: ScriptedLauncher,
     pub store: MemoryStore,
     pub faults: Faults,
@@ -120,7 +121,7 @@ impl World {
             templates: Arc::new(store.clone()),
         };
         let manager = SessionManager::new(
-            stores,
+            stores.clone(),
             Arc::new(clock.clone()),
             settings.clone(),
             started_by,
@@ -130,6 +131,7 @@ impl World {
         );
         Self {
             manager,
+            stores,
             launcher,
             store,
             faults,

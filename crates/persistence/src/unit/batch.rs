@@ -7,8 +7,8 @@ use domain::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
-    ModelTrait, QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
-    sea_query::{Expr, OnConflict, Query, UnionType},
+    ModelTrait, QueryFilter, QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    sea_query::{Expr, IntoCondition, OnConflict, Query, UnionType},
 };
 use std::{collections::BTreeSet, marker::PhantomData};
 
@@ -116,6 +116,11 @@ impl Batch {
     /// Adds a row.
     pub(crate) fn insert<A: ActiveModelTrait>(&mut self, row: A) {
         self.run(Insert::one(row));
+    }
+
+    /// Writes all columns of the row that has this id.
+    pub(crate) fn replace<A: ActiveModelTrait>(&mut self, id: impl IntoCondition, row: A) {
+        self.run(A::Entity::update_many().set(row.reset_all()).filter(id));
     }
 
     /// Adds rows, in as many statements as it takes.

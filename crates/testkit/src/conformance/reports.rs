@@ -4,7 +4,8 @@ use super::{AnyStore, Fixture, audit::log};
 use bytes::Bytes;
 use domain::{
     Origin, PageRequest, Report, ReportFormat, ReportId, ReportParts, Scope, Session, SessionId, Total,
-    ports::Purged, report::ReportFilter,
+    ports::{Purged, StoreError},
+    report::ReportFilter,
 };
 use jiff::Timestamp;
 
@@ -18,6 +19,11 @@ pub async fn a_report_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     let mine = Scope::Owner(f.user.id);
     assert_eq!(f.store.report(mine, made.id).await.unwrap().as_ref(), Some(&made));
     assert_eq!(f.store.report_document(mine, made.id).await.unwrap(), Some((made.clone(), document)));
+
+    let again = Report { format: ReportFormat::Html, ..made.clone() };
+    let refused = f.store.create_report(&again, Bytes::from_static(b"{}"), &Origin::system()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    assert_eq!(f.store.report(mine, made.id).await.unwrap().as_ref(), Some(&made));
 
     let stranger = Scope::Owner(f.another_user("bob").await.id);
     assert_eq!(f.store.report(stranger, made.id).await.unwrap(), None);

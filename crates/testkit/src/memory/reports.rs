@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::{
     Origin, Page, PageRequest, Report, ReportId, Scope,
     audit::events,
-    ports::{Reports, StoreResult},
+    ports::{Reports, StoreError, StoreResult},
     report::ReportFilter,
 };
 use jiff::Timestamp;
@@ -20,6 +20,9 @@ impl Reports for MemoryStore {
         let mut state = self.state();
         if !state.sessions.contains_key(&report.session_id) {
             return Ok(false);
+        }
+        if state.reports.iter().any(|(known, _)| known.id == report.id) {
+            return Err(StoreError::Conflict { what: "something of this id" });
         }
         state.reports.push((report.clone(), document));
         state.audit(events::report_created(report, origin))?;
