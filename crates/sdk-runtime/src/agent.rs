@@ -339,7 +339,10 @@ pub(crate) fn settled(mut options: AgentOptions) -> Result<AgentOptions, Error> 
 }
 
 async fn end(link: &Link, haste: Haste) -> Exit {
-    link.command(Command::CloseStdin);
+    // A closed stdin asks for an end in order, which would race with a kill.
+    if haste == Haste::AfterGrace {
+        link.command(Command::CloseStdin);
+    }
     link.life.end(haste);
     link.last_words().await.exit.clone()
 }

@@ -40,7 +40,7 @@ impl Drop for Shell {
     }
 }
 
-/// Looks until it is found so, with a look for each pace.
+/// Looks until it is so.
 fn until(mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is_so() {
