@@ -2,14 +2,14 @@
 //! that can be had, and then the journal and the agent are told how old it is.
 
 use crate::{Error, Result, SessionManager, workdir};
-use domain::{Archive, Entry, Session, journal::data, ports::ArchiveError, turn::BegunTurn};
+use domain::{ArchiveId, Entry, Session, journal::data, ports::ArchiveError, turn::BegunTurn};
 use serde_json::Value;
 use std::path::Path;
 
 /// A working directory that is not what the session had last.
 pub(crate) enum Found {
     /// Unpacked from this archive.
-    Archived(Archive),
+    Archived { id: ArchiveId, at_message: u64 },
     /// The one that was left on this server when the session had so many messages.
     Left(u64),
     /// A new one, and empty.
@@ -19,7 +19,7 @@ pub(crate) enum Found {
 impl Found {
     fn notice(&self) -> Value {
         match self {
-            Self::Archived(archive) => data::restored(archive.id),
+            Self::Archived { id, .. } => data::restored(*id),
             Self::Left(messages) => data::workspace_outdated(*messages),
             Self::Nothing => data::workspace_missing(),
         }
@@ -29,8 +29,8 @@ impl Found {
     fn note(&self, messages: u64) -> Option<String> {
         let at = match self {
             // Made when all but the prompt was there.
-            Self::Archived(archive) if archive.at_message.saturating_add(1) >= messages => return None,
-            Self::Archived(archive) => archive.at_message,
+            Self::Archived { at_message, .. } if at_message.saturating_add(1) >= messages => return None,
+            Self::Archived { at_message, .. } => *at_message,
             Self::Left(at) => *at,
             Self::Nothing => {
                 return Some(
@@ -101,7 +101,7 @@ impl SessionManager {
             && left.is_none_or(|left| archive.at_message > left)
         {
             match self.unpack_workspace(session, &stored).await {
-                Ok(_) => return Ok(Found::Archived(archive)),
+                Ok(_) => return Ok(Found::Archived { id: archive.id, at_message: archive.at_message }),
                 // It will not be there at the next prompt either.
                 Err(Error::Archive(ArchiveError::Missing)) => {}
                 Err(error) => return Err(error),
