@@ -7,7 +7,6 @@ use sea_orm_migration::prelude::*;
 pub(crate) struct Migration;
 
 const WITH_FILES: &str = "ix_archives_with_files";
-const USELESS: &str = "ix_archives_useless";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -17,18 +16,11 @@ impl MigrationTrait for Migration {
         let with_files = Expr::col("has_files").eq(true).and(Expr::col("status").eq("completed"));
         manager
             .create_index(index("archives", &["session_id"]).name(WITH_FILES).and_where(with_files).take())
-            .await?;
-        let useless = Expr::col("status").eq("failed").or(Expr::col("removed_at").is_not_null());
-        let useless = Expr::col("has_object").eq(true).and(useless.or(Expr::col("session_id").is_null()));
-        manager.create_index(index("archives", &["id"]).name(USELESS).and_where(useless).take()).await
+            .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for (table, name) in [
-            ("archives", USELESS),
-            ("archives", WITH_FILES),
-            ("sessions", "ix_sessions_status_mode_updated_at"),
-        ] {
+        for (table, name) in [("archives", WITH_FILES), ("sessions", "ix_sessions_status_mode_updated_at")] {
             manager.drop_index(Index::drop().name(name).table(table).to_owned()).await?;
         }
         Ok(())

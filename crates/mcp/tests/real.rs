@@ -114,6 +114,16 @@ async fn a_process_sees_no_more_than_an_agent_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_has_its_own_variables_and_none_of_the_servers() {
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "one that tests have");
+    let script = "env | cut -d= -f1 | tr '\\n' ' ' >&2; exit 3";
+    let why = probe(&stdio("sh", &["-c", script], &[("TOKEN", "s3cret-token")]), None).await.unwrap_err();
+    let names: Vec<&str> = why.split_whitespace().collect();
+    assert!(names.contains(&"TOKEN") && names.contains(&"PATH") && names.contains(&"HOME"), "{why}");
+    assert!(!why.contains("CARGO"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_http_and_over_an_event_stream() {
     for (transport, word, path) in
         [(McpTransport::Http, "streamableHttp", "mcp"), (McpTransport::Sse, "sse", "sse")]

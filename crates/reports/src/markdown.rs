@@ -123,13 +123,17 @@ mod tests {
 
     #[test]
     fn no_text_gets_out_of_its_fence() {
-        let hostile = "~~~\n```\nopen\n``````\n# not a heading\n<script>alert(1)</script>\n````";
         let mut document = document();
-        document.messages = Some(vec![message(1, MessageType::User, hostile)]);
         document.session.name = Some("`a`\n# b | <img src=x onerror=y> [c](javascript:d)".into());
-        let written = write(&document);
-        let html = prose::html(&written);
-        assert!(html.contains("# not a heading\n&lt;script&gt;"), "{html}");
+        // Whatever is as long as a fence, and longer ones and others of its kind.
+        let texts = (1..9)
+            .map(|length| format!("{}\n# not a heading\n<script>alert(1)</script>", "`".repeat(length)));
+        let texts = texts
+            .chain(["~~~\n```\nopen\n``````\n# not a heading\n<script>alert(1)</script>\n````".to_owned()]);
+        document.messages =
+            Some((1..).zip(texts).map(|(number, text)| message(number, MessageType::User, &text)).collect());
+        let html = prose::html(&write(&document));
+        assert_eq!(html.matches("# not a heading\n&lt;script&gt;").count(), 9, "{html}");
         let headings: Vec<&str> = html.lines().filter(|line| line.starts_with("<h1>")).collect();
         assert_eq!(headings, ["<h1>`a` # b | &lt;img src=x onerror=y&gt; [c](javascript:d)</h1>"]);
         assert!(!html.contains("<img") && !html.contains("href"), "{html}");

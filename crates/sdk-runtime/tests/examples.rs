@@ -63,6 +63,8 @@ impl Stage {
             .args(args)
             .current_dir(self.path("work"))
             .env_clear()
+            // Where `cargo xtask coverage` counts the lines that programs reach.
+            .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
             .envs([
                 ("PATH", path.as_str()),
                 ("LANG", "C.UTF-8"),

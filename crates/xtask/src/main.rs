@@ -1,5 +1,5 @@
-//! The commands of this repository, each doing its own set-up: `cargo xtask run`, `test`, `bench`, `fuzz`, and those that
-//! hold the API to its document: `api-diff`, `clients`, `schemathesis`.
+//! The commands of this repository, each doing its own set-up: `cargo xtask run`, `test`, `coverage`, `bench`, `fuzz`, and
+//! those that hold the API to its document: `api-diff`, `clients`, `schemathesis`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -13,6 +13,7 @@ mod bubblewrap;
 mod cargo;
 mod claude;
 mod clients;
+mod coverage;
 mod demo;
 mod deploy_tools;
 mod fuzz;
@@ -27,6 +28,7 @@ mod rehearsal;
 mod run;
 mod s3;
 mod schemathesis;
+mod services;
 mod settings;
 mod test;
 mod toolbox;
@@ -51,6 +53,8 @@ enum Command {
     Run(run::Options),
     /// Run all tests; arguments are passed on to the test runner.
     Test(test::Options),
+    /// Run all tests with the lines counted that they reach, and write docs/coverage.md.
+    Coverage(coverage::Options),
     /// Measure the server beside its references and write docs/benchmarks.md.
     Bench(bench::Options),
     /// Feed random input to what reads what agents write, and keep what fails.
@@ -64,9 +68,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(error) = coverage::become_the_compiler() {
+        eprintln!("xtask: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let outcome = root().and_then(|root| match Arguments::parse().command {
         Command::Run(options) => run::run(&root, &options),
         Command::Test(options) => test::test(&root, &options),
+        Command::Coverage(options) => coverage::coverage(&root, &options),
         Command::Bench(options) => bench::bench(&root, &options),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
         Command::ApiDiff(options) => api_diff::api_diff(&root, &options),

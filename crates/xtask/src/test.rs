@@ -7,16 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{
-    bubblewrap,
-    cargo::cargo,
-    claude, deploy_tools, mcp_server, oidc_provider,
-    postgres::{self, Cluster},
-    process::Interrupts,
-    prometheus,
-    s3::S3Server,
-    settings::Settings,
-};
+use crate::{cargo::cargo, services::Services, settings::Settings};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -28,31 +19,12 @@ pub(crate) struct Options {
 
 /// Runs all tests against the pinned CLI, with cargo-nextest where it is installed.
 pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
-    let settings = Settings::read(root);
-    let claude = claude::find_or_install_pinned(&settings)?;
-    let path = bubblewrap::path_with_bwrap(&settings)?;
-    let prometheus = prometheus::find_or_unpack(&settings)?;
-    let deploy_tools = deploy_tools::find_or_install(&settings)?;
-    let mcp_server = mcp_server::find_or_install(&settings)?;
-    let oidc_provider = oidc_provider::find_or_install(&settings)?;
-    // Ctrl-C ends cargo, which is in the terminal's group, and then both servers in order.
-    let _interrupts = Interrupts::catch()?;
-    let cluster = Cluster::start(&settings)?;
-    let s3 = S3Server::start(root, &settings)?;
-    println!("testing with {}", claude.display());
+    let services = Services::start(root, &Settings::read(root))?;
     let run = |arguments: &[&str]| -> Result<bool> {
         let status = cargo(root)
             .args(arguments)
             .args(&options.filters)
-            .env("CLAUDE_CLI_PATH", &claude)
-            .env("PATH", &path)
-            .envs(s3.variables())
-            .env(prometheus::FOLDER_VARIABLE, &prometheus)
-            .env(deploy_tools::FOLDER_VARIABLE, &deploy_tools)
-            .env(mcp_server::PROGRAM_VARIABLE, &mcp_server)
-            .env(oidc_provider::FOLDER_VARIABLE, &oidc_provider)
-            .env(postgres::URL_VARIABLE, cluster.url())
-            .env(postgres::RUN_VARIABLE, cluster.runner())
+            .envs(services.variables())
             .stdin(Stdio::null())
             .status()
             .context("failed to start cargo")?;
@@ -70,7 +42,8 @@ pub(crate) fn test(root: &Path, options: &Options) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn has_nextest(cargo: &mut Command) -> bool {
+/// Whether cargo knows this runner of tests.
+pub(crate) fn has_nextest(cargo: &mut Command) -> bool {
     let found = cargo.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }

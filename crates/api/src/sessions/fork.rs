@@ -23,6 +23,13 @@ use validator::Validate;
 /// How to fork; what is left out is as the parent has it.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {
+        "properties": { "include_working_directory": { "const": true } },
+        "required": ["include_working_directory"],
+    },
+    "then" = { "properties": { "working_directory": { "type": "null" } } },
+))]
 pub struct ForkRequest {
     /// The parent's with ` (fork)` when left out.
     #[validate(length(max = 255), custom(function = "plain::line"))]

@@ -29,6 +29,7 @@ mod problems;
 mod query;
 mod rates;
 mod reports;
+mod revocations;
 mod scopes;
 mod session_templates;
 mod sessions;

@@ -4,8 +4,10 @@ use crate::{
     client::{Client, Received},
     world::World,
 };
+use domain::{McpServer, McpServerId, McpTransport, Origin, ports::McpServers};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PATH: &str = "/api/v1/mcp-servers";
 const MASK: &str = "********";
@@ -203,6 +205,40 @@ async fn sessions_name_servers_and_get_them_as_they_are_at_the_start_of_an_agent
     assert_eq!(world.alice.delete(&path).await.status, 204);
     let refused = prompt(&world, &sessions[2]).await;
     assert!(refused.text().contains("`files` is not there any more"), "{}", refused.text());
+}
+
+#[actix_web::test]
+async fn a_server_that_is_not_allowed_any_more_is_given_to_no_agent_and_not_called() {
+    let world = World::new().await;
+    // As it was registered while the operator let addresses be called that are not public.
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let server = McpServer {
+        id: McpServerId::new(),
+        user_id: world.id(&world.alice).await.parse().unwrap(),
+        name: "local".into(),
+        description: None,
+        transport: McpTransport::Http,
+        command: None,
+        args: vec![],
+        env: BTreeMap::new(),
+        url: Some("http://127.0.0.1:1/mcp".into()),
+        headers: BTreeMap::new(),
+        is_enabled: true,
+        is_global: false,
+        check: None,
+        created_at: at,
+        updated_at: at,
+    };
+    world.store.create_mcp_server(&server, 10, &Origin::system()).await.unwrap();
+    let options = json!({ "mcp_servers": ["local"] });
+    let session = world.session_with(json!({ "sdk_options": options })).await;
+    let refused = prompt(&world, &session).await;
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "AGENT_UNAVAILABLE"));
+    assert!(refused.text().contains("`local` is not allowed any more: /url"), "{}", refused.text());
+    assert!(world.launcher.agents().is_empty(), "no agent is started without what its session names");
+    let check = world.alice.post(&format!("{PATH}/{}/health-check", server.id), json!({})).await.json();
+    let why = check["error"].as_str().unwrap();
+    assert!(why.contains("has a URL that is not allowed"), "{why}");
 }
 
 #[actix_web::test]

@@ -149,6 +149,45 @@ async fn a_report_is_of_ones_own_session_and_goes_with_it() {
 }
 
 #[actix_web::test]
+async fn of_a_long_session_the_end_is_told_and_what_is_left_out() {
+    let world = World::new().await;
+    let of = async |prompts: &[&str]| {
+        let session = world.session().await;
+        for prompt in prompts {
+            asked(&world, &session, prompt).await;
+        }
+        let report = made(&world, json!({ "session_id": session })).await;
+        assert_eq!(report["is_shortened"], true);
+        downloaded(&world, &report, "").await.json()
+    };
+    let count = |document: &Value, part: &str| {
+        let told = document[part].as_array().unwrap().len() as u64;
+        (told, document["left_out"][part].as_u64().unwrap())
+    };
+    // By their number.
+    let document = of(&["chat 2100 1", "hello"]).await;
+    assert_eq!(count(&document, "messages"), (2000, 103));
+    let messages = document["messages"].as_array().unwrap();
+    assert_eq!(messages.last().unwrap()["text"], "hello there");
+    assert_eq!(messages[0]["sequence_number"], 104);
+    let document = of(&["work 2001 1"]).await;
+    assert_eq!(count(&document, "tool_calls"), (2000, 1));
+    // By their length: 4 MiB in all, and 64 or 16 KiB of each.
+    let document = of(&["chat 100 60000"]).await;
+    let (told, left_out) = count(&document, "messages");
+    assert_eq!((told, told + left_out), (4 * 1024 * 1024 / 60_000, 101));
+    let document = of(&["work 300 16000"]).await;
+    let (told, left_out) = count(&document, "tool_calls");
+    assert!((255..=262).contains(&told) && told + left_out == 300, "{told}, {left_out}");
+    let document = of(&["answer 65537", "work 1 16385"]).await;
+    assert_eq!(document["left_out"]["shortened_texts"], 2);
+    let long = document["messages"][1]["text"].as_str().unwrap();
+    assert!(long.ends_with("x\n\n[… shortened: 65537 bytes in all]"), "{}", &long[65_500..]);
+    let long = document["tool_calls"][0]["output"].as_str().unwrap();
+    assert!(long.ends_with("x\n\n[… shortened: 16385 bytes in all]"), "{}", &long[16_300..]);
+}
+
+#[actix_web::test]
 async fn what_is_wrong_with_a_request_is_named() {
     let world = World::new().await;
     let session = world.session().await;

@@ -260,6 +260,17 @@ async fn play(prompt: ScriptedPrompt, say: Say) {
         ["die"] => say.exit(1, "it hurts").await,
         ["model"] => say.api_error(529, "overloaded"),
         ["rounds"] => say.error_result("error_max_turns", "max_turns", "too many rounds"),
+        ["chat", messages, bytes] => {
+            for _ in 0..messages.parse().unwrap() {
+                say.text("x".repeat(bytes.parse().unwrap()));
+            }
+        }
+        ["work", calls, bytes] => {
+            for _ in 0..calls.parse().unwrap() {
+                let id = say.tool_use("Bash", &json!({"command": "echo"}));
+                say.tool_result(&id, &"x".repeat(bytes.parse().unwrap()));
+            }
+        }
         ["answer", bytes] => say.text("x".repeat(bytes.parse().unwrap())),
         _ => say.text(format!("{} bytes", text.len())),
     }

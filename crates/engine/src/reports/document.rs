@@ -316,3 +316,22 @@ fn between(from: Timestamp, until: Option<Timestamp>) -> Option<u64> {
     let elapsed = until?.as_millisecond() - from.as_millisecond();
     Some(u64::try_from(elapsed).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_to_its_end_or_until_it_is_enough() {
+        let after = |cursor: Option<&str>, read| {
+            let page = PageRequest::first(NOTES_PAGE);
+            match next(page, cursor.map(str::to_owned), read) {
+                Next::Page(page) => Ok(page.cursor),
+                Next::End { is_cut } => Err(is_cut),
+            }
+        };
+        assert_eq!(after(Some("more"), NOTES_MAX - 1), Ok(Some("more".to_owned())));
+        assert_eq!(after(Some("more"), NOTES_MAX), Err(true));
+        assert_eq!(after(None, NOTES_MAX), Err(false));
+    }
+}

@@ -88,6 +88,17 @@ fn a_long_session_takes_many_pages_and_is_not_written_for_ever() {
 }
 
 #[test]
+fn what_nobody_reads_on_paper_is_shortened_there() {
+    let mut document = document();
+    for call in document.tool_calls.iter_mut().flatten() {
+        call.output = Some("dust ".repeat(40_000));
+    }
+    let (text, pages) = read(&written(&document));
+    assert!(solid(&text).contains("shortenedonpaper:200000bytesinall"), "{text}");
+    assert!(pages < 10, "{pages}");
+}
+
+#[test]
 fn the_same_document_is_the_same_file() {
     assert_eq!(written(&document()), written(&document()));
 }

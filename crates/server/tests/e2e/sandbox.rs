@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    world::{PASSWORD, REAL_KEY, World, eventually},
+    world::{PASSWORD, REAL_KEY, World, counting, eventually},
 };
 use serde_json::json;
 use std::{fs, net::TcpListener, path::Path};
@@ -197,6 +197,7 @@ async fn what_was_asked_for_and_cannot_be_had_keeps_the_server_from_starting() {
         #[expect(clippy::disallowed_methods, reason = "the server under test is a process of its own")]
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_steward"))
             .env_clear()
+            .envs(counting())
             .env("PATH", folder.path())
             .env("DATA_DIR", folder.path().join("data"))
             .env("API_PORT", "0")

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use std::{
+    ffi::OsString,
     fs,
     os::unix::fs::chown,
     path::{Path, PathBuf},
@@ -22,6 +23,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The permission modes of the CLI without `auto`, which needs a model that judges by itself.
 pub const MODES: [&str; 5] = ["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"];
+
+/// Where `cargo xtask coverage` counts the lines that programs reach, for those that have nothing else of our environment.
+pub fn counting() -> Option<(&'static str, OsString)> {
+    std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file))
+}
 
 pub struct World {
     pub model: offline_model::Server,
@@ -110,6 +116,7 @@ impl World {
         };
         command
             .env_clear()
+            .envs(counting())
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("CLAUDE_CLI_PATH", cli())
             .env("DATA_DIR", self.data_dir())
@@ -160,6 +167,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
         command
             .env_clear()
+            .envs(counting())
             .env("DATA_DIR", self.data_dir())
             .env("API_PORT", "0")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -174,7 +182,7 @@ impl World {
     pub async fn audit(&self, arguments: &[&str]) -> std::process::Output {
         #[expect(clippy::disallowed_methods, reason = "the command under test is a process of its own")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
-        command.env_clear().env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
+        command.env_clear().envs(counting()).env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
         command.arg("audit").args(arguments).stdin(Stdio::null());
         timeout(PATIENCE, command.output()).await.unwrap().unwrap()
     }
@@ -183,7 +191,7 @@ impl World {
     pub async fn steward(&self, arguments: &[&str]) -> std::process::Output {
         #[expect(clippy::disallowed_methods, reason = "the command under test is a process of its own")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
-        command.env_clear().env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
+        command.env_clear().envs(counting()).env("DATA_DIR", self.data_dir()).current_dir(self.folder.path());
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.args(arguments).stdin(Stdio::null());
         timeout(PATIENCE, command.output()).await.unwrap().unwrap()
