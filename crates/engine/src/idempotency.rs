@@ -3,12 +3,11 @@
 //! What is kept of an answer is sealed with a key derived from the server's, because answers hold secrets that are kept
 //! nowhere else in clear; and what is kept of a request is a keyed hash, because requests hold passwords.
 
-use crate::{Error, Result};
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    hkdf::{HKDF_SHA256, Salt},
-    hmac,
+use crate::{
+    Error, Result,
+    seal::{self, Seal},
 };
+use aws_lc_rs::hmac;
 use domain::{
     Clock,
     idempotency::{Claim, KeyLimits, KeyedRequest},
@@ -35,12 +34,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(15);
 /// How often keys are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 
-const SALT: &[u8] = b"steward";
 const SEALING: &[u8] = b"idempotent answers v1";
 const FINGERPRINTS: &[u8] = b"idempotent requests v1";
-const KEY_BYTES: usize = 32;
-/// Which construction an answer was sealed by.
-const VERSION: u8 = 1;
 
 /// Knows requests again.
 #[derive(Clone)]
@@ -49,7 +44,7 @@ pub struct Idempotency(Arc<Inner>);
 struct Inner {
     store: Arc<dyn IdempotencyKeys>,
     clock: Arc<dyn Clock>,
-    sealing: RandomizedNonceKey,
+    answers: Seal,
     fingerprints: hmac::Key,
 }
 
@@ -116,19 +111,11 @@ impl KeptAnswer {
 impl Idempotency {
     /// With keys derived from the server's by HKDF-SHA256.
     pub fn new(store: Arc<dyn IdempotencyKeys>, clock: Arc<dyn Clock>, server_key: &[u8]) -> Result<Self> {
-        let derive = |purpose: &[u8]| -> std::result::Result<[u8; KEY_BYTES], aws_lc_rs::error::Unspecified> {
-            let mut key = [0; KEY_BYTES];
-            Salt::new(HKDF_SHA256, SALT)
-                .extract(server_key)
-                .expand(&[purpose], HKDF_SHA256)?
-                .fill(&mut key)?;
-            Ok(key)
-        };
         let failed = |_| Error::Internal("derive the keys of kept answers");
-        let sealing =
-            RandomizedNonceKey::new(&AES_256_GCM, &derive(SEALING).map_err(failed)?).map_err(failed)?;
-        let fingerprints = hmac::Key::new(hmac::HMAC_SHA256, &derive(FINGERPRINTS).map_err(failed)?);
-        Ok(Self(Arc::new(Inner { store, clock, sealing, fingerprints })))
+        let answers = Seal::new(server_key, SEALING).map_err(failed)?;
+        let fingerprints = seal::derived(server_key, FINGERPRINTS).map_err(failed)?;
+        let fingerprints = hmac::Key::new(hmac::HMAC_SHA256, &fingerprints);
+        Ok(Self(Arc::new(Inner { store, clock, answers, fingerprints })))
     }
 
     /// Looks whether a request of this caller with this key was here before; `parts` are all that it asks for.
@@ -229,18 +216,14 @@ impl Inner {
         digest
     }
 
-    /// Version, nonce, and sealed: the length of the head, the head, the body.
+    /// Sealed: the length of the head, the head, the body.
     fn seal(&self, sealed_for: &[u8; 32], answer: &KeptAnswer) -> Result<Vec<u8>> {
         let failed = || Error::Internal("seal an answer");
         let head = serde_json::to_vec(answer).map_err(|_| failed())?;
         let mut text = u32::try_from(head.len()).map_err(|_| failed())?.to_be_bytes().to_vec();
         text.extend_from_slice(&head);
         text.extend_from_slice(answer.body.as_deref().unwrap_or_default());
-        let nonce = self.sealing.seal_in_place_append_tag(Aad::from(sealed_for), &mut text);
-        let mut sealed = vec![VERSION];
-        sealed.extend_from_slice(nonce.map_err(|_| failed())?.as_ref());
-        sealed.append(&mut text);
-        Ok(sealed)
+        self.answers.seal(sealed_for, text).map_err(|_| failed())
     }
 
     /// The answer that was sealed; what cannot be opened is an answer that was not kept.
@@ -249,10 +232,7 @@ impl Inner {
     }
 
     fn opened(&self, sealed_for: &[u8; 32], sealed: &[u8]) -> Option<KeptAnswer> {
-        let (version, rest) = sealed.split_first()?;
-        let (nonce, text) = rest.split_at_checked(NONCE_LEN).filter(|_| *version == VERSION)?;
-        let (nonce, mut text) = (Nonce::try_assume_unique_for_key(nonce).ok()?, text.to_vec());
-        let text = self.sealing.open_in_place(nonce, Aad::from(sealed_for), &mut text).ok()?;
+        let text = self.answers.open(sealed_for, sealed)?;
         let (length, text) = text.split_first_chunk()?;
         let (head, body) = text.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         let answer: KeptAnswer = serde_json::from_slice(head).ok()?;

@@ -39,6 +39,7 @@ mod reporting;
 mod reports;
 mod revocations;
 mod run;
+mod seal;
 mod sessions;
 mod settings;
 mod settle;

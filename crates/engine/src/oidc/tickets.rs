@@ -1,26 +1,20 @@
 //! What goes with a browser or a user interface and comes back: sealed, so that nobody reads or makes one.
 
-use crate::{Error, Result};
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    constant_time::verify_slices_are_equal,
-    hkdf::{HKDF_SHA256, Salt},
-};
+use crate::{Error, Result, seal::Seal};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::identity::LoginProofs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 
-const SALT: &[u8] = b"steward";
 const SEALING: &[u8] = b"oidc tickets v1";
-const KEY_BYTES: usize = 32;
 /// What a ticket is for; one of another kind does not open.
 const LOGIN: &[u8] = b"login";
 const HANDOVER: &[u8] = b"handover";
 
 /// Seals and opens.
-pub(super) struct Tickets(RandomizedNonceKey);
+pub(super) struct Tickets(Seal);
 
 /// A login that was begun.
 #[derive(Serialize, Deserialize)]
@@ -65,15 +59,10 @@ impl Pending {
 }
 
 impl Tickets {
-    /// With a key derived from the server's by HKDF-SHA256.
+    /// With a key derived from the server's.
     pub(super) fn new(server_key: &[u8]) -> Result<Self> {
-        let derive = || {
-            let mut key = [0; KEY_BYTES];
-            let secret = Salt::new(HKDF_SHA256, SALT).extract(server_key);
-            secret.expand(&[SEALING], HKDF_SHA256)?.fill(&mut key)?;
-            RandomizedNonceKey::new(&AES_256_GCM, &key)
-        };
-        derive().map(Self).map_err(|_| Error::Internal("derive the key of logins by way of a provider"))
+        let failed = |_| Error::Internal("derive the key of logins by way of a provider");
+        Ok(Self(Seal::new(server_key, SEALING).map_err(failed)?))
     }
 
     pub(super) fn seal_login(
@@ -98,22 +87,16 @@ impl Tickets {
         self.open(HANDOVER, code)
     }
 
-    /// The nonce, and sealed with it the JSON of what is inside.
+    /// The JSON of what is inside, sealed.
     fn seal(&self, purpose: &[u8], inside: &impl Serialize) -> Result<String> {
         let failed = || Error::Internal("seal a ticket");
-        let mut text = serde_json::to_vec(inside).map_err(|_| failed())?;
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(purpose), &mut text).map_err(|_| failed())?;
-        let mut sealed = nonce.as_ref().to_vec();
-        sealed.append(&mut text);
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(sealed))
+        let text = serde_json::to_vec(inside).map_err(|_| failed())?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.0.seal(purpose, text).map_err(|_| failed())?))
     }
 
     fn open<T: DeserializeOwned>(&self, purpose: &[u8], sealed: &str) -> Option<T> {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
-        let (nonce, mut text) = (Nonce::try_assume_unique_for_key(nonce).ok()?, text.to_vec());
-        let text = self.0.open_in_place(nonce, Aad::from(purpose), &mut text).ok()?;
-        serde_json::from_slice(text).ok()
+        serde_json::from_slice(&self.0.open(purpose, &sealed)?).ok()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::McpServerConfig;
-use crate::{driver::Command, protocol::Answer, writer::Line};
+use crate::{driver::Command, protocol::Answer, writer::Rooms};
 
 /// No sessions: every message is answered with the reason.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Sessions {
     pub(crate) fn open(
         _servers: &BTreeMap<String, McpServerConfig>,
         _commands: mpsc::WeakUnboundedSender<Command>,
-        _lines: mpsc::Sender<Line>,
+        _rooms: Rooms,
     ) -> Self {
         Self
     }
