@@ -66,7 +66,6 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale, problems: &mut Vec<Str
         let source = folder.join("source");
         let bytes = scale.archive_bytes;
         write_files(&source, count, bytes)?;
-        shell("sync", &[]).await?;
         let what = match count {
             1 => format!("one file of {} MiB", bytes / MIB),
             _ => format!("{} MiB in {count} files", bytes / MIB),
@@ -93,16 +92,20 @@ async fn round(folder: &Path, source: &Path, reference: &Reference, pace: &mut P
     let (ours_out, theirs_out) = (folder.join("ours-out"), folder.join("theirs-out"));
     let task = Task { compression: reference.compression, source, archives: &archives, target: &ours_out };
 
+    written_out().await?;
     let (stored, content) = worker(&Job::Store, &task).await?;
     pace.packing[0].push(stored.seconds);
     pace.memory[0].push(stored.memory_mib);
     let paths = [source, &theirs, &theirs_out];
+    written_out().await?;
     pace.packing[1].push(shell(reference.pack, &paths).await?);
 
+    written_out().await?;
     let (restored, _) = worker(&Job::Restore(content), &task).await?;
     pace.unpacking[0].push(restored.seconds);
     pace.memory[1].push(restored.memory_mib);
     fs::create_dir(&theirs_out)?;
+    written_out().await?;
     pace.unpacking[1].push(shell(reference.unpack, &paths).await?);
 
     for left in [&archives, &ours_out, &theirs_out] {
@@ -110,6 +113,11 @@ async fn round(folder: &Path, source: &Path, reference: &Reference, pace: &mut P
     }
     fs::remove_file(&theirs)?;
     Ok(())
+}
+
+/// Waits until nobody's files are on their way to the disk, where they would slow down whoever comes next.
+async fn written_out() -> Result<()> {
+    shell("sync", &[]).await.map(drop)
 }
 
 impl Pace {

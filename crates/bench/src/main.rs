@@ -34,6 +34,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    load::Load,
     report::{GroupReport, Report},
     scale::Scale,
     sdk::Topic,
@@ -62,7 +63,7 @@ enum Group {
     Cold,
     Gateway,
     Metrics,
-    Load,
+    Load(Load),
     Pages,
     Verdicts,
     Archive,
@@ -110,7 +111,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
             Group::Warm => turns::measure_warm(tools, &scale, &mut problems).await,
             Group::Cold => turns::measure_cold(tools, &scale, &mut problems).await,
             Group::Verdicts => verdicts::measure(tools, &scale).await,
-            Group::Load => load::measure(tools, &scale, &mut problems).await,
+            Group::Load(load) => load::measure(load, tools, &scale, &mut problems).await,
             Group::Pages => pages::measure(tools, &scale).await,
             Group::Gateway => gateway::measure(tools, &scale).await,
             Group::Metrics => metrics::measure(tools, &scale).await,
@@ -130,14 +131,15 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     Ok(Report { groups })
 }
 
-const GROUPS: [(&str, Group); 15] = [
+const GROUPS: [(&str, Group); 16] = [
     ("ready", Group::Ready),
     ("create", Group::Create),
     ("warm", Group::Warm),
     ("cold", Group::Cold),
     ("gateway", Group::Gateway),
     ("metrics", Group::Metrics),
-    ("load", Group::Load),
+    ("load", Group::Load(Load::Requests)),
+    ("watchers", Group::Load(Load::Watchers)),
     ("pages", Group::Pages),
     ("verdicts", Group::Verdicts),
     ("archive", Group::Archive),

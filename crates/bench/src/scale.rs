@@ -105,7 +105,7 @@ impl Scale {
                 crowd_rounds: 2,
                 verdicts: 10_000,
                 claims: 9,
-                archive_rounds: 2,
+                archive_rounds: 3,
                 archive_files: 50_000,
                 archive_bytes: 1 << 30,
                 metrics_rounds: 40,

@@ -38,6 +38,7 @@ pub(crate) enum Part {
     Thinking(String),
     ToolUse { id: String, name: String, input: Value },
     Endless,
+    Clock(u64),
 }
 
 /// Token counts as they will be reported.
@@ -103,7 +104,7 @@ impl Part {
         match self {
             Self::Text(text) | Self::Thinking(text) => text.len(),
             Self::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
-            Self::Endless => 0,
+            Self::Endless | Self::Clock(_) => 0,
         }
     }
 
@@ -116,7 +117,7 @@ impl Part {
             Self::ToolUse { id, name, input } => {
                 json!({"type": "tool_use", "id": id, "name": name, "input": input})
             }
-            Self::Endless => json!({"type": "text", "text": ""}),
+            Self::Endless | Self::Clock(_) => json!({"type": "text", "text": ""}),
         }
     }
 }
@@ -214,6 +215,7 @@ fn part(block: &Block, request: &MessagesRequest, prompt: &Prompt) -> Option<Par
         Block::Thinking(text) => Some(Part::Thinking(text.clone())),
         Block::Recall => Some(Part::Text(recall(&prompt.earlier))),
         Block::Endless => Some(Part::Endless),
+        Block::Clock(count) => Some(Part::Clock(*count)),
         Block::ToolUse { name, input, wanted } => {
             let called = match wanted {
                 Wanted::Always => true,

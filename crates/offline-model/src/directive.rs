@@ -102,6 +102,7 @@ fn apply(step: &mut Step, name: &str, argument: Argument<'_>) -> Result<bool, Di
         "text" => step.blocks.push(Block::Text(text.to_owned())),
         "think" => step.blocks.push(Block::Thinking(text.to_owned())),
         "recall" => step.blocks.push(Block::Recall),
+        "clock" => step.blocks.push(Block::Clock(number(name, text)?)),
         "endless" => step.blocks.push(Block::Endless),
         "big" => {
             let len = generated(name, number(name, text)?, 1)?;

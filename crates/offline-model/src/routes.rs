@@ -139,8 +139,11 @@ impl Routes {
             self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(sending));
             return reply::events(feed);
         }
-        if chosen.step.blocks.contains(&Block::Endless) {
-            return reply::error(StatusCode::BAD_REQUEST, "an endless answer can only be streamed");
+        if chosen.step.blocks.iter().any(|block| matches!(block, Block::Endless | Block::Clock(_))) {
+            return reply::error(
+                StatusCode::BAD_REQUEST,
+                "an answer that goes by the clock or never ends can only be streamed",
+            );
         }
         self.charges.complete(charge);
         reply::json(StatusCode::OK, &answer.to_json())

@@ -31,6 +31,8 @@ pub(crate) enum Block {
     },
     Recall,
     Endless,
+    /// So many deltas that each tell when they were sent.
+    Clock(u64),
 }
 
 /// When a tool call of a script is made.

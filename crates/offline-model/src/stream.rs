@@ -1,6 +1,9 @@
 //! Sends an answer as server-sent events, at the pace its step asks for.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
@@ -120,6 +123,12 @@ impl EventSender {
                 self.delta(index, "input_json_delta", "partial_json", "").await?;
                 self.deltas(index, "input_json_delta", "partial_json", &input.to_string()).await?;
             }
+            Part::Clock(count) => {
+                self.start(index, &json!({"type": "text", "text": ""}));
+                for _ in 0..*count {
+                    self.delta(index, "text_delta", "text", &format!("t={}; ", micros_since_1970())).await?;
+                }
+            }
             Part::Endless => {
                 self.start(index, &json!({"type": "text", "text": ""}));
                 if self.pause.is_zero() {
@@ -208,4 +217,8 @@ impl EventSender {
         let events = self.buffer.split().freeze();
         self.out.send(Ok(events)).await.map_err(|_| Stopped::ClientGone)
     }
+}
+
+fn micros_since_1970() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros())
 }

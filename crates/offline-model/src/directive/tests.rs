@@ -39,6 +39,7 @@ fn content_directives_keep_their_order() {
         ("[[text:a b]]", vec![text("a b")]),
         ("x [[text:a]] y [[think:b]]", vec![text("a"), Block::Thinking("b".to_owned())]),
         ("[[recall]][[endless]]", vec![Block::Recall, Block::Endless]),
+        ("[[clock:3]]", vec![Block::Clock(3)]),
         ("[[big:3]]", vec![text("012")]),
         ("[[words:3]]", vec![text("w0 w1 w2")]),
         ("[[deltas:2]]", vec![text("abcdefg abcdefg ")]),
