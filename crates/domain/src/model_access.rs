@@ -47,6 +47,9 @@ pub trait ModelAccess: Send + Sync {
     /// asked of a real model and nothing is booked.
     fn rehearse(&self, call: RehearsedCall) -> ModelEndpoint;
 
+    /// Waits until all requests of this token that have ended are booked, for a bounded time.
+    async fn booked(&self, token: &str);
+
     /// Ends access and waits until every request of this token is booked, for a bounded time.
     async fn revoke(&self, token: &str);
 }

@@ -194,8 +194,11 @@ impl Attempt<'_> {
                     // An interrupt that is still on its way would hit the next turn.
                     let is_settled =
                         timeout_at(grace.unwrap_or(self.deadline), join_all(interrupts)).await.is_ok();
-                    // Whoever learns of the turn's end can fork from it, or take the session up elsewhere.
-                    let is_flushed = timeout(FLUSH_WAIT, live.agent.flush_session_store()).await.is_ok();
+                    // Whoever learns of the turn's end finds what it cost, and can fork from it or take the session up
+                    // elsewhere.
+                    let stored = timeout(FLUSH_WAIT, live.agent.flush_session_store());
+                    let booked = self.manager.inner.model_access.booked(&live.token);
+                    let is_flushed = tokio::join!(stored, booked).0.is_ok();
                     let may_stay = is_settled && is_stored && is_flushed;
                     return (ended, if may_stay { afterwards } else { Afterwards::Close });
                 }

@@ -27,20 +27,24 @@ pub(crate) struct Agent {
     /// Counts requests that are in flight or being booked. It is closed from the start, so that waiting for it
     /// means waiting for a moment without any.
     pub(crate) requests: TaskTracker,
+    /// Counts bookings under way; closed from the start as well.
+    pub(crate) bookings: TaskTracker,
     /// Cuts off what is still in flight.
     pub(crate) cut: CancellationToken,
 }
 
 impl Agent {
     fn new(scope: AgentScope) -> Self {
-        let requests = TaskTracker::new();
+        let (requests, bookings) = (TaskTracker::new(), TaskTracker::new());
         requests.close();
+        bookings.close();
         Self {
             scope,
             account: Mutex::default(),
             slots: Arc::new(Semaphore::new(REQUESTS_PER_AGENT_MAX)),
             reports: Semaphore::new(REPORTS_PER_AGENT_MAX),
             requests,
+            bookings,
             cut: CancellationToken::new(),
         }
     }

@@ -164,6 +164,13 @@ impl ModelAccess for Gateway {
         ModelEndpoint { base_url: self.base_url.clone(), token: self.proxy.rehearsals.admit(call) }
     }
 
+    async fn booked(&self, token: &str) {
+        let Some(agent) = self.proxy.agents.find(token) else { return };
+        if timeout(BOOKING_TIMEOUT, agent.bookings.wait()).await.is_err() {
+            tracing::error!(session_id = %agent.scope.session_id, "requests of an agent are still not booked");
+        }
+    }
+
     async fn revoke(&self, token: &str) {
         self.proxy.rehearsals.remove(token);
         let Some(agent) = self.proxy.agents.remove(token) else { return };

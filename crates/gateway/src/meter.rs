@@ -192,39 +192,41 @@ impl Meter {
 
     /// Books the request and returns when that is durable. Dropping the future does not stop the booking.
     pub(crate) async fn settle(&mut self) {
-        if let Some(ending) = self.begin_ending()
-            && let Err(error) = ending.await
+        if let Some(booking) = self.begin_to_settle()
+            && let Err(error) = booking.await
         {
             tracing::error!(error = &error as &dyn std::error::Error, "the booking of a request did not end");
         }
     }
 
-    fn begin_ending(&mut self) -> Option<JoinHandle<()>> {
+    /// Has the request booked, or its money given back, beside what goes on: the money is held until that is durable, and
+    /// whoever waits for the agent's bookings waits for this one.
+    pub(crate) fn begin_to_settle(&mut self) -> Option<JoinHandle<()>> {
         let mut open = self.open.take()?;
         let books = self.books.clone();
         match open.stage {
             Stage::Asking => None,
-            Stage::Held => {
-                let releasing = async move { books.costs.release(open.id).await };
-                Some(self.agent.requests.spawn_on(releasing, &self.books.runtime))
-            }
+            Stage::Held => Some(self.book(async move { books.costs.release(open.id).await })),
             Stage::Sent => {
                 let usage = usage(&self.agent, &open);
                 books.costs.metrics().record_model_request(&usage, open.first_byte);
                 if let Some(chat) = open.chat.take() {
                     chat.end(&usage);
                 }
-                let settling = async move { books.costs.settle(&usage).await };
-                Some(self.agent.requests.spawn_on(settling, &self.books.runtime))
+                Some(self.book(async move { books.costs.settle(&usage).await }))
             }
         }
+    }
+
+    fn book(&self, booking: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let booking = self.agent.bookings.track_future(booking);
+        self.agent.requests.spawn_on(booking, &self.books.runtime)
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        // Tracked by the agent's tracker, which is what revoking and shutting down wait for.
-        let _tracked = self.begin_ending();
+        let _tracked = self.begin_to_settle();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Passes a stream on as it comes, reading along, and books the request before its end is passed on.
+//! Passes a stream on as it comes, reading along, and has the request booked when all of it was seen.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -52,23 +52,23 @@ where
             chunk = self.upstream.next() => chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
         };
         match &next {
-            Some(Ok(chunk)) => self.read(chunk).await,
+            Some(Ok(chunk)) => self.read(chunk),
             Some(Err(_)) | None => {
                 self.is_over = true;
-                self.meter.settle().await;
+                let _tracked = self.meter.begin_to_settle();
             }
         }
         next
     }
 
-    async fn read(&mut self, chunk: &[u8]) {
+    fn read(&mut self, chunk: &[u8]) {
         if !self.meter.is_open() {
             return;
         }
         self.scanner.feed(chunk);
         self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
-            self.meter.settle().await;
+            let _tracked = self.meter.begin_to_settle();
         } else {
             self.meter.note_for_the_worst();
         }

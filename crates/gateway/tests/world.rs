@@ -72,6 +72,11 @@ impl World {
         Self { gateway, budgets, agent, scope, client: reqwest::Client::new() }
     }
 
+    /// Until everything is booked whose answer is through.
+    async fn settled(&self) {
+        self.gateway.booked(&self.agent.token).await;
+    }
+
     /// A request as the agent sends it.
     fn request(&self, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
         self.client

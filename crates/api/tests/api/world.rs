@@ -365,5 +365,7 @@ impl ModelAccess for NoGateway {
         unreachable!("agents of these tests are no CLI")
     }
 
+    async fn booked(&self, _: &str) {}
+
     async fn revoke(&self, _: &str) {}
 }

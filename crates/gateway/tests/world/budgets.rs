@@ -6,7 +6,8 @@ use std::{
 };
 
 use domain::{
-    Budget, BudgetStatus, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, Spender, WhenExhausted,
+    Budget, BudgetPeriod, BudgetStatus, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, Spender,
+    UserId, WhenExhausted,
     budget::{Account, Exhausted, Held, NewHold, Settlement},
     ports::{Budgets, StoreError, StoreResult},
 };
@@ -156,6 +157,10 @@ impl Budgets for TestBudgets {
     }
 
     async fn own_budgets(&self) -> StoreResult<Vec<(Spender, Budget)>> {
+        Ok(Vec::new())
+    }
+
+    async fn spending_users(&self, _: &[BudgetPeriod]) -> StoreResult<Vec<(UserId, BudgetPeriod)>> {
         Ok(Vec::new())
     }
 

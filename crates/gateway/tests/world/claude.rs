@@ -62,6 +62,7 @@ async fn the_cli_works_through_the_gateway_and_reckons_the_same_cost() {
     let result = asking.await.unwrap();
     assert_eq!((&result["result"], &result["is_error"]), (&"finished".into(), &false.into()), "{result}");
 
+    world.settled().await;
     let booked = world.budgets.booked();
     assert!(
         booked.len() >= 2 && booked.iter().all(|usage| usage.is_complete && usage.is_priced),
@@ -91,5 +92,6 @@ async fn the_cli_ends_at_once_when_the_budget_is_used_up_and_says_why() {
     let words = result["result"].as_str().unwrap();
     assert!(words.contains("the user's monthly budget is used up"), "{result}");
     assert!(before.elapsed() < std::time::Duration::from_secs(60), "it asked again and again");
+    world.settled().await;
     assert_eq!(world.budgets.booked().len(), 1, "{result}");
 }

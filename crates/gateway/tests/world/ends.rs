@@ -32,6 +32,7 @@ async fn an_agent_that_goes_away_before_the_answer_is_booked_too() {
     asking.abort();
     world.drained().await;
     drop(socket);
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.is_complete, usage.model.as_str()), (0, false, "claude-opus-5-5"));
     assert!(usage.is_estimated && usage.cost > MicroUsd::ZERO, "it was asked, so it is not free: {usage:?}");
@@ -56,6 +57,7 @@ async fn an_error_within_a_stream_is_incomplete() {
     let text =
         world.ask_streaming("[[usage:in=7]][[sse_error:overloaded_error]]").await.text().await.unwrap();
     assert!(text.contains("event: error"));
+    world.settled().await;
     assert!(!world.budgets.only().is_complete);
 }
 
@@ -69,6 +71,7 @@ async fn an_error_of_the_upstream_passes_and_costs_nothing() {
         (529, &"3".parse().unwrap())
     );
     assert_eq!(error_type(response).await, "overloaded_error");
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.cost, usage.is_complete), (529, MicroUsd::ZERO, true));
     assert_eq!(usage.model, "claude-opus-5-5");
@@ -81,6 +84,7 @@ async fn an_upstream_that_is_not_there_is_502() {
     let response = world.ask("hi").await;
     assert_eq!(response.status(), 502);
     assert_eq!(error_type(response).await, "api_error");
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!((usage.http_status, usage.cost, usage.is_complete), (0, MicroUsd::ZERO, true));
 }
@@ -94,6 +98,7 @@ async fn an_upstream_that_says_nothing_is_504() {
     let response = world.ask("[[hang]]").await;
     assert_eq!(response.status(), 504);
     assert_eq!(error_type(response).await, "timeout_error");
+    world.settled().await;
     assert!(!world.budgets.only().is_complete);
 }
 
@@ -103,6 +108,7 @@ async fn a_ledger_that_fails_is_asked_again() {
     let world = World::new(&model.url()).await;
     world.budgets.fail_next(2);
     world.ask_streaming("hi").await.text().await.unwrap();
+    world.settled().await;
     assert!(world.budgets.only().is_complete);
 }
 

@@ -116,6 +116,7 @@ async fn what_the_upstream_refuses_is_free() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
     world.ask("[[error:529]]").await;
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!((usage.cost, usage.is_estimated, usage.is_complete), (MicroUsd::ZERO, false, true));
     assert_eq!(world.budgets.open(), 0);

@@ -173,6 +173,7 @@ async fn a_model_without_a_price_is_refused_or_reckoned_at_the_highest() {
     let mut options = Options::new(model.url(), Some(REAL_KEY.into()));
     let world = World::with(&options).await;
     assert!(ask(&world).await.status().is_success());
+    world.settled().await;
     let booked = world.budgets.only();
     assert!(!booked.is_priced && booked.cost >= MicroUsd(10 * 15), "{booked:?}");
 

@@ -40,6 +40,7 @@ async fn a_stream_passes_byte_for_byte() {
     assert_eq!(response.bytes().await.unwrap(), STREAM.as_bytes());
     upstream.await.unwrap();
 
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!(usage.tokens, TokenUsage { input: 10, output: 20, ..TokenUsage::default() });
     assert_eq!(usage.cost, MicroUsd(10 * 4 + 20 * 20));
@@ -73,6 +74,7 @@ async fn a_whole_message_and_its_request_pass_byte_for_byte() {
     for line in ["anthropic-version: 2023-06-01", "anthropic-beta: a,b", "accept-encoding: identity"] {
         assert!(head.lines().any(|header| header == line), "{line} is missing in {head}");
     }
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!((usage.model.as_str(), usage.cost), ("claude-haiku-5-5", MicroUsd(101)));
 }
@@ -102,27 +104,22 @@ async fn the_key_and_the_token_stay_on_their_sides() {
 }
 
 #[tokio::test]
-async fn usage_is_booked_before_the_end_is_passed_on() {
+async fn whoever_waits_for_the_bookings_of_an_agent_waits_for_those_whose_answers_are_through() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
     let all = world.budgets.permits.acquire_many(1_000).await.unwrap();
-    let mut response = world.ask_streaming("[[chunk:1]][[chunk_delay:5]][[text:abcdef]]").await;
-    let mut seen = String::new();
-    while !seen.contains("\"f\"") {
-        seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
-    }
-    // The end is held back for as long as the ledger has not got it; what comes before it may pass.
-    let ended = async {
-        while !seen.contains("message_stop") {
-            seen.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
-        }
-    };
-    let held = tokio::time::timeout(std::time::Duration::from_millis(300), ended).await;
-    assert!(held.is_err(), "the end came before the booking: {seen}");
+    let answer = world.ask_streaming("[[text:abcdef]]").await.text();
+    // The agent goes on with its answer, and the money stays held.
+    let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
+    assert!(answer.contains("message_stop"));
+    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
+    let mut booked = Box::pin(world.gateway.booked(&world.agent.token));
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(300), &mut booked).await;
+    assert!(waited.is_err(), "it is not booked yet");
     drop(all);
-    let rest = tokio::time::timeout(PATIENCE, response.text()).await.unwrap().unwrap();
-    assert!(rest.contains("message_stop"));
+    tokio::time::timeout(PATIENCE, booked).await.unwrap();
     assert!(world.budgets.only().is_complete);
+    assert_eq!(world.budgets.open(), 0);
 }
 
 #[tokio::test]
@@ -163,6 +160,7 @@ async fn an_unknown_model_is_booked_flagged_and_not_free() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
     world.ask("[[model:claude-next-7]][[usage:in=1000000,out=0]][[text:x]]").await;
+    world.settled().await;
     let usage = world.budgets.only();
     assert_eq!(
         (usage.model.as_str(), usage.is_priced, usage.cost),
@@ -199,6 +197,7 @@ async fn large_bodies_pass_in_both_directions() {
         answer.len() > 20_000_000
             && answer.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
     );
+    world.settled().await;
     assert!(world.budgets.only().is_complete);
 }
 

@@ -71,6 +71,7 @@ async fn a_changed_file_holds_for_the_next_request_and_a_broken_one_does_not() {
     let model = offline_model().await;
     let world = World::with_prices(&Options::new(model.url(), Some(REAL_KEY.into())), prices).await;
     world.ask("[[usage:in=10,out=10]]").await;
+    world.settled().await;
     let booked = world.budgets.only();
     assert_eq!((booked.cost, booked.is_priced), (MicroUsd(20), true));
     assert!(booked.price_version.starts_with("2#"));

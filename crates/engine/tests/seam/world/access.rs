@@ -58,6 +58,8 @@ impl ModelAccess for RecordedAccess {
         unreachable!("agents of these tests are no CLI")
     }
 
+    async fn booked(&self, _: &str) {}
+
     async fn revoke(&self, token: &str) {
         self.0.lock().unwrap().revoked.push(token.to_owned());
     }
