@@ -38,7 +38,7 @@ impl SessionManager {
 
     /// Lets watchers here see what other servers journalled, stops what was asked to stop there, and begins what was
     /// queued there.
-    async fn look(&self) -> Result<()> {
+    pub(crate) async fn look(&self) -> Result<()> {
         // What runs here is noted before the store is asked: a turn that is in here and not there has been taken away.
         let running: HashMap<TurnId, SessionId> =
             self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -147,8 +147,7 @@ impl SessionManager {
             match timeout_at(patience, lease.renew()).await {
                 Ok(Ok(had_lapsed)) => {
                     if had_lapsed {
-                        // By the store's clock, which counts: others may have taken sessions over.
-                        self.lose_lease();
+                        self.check_after_lapse().await;
                     }
                     lease.known().is_lost = false;
                     continue;
@@ -161,6 +160,16 @@ impl SessionManager {
             }
             let left = lease.deadline().saturating_duration_since(Instant::now());
             next = if lease.known().is_lost { RETRY_DELAY } else { RETRY_DELAY.min(left) };
+        }
+    }
+
+    /// The lease was over by the store's clock and not by ours: a clock was set, or the machine slept. From the renewal on
+    /// nobody takes sessions over any more, so what others took meanwhile is known, and is all that has to end here.
+    async fn check_after_lapse(&self) {
+        tracing::warn!("the lease of this server was over by the store's clock before it was renewed");
+        let looked = timeout_at(self.inner.lease.deadline(), self.look()).await;
+        if !matches!(looked, Ok(Ok(()))) {
+            self.lose_lease();
         }
     }
 

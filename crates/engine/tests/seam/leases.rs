@@ -1,7 +1,10 @@
 //! Leases: a server without one runs no agents, and what a former home still does counts for nothing.
 
 use crate::world::{World, kinds, soon};
-use domain::{Generation, ServerId, TurnFailure, TurnStatus, ports::Servers};
+use domain::{
+    Generation, ServerId, SessionStatus, TurnEnd, TurnFailure, TurnStatus,
+    ports::{Servers, Turns as _},
+};
 use engine::Error;
 use sdk_runtime::testing::ScriptedLauncher;
 use std::{
@@ -66,6 +69,51 @@ async fn a_server_that_stood_still_ends_its_agents_before_anything_else() {
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_clock_jumps_over_the_end_of_a_lease_only_what_others_took_is_ended() {
+    let go_on = Arc::new(Semaphore::new(0));
+    let waits_for = go_on.clone();
+    let launcher = ScriptedLauncher::new().on_prompt(move |_, say| {
+        let go_on = waits_for.clone();
+        async move {
+            go_on.acquire().await.unwrap().forget();
+            say.text("done");
+        }
+    });
+    let world = World::new(launcher);
+    world.manager.recover().await.unwrap();
+    let (kept, taken) = (world.session().await, world.session().await);
+    let going_on = world.ask_and_leave(kept, "one").await;
+    let lost = world.ask_and_leave(taken, "one").await;
+    world.alive(2).await;
+
+    // As it looks to others when the clock goes forward by more than a lease.
+    world.store.resign(world.settings.server.id).await.unwrap();
+    let other = ServerId::new();
+    let at = world.get(taken).await.updated_at;
+    let generation = world.store.take_over(taken, other, at).await.unwrap().unwrap();
+    let end = TurnEnd {
+        status: TurnStatus::Interrupted,
+        answer: None,
+        answer_message_id: None,
+        failure: Some(TurnFailure::ServerStopped),
+        error_message: None,
+        rounds: 0,
+        retries: 0,
+        session_status: SessionStatus::Active,
+        called_tools: false,
+        agent: None,
+        at,
+    };
+    world.store.end(lost.turn_id, generation, &end).await.unwrap();
+    world.alive(1).await;
+    assert_eq!(world.manager.lease(), Ok(None), "it goes on");
+
+    go_on.add_permits(1);
+    assert_eq!(world.end(going_on).await.status, TurnStatus::Completed);
+    assert_eq!(world.get(taken).await.server_id, Some(other));
 }
 
 #[tokio::test(start_paused = true)]
