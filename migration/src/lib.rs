@@ -32,6 +32,7 @@ mod m0025_idempotency;
 mod m0026_traffic;
 mod m0027_identities;
 mod m0028_rounds;
+mod m0029_spend_by_period;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_traffic::Migration),
             Box::new(m0027_identities::Migration),
             Box::new(m0028_rounds::Migration),
+            Box::new(m0029_spend_by_period::Migration),
         ]
     }
 }

@@ -11,19 +11,20 @@ mod tell;
 
 use crate::{
     Store,
-    entity::{budget, hold as row, hold::Column as H},
+    entity::{budget, hold as row, hold::Column as H, spend},
     error::failure,
+    value::Reader,
 };
 use account::{AccountRow, Figures, accounts, key, of_spenders};
 use async_trait::async_trait;
 use domain::{
-    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
-    budget::{Account, Budget, BudgetStatus, Held, NewHold, Settlement, Spender},
+    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, UserId,
+    budget::{Account, Budget, BudgetPeriod, BudgetStatus, Held, NewHold, Settlement, Spender},
     ports::{Budgets, StoreResult},
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use std::collections::HashMap;
@@ -102,6 +103,20 @@ impl Budgets for Store {
         let mut budgets = rows.into_iter().map(TryInto::try_into).collect::<StoreResult<Vec<_>>>()?;
         budgets.sort_by(|(spender, _): &(Spender, Budget), (other, _)| spender.cmp(other));
         Ok(budgets)
+    }
+
+    async fn spending_users(&self, periods: &[BudgetPeriod]) -> StoreResult<Vec<(UserId, BudgetPeriod)>> {
+        let rows = spend::Entity::find()
+            .filter(spend::Column::SpenderKind.eq("user"))
+            .filter(spend::Column::Period.is_in(periods.iter().map(|period| period.0.as_str())))
+            .order_by_asc(spend::Column::Period)
+            .order_by_asc(spend::Column::SpenderKey);
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        let user = |row: spend::Model| {
+            let id = Reader("spend").word("spender_key", |key| key.parse().ok(), &row.spender_key)?;
+            Ok((id, BudgetPeriod(row.period)))
+        };
+        rows.into_iter().map(user).collect()
     }
 
     async fn holds(&self) -> StoreResult<(u64, MicroUsd)> {

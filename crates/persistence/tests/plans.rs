@@ -61,6 +61,7 @@ const ROUNDS: &[(&str, &str, &str)] = &[
         "status = 'completed' AND has_files = TRUE AND session_id IS NOT NULL",
         "ix_archives_with_files",
     ),
+    ("spend", "spender_kind = 'user' AND period IN ('2026-11')", "ix_spend_spender_kind_period"),
 ];
 
 fn statement((table, filter, order): (&str, &str, &str), id: &str) -> String {

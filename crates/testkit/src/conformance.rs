@@ -239,6 +239,7 @@ macro_rules! store_conformance {
             a_request_without_a_hold_is_booked_on_no_account
             a_threshold_is_told_once_a_period
             a_spenders_own_budget_goes_before_the_default
+            users_who_spent_are_found_by_their_month
             who_sets_a_budget_is_in_the_audit_log
             money_of_a_purged_session_stays_on_its_users_account
             money_of_an_erased_user_stays_and_what_names_them_goes

@@ -2,8 +2,8 @@
 
 use super::StoreResult;
 use crate::{
-    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId,
-    budget::{Account, Budget, BudgetStatus, Held, NewHold, Settlement, Spender},
+    Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, UserId,
+    budget::{Account, Budget, BudgetPeriod, BudgetStatus, Held, NewHold, Settlement, Spender},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -57,6 +57,10 @@ pub trait Budgets: Send + Sync {
 
     /// Every spender that has a budget of its own, in order.
     async fn own_budgets(&self) -> StoreResult<Vec<(Spender, Budget)>>;
+
+    /// The users that something was spent by, or nothing yet but their first request was admitted, in each of these
+    /// periods.
+    async fn spending_users(&self, periods: &[BudgetPeriod]) -> StoreResult<Vec<(UserId, BudgetPeriod)>>;
 
     /// How many holds there are and what they sum up to.
     async fn holds(&self) -> StoreResult<(u64, MicroUsd)>;

@@ -125,8 +125,8 @@ instruments! {
     cost_estimated: Counter<f64> = "steward.cost.estimated.usd", "USD", [], NONE, "Of that, what was estimated, because no usage was told.";
     budget_holds: Gauge<f64> = "steward.budget.holds", "", [], NONE, "Requests that money is set aside for.";
     budget_held: Gauge<f64> = "steward.budget.held.usd", "USD", [], NONE, "What is set aside for them.";
-    budget_spenders: Gauge<f64> = "steward.budget.spenders", "", ["kind", "used"], NONE, "Spenders by how much of their budget is spent.";
-    budget_remaining: Gauge<f64> = "steward.budget.remaining.usd", "USD", ["kind"], NONE, "What is left of all budgets of a kind together.";
+    budget_spenders: Gauge<f64> = "steward.budget.spenders", "", ["kind", "used"], NONE, "Spenders by how much of their budget is spent: each that somebody set one for, and each user on the default budget who spent something this month.";
+    budget_remaining: Gauge<f64> = "steward.budget.remaining.usd", "USD", ["kind"], NONE, "What is left of all those budgets of a kind together.";
     budget_refusals: Counter<u64> = "steward.budget.refusals", "", ["kind"], NONE, "Requests to the model that were refused, by the kind of the spender whose money was gone.";
     budget_waits: Counter<u64> = "steward.budget.waits", "", [], NONE, "Requests to the model that waited until others were settled.";
     ledger_failures: Counter<u64> = "steward.ledger.failures", "", [], NONE, "Requests to the model that could not be booked; the log has each.";

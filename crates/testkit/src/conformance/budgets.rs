@@ -326,6 +326,24 @@ pub async fn a_spenders_own_budget_goes_before_the_default<S: AnyStore>(store: S
     assert_eq!((shown.budget, shown.is_own, shown.spent), (user.default, false, MicroUsd(6)));
 }
 
+pub async fn users_who_spent_are_found_by_their_month<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await.id;
+    let november = of_user(f.user.id, 10);
+    let december = Account { period: BudgetPeriod("2026-12".into()), ..november.clone() };
+    let team = month(Spender::Team("blue".into()), None, WhenExhausted::Warn);
+    for accounts in [[november.clone(), team.clone()], [december.clone(), team]] {
+        let (hold, usage) = request(&f, session, None, &accounts, 1);
+        f.store.hold(&hold).await.unwrap();
+        f.store.settle(&usage).await.unwrap();
+    }
+    let months = [november.period, december.period];
+    let found = async |months: &[BudgetPeriod]| f.store.spending_users(months).await.unwrap();
+    assert_eq!(found(&months[..1]).await, [(f.user.id, months[0].clone())]);
+    assert_eq!(found(&months).await, [(f.user.id, months[0].clone()), (f.user.id, months[1].clone())]);
+    assert_eq!(found(&[BudgetPeriod("2026-10".into())]).await, []);
+}
+
 pub async fn who_sets_a_budget_is_in_the_audit_log<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let session = f.session().await.id;

@@ -142,6 +142,17 @@ impl Budgets for MemoryStore {
         Ok(self.state().budgets.iter().map(|(spender, budget)| (spender.clone(), *budget)).collect())
     }
 
+    async fn spending_users(&self, periods: &[BudgetPeriod]) -> StoreResult<Vec<(UserId, BudgetPeriod)>> {
+        let state = self.state();
+        let user = |(spender, period): &(Spender, BudgetPeriod)| match spender {
+            Spender::User(id) if periods.contains(period) => Some((*id, period.clone())),
+            _ => None,
+        };
+        let mut users: Vec<_> = state.spend.keys().filter_map(user).collect();
+        users.sort_by(|(id, period), (other, another)| (period, id).cmp(&(another, other)));
+        Ok(users)
+    }
+
     async fn holds(&self) -> StoreResult<(u64, MicroUsd)> {
         let state = self.state();
         let held: Vec<_> =

@@ -3,8 +3,8 @@
 use super::*;
 use crate::costs::{CostSettings, CostStores};
 use domain::{
-    Budget, BudgetStatus, Clock as _, NewUser, Origin, Role, ServerId, Spender, SystemClock, User,
-    WhenExhausted,
+    Budget, BudgetPeriod, BudgetStatus, Clock as _, NewUser, Origin, Role, ServerId, Spender, SystemClock,
+    User, WhenExhausted,
     budget::{Account, Exhausted, Settlement},
     ports::{Accounts as _, Budgets, StoreError},
 };
@@ -89,6 +89,10 @@ impl Budgets for Scripted {
     }
 
     async fn own_budgets(&self) -> StoreResult<Vec<(Spender, Budget)>> {
+        Ok(Vec::new())
+    }
+
+    async fn spending_users(&self, _: &[BudgetPeriod]) -> StoreResult<Vec<(UserId, BudgetPeriod)>> {
         Ok(Vec::new())
     }
 
