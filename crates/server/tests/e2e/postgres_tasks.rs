@@ -21,7 +21,7 @@ const API: usize = 0;
 /// An agent that leaves a mark, and takes its time before and after.
 const MARKING: &str = r#"[[first:{{ before }}]][[tool:Bash {"command":"echo {{ mark }} >> ran.txt"}]][[next]][[first:{{ after }}]][[text:Marked.]]"#;
 /// The API stays so long between what it did and keeping its answer, so that it is often killed there.
-const SLOW_TO_KEEP: (&str, &str) = ("FAILPOINTS", "answer.before_kept=sleep(40)");
+const SLOW_TO_KEEP: (&str, &str) = ("FAILPOINTS", "answer.before_kept=sleep(200)");
 
 /// A database for servers of one test, and the model that they all ask.
 pub struct Postgres {
@@ -89,7 +89,7 @@ async fn servers_are_killed_at_random_and_nothing_is_lost_or_done_twice() {
             asked.spawn(async move { (mark.clone(), client.execute(task, mark, variables).await) });
         }
         // The API has most to lose while it is asked, a worker while an agent acts.
-        let wait = if victim == API { 0..100 } else { 200..2500 };
+        let wait = if victim == API { 0..400 } else { 200..2500 };
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(wait))).await;
         worlds[victim].kill().await;
         worlds[victim].launch().await;
