@@ -60,21 +60,27 @@ impl Budgets for Store {
     }
 
     async fn statuses(&self, accounts_of: &[Account]) -> StoreResult<Vec<BudgetStatus>> {
-        let (mut spent, mut own) = (HashMap::new(), HashMap::new());
+        let (mut rows, mut own) = (HashMap::new(), HashMap::new());
         for some in accounts_of.chunks(ACCOUNTS_PER_SELECT) {
             for found in self.read.query_all(&accounts(some)).await.map_err(failure)? {
                 let found = AccountRow::from_query_result(&found, "").map_err(failure)?;
-                spent.insert(found.key(), found.figures());
+                rows.insert(found.key(), (found.figures(), found.own()?));
             }
-            let budgets = budget::Entity::find().filter(of_spenders(some));
+            // A row tells its spender's own budget as well. There is none before the first request.
+            let without: Vec<_> =
+                some.iter().filter(|account| !rows.contains_key(&key(account))).cloned().collect();
+            if without.is_empty() {
+                continue;
+            }
+            let budgets = budget::Entity::find().filter(of_spenders(&without));
             for found in budgets.all(&self.read).await.map_err(failure)? {
                 let (spender, budget) = found.try_into()?;
                 own.insert(spender, budget);
             }
         }
         let status = |account: &Account| {
-            let Figures { spent, held } = spent.get(&key(account)).copied().unwrap_or_default();
-            let own = own.get(&account.spender).copied();
+            let nothing = || (Figures::default(), own.get(&account.spender).copied());
+            let (Figures { spent, held }, own) = rows.get(&key(account)).copied().unwrap_or_else(nothing);
             BudgetStatus {
                 spender: account.spender.clone(),
                 period: account.period.clone(),

@@ -6,6 +6,7 @@ use std::{
     io::Write,
     sync::atomic::{AtomicU32, Ordering},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Names of places with commas between, each perhaps with `:2` for the second time that somebody comes there.
 const PARK_AT: &str = "PARK_AT";
@@ -40,9 +41,19 @@ fn park_at(place: &str) -> Result<(), String> {
         // Zero is passed once; whoever comes later goes on.
         if left.fetch_sub(1, Ordering::SeqCst) == 1 {
             writeln!(std::io::stderr(), "{said}").ok();
-            loop {
-                std::thread::park();
-            }
+            stay();
         }
     })
+}
+
+/// What waits behind this task on its worker goes on with another one: answers to earlier requests, for which the test
+/// may wait before it kills.
+fn stay() -> ! {
+    let for_ever = || loop {
+        std::thread::park();
+    };
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(for_ever),
+        _ => for_ever(),
+    }
 }

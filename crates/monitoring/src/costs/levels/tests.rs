@@ -1,3 +1,5 @@
+//! Which budgets are counted.
+
 use crate::{CostSettings, CostStores, CostTracker, MetricsCollector};
 use domain::{
     Budget, BudgetPeriod, Expected, MicroUsd, NewUser, Origin, RequestUsage, RequestUsageId, Role, ServerId,
