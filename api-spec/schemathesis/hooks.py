@@ -94,6 +94,8 @@ MEANT = {
     "fail_mode": "open",
     # The model cannot stand in for itself.
     "fallback_model": None,
+    # No more than the session has.
+    "fork_at_message": 0,
     "hooks_enabled": [],
     # Registered servers.
     "mcp_servers": {},
