@@ -48,6 +48,8 @@ pub struct Bound {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub web_searches: u64,
+    /// Whether the rates of fast mode may apply.
+    pub may_be_fast: bool,
 }
 
 /// List prices of one date.
@@ -124,9 +126,10 @@ impl Rates {
 }
 
 impl Row {
-    /// The dearest there are.
-    fn dearest(&self) -> Rates {
-        [self.long_prompt, self.fast].into_iter().flatten().fold(self.standard, Rates::max)
+    /// The dearest that may apply.
+    fn dearest(&self, may_be_fast: bool) -> Rates {
+        let fast = self.fast.filter(|_| may_be_fast);
+        [self.long_prompt, fast].into_iter().flatten().fold(self.standard, Rates::max)
     }
 
     /// The rates for this reading; `None` when the list has none for its speed.
@@ -191,9 +194,10 @@ impl PriceTable {
         self.row(model).is_some()
     }
 
-    /// The most that a request within these bounds can cost if this model answers it, at whichever of its rates.
+    /// The most that a request within these bounds can cost if this model answers it.
     pub fn most(&self, model: &str, bound: &Bound) -> MicroUsd {
-        let rates = self.row(model).map_or(self.highest_fast, Row::dearest);
+        let highest = if bound.may_be_fast { self.highest_fast } else { self.highest_standard };
+        let rates = self.row(model).map_or(highest, |row| row.dearest(bound.may_be_fast));
         let tokens =
             rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
         let sum = (tokens * u128::from(self.us_inference_percent)).div_ceil(100);

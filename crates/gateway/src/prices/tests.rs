@@ -46,6 +46,18 @@ fn prices_are_those_the_cli_reckons() {
 }
 
 #[test]
+fn the_most_that_a_request_can_cost_is_what_its_dearest_answer_does() {
+    let table = table();
+    for (may_be_fast, speed) in [(false, Speed::Standard), (true, Speed::Fast)] {
+        let bound = Bound { input_tokens: 10_000, output_tokens: 10_000, web_searches: 2, may_be_fast };
+        for model in ["claude-opus-5-5", "claude-opus-4-7", "nobody-knows"] {
+            let dearest = Reading { speed, in_us: true, web_searches: 2, ..reading(0, 10_000, 0, 10_000, 0) };
+            assert_eq!(table.most(model, &bound), table.quote(model, &dearest).cost, "{model}, {speed:?}");
+        }
+    }
+}
+
+#[test]
 fn a_long_prompt_of_haiku_costs_more_on_every_token() {
     let table = table();
     let at =

@@ -22,6 +22,7 @@ static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u00")
 /// Kinds of tools that the API describes and the client runs.
 const CLIENT_TOOLS: [&str; 5] = ["custom", "bash_", "text_editor_", "computer_", "memory_"];
 const WEB_SEARCH: &str = "web_search";
+const STANDARD_SPEED: &str = "standard";
 
 /// What was read of a body. When it could not be read, everything is assumed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) model: Option<String>,
     max_tokens: Option<u64>,
     web_searches: u64,
+    /// Whether it may be answered in fast mode, which is asked for with `"speed": "fast"`.
+    may_be_fast: bool,
     /// Whether the model may be given what is not in the body.
     is_open_ended: bool,
     body_bytes: usize,
@@ -40,7 +43,7 @@ impl Asked {
         let read = serde_json::Deserializer::from_slice(body).deserialize_map(Reader(&mut asked));
         if read.is_err() {
             (asked.max_tokens, asked.web_searches) = (None, SERVER_TOOL_USES_MAX);
-            asked.is_open_ended = true;
+            (asked.may_be_fast, asked.is_open_ended) = (true, true);
         }
         asked.is_open_ended |= SOURCE.find(body).is_some() || hides_words(body);
         asked
@@ -53,6 +56,7 @@ impl Asked {
             input_tokens: if self.is_open_ended { input.max(CONTEXT_TOKENS_MAX) } else { input },
             output_tokens: self.max_tokens.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
             web_searches: self.web_searches,
+            may_be_fast: self.may_be_fast,
         }
     }
 
@@ -99,6 +103,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
             match &*key {
                 "model" => asked.model = map.next_value()?,
                 "max_tokens" => asked.max_tokens = asked.max_tokens.max(map.next_value()?),
+                "speed" => {
+                    let speed = map.next_value::<Option<Cow<'de, str>>>()?;
+                    asked.may_be_fast |= speed.is_some_and(|speed| speed != STANDARD_SPEED);
+                }
                 "tools" => {
                     for tool in map.next_value::<Option<Vec<Tool<'de>>>>()?.into_iter().flatten() {
                         asked.offer(&tool);
@@ -130,14 +138,20 @@ mod tests {
         let asked = asked(body);
         assert_eq!(asked.model.as_deref(), Some("a"));
         let input_tokens = body.len() as u64 + INPUT_TOKENS_ADDED;
-        assert_eq!(asked.bound(), Bound { input_tokens, output_tokens: 7, web_searches: 0 });
+        assert_eq!(asked.bound(), Bound { input_tokens, output_tokens: 7, web_searches: 0, may_be_fast: false });
     }
 
     #[test]
     fn what_cannot_be_read_is_assumed_at_its_most() {
-        let most =
-            Bound { input_tokens: CONTEXT_TOKENS_MAX, output_tokens: OUTPUT_TOKENS_MAX, web_searches: 10 };
-        for body in ["", "[]", r#"{"model":3}"#, r#"{"max_tokens":7"#, r#"{"max_tokens":-1}"#] {
+        let most = Bound {
+            input_tokens: CONTEXT_TOKENS_MAX,
+            output_tokens: OUTPUT_TOKENS_MAX,
+            web_searches: 10,
+            may_be_fast: true,
+        };
+        let unreadable =
+            ["", "[]", r#"{"model":3}"#, r#"{"max_tokens":7"#, r#"{"max_tokens":-1}"#, r#"{"speed":1}"#];
+        for body in unreadable {
             let asked = asked(body);
             assert_eq!((asked.model.as_deref(), asked.bound()), (None, most), "{body}");
         }
@@ -169,5 +183,21 @@ mod tests {
         assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search","max_uses":8}"#), 8);
         assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search"}"#), SERVER_TOOL_USES_MAX);
         assert_eq!(searches(r#"{"name":"web_search","input_schema":{"type":"object"}}"#), 0);
+    }
+
+    #[test]
+    fn only_who_asks_for_fast_mode_may_pay_for_it() {
+        let is_fast = |body: &str| asked(body).bound().may_be_fast;
+        for standard in ["{}", r#"{"speed":null}"#, r#"{"speed":"standard"}"#, r#"{"metadata":{"speed":"fast"}}"#] {
+            assert!(!is_fast(standard), "{standard}");
+        }
+        for fast in [
+            r#"{"speed":"fast"}"#,
+            r#"{"sp\u0065ed":"f\u0061st"}"#,
+            r#"{"speed":"fast","speed":"standard"}"#,
+            r#"{"speed":"ludicrous"}"#,
+        ] {
+            assert!(is_fast(fast), "{fast}");
+        }
     }
 }
