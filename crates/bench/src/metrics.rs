@@ -40,10 +40,13 @@ use crate::{
 };
 
 const PATH: &str = "/api/v1/sessions";
-/// Collection may add a hundredth.
+/// Collection may add a hundredth to the time of a request.
 const RATIO_TARGET: f64 = 1.01;
 const BESIDE: &str = "the same with ENABLE_METRICS_COLLECTION=false";
 
+/// So few that both meet the same noise: what a machine does beside it lasts longer than two rounds.
+const REQUESTS_A_ROUND: usize = 50;
+const TOOLS_A_ROUND: usize = 2_000;
 /// How a thousand tools a second are told.
 const PACE_INTERVAL: Duration = Duration::from_millis(20);
 const TOOLS_A_TICK: u64 = 20;
@@ -69,10 +72,7 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let mut on = Contestant::start(tools, &model, "metrics-on", "true").await?;
     let mut off = Contestant::start(tools, &model, "metrics-off", "false").await?;
     let mut rows = Vec::new();
-    for (what, is_create, count) in [
-        ("read a session", false, scale.metrics_requests),
-        ("create a session", true, scale.metrics_requests / 4),
-    ] {
+    for (what, is_create) in [("read a session", false), ("create a session", true)] {
         let (mut with, mut without) = (Taken::default(), Taken::default());
         for round in 0..scale.metrics_rounds {
             // Whoever goes first does not always.
@@ -81,11 +81,11 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
                 order.reverse();
             }
             for (contestant, taken) in order {
-                contestant.ask(is_create, count, taken).await?;
+                contestant.ask(is_create, taken).await?;
             }
         }
         let how = format!(
-            "{} rounds of {count} on one connection, in turn; medians of the rounds",
+            "{} rounds of {REQUESTS_A_ROUND} on one connection, in turn; medians of the rounds",
             scale.metrics_rounds
         );
         let row = |kind: &str, ours: &Sample, theirs: &Sample| {
@@ -113,7 +113,7 @@ impl Contestant {
         Ok(Self { server, connection, session })
     }
 
-    async fn ask(&mut self, is_create: bool, count: usize, taken: &mut Taken) -> Result<()> {
+    async fn ask(&mut self, is_create: bool, taken: &mut Taken) -> Result<()> {
         let (method, path, expected) = match is_create {
             true => (Method::POST, PATH.to_owned(), StatusCode::CREATED),
             false => (Method::GET, format!("{PATH}/{}", self.session), StatusCode::OK),
@@ -121,7 +121,7 @@ impl Contestant {
         let body = Bytes::from_static(if is_create { b"{}" } else { b"" });
         let mut times = Sample::default();
         let before = cpu_time(self.server.id())?;
-        for _ in 0..count {
+        for _ in 0..REQUESTS_A_ROUND {
             let asked = Instant::now();
             let (status, answer) = self.connection.send(method.clone(), &path, body.clone()).await?;
             times.push(micros(asked.elapsed()));
@@ -133,7 +133,7 @@ impl Contestant {
         }
         let cpu = cpu_time(self.server.id())?.saturating_sub(before);
         taken.time.push(times.median());
-        taken.cpu.push(micros(cpu) / count as f64);
+        taken.cpu.push(micros(cpu) / REQUESTS_A_ROUND as f64);
         Ok(())
     }
 }
@@ -154,19 +154,19 @@ async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
         ended_tools(&store, &session, Arc::new(MetricsCollector::off())).await?,
     ];
     let mut taken = [Sample::default(), Sample::default()];
-    for round in 0..scale.metrics_rounds {
+    for round in 0..scale.tool_rounds {
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let (hooks, hook) = &contestants[which];
             let asked = Instant::now();
-            for _ in 0..scale.metrics_requests {
+            for _ in 0..TOOLS_A_ROUND {
                 hook.hook
                     .on(HookInput::from(end_of_tool(&folder)))
                     .await
                     .map_err(anyhow::Error::from_boxed)?;
             }
             hooks.flush().await;
-            taken[which].push(micros(asked.elapsed()) / scale.metrics_requests as f64);
+            taken[which].push(micros(asked.elapsed()) / TOOLS_A_ROUND as f64);
         }
     }
     let mut rows = paced(&store, &session, &contestants[0], scale, &folder).await?;
@@ -175,15 +175,15 @@ async fn tools_recorded(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     }
     database.close().await?;
     let how = format!(
-        "{} rounds of {} tools, in turn, each told to the session's hooks; until all are in SQLite",
-        scale.metrics_rounds, scale.metrics_requests
+        "{} rounds of {TOOLS_A_ROUND} tools, in turn, each told to the session's hooks; until all are in SQLite. The \
+         batch that writes them is all there is to compare with: no tool runs",
+        scale.tool_rounds
     );
     let [with, without] = taken;
     rows.push(
         Row::new("metrics on, record a tool's execution", "µs", with.median(), how)
             .beside(BESIDE, without.median())
-            .at_ratio(with.over(&without).median())
-            .ratio_at_most(RATIO_TARGET),
+            .at_ratio(with.over(&without).median()),
     );
     Ok(rows)
 }

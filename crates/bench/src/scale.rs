@@ -38,8 +38,8 @@ pub(crate) struct Scale {
     pub(crate) archive_bytes: u64,
     /// Rounds in which each server is asked, with metrics and without.
     pub(crate) metrics_rounds: usize,
-    /// Requests of a round.
-    pub(crate) metrics_requests: usize,
+    /// Rounds in which tools are recorded, with metrics and without.
+    pub(crate) tool_rounds: usize,
     /// Tools that are told at a thousand a second.
     pub(crate) paced_tools: u64,
     /// Sessions in the database of a server under load.
@@ -78,8 +78,8 @@ impl Scale {
                 archive_rounds: 1,
                 archive_files: 12_500,
                 archive_bytes: 256 << 20,
-                metrics_rounds: 8,
-                metrics_requests: 1_000,
+                metrics_rounds: 160,
+                tool_rounds: 8,
                 paced_tools: 5_000,
                 load_sessions: 10_000,
                 load_seconds: 20,
@@ -108,8 +108,8 @@ impl Scale {
                 archive_rounds: 3,
                 archive_files: 50_000,
                 archive_bytes: 1 << 30,
-                metrics_rounds: 40,
-                metrics_requests: 2_000,
+                metrics_rounds: 1_600,
+                tool_rounds: 40,
                 paced_tools: 30_000,
                 load_sessions: 100_000,
                 load_seconds: 600,

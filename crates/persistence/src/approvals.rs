@@ -10,6 +10,7 @@ use crate::{
         session,
     },
     error::failure,
+    literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
     sessions::of_session,
     value::micros,
@@ -54,7 +55,7 @@ impl Approvals for Store {
     ) -> StoreResult<Page<Approval>> {
         let rows = approval::Entity::find()
             .filter(C::SessionId.eq(session.0))
-            .apply_if(status, |rows, status| rows.filter(C::Status.eq(status.as_str())));
+            .apply_if(status, |rows, status| rows.filter(C::Status.eq_literal(status.as_str())));
         let page =
             read_page(&self.read, rows, &newest_first(ListName::Approvals), Counting::Bounded, page).await?;
         try_map(page, Approval::try_from)
@@ -134,7 +135,7 @@ impl Store {
 }
 
 fn pending() -> Select<approval::Entity> {
-    approval::Entity::find().filter(C::Status.eq(ApprovalStatus::Pending.as_str()))
+    approval::Entity::find().filter(C::Status.eq_literal(ApprovalStatus::Pending.as_str()))
 }
 
 /// Decided, and no agent knows.

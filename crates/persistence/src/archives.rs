@@ -10,6 +10,7 @@ use crate::{
         session, turn,
     },
     error::failure,
+    literal::Literal,
     sessions::of_session,
     unit::Batch,
     value::micros,
@@ -49,7 +50,7 @@ impl Archives for Store {
             .set(changes)
             .filter(C::Id.eq(archive.id.0))
             .filter(C::Status.eq(archive.status.as_str()))
-            .filter(C::Status.is_in(OPEN))
+            .filter(C::Status.in_literals(OPEN))
             .filter(self.of_sessions_of(server))
             .filter(C::Attempt.eq(i64::from(archive.attempt)));
         Ok((self.write_one(as_known).await? == 1).then_some(claimed))
@@ -107,7 +108,7 @@ impl Archives for Store {
             .add(C::Status.eq(ArchiveStatus::InProgress.as_str()))
             .add(C::DueAt.lte(micros(now)));
         let rows = archive::Entity::find()
-            .filter(C::Status.is_in(OPEN))
+            .filter(C::Status.in_literals(OPEN))
             .filter(self.of_sessions_of(home))
             .filter(due)
             .order_by_asc(C::CreatedAt)
@@ -166,7 +167,7 @@ impl Archives for Store {
         let waiting = turn::Entity::find()
             .select_only()
             .column(turn::Column::SessionId)
-            .filter(turn::Column::Status.eq(TurnStatus::Queued.as_str()));
+            .filter(turn::Column::Status.eq_literal(TurnStatus::Queued.as_str()));
         // A terminated one has nothing on disk that would be worth it.
         let states = SessionStatus::predecessors(SessionStatus::Archived)
             .into_iter()
@@ -188,7 +189,7 @@ impl Archives for Store {
 
     async fn expired_archives(&self, before: Timestamp, limit: u32) -> StoreResult<Vec<Archive>> {
         let rows = archive::Entity::find()
-            .filter(C::Status.eq(ArchiveStatus::Completed.as_str()))
+            .filter(C::Status.eq_literal(ArchiveStatus::Completed.as_str()))
             .filter(C::SessionId.is_not_null())
             .filter(C::RemovedAt.is_null())
             .filter(C::ArchivedAt.lte(micros(before)))
@@ -207,7 +208,7 @@ impl Archives for Store {
             .add(C::RemovedAt.is_not_null())
             .add(C::SessionId.is_null());
         let rows = archive::Entity::find()
-            .filter(C::HasObject.eq(true))
+            .filter(C::HasObject.eq_literal(true))
             .filter(is_useless)
             .filter(C::Place.ne(ArchivePlace::Local.as_str()).or(C::ServerId.eq(server.0)))
             .order_by_asc(C::Id)
@@ -227,8 +228,8 @@ impl Archives for Store {
     async fn sessions_to_clean(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         use session::Column as S;
         let holding = archive::Entity::find()
-            .filter(C::HasFiles.eq(true))
-            .filter(C::Status.eq(ArchiveStatus::Completed.as_str()));
+            .filter(C::HasFiles.eq_literal(true))
+            .filter(C::Status.eq_literal(ArchiveStatus::Completed.as_str()));
         let its = holding.clone().select_only().column(C::SessionId).filter(C::SessionId.is_not_null());
         // Few archives hold files and many sessions are archived: said like this, SQLite has no index to begin with those.
         let others = SessionStatus::ALL.into_iter().filter(|status| *status != SessionStatus::Archived);
@@ -255,7 +256,7 @@ impl Archives for Store {
             .column_as(C::SizeBytes.sum().cast_as("bigint"), "bytes")
             .filter(C::Place.eq(ArchivePlace::Local.as_str()))
             .filter(C::ServerId.eq(server.0))
-            .filter(C::HasObject.eq(true))
+            .filter(C::HasObject.eq_literal(true))
             .into_model::<Sum>();
         let sum = sum.one(&self.read).await.map_err(failure)?;
         Ok(sum.and_then(|sum| sum.bytes).map_or(0, i64::unsigned_abs))

@@ -7,6 +7,7 @@ use crate::{
         hook_endpoint,
     },
     error::failure,
+    literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
     value::{Reader, micros, stored},
 };
@@ -37,7 +38,7 @@ impl HookDeliveries for Store {
             .filter(hook_endpoint::Column::IsEnabled.eq(true))
             .into_query();
         let due = Condition::all()
-            .add(C::Status.eq(HookDeliveryStatus::Pending.as_str()))
+            .add(C::Status.eq_literal(HookDeliveryStatus::Pending.as_str()))
             .add(C::NextAttemptAt.lte(micros(at)))
             .add(C::EndpointId.in_subquery(enabled))
             .add_option((!except.is_empty()).then(|| C::EndpointId.is_not_in(except)));

@@ -27,6 +27,7 @@ mod idempotency;
 mod identities;
 mod journal;
 mod ledger;
+mod literal;
 mod login_throttle;
 mod logins;
 mod mcp_servers;

@@ -4,6 +4,7 @@ use crate::{
     Store, audit,
     entity::mcp_server::{self, Column as C, secrets_to_json},
     error::failure,
+    literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
     value::micros,
 };
@@ -73,7 +74,7 @@ impl McpServers for Store {
     }
 
     async fn mcp_servers_named(&self, user: UserId, names: &[String]) -> StoreResult<Vec<McpServer>> {
-        let theirs = Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq(true));
+        let theirs = Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq_literal(true));
         let rows = mcp_server::Entity::find().filter(theirs).filter(C::Name.is_in(names));
         let rows = rows.all(&self.read).await.map_err(failure)?;
         let mut by_name: BTreeMap<String, McpServer> = BTreeMap::new();
@@ -185,6 +186,6 @@ fn inside(scope: Scope) -> Condition {
 fn in_sight(scope: Scope) -> Condition {
     match scope {
         Scope::All => Condition::all(),
-        Scope::Owner(user) => Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq(true)),
+        Scope::Owner(user) => Condition::any().add(C::UserId.eq(user.0)).add(C::IsGlobal.eq_literal(true)),
     }
 }

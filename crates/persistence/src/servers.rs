@@ -11,6 +11,7 @@ use crate::{
         session::{self, Column as C},
     },
     error::failure,
+    literal::Literal,
     recording::{Recording, lock, locked},
     sessions::updated,
     value::{Reader, micros, stored, to_json},
@@ -94,7 +95,7 @@ impl Servers for Store {
 
     async fn terminated(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
         let rows = session::Entity::find()
-            .filter(C::Status.eq(SessionStatus::Terminated.as_str()))
+            .filter(C::Status.eq_literal(SessionStatus::Terminated.as_str()))
             .filter(C::ServerId.eq(home.0))
             .filter(C::CurrentTurnId.is_null())
             .order_by_asc(C::Id)

@@ -11,6 +11,7 @@ use crate::{
     Store,
     entity::turn::{self, Column as C},
     error::failure,
+    literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
     sessions::of_session,
 };
@@ -76,7 +77,7 @@ impl Turns for Store {
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
         let rows = turn::Entity::find()
-            .filter(C::Status.eq(TurnStatus::Running.as_str()))
+            .filter(C::Status.eq_literal(TurnStatus::Running.as_str()))
             .filter(of_session(C::SessionId, self.looked_after_by(home)));
         let rows = oldest_first(rows).all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(Turn::try_from).collect()
@@ -112,7 +113,7 @@ fn waiting(session: SessionId) -> Select<turn::Entity> {
 
 /// Every queued turn, in no order.
 fn all_waiting() -> Select<turn::Entity> {
-    turn::Entity::find().filter(C::Status.eq(TurnStatus::Queued.as_str()))
+    turn::Entity::find().filter(C::Status.eq_literal(TurnStatus::Queued.as_str()))
 }
 
 fn oldest_first(rows: Select<turn::Entity>) -> Select<turn::Entity> {

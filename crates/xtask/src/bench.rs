@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Fewer repetitions, to look at; docs/benchmarks.md stays as it is.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: ready, create, warm, cold, gateway, metrics, load, pages, verdicts, archive,
+    /// Only what has this in its name: ready, create, warm, cold, gateway, metrics, load, watchers, pages, verdicts, archive,
     /// sdk-answers, sdk-partials, sdk-crowd, sdk-spares, sdk-interrupt, compile. Other figures stay as they were.
     filter: Option<String>,
 }

@@ -138,7 +138,10 @@ mod tests {
         let asked = asked(body);
         assert_eq!(asked.model.as_deref(), Some("a"));
         let input_tokens = body.len() as u64 + INPUT_TOKENS_ADDED;
-        assert_eq!(asked.bound(), Bound { input_tokens, output_tokens: 7, web_searches: 0, may_be_fast: false });
+        assert_eq!(
+            asked.bound(),
+            Bound { input_tokens, output_tokens: 7, web_searches: 0, may_be_fast: false }
+        );
     }
 
     #[test]
@@ -188,7 +191,9 @@ mod tests {
     #[test]
     fn only_who_asks_for_fast_mode_may_pay_for_it() {
         let is_fast = |body: &str| asked(body).bound().may_be_fast;
-        for standard in ["{}", r#"{"speed":null}"#, r#"{"speed":"standard"}"#, r#"{"metadata":{"speed":"fast"}}"#] {
+        for standard in
+            ["{}", r#"{"speed":null}"#, r#"{"speed":"standard"}"#, r#"{"metadata":{"speed":"fast"}}"#]
+        {
             assert!(!is_fast(standard), "{standard}");
         }
         for fast in [

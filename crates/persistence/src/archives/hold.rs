@@ -7,6 +7,7 @@ use crate::{
         archive::{self, Column as C},
         session,
     },
+    literal::Literal,
     recording::{Recording, lock, locked},
     servers::claimable,
     sessions::updated,
@@ -28,7 +29,7 @@ pub(super) async fn open_archive(
     let mut reads = store.batch();
     let session = lock(&mut reads, archive.session_id);
     let of_session = C::SessionId.eq(archive.session_id.0);
-    let open = reads.select(archive::Entity::find().filter(of_session).filter(C::Status.is_in(OPEN)));
+    let open = reads.select(archive::Entity::find().filter(of_session).filter(C::Status.in_literals(OPEN)));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, session)? else { return Ok(ArchiveOpened::NoSession) };

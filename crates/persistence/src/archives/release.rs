@@ -7,6 +7,7 @@ use crate::{
         archive::{self, Column as C},
         session,
     },
+    literal::Literal,
     recording::{Locked, Recording, lock, lock_one_of, locked},
     sessions::{entered, updated},
     unit::Batch,
@@ -36,7 +37,7 @@ pub(super) async fn complete_archive(
             .set(archive::ActiveModel { removed_at: Set(Some(micros(at))), ..Default::default() })
             .filter(C::SessionId.eq(claimed.session_id.0))
             .filter(C::Id.ne(claimed.id.0))
-            .filter(C::Status.eq(ArchiveStatus::Completed.as_str()))
+            .filter(C::Status.eq_literal(ArchiveStatus::Completed.as_str()))
             .filter(C::RemovedAt.is_null());
         writes.run(older);
         let next = SessionStatus::Archived;
