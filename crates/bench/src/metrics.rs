@@ -44,6 +44,8 @@ const PATH: &str = "/api/v1/sessions";
 const RATIO_TARGET: f64 = 1.01;
 const BESIDE: &str = "the same with ENABLE_METRICS_COLLECTION=false";
 
+/// Pairs of servers: where a process has its memory makes it faster or slower than the next by more than a hundredth.
+const PAIRS: usize = 8;
 /// So few that both meet the same noise: what a machine does beside it lasts longer than two rounds.
 const REQUESTS_A_ROUND: usize = 50;
 const TOOLS_A_ROUND: usize = 2_000;
@@ -69,36 +71,40 @@ struct Taken {
 
 pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let model = Model::start(tools)?;
-    let mut on = Contestant::start(tools, &model, "metrics-on", "true").await?;
-    let mut off = Contestant::start(tools, &model, "metrics-off", "false").await?;
-    let mut rows = Vec::new();
-    for (what, is_create) in [("read a session", false), ("create a session", true)] {
-        let (mut with, mut without) = (Taken::default(), Taken::default());
-        for round in 0..scale.metrics_rounds {
-            // Whoever goes first does not always.
-            let mut order = [(&mut on, &mut with), (&mut off, &mut without)];
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for (contestant, taken) in order {
-                contestant.ask(is_create, taken).await?;
+    let mut taken = [("read a session", false), ("create a session", true)]
+        .map(|(what, is_create)| (what, is_create, [Taken::default(), Taken::default()]));
+    for pair in 0..PAIRS {
+        let mut servers = [
+            Contestant::start(tools, &model, &format!("metrics-on-{pair}"), "true").await?,
+            Contestant::start(tools, &model, &format!("metrics-off-{pair}"), "false").await?,
+        ];
+        for (_, is_create, taken) in &mut taken {
+            for round in 0..scale.metrics_rounds / PAIRS {
+                // Whoever goes first does not always.
+                for which in [round % 2, (round + 1) % 2] {
+                    servers[which].ask(*is_create, &mut taken[which]).await?;
+                }
             }
         }
-        let how = format!(
-            "{} rounds of {REQUESTS_A_ROUND} on one connection, in turn; medians of the rounds",
-            scale.metrics_rounds
-        );
-        let row = |kind: &str, ours: &Sample, theirs: &Sample| {
-            Row::new(format!("metrics on, {what}, {kind}"), "µs", ours.median(), &how)
-                .beside(BESIDE, theirs.median())
-                .at_ratio(ours.over(theirs).median())
-                .ratio_at_most(RATIO_TARGET)
-        };
-        rows.push(row("each", &with.time, &without.time));
-        rows.push(row("CPU of the server", &with.cpu, &without.cpu));
+        for contestant in servers {
+            contestant.server.stop()?;
+        }
     }
-    on.server.stop()?;
-    off.server.stop()?;
+    let how = format!(
+        "{} rounds of {REQUESTS_A_ROUND} on one connection, in turn, by {PAIRS} pairs of servers; medians of the rounds",
+        scale.metrics_rounds
+    );
+    let row = |what: String, ours: &Sample, theirs: &Sample| {
+        Row::new(format!("metrics on, {what}"), "µs", ours.median(), &how)
+            .beside(BESIDE, theirs.median())
+            .at_ratio(ours.over(theirs).median())
+            .ratio_at_most(RATIO_TARGET)
+    };
+    let mut rows = Vec::new();
+    for (what, _, [with, without]) in &taken {
+        rows.push(row(format!("{what}, each"), &with.time, &without.time));
+        rows.push(row(format!("{what}, CPU of the server"), &with.cpu, &without.cpu));
+    }
     rows.extend(tools_recorded(tools, scale).await?);
     Ok(rows)
 }
