@@ -25,30 +25,34 @@ fn sized(max_tokens: u64, prompt: &str) -> String {
 
 #[tokio::test]
 async fn the_most_that_a_request_can_cost_is_held_until_it_is_settled() {
-    let upstream = Canned::new().await;
-    let world = World::new(&upstream.url()).await;
-    let turn = TurnId::new();
-    world.gateway.attribute(&world.agent.token, Some(turn));
-    let body = sized(1_000, "hi");
-    let bytes = body.len() as i64;
-    let asking = tokio::task::spawn(world.request(body).send());
-    let (socket, _) = tokio::time::timeout(PATIENCE, upstream.accept()).await.unwrap();
-    let held = world.budgets.admitted().remove(0);
-    assert_eq!(
-        (held.turn_id, held.user_id, held.model.as_str()),
-        (Some(turn), world.scope.user_id, "claude-opus-5-5")
-    );
-    // At the rates of fast mode, inference in the US, and a cache of an hour: a token is at least a byte.
-    let most = ((bytes + 2_000) * 16 + 1_000 * 40) * 110;
-    assert_eq!(held.amount, MicroUsd((most + 99) / 100));
-    assert_eq!(world.budgets.open(), 1);
-    drop(socket);
-    asking.await.unwrap().unwrap();
-    world.drained().await;
-    let booked = world.budgets.only();
-    assert_eq!((booked.id, booked.turn_id, booked.started_at), (held.id, Some(turn), held.started_at));
-    assert!(booked.cost <= held.amount);
-    assert_eq!(world.budgets.open(), 0);
+    let standard = sized(1_000, "hi");
+    let fast = standard.replacen('{', r#"{"speed":"fast","#, 1);
+    // Inference in the US, and a cache of an hour. Without being asked for, fast mode is not to be paid.
+    for (body, input, output) in [(standard, 8, 20), (fast, 16, 40)] {
+        let upstream = Canned::new().await;
+        let world = World::new(&upstream.url()).await;
+        let turn = TurnId::new();
+        world.gateway.attribute(&world.agent.token, Some(turn));
+        let bytes = body.len() as i64;
+        let asking = tokio::task::spawn(world.request(body).send());
+        let (socket, _) = tokio::time::timeout(PATIENCE, upstream.accept()).await.unwrap();
+        let held = world.budgets.admitted().remove(0);
+        assert_eq!(
+            (held.turn_id, held.user_id, held.model.as_str()),
+            (Some(turn), world.scope.user_id, "claude-opus-5-5")
+        );
+        // A token is at least a byte.
+        let most = ((bytes + 2_000) * input + 1_000 * output) * 110;
+        assert_eq!(held.amount, MicroUsd((most + 99) / 100));
+        assert_eq!(world.budgets.open(), 1);
+        drop(socket);
+        asking.await.unwrap().unwrap();
+        world.drained().await;
+        let booked = world.budgets.only();
+        assert_eq!((booked.id, booked.turn_id, booked.started_at), (held.id, Some(turn), held.started_at));
+        assert!(booked.cost <= held.amount);
+        assert_eq!(world.budgets.open(), 0);
+    }
 }
 
 #[tokio::test]
