@@ -29,7 +29,7 @@ mod tests {
         Database, DatabaseOptions,
         entity::{approval, archive, hook_delivery, turn},
     };
-    use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait, Statement};
+    use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Statement};
 
     #[tokio::test]
     async fn indexes_with_a_condition_are_found_by_it() {
@@ -50,6 +50,7 @@ mod tests {
         let queued = turn::Entity::find().filter(turn::Column::Status.eq_literal("queued"));
         let running = turn::Entity::find().filter(turn::Column::Status.eq_literal("running"));
         let pending = approval::Entity::find().filter(approval::Column::Status.eq_literal("pending"));
+        let pending = pending.order_by_asc(approval::Column::CreatedAt);
         let due = hook_delivery::Entity::find().filter(hook_delivery::Column::Status.eq_literal("pending"));
         let open =
             archive::Entity::find().filter(archive::Column::Status.in_literals(["pending", "in_progress"]));
@@ -57,7 +58,7 @@ mod tests {
         for (statement, index) in [
             (queued.build(backend), "ix_turns_waiting"),
             (running.build(backend), "ux_turns_running"),
-            (pending.build(backend), "ix_approvals_"),
+            (pending.build(backend), "ix_approvals_pending"),
             (due.build(backend), "ix_hook_deliveries_due"),
             (open.build(backend), "ux_archives_open"),
             (stored.build(backend), "ix_archives_stored"),
