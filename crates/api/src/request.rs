@@ -75,7 +75,7 @@ pub async fn follow(
     drop(active);
     if let Some(state) = &state {
         let metrics = &state.metrics;
-        metrics.record_http_request(method.as_str(), route.as_deref(), status.as_u16(), started.elapsed());
+        metrics.record_http_request(method.as_str(), route, status.as_u16(), started.elapsed());
     }
     span.span().in_scope(|| {
         span.answered(status.as_u16());

@@ -31,6 +31,8 @@ pub(crate) struct Scale {
     pub(crate) verdicts: usize,
     /// Rounds of a claim and a cold start.
     pub(crate) claims: usize,
+    /// Turns that each interrupts.
+    pub(crate) interrupts: usize,
     /// Rounds in which each archives and restores.
     pub(crate) archive_rounds: usize,
     /// Files of a folder that is archived, and their bytes together.
@@ -75,6 +77,7 @@ impl Scale {
                 crowd_rounds: 1,
                 verdicts: 1_000,
                 claims: 3,
+                interrupts: 1,
                 archive_rounds: 1,
                 archive_files: 12_500,
                 archive_bytes: 256 << 20,
@@ -104,7 +107,8 @@ impl Scale {
                 partial_rounds: 5,
                 crowd_rounds: 2,
                 verdicts: 10_000,
-                claims: 9,
+                claims: 15,
+                interrupts: 7,
                 archive_rounds: 3,
                 archive_files: 50_000,
                 archive_bytes: 1 << 30,

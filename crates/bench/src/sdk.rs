@@ -38,7 +38,7 @@ pub(crate) async fn measure(topic: Topic, tools: &Tools, scale: &Scale) -> Resul
         Topic::Partials => partials::measure(tools, scale, &endpoint).await,
         Topic::Crowd => crowd::measure(tools, scale, &endpoint).await,
         Topic::Spares => spares::measure(tools, scale, &endpoint).await,
-        Topic::Interrupt => interrupt::measure(tools, &endpoint).await,
+        Topic::Interrupt => interrupt::measure(tools, scale, &endpoint).await,
     };
     model.check_running()?;
     rows

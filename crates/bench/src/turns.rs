@@ -1,6 +1,6 @@
 //! Turns of a real agent: through Steward, beside everything else that can drive the same CLI.
 
-mod bare;
+pub(crate) mod bare;
 mod python;
 mod runtime;
 mod through_steward;

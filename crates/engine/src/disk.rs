@@ -16,6 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// From the beginning of a turn to the first look. The agent has not even asked its model yet, whose answer is what a tool
+/// would run for; but it is about to, and a look would take the processor from it.
+const FIRST_LOOK_DELAY: Duration = Duration::from_millis(10);
 /// Between two looks, at least.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// A look that took long is followed by a pause this many times as long, so that large trees are not read all the time.
@@ -42,6 +45,7 @@ pub(crate) async fn overgrown(settings: &EngineSettings, session: &Session) -> O
         return std::future::pending().await;
     };
     let mut bound = None;
+    tokio::time::sleep(FIRST_LOOK_DELAY).await;
     loop {
         let began = Instant::now();
         let (settings, session) = (settings.clone(), session.clone());

@@ -13,7 +13,7 @@ pub(crate) use catalogue::Instruments;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::{
     error::OTelSdkError,
-    metrics::{MeterProviderBuilder, SdkMeterProvider},
+    metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream},
 };
 use prometheus::Registry;
 
@@ -45,7 +45,7 @@ impl Meters {
             .scope_info_enabled(false)
             .without_target_info()
             .build()?;
-        let builder = SdkMeterProvider::builder().with_reader(exporter);
+        let builder = SdkMeterProvider::builder().with_reader(exporter).with_view(room);
         let provider = further(builder).build();
         let meter = provider.meter(SCOPE);
         let instruments = Instruments::new(&meter);
@@ -53,4 +53,10 @@ impl Meters {
         process::observe(&meter);
         Ok(Self { instruments, provider, scrape: Scrape::new(registry) })
     }
+}
+
+/// The room that the series of an instrument are given.
+fn room(instrument: &Instrument) -> Option<Stream> {
+    let metric = catalogue().find(|metric| metric.otel_name == instrument.name())?;
+    Stream::builder().with_cardinality_limit(metric.series_max()).build().ok()
 }

@@ -104,6 +104,24 @@ async fn a_claim_takes_a_spare_and_another_is_made_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_claimed_has_the_processors_for_a_while_before_its_replacement_is_started() {
+    let yard = Yard::new(ScriptedLauncher::new());
+    let delay = Duration::from_secs(5);
+    let pool = yard.pool(yard.settings().with_size(3).with_starting_max(3).with_refill_delay(delay));
+    pool.prepare(&options("/srv/a"));
+    pool.ready(3).await;
+    let first = pool.claim(options("/srv/a")).await.unwrap();
+    tokio::time::sleep(delay * 3 / 5).await;
+    let second = pool.claim(options("/srv/a")).await.unwrap();
+    tokio::time::sleep(delay / 5).await;
+    assert_eq!((pool.stats().ready, yard.launcher.agents().len()), (1, 3), "it is not yet time");
+    tokio::time::sleep(delay * 2 / 5).await;
+    assert_eq!((pool.stats().ready, yard.launcher.agents().len()), (3, 5), "the second put nothing off");
+    assert!(is_warm(&first) && is_warm(&second));
+    pool.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_claimed_spare_asks_the_hooks_of_its_claim() {
     let launcher = ScriptedLauncher::new().on_prompt(|_, say| async move {
         say.tool("Bash", json!({}), "ran").await;

@@ -3,9 +3,17 @@
 use anyhow::Result;
 
 use super::host::{Answer, Host, Order, Threads};
-use crate::{report::Row, steward::AgentEndpoint, tools::Tools};
+use crate::{
+    figures::Sample,
+    report::Row,
+    scale::Scale,
+    steward::AgentEndpoint,
+    tools::Tools,
+    turns::{Place, bare::Bare},
+};
 
 const UNREAD: usize = 100_000;
+const WHAT: &str = "interrupt acknowledged with 100,000 messages unread";
 /// After this the other is given up.
 const PATIENCE_SECONDS: f64 = 5.0;
 /// A control request of a busy CLI takes some milliseconds; this is what a person does not notice.
@@ -13,21 +21,38 @@ const TARGET_MS: f64 = 100.0;
 /// More than are waited for, as fast as they come; the turn itself goes on until it is interrupted.
 const PROMPT: &str = "go [[deltas:130000]][[endless]]";
 
-pub(super) async fn measure(tools: &Tools, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
-    let (ours, _) = interrupt(Host::ours(tools, "unread", endpoint, Threads::Many).await?).await?;
+pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
+    let bare = Bare::new(Place::new(tools, "bare-unread")?, endpoint.clone());
+    let (mut ours, mut bares) = (Sample::default(), Sample::default());
+    let mut unread = usize::MAX;
+    for round in 0..scale.interrupts {
+        let host = Host::ours(tools, &format!("unread-{round}"), endpoint, Threads::Many).await?;
+        let (answer, _) = interrupt(host).await?;
+        unread = unread.min(answer.partials);
+        ours.push(took(&answer));
+        bares.push_time(bare.interrupt(round, PROMPT, UNREAD).await?);
+    }
     let (theirs, name) = interrupt(Host::python(tools, "unread", endpoint).await?).await?;
-    let took = |answer: &Answer| answer.seconds.unwrap_or(PATIENCE_SECONDS) * 1e3;
     let beside = match theirs.seconds {
         Some(_) => name.to_owned(),
         None => format!("{name}, which was given up"),
     };
     let how = format!(
-        "once; an endless turn of which nobody reads anything, interrupted when {} messages lay unread here, and after \
-         2 s there, where at most a hundred do",
-        ours.partials
+        "{} endless turns of which nobody reads anything, interrupted when at least {unread} messages lay unread here; \
+         there once, after 2 s, where at most a hundred do; by a bare pipe when it had read and thrown away {UNREAD}",
+        scale.interrupts
     );
-    let row = Row::new("interrupt acknowledged with 100,000 messages unread", "ms", took(&ours), how);
-    Ok(vec![row.beside(beside, took(&theirs)).at_most(TARGET_MS)])
+    let row =
+        |percent| Row::new(format!("{WHAT}, p{percent}"), "ms", ours.percentile(f64::from(percent)), &how);
+    Ok(vec![
+        row(50).beside(beside, took(&theirs)).at_most(TARGET_MS),
+        row(50).beside("a bare pipe", bares.median()),
+        row(100).beside("a bare pipe", bares.percentile(100.0)),
+    ])
+}
+
+fn took(answer: &Answer) -> f64 {
+    answer.seconds.unwrap_or(PATIENCE_SECONDS) * 1e3
 }
 
 async fn interrupt(mut host: Host) -> Result<(Answer, &'static str)> {

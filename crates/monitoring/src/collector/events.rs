@@ -6,7 +6,7 @@ use crate::{
     performance::Activity,
 };
 use domain::{Alert, AlertChannel, AlertTopic, PermissionDecision, Severity};
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 use std::time::Duration;
 
 /// What an agent's start came to.
@@ -27,11 +27,11 @@ pub enum ArchiveOperation {
 
 impl MetricsCollector {
     /// A request was answered. `route` is the template, never the path.
-    pub fn record_http_request(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
+    pub fn record_http_request(&self, method: &str, route: Option<String>, status: u16, took: Duration) {
         let Some(on) = self.on() else { return };
         let labels = [
             KeyValue::new("http.request.method", labels::method(method)),
-            KeyValue::new("http.route", route.unwrap_or("none").to_owned()),
+            KeyValue::new("http.route", route.map_or("none".into(), StringValue::from)),
             KeyValue::new("http.response.status_code", i64::from(status)),
         ];
         on.meters.instruments.http_duration.record(took.as_secs_f64(), &labels);
@@ -193,7 +193,5 @@ impl Instruments {
                 self.archives.add(0, &labels);
             }
         }
-        self.http_active.add(0, &[]);
-        self.stream_watchers.add(0, &[]);
     }
 }

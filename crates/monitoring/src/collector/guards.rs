@@ -45,8 +45,8 @@ impl MetricsCollector {
     fn shift(&self, level: Level, by: i64) {
         let Some(on) = self.on() else { return };
         match level {
-            Level::Requests => on.meters.instruments.http_active.add(by, &[]),
-            Level::Watchers => on.meters.instruments.stream_watchers.add(by, &[]),
+            Level::Requests => on.meters.instruments.http_active.shift(by),
+            Level::Watchers => on.meters.instruments.stream_watchers.shift(by),
             Level::Starting => {
                 on.levels.starting.fetch_add(by, Ordering::Relaxed);
             }

@@ -256,6 +256,38 @@ fn ten_thousand_names_make_no_more_series_than_one() {
 }
 
 #[test]
+fn every_word_that_may_be_a_label_has_room_for_a_series_of_its_own() {
+    let metrics = collector();
+    for tool in labels::TOOLS.iter().chain(&["mcp__a__b", "unheard-of"]) {
+        metrics.record_tool_execution(tool, ToolOutcome::Completed, TOOK);
+        metrics.record_tool_execution(tool, ToolOutcome::Failed, TOOK);
+    }
+    for event in labels::EVENTS.iter().chain(&["unheard-of"]) {
+        for outcome in ["completed", "blocked", "failed", "timed_out"] {
+            metrics.record_hook_run(event, outcome, TOOK);
+        }
+    }
+    // A table, and those that replace it.
+    for table in ["a", "b", "c"] {
+        let names = || (0..labels::MODELS_MAX).map(|n| format!("{table}{n}"));
+        metrics.know_models(names());
+        for name in names() {
+            metrics.record_api_cost(&usage(&name));
+            for http_status in [0, 200, 400, 429, 500] {
+                metrics.record_model_request(&RequestUsage { http_status, ..usage(&name) }, Some(TOOK));
+            }
+        }
+    }
+    for n in 0..300 {
+        for status in [200, 401, 404, 500] {
+            metrics.record_http_request("GET", Some(format!("/{n}")), status, TOOK);
+        }
+    }
+    let scraped = text(&metrics);
+    assert!(!scraped.contains("otel_metric_overflow"), "{scraped}");
+}
+
+#[test]
 fn a_collector_that_is_off_has_nothing_to_say() {
     let metrics = Arc::new(MetricsCollector::off());
     tell_everything(&metrics, "Bash");

@@ -11,10 +11,10 @@ const MCP: &str = "mcp";
 /// Policies that people wrote.
 const CUSTOM: &str = "custom";
 /// Models that are told apart at most.
-const MODELS_MAX: usize = 64;
+pub(crate) const MODELS_MAX: usize = 64;
 
 /// The tools that the agent brings.
-const TOOLS: &[&str] = &[
+pub(crate) const TOOLS: &[&str] = &[
     "Agent",
     "AskUserQuestion",
     "Bash",
@@ -58,7 +58,7 @@ const TOOLS: &[&str] = &[
 ];
 
 /// The agent's own events.
-const EVENTS: &[&str] = &[
+pub(crate) const EVENTS: &[&str] = &[
     "ConfigChange",
     "CwdChanged",
     "DirectoryAdded",

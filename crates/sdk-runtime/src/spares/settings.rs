@@ -15,6 +15,10 @@ pub struct SpareSettings {
     pub size: usize,
     /// Spares that may be starting at once, over all profiles. Starting one takes about 0.5 s of CPU time.
     pub starting_max: usize,
+    /// Wait after a claim before the spare that replaces it is started. The start would take the processors
+    /// from the agent that was just handed out, in the half second in which it is waited for most. Of several
+    /// claims it is counted from the first, so it puts nothing off for longer.
+    pub refill_delay: Duration,
     /// Profiles kept; the one that was not claimed from for longest gives way to a new one.
     pub profiles_max: usize,
     /// A spare older than this is replaced, so that what it read at its start does not grow stale.
@@ -50,12 +54,14 @@ pub struct SpareStats {
 }
 
 impl SpareSettings {
-    /// Two spares per profile, for four profiles, two starting at once, replaced after half an hour.
+    /// Two spares per profile, for four profiles, two starting at once; each replaced half a second after it
+    /// is claimed, or after half an hour.
     pub fn new(parking: impl Into<PathBuf>) -> Self {
         Self {
             parking: parking.into(),
             size: 2,
             starting_max: 2,
+            refill_delay: Duration::from_millis(500),
             profiles_max: 4,
             age_max: Duration::from_secs(30 * 60),
             claim_timeout: Duration::from_secs(5),
@@ -68,6 +74,7 @@ impl SpareSettings {
 setters! { SpareSettings:
     with_size, size: usize;
     with_starting_max, starting_max: usize;
+    with_refill_delay, refill_delay: Duration;
     with_profiles_max, profiles_max: usize;
     with_age_max, age_max: Duration;
     with_claim_timeout, claim_timeout: Duration;

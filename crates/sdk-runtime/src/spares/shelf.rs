@@ -93,6 +93,7 @@ impl Shelf {
         let age_max = self.settings.age_max;
         let Inner { groups, stats, .. } = &mut *inner;
         let group = groups.iter_mut().find(|group| *group.profile == *profile)?;
+        let was_full = group.ready.len() + group.starting >= self.settings.size;
         let mut passed_over = Vec::new();
         let taken = loop {
             if group.ready.is_empty() {
@@ -108,6 +109,9 @@ impl Shelf {
             }
             passed_over.push(spare);
         };
+        if taken.is_some() && was_full {
+            group.not_before = group.not_before.max(clock::from_now(self.settings.refill_delay));
+        }
         drop(inner);
         self.change();
         taken.inspect(|spare| spare.watch.abort())
