@@ -6,7 +6,6 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
 
-mod agents;
 mod archive;
 mod connection;
 mod create;
@@ -14,7 +13,6 @@ mod figures;
 mod gateway;
 mod load;
 mod metrics;
-mod orders;
 mod pages;
 mod process;
 mod relay;

@@ -52,8 +52,6 @@ pub struct ToolQuestion {
     pub input: Value,
     /// The tool call.
     pub tool_use_id: String,
-    /// Rule changes the agent suggests, for an answer like "always allow".
-    pub suggestions: Vec<PermissionUpdate>,
     /// Why it asks, when it says so.
     pub decision_reason: Option<String>,
     /// What kind of reason: `rule`, `mode`, `hook`, `workingDir`, `subcommandResults`, …
@@ -195,9 +193,15 @@ impl Decision {
 }
 
 impl ToolQuestion {
+    /// Rule changes the agent suggests, for an answer like "always allow". They are read when this is called: most
+    /// gates do not look at them, and the agent waits.
+    pub fn suggestions(&self) -> Vec<PermissionUpdate> {
+        Vec::deserialize(&self.raw["permission_suggestions"]).unwrap_or_default()
+    }
+
     /// The suggestions, to be kept there.
     pub fn suggestions_kept_in(&self, place: PermissionDestination) -> Vec<PermissionUpdate> {
-        self.suggestions.iter().cloned().map(|update| update.kept_in(place.clone())).collect()
+        self.suggestions().into_iter().map(|update| update.kept_in(place.clone())).collect()
     }
 
     pub(crate) fn read(raw: Value) -> Self {
@@ -206,7 +210,6 @@ impl ToolQuestion {
             tool_name: text("tool_name").unwrap_or_default(),
             input: raw["input"].clone(),
             tool_use_id: text("tool_use_id").unwrap_or_default(),
-            suggestions: Vec::deserialize(&raw["permission_suggestions"]).unwrap_or_default(),
             decision_reason: text("decision_reason"),
             decision_reason_type: text("decision_reason_type"),
             blocked_path: text("blocked_path"),

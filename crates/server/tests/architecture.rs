@@ -57,15 +57,25 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     // For tests and development only: nothing above may need these to run.
     ("testkit", &["domain", "sdk-runtime"], &[]),
     ("xtask", &[], &[]),
+    ("bench-host", &["sdk-runtime"], &[]),
     (
         "bench",
-        &["domain", "hooks", "migration", "monitoring", "permissions", "persistence", "sdk-runtime"],
+        &[
+            "bench-host",
+            "domain",
+            "hooks",
+            "migration",
+            "monitoring",
+            "permissions",
+            "persistence",
+            "sdk-runtime",
+        ],
         &[],
     ),
 ];
 
 /// Tools for people who work on the repository: they start processes and speak every language.
-const TOOLS: &[&str] = &["xtask", "bench"];
+const TOOLS: &[&str] = &["xtask", "bench", "bench-host"];
 
 /// Words, and the crates that may say them.
 const WORDS: &[(&[&str], &[&str])] = &[

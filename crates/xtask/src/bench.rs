@@ -63,6 +63,8 @@ pub(crate) fn bench(root: &Path, options: &Options) -> Result<ExitCode> {
     println!("building optimised programs; the first time takes minutes ...");
     let programs =
         cargo::build(root, Built::Packages(&["server", "offline-model", "bench"]), Profile::Release)?;
+    // By itself, so that it is what somebody has who embeds `sdk-runtime` alone.
+    cargo::build(root, Built::Packages(&["bench-host"]), Profile::Release)?;
     let program = |name: &str| programs.get(name).with_context(|| format!("cargo has built no {name}"));
     let contestants = Contestants {
         steward: program("steward")?.clone(),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     BARE, PYTHON,
-    host::{Host, Threads},
+    host::{Host, Threads, through_relay},
 };
 use crate::{
     figures::Sample, relay::Note, report::Row, scale::Scale, steward::AgentEndpoint, tools::Tools,
@@ -113,7 +113,7 @@ impl Found {
 
 impl Contestant {
     async fn new(mut host: Host) -> Result<Self> {
-        let mut session = host.session("relayed")?.through_relay(&host.path("notes"))?;
+        let mut session = through_relay(host.session("relayed")?, &host.path("notes"))?;
         session.has_seams = true;
         host.open(vec![session]).await?;
         Ok(Self { host, turns: Vec::new(), files: 0 })

@@ -9,13 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+pub(super) use bench_host::orders::{Answer, Order, Session, Threads};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
-
-pub(super) use crate::orders::{Answer, Order, Session, Threads};
 
 use super::{BARE, OURS, PYTHON};
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     turns::Place,
 };
 
-/// The program that is a host of ours; it is built with this one and lies beside it.
+/// The program that is a host of ours; it lies beside this one.
 const PROGRAM: &str = "steward-bench-host";
 const PYTHON_HOST: &str = include_str!("host.py");
 /// Longer than anything a host is asked to do.
@@ -46,29 +45,27 @@ pub(super) struct Host {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-impl Session {
-    /// Below a host's folder.
-    pub(super) fn new(place: &Place, endpoint: &AgentEndpoint, name: &str) -> Result<Self> {
-        let place = place.below(name)?;
-        Ok(Self {
-            cli: place.claude.clone(),
-            cwd: place.work(),
-            env: place.environment(endpoint),
-            model: crate::turns::MODEL_NAME.to_owned(),
-            tools: crate::turns::TOOLS.map(str::to_owned).to_vec(),
-            system_prompt: crate::turns::SYSTEM_PROMPT.to_owned(),
-            has_seams: false,
-            has_partials: false,
-        })
-    }
+/// A session in folders below a host's.
+pub(super) fn session(place: &Place, endpoint: &AgentEndpoint, name: &str) -> Result<Session> {
+    let place = place.below(name)?;
+    Ok(Session {
+        cli: place.claude.clone(),
+        cwd: place.work(),
+        env: place.environment(endpoint),
+        model: crate::turns::MODEL_NAME.to_owned(),
+        tools: crate::turns::TOOLS.map(str::to_owned).to_vec(),
+        system_prompt: crate::turns::SYSTEM_PROMPT.to_owned(),
+        has_seams: false,
+        has_partials: false,
+    })
+}
 
-    /// With the relay between, which writes its notes there.
-    pub(super) fn through_relay(mut self, notes: &Path) -> Result<Self> {
-        let cli = std::mem::replace(&mut self.cli, env::current_exe().context("this program has a path")?);
-        self.env.insert(relay::CLI.to_owned(), cli.display().to_string());
-        self.env.insert(relay::NOTES.to_owned(), notes.display().to_string());
-        Ok(self)
-    }
+/// A session with the relay between, which writes its notes there.
+pub(super) fn through_relay(mut session: Session, notes: &Path) -> Result<Session> {
+    let cli = std::mem::replace(&mut session.cli, env::current_exe().context("this program has a path")?);
+    session.env.insert(relay::CLI.to_owned(), cli.display().to_string());
+    session.env.insert(relay::NOTES.to_owned(), notes.display().to_string());
+    Ok(session)
 }
 
 impl Host {
@@ -117,7 +114,7 @@ impl Host {
     }
 
     pub(super) fn session(&self, name: &str) -> Result<Session> {
-        Session::new(&self.place, &self.endpoint, name)
+        session(&self.place, &self.endpoint, name)
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -3,25 +3,28 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
+use bench_host::agents::{plain, turn};
 use sdk_runtime::{Agent, Origin, ProcessLauncher, SparePool, SpareSettings};
 use tokio::time::sleep;
 
-use super::host::Session;
+use super::host::session;
 use crate::{
-    agents::{plain, turn},
     figures::Sample,
     report::Row,
     scale::Scale,
     steward::AgentEndpoint,
     tools::Tools,
-    turns::{PROMPT, Place, bare::{Bare, PARKED}},
+    turns::{
+        PROMPT, Place,
+        bare::{Bare, PARKED},
+    },
 };
 
 const RATIO_TARGET: f64 = 0.45;
 
 pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoint) -> Result<Vec<Row>> {
     let place = Place::new(tools, "spares")?;
-    let options = plain(Session::new(&place, endpoint, "s")?);
+    let options = plain(session(&place, endpoint, "s")?);
     let settings = SpareSettings::new(place.folder.join("parking")).with_size(1);
     let pool = SparePool::new(Arc::new(ProcessLauncher), settings);
     ensure!(pool.prepare(&options), "no spare can be that");

@@ -94,7 +94,8 @@ impl Bare {
 
     /// What an interrupt takes when so many partial messages have been read and thrown away.
     pub(crate) async fn interrupt(&self, round: usize, text: &str, partials: usize) -> Result<Duration> {
-        let mut pipe = self.spawn(&format!("interrupt-{round}"), &["--include-partial-messages".to_owned()])?;
+        let mut pipe =
+            self.spawn(&format!("interrupt-{round}"), &["--include-partial-messages".to_owned()])?;
         pipe.write(&[initialize(), prompt(text)]).await?;
         pipe.answer().await?;
         for _ in 0..partials {

@@ -126,7 +126,7 @@ impl ApprovalGate {
             reason: reason.or_else(|| question.decision_reason.clone()),
             policy: asked.as_ref().map(|opinion| opinion.policy.clone()),
             rule: asked.map(|opinion| opinion.rule),
-            suggestions: json!(question.suggestions),
+            suggestions: json!(question.suggestions()),
             status: ApprovalStatus::Pending,
             default_verdict: if is_yes { Verdict::Allow } else { Verdict::Deny },
             expires_at: now.saturating_add(timeout).unwrap_or(now),

@@ -20,11 +20,11 @@ pub(crate) enum Covered<'a> {
 }
 
 /// What matters of a question here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Question<'a> {
     pub tool_name: &'a str,
     pub input: &'a Value,
-    pub suggestions: &'a [PermissionUpdate],
+    pub suggestions: Vec<PermissionUpdate>,
     /// Whether a policy asks, and not the agent by itself.
     pub is_a_policys: bool,
 }
@@ -34,7 +34,7 @@ impl<'a> From<&'a ToolQuestion> for Question<'a> {
         Self {
             tool_name: &question.tool_name,
             input: &question.input,
-            suggestions: &question.suggestions,
+            suggestions: question.suggestions(),
             is_a_policys: question.decision_reason_type.as_deref() == Some("hook"),
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn covering<'a>(standing: &'a [Approval], question: &Question<'_>) ->
     if question.is_a_policys {
         return None;
     }
-    let wanted = Grants::of(question.suggestions);
+    let wanted = Grants::of(&question.suggestions);
     let granted: Vec<_> = remembered.iter().flat_map(|approval| granted(approval)).collect();
     let is_covered = !wanted.rules.is_empty() && Grants::of(&granted).include(&wanted);
     remembered.last().filter(|_| is_covered).map(|approval| Covered::OfKind(approval))
@@ -177,7 +177,7 @@ mod tests {
     fn covers(standing: &[Approval], command: &str, suggestions: &Value, is_a_policys: bool) -> bool {
         let input = json!({ "command": command, "description": "words" });
         let suggestions = Vec::deserialize(suggestions).unwrap();
-        let question = Question { tool_name: "Bash", input: &input, suggestions: &suggestions, is_a_policys };
+        let question = Question { tool_name: "Bash", input: &input, suggestions, is_a_policys };
         covering(standing, &question).is_some()
     }
 

@@ -27,7 +27,7 @@ async fn a_gate_changes_input_and_rules_and_is_not_asked_again() {
         move |question| {
             asked.lock().unwrap().push(question.input["command"].to_string());
             async move {
-                assert!(!question.suggestions.is_empty(), "{}", question.raw);
+                assert!(!question.suggestions().is_empty(), "{}", question.raw);
                 let rules = vec![PermissionRule::calls("Bash", "touch:*")];
                 let update = PermissionUpdate::allow(rules, PermissionDestination::LocalSettings);
                 Ok(Decision::allow()

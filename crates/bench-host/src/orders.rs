@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of runtime a host of ours has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Threads {
+pub enum Threads {
     /// One thread for everything, which is also what asyncio has.
     One,
     /// One for each core, which is what `#[tokio::main]` makes.
@@ -15,7 +15,7 @@ pub(crate) enum Threads {
 
 impl Threads {
     /// Its name, by which a host is told.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::One => "one-thread",
             Self::Many => "threads",
@@ -26,7 +26,7 @@ impl Threads {
 /// What a host is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-pub(crate) enum Order {
+pub enum Order {
     /// Open sessions, all at once, each with a turn of this prompt.
     Open { sessions: Vec<Session>, prompt: String },
     /// A turn of the first session.
@@ -39,26 +39,26 @@ pub(crate) enum Order {
 
 /// A session to open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Session {
-    pub(crate) cli: PathBuf,
-    pub(crate) cwd: PathBuf,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) model: String,
-    pub(crate) tools: Vec<String>,
-    pub(crate) system_prompt: String,
+pub struct Session {
+    pub cli: PathBuf,
+    pub cwd: PathBuf,
+    pub env: BTreeMap<String, String>,
+    pub model: String,
+    pub tools: Vec<String>,
+    pub system_prompt: String,
     /// With a permission callback, a hook before each Write, and an MCP server `calc` inside the host.
-    pub(crate) has_seams: bool,
-    pub(crate) has_partials: bool,
+    pub has_seams: bool,
+    pub has_partials: bool,
 }
 
 /// What a host found out.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// How long it took; missing when it was given up.
-    pub(crate) seconds: Option<f64>,
+    pub seconds: Option<f64>,
     /// Processor time of the host meanwhile.
-    pub(crate) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Partial messages that came.
-    pub(crate) partials: usize,
-    pub(crate) problem: Option<String>,
+    pub partials: usize,
+    pub problem: Option<String>,
 }

@@ -6,7 +6,7 @@ use sdk_runtime::{Agent, AgentOptions, Event, Events, Frame, PromptContent, Syst
 use crate::orders::Session;
 
 /// Without anything that would ask its host.
-pub(crate) fn plain(session: Session) -> AgentOptions {
+pub fn plain(session: Session) -> AgentOptions {
     AgentOptions::default()
         .with_cli(session.cli)
         .with_cwd(session.cwd)
@@ -18,7 +18,7 @@ pub(crate) fn plain(session: Session) -> AgentOptions {
 }
 
 /// Gives the number of partial messages.
-pub(crate) async fn turn(agent: &Agent, events: &mut Events, prompt: &str) -> Result<usize> {
+pub async fn turn(agent: &Agent, events: &mut Events, prompt: &str) -> Result<usize> {
     agent.prompt(PromptContent::Text(prompt.to_owned())).await?;
     rest_of_turn(events).await
 }

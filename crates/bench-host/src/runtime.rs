@@ -6,6 +6,10 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+use bench_host::{
+    agents::{plain, turn},
+    orders::{Answer, Order, Session, Threads},
+};
 use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeVal,
@@ -17,11 +21,6 @@ use sdk_runtime::{
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-
-use crate::{
-    agents::{plain, turn},
-    orders::{Answer, Order, Session, Threads},
-};
 
 /// How often it is looked how much lies unread.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

@@ -3,18 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "a host starts the CLI, and is no part of the server")]
 #![expect(clippy::print_stdout, reason = "it answers on its output")]
 
-#[path = "../agents.rs"]
-mod agents;
 mod bare;
-#[path = "../orders.rs"]
-mod orders;
 mod runtime;
 
 use std::env;
 
 use anyhow::{Result, bail};
-
-use self::orders::Threads;
+use bench_host::orders::Threads;
 
 fn main() -> Result<()> {
     match env::args().nth(1).as_deref() {

@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use bench_host::orders::{Answer, Order, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::orders::{Answer, Order, Session};
 
 /// How such a host is called.
 pub(super) const NAME: &str = "bare";
