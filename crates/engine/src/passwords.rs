@@ -132,6 +132,25 @@ mod tests {
         );
     }
 
+    /// Each test is a process of its own, so what it takes is what was hashed here.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_memory_of_a_hash_goes_back_to_the_system() {
+        fn resident_kib() -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        }
+
+        let passwords = Passwords::default();
+        let before = resident_kib();
+        for _ in 0..4 {
+            passwords.hash("correct horse".to_owned()).await.unwrap();
+        }
+        let after = resident_kib();
+        assert!(after < before + 4 * 1024, "{before} KiB became {after}, and a hash takes 19 MiB");
+    }
+
     #[tokio::test]
     async fn the_decoy_costs_as_much_as_a_real_one() {
         let real = Passwords::default().hash("anything".to_owned()).await.unwrap();

@@ -229,6 +229,7 @@ async fn what_is_prepared_serves_a_claim_whose_permissions_become_rules() {
     pool.ready(1).await;
     assert!(is_warm(&pool.claim(wanted).await.unwrap()));
     assert!(!pool.prepare(&options("/srv/a").with_max_turns(0)), "what would be refused is not prepared");
+    pool.ready(1).await;
     assert_eq!(pool.stats().starting + pool.stats().ready, 1);
 }
 
