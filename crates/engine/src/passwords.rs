@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 /// How many passwords are hashed at the same time; more would only take each other's core.
 const CONCURRENT_HASHES_MAX: usize = 2;
 
-/// Memory that is asked for whenever a password is hashed; only what is written to is ever taken. The C library maps no
-/// more than 32 MiB in a place of its own for good: a smaller piece goes, once it is given back, to the heap of the thread
-/// that had it, and each of them would keep 19 MiB for its next password.
+/// Room that is asked for whenever a password is hashed, of which only what is written to is taken. From 32 MiB on glibc
+/// always maps a piece by itself and unmaps it in the end. After the first smaller one that it has unmapped, it takes the
+/// like from the heap of the thread that asks, and each thread would keep 19 MiB for its next password.
 const RESERVED_BLOCKS: usize = (33 << 20) / Block::SIZE;
 
 /// Hashes and checks passwords.
@@ -89,7 +89,11 @@ impl CustomizedPasswordHasher<PasswordHash> for Hasher {
     ) -> password_hash::Result<PasswordHash> {
         let algorithm = algorithm.map(Algorithm::try_from).transpose()?.unwrap_or_default();
         let version = version.map(argon2::Version::try_from).transpose()?.unwrap_or_default();
-        let mut blocks = Vec::with_capacity(RESERVED_BLOCKS);
+        let mut blocks = Vec::new();
+        // A machine without memory refuses a login; it does not end the server.
+        blocks
+            .try_reserve_exact(params.block_count().max(RESERVED_BLOCKS))
+            .map_err(|_| password_hash::Error::OutOfMemory)?;
         blocks.resize(params.block_count(), Block::default());
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
         let (salt, described) = (Salt::new(salt)?, ParamsString::try_from(&params)?);

@@ -45,7 +45,7 @@ impl Meters {
             .scope_info_enabled(false)
             .without_target_info()
             .build()?;
-        let builder = SdkMeterProvider::builder().with_reader(exporter).with_view(room);
+        let builder = SdkMeterProvider::builder().with_reader(exporter).with_view(bounded);
         let provider = further(builder).build();
         let meter = provider.meter(SCOPE);
         let instruments = Instruments::new(&meter);
@@ -55,8 +55,9 @@ impl Meters {
     }
 }
 
-/// The room that the series of an instrument are given.
-fn room(instrument: &Instrument) -> Option<Stream> {
+/// Has an instrument keep no more room than its series may need.
+fn bounded(instrument: &Instrument) -> Option<Stream> {
     let metric = catalogue().find(|metric| metric.otel_name == instrument.name())?;
-    Stream::builder().with_cardinality_limit(metric.series_max()).build().ok()
+    // The bounds are constants that make a stream.
+    Stream::builder().with_cardinality_limit(metric.series_max()?).build().ok()
 }

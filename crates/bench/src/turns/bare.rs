@@ -152,12 +152,12 @@ impl Pipe {
 
     async fn result(&mut self) -> Result<()> {
         self.line_with(RESULT_MARK).await?;
-        self.expect(GOOD_MARK)
+        self.check_line(GOOD_MARK)
     }
 
     async fn answer(&mut self) -> Result<()> {
         self.line_with(ANSWER_MARK).await?;
-        self.expect(SUCCESS_MARK)
+        self.check_line(SUCCESS_MARK)
     }
 
     async fn line_with(&mut self, mark: &[u8]) -> Result<()> {
@@ -171,7 +171,7 @@ impl Pipe {
         }
     }
 
-    fn expect(&self, mark: &[u8]) -> Result<()> {
+    fn check_line(&self, mark: &[u8]) -> Result<()> {
         let is_good = memchr::memmem::find(&self.line, mark).is_some();
         ensure!(is_good, "the CLI said {}", String::from_utf8_lossy(&self.line));
         Ok(())

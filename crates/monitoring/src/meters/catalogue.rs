@@ -29,9 +29,10 @@ pub struct Metric {
     pub buckets: &'static [f64],
 }
 
-/// Series that the SDK keeps of an instrument, unless told otherwise. It reserves room for all of them at once, and scatters
-/// those that there are over it.
-const SERIES_MAX: usize = 2_000;
+/// Series of an instrument with one label whose words are on a list of the program: the longest has 42.
+const LISTED_MAX: usize = 100;
+/// The same with two such labels: events and outcomes of hooks make 136.
+const LISTED_PAIRS_MAX: usize = 300;
 
 /// Answers to requests.
 const REQUEST: &[f64] =
@@ -86,27 +87,27 @@ instrument!(Histogram<f64>, Histogram, f64_histogram, buckets);
 
 /// How many there are now of what comes and goes with each request: one number, which is read when somebody asks.
 #[derive(Debug)]
-pub(crate) struct Level(Arc<AtomicI64>);
+pub(crate) struct LiveCount(Arc<AtomicI64>);
 
-impl Level {
+impl LiveCount {
     pub(crate) fn shift(&self, by: i64) {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 }
 
-impl Instrument for Level {
+impl Instrument for LiveCount {
     const KIND: Kind = Kind::Gauge;
 
     fn build(meter: &Meter, metric: &Metric) -> Self {
-        let level = Arc::new(AtomicI64::new(0));
-        let read = Arc::clone(&level);
+        let count = Arc::new(AtomicI64::new(0));
+        let read = Arc::clone(&count);
         meter
             .i64_observable_up_down_counter(metric.otel_name)
             .with_description(metric.help)
             .with_unit(metric.unit)
             .with_callback(move |observer| observer.observe(read.load(Ordering::Relaxed), &[]))
             .build();
-        Self(level)
+        Self(count)
     }
 }
 
@@ -138,7 +139,7 @@ macro_rules! instruments {
 
 instruments! {
     http_duration: Histogram<f64> = "http.server.request.duration", "s", ["http_request_method", "http_route", "http_response_status_code"], REQUEST, "From the arrival of a request to the head of its answer; streams go on after that.";
-    http_active: Level = "http.server.active_requests", "", [], NONE, "Requests whose answer has not begun.";
+    http_active: LiveCount = "http.server.active_requests", "", [], NONE, "Requests whose answer has not begun.";
     sessions: Gauge<f64> = "steward.sessions", "", ["status", "mode"], NONE, "Sessions in the store by state; looked up in the background.";
     turns: Counter<u64> = "steward.turns", "", ["mode", "outcome"], NONE, "Turns that ended on this server.";
     turn_duration: Histogram<f64> = "steward.turn.duration", "s", ["mode", "outcome"], LONG, "From a turn's beginning to its end, without its time in the queue.";
@@ -174,7 +175,7 @@ instruments! {
     archives: Counter<u64> = "steward.archives", "", ["operation", "outcome"], NONE, "Archives that were stored or restored: completed or failed.";
     archive_duration: Histogram<f64> = "steward.archive.duration", "s", ["operation"], LONG, "How long an attempt at it took.";
     archive_size: Histogram<f64> = "steward.archive.size", "By", [], BYTES, "Sizes of stored archives.";
-    stream_watchers: Level = "steward.stream.watchers", "", [], NONE, "Clients that watch a session.";
+    stream_watchers: LiveCount = "steward.stream.watchers", "", [], NONE, "Clients that watch a session.";
     stream_disconnects: Counter<u64> = "steward.stream.disconnects", "", [], NONE, "Watchers that were disconnected because they were too slow.";
     database_connections: Gauge<f64> = "steward.database.connections", "", ["pool", "state"], NONE, "Open connections to the database.";
     database_connections_max: Gauge<f64> = "steward.database.connections_max", "", ["pool"], NONE, "How many there may be.";
@@ -219,14 +220,14 @@ pub fn catalogue() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl Metric {
-    /// How many series it may have. Routes are many, and a price table may be replaced by one with other models; all other
-    /// words are on lists that are part of the program.
-    pub(super) fn series_max(&self) -> usize {
+    /// How many series it may have. The SDK reserves room for all of them at once, and scatters those that there are over
+    /// it. `None` leaves it at its 2,000: routes are many, and a price table may be replaced by one with other models.
+    pub(super) fn series_max(&self) -> Option<usize> {
         match self.labels {
-            [] => 1,
-            labels if labels.contains(&"http_route") || labels.contains(&"model") => SERIES_MAX,
-            [_] => 100,
-            _ => 300,
+            [] => Some(1),
+            labels if labels.contains(&"http_route") || labels.contains(&"model") => None,
+            [_] => Some(LISTED_MAX),
+            _ => Some(LISTED_PAIRS_MAX),
         }
     }
 
