@@ -188,6 +188,12 @@ async fn the_other_server_takes_over_from_one_that_was_killed() {
     two.at_first.ask(&session, "remember the lighthouse").await;
     let turn = two.at_first.query_async(&session, STUCK).await;
     stuck(&two.first).await;
+    // An agent writes its transcript a moment after it acts, and until then the first one's disk alone has that moment.
+    eventually("the store has what the agent is in the middle of", async || {
+        let rows = "SELECT EXISTS (SELECT 1 FROM transcript_entries WHERE entry LIKE '%tool_use%tail -f%')";
+        two.first.database().query_row(rows, [], |row| row.get::<_, bool>(0)).unwrap().then_some(())
+    })
+    .await;
     let mut events = two.at_second.events(&session, 0).await;
     two.first.kill().await;
     let over = two.at_second.turn_over(&turn).await;
