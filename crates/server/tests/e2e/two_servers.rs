@@ -223,7 +223,11 @@ async fn the_other_server_takes_over_from_one_that_was_killed() {
 async fn a_server_that_stood_still_for_too_long_changes_nothing_any_more() {
     let two = Two::start(SHORT).await;
     let (session, turn) = two.stuck().await;
+    // Not in the middle of writing: nobody else gets at the file before a lock of SQLite that stands still.
+    let writing = two.first.database();
+    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
     signal(two.first.server_pid(), "STOP");
+    writing.execute_batch("ROLLBACK").unwrap();
     let over = two.at_second.turn_over(&turn).await;
     assert_eq!(over["error_code"], "SERVER_STOPPED");
     assert!(!two.first.agent_processes().is_empty(), "it could not end them");
