@@ -92,8 +92,9 @@ fn an_agents_processes_are_found_at_once_and_stay_its_own() {
     });
     let mark = format!("{AGENT_MARKER}=a").into_bytes();
     assert!(row(&census, agent.pid()).unwrap().marks.contains(&mark));
-    // It gives up its environment, not its parent; then its parent is gone too, and it was seen before.
-    agent.say("sh -c 'env -i sleep 60 & echo' & wait");
+    // It gives up its environment, not its parent, by whom it is found however late one looks; then its parent is gone
+    // too, and it was seen before.
+    agent.say("env -i sleep 60 & wait");
     let is_sleep = |pid: i32| stat(pid).is_some_and(|stat| stat.comm == "sleep");
     let mut sleeper = None;
     until(|| {
