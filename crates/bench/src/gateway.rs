@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::{
     connection::Connection,
     figures::Sample,
+    plain_relay,
     report::Row,
     scale::Scale,
     steward::{Model, Steward, create_session, query},
@@ -33,17 +34,24 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_REQUESTS: usize = 50;
 /// Deltas that leave the model at once in the middle stream; a wait of 1 ms takes about 2.
 const BURST: usize = 30;
+/// A conversation of about 150,000 tokens.
+const LARGE_REQUEST_BYTES: usize = 600_000;
+const STRAIGHT: &str = "straight to the model";
+const PLAIN: &str = "through a plain relay";
 
-/// The same connection twice: through the gateway and straight to the model.
+/// The same connection three times: through the gateway, through a relay that only passes bytes on, and straight to the
+/// model.
 struct Ways {
     gateway: Connection,
+    plain: Connection,
     straight: Connection,
 }
 
-/// The figures of both ways.
+/// The figures of all ways.
 #[derive(Default)]
-struct Both {
+struct Figures {
     gateway: Sample,
+    plain: Sample,
     straight: Sample,
 }
 
@@ -57,14 +65,17 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let agent = server.agent_endpoint(&session)?;
     let address: SocketAddr =
         agent.base_url.trim_start_matches("http://").parse().context("the gateway has an address")?;
+    let past = || Some(("x-api-key", "offline".to_owned()));
     let mut ways = Ways {
         gateway: Connection::open(address, Some(("x-api-key", agent.token))).await?,
-        straight: Connection::open(model.address, Some(("x-api-key", "offline".to_owned()))).await?,
+        plain: Connection::open(plain_relay::start(model.address)?, past()).await?,
+        straight: Connection::open(model.address, past()).await?,
     };
-    let mut rows = ways.requests(scale).await?;
-    rows.push(ways.streams(scale).await?);
-    rows.push(ways.streams_as_fast_as_read(scale).await?);
-    rows.push(ways.paced_streams(scale).await?);
+    let mut rows = ways.small_requests(scale).await?;
+    rows.extend(ways.large_requests(scale).await?);
+    rows.extend(ways.streams(scale).await?);
+    rows.extend(ways.streams_as_fast_as_read(scale).await?);
+    rows.extend(ways.paced_streams(scale).await?);
     model.check_running()?;
     drop(ways);
     server.stop()?;
@@ -72,78 +83,110 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
 }
 
 impl Ways {
-    async fn requests(&mut self, scale: &Scale) -> Result<Vec<Row>> {
-        let body = request("hello [[text:hello to you]]", false);
-        let mut both = Both::default();
-        for number in 0..FIRST_REQUESTS + scale.requests {
-            let (through, past) =
-                (ask(&mut self.gateway, &body).await?, ask(&mut self.straight, &body).await?);
-            if number >= FIRST_REQUESTS {
-                both.gateway.push_time(through);
-                both.straight.push_time(past);
-            }
-        }
+    async fn small_requests(&mut self, scale: &Scale) -> Result<Vec<Row>> {
+        let figures = self.requests("hello [[text:hello to you]]", scale.requests).await?;
         let how =
             format!("{} small requests each way, by turns, keep-alive; each one booked", scale.requests);
-        let row = |percent| {
-            let (ours, theirs) = (both.gateway.percentile(percent), both.straight.percentile(percent));
-            Row::new(format!("model request through the gateway, p{percent}"), "ms", ours, &how)
-                .beside("straight to the model", theirs)
-        };
-        Ok(vec![
-            row(50.0).adding(both.gateway.minus(&both.straight).median()).adds_at_most(ADDED_TARGET_MS),
-            row(99.0),
-        ])
+        let mut rows = figures.requests("model request", &how);
+        let (ours, theirs) = (figures.gateway.percentile(99.0), figures.straight.percentile(99.0));
+        rows.push(
+            Row::new("model request through the gateway, p99", "ms", ours, how).beside(STRAIGHT, theirs),
+        );
+        Ok(rows)
     }
 
-    async fn streams(&mut self, scale: &Scale) -> Result<Row> {
+    /// The gateway has to have read a request before it passes it on: what it can cost is held first.
+    async fn large_requests(&mut self, scale: &Scale) -> Result<Vec<Row>> {
+        let words = "The quick brown fox jumps over the lazy dog.\n";
+        let prompt = words.repeat(LARGE_REQUEST_BYTES / words.len()) + "[[text:hello to you]]";
+        let count = scale.requests / 10;
+        let figures = self.requests(&prompt, count).await?;
+        let kilobytes = LARGE_REQUEST_BYTES / 1000;
+        let how =
+            format!("{count} requests of {kilobytes} KB each way, by turns, keep-alive; each one booked");
+        Ok(figures.requests(&format!("model request of {kilobytes} KB"), &how))
+    }
+
+    async fn requests(&mut self, prompt: &str, count: usize) -> Result<Figures> {
+        let body = request(prompt, false);
+        let mut figures = Figures::default();
+        for number in 0..FIRST_REQUESTS + count {
+            let gateway = ask(&mut self.gateway, &body).await.context("through the gateway")?;
+            let plain = ask(&mut self.plain, &body).await.context("through a relay")?;
+            let straight = ask(&mut self.straight, &body).await.context("straight")?;
+            if number >= FIRST_REQUESTS {
+                figures.gateway.push_time(gateway);
+                figures.plain.push_time(plain);
+                figures.straight.push_time(straight);
+            }
+        }
+        Ok(figures)
+    }
+
+    async fn streams(&mut self, scale: &Scale) -> Result<Vec<Row>> {
         let prompt = format!("go [[deltas:{}]]", scale.deltas);
-        let both = self.stream_by_turns(&prompt, scale.deltas, scale.streams).await?;
+        let figures = self.stream_by_turns(&prompt, scale.deltas, scale.streams).await?;
         let how = format!(
             "{} streams of {} deltas each way, by turns, as fast as they come; every delta counted. Through the gateway \
              three busy processes share the cores that two have otherwise",
             scale.streams, scale.deltas
         );
-        Ok(both.row("stream at full speed, deltas", how))
+        Ok(figures.streams("stream at full speed, deltas", &how))
     }
 
     /// No agent takes more than about 12,000 deltas a second off its connection; this is somewhat more.
-    async fn streams_as_fast_as_read(&mut self, scale: &Scale) -> Result<Row> {
+    async fn streams_as_fast_as_read(&mut self, scale: &Scale) -> Result<Vec<Row>> {
         let deltas = scale.deltas / 10;
         let prompt = format!("go [[chunk_delay:1]][[burst:{BURST}]][[deltas:{deltas}]]");
-        let both = self.stream_by_turns(&prompt, deltas, scale.streams).await?;
+        let figures = self.stream_by_turns(&prompt, deltas, scale.streams).await?;
         let how = format!(
             "{} streams of {deltas} deltas each way, by turns, {BURST} at a time with 1 ms between: above what the CLI can take in",
             scale.streams
         );
-        Ok(both.row("stream at the pace of the fastest agent, deltas", how))
+        Ok(figures.streams("stream at the pace of the fastest agent, deltas", &how))
     }
 
-    async fn paced_streams(&mut self, scale: &Scale) -> Result<Row> {
+    async fn paced_streams(&mut self, scale: &Scale) -> Result<Vec<Row>> {
         let prompt = format!("go [[chunk_delay:1]][[deltas:{}]]", scale.paced_deltas);
         let streams = scale.streams.div_ceil(3);
-        let both = self.stream_by_turns(&prompt, scale.paced_deltas, streams).await?;
+        let figures = self.stream_by_turns(&prompt, scale.paced_deltas, streams).await?;
         let how = format!("{streams} streams of {} deltas each way, 1 ms between deltas", scale.paced_deltas);
-        Ok(both.row("stream at the pace of a model, deltas", how))
+        Ok(figures.streams("stream at the pace of a model, deltas", &how))
     }
 
-    async fn stream_by_turns(&mut self, prompt: &str, deltas: usize, streams: usize) -> Result<Both> {
+    async fn stream_by_turns(&mut self, prompt: &str, deltas: usize, streams: usize) -> Result<Figures> {
         let body = request(prompt, true);
-        let mut both = Both::default();
+        let mut figures = Figures::default();
         for _ in 0..streams {
-            both.gateway.push(stream(&mut self.gateway, &body, deltas).await.context("through the gateway")?);
-            both.straight.push(stream(&mut self.straight, &body, deltas).await.context("straight")?);
+            let gateway = stream(&mut self.gateway, &body, deltas).await.context("through the gateway")?;
+            figures.gateway.push(gateway);
+            let plain = stream(&mut self.plain, &body, deltas).await.context("through a relay")?;
+            figures.plain.push(plain);
+            let straight = stream(&mut self.straight, &body, deltas).await.context("straight")?;
+            figures.straight.push(straight);
         }
-        Ok(both)
+        Ok(figures)
     }
 }
 
-impl Both {
-    fn row(&self, what: &str, how: String) -> Row {
-        Row::new(what, "/s", self.gateway.median(), how)
-            .beside("straight to the model", self.straight.median())
-            .at_ratio(self.gateway.over(&self.straight).median())
-            .ratio_at_least(RATIO_TARGET)
+impl Figures {
+    /// The gateway beside nothing, for which there is a target, and what a relay alone costs of it.
+    fn requests(&self, what: &str, how: &str) -> Vec<Row> {
+        let row = |way: &str, ours: &Sample| {
+            Row::new(format!("{what} {way}, p50"), "ms", ours.median(), how)
+                .beside(STRAIGHT, self.straight.median())
+                .adding(ours.minus(&self.straight).median())
+        };
+        vec![row("through the gateway", &self.gateway).adds_at_most(ADDED_TARGET_MS), row(PLAIN, &self.plain)]
+    }
+
+    fn streams(&self, what: &str, how: &str) -> Vec<Row> {
+        let beside = |name: &str, theirs: &Sample| {
+            Row::new(what, "/s", self.gateway.median(), how)
+                .beside(name, theirs.median())
+                .at_ratio(self.gateway.over(theirs).median())
+        };
+        vec![beside(STRAIGHT, &self.straight).ratio_at_least(RATIO_TARGET), beside(PLAIN, &self.plain)]
     }
 }
 

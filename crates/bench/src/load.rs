@@ -30,9 +30,6 @@ const DELIVERY_TARGET_MS: f64 = 10.0;
 /// Caches that fill are not growth.
 const GROWTH_TARGET_MIB: f64 = 16.0;
 
-/// All agents belong to one user, and a request waits for its turn while those before it hold all there is.
-const MONTHLY_BUDGET_USD: &str = "10000";
-
 /// Where the data of a server under load is.
 struct Kept {
     name: &'static str,
@@ -81,11 +78,8 @@ async fn new_database(cluster: &str, load: Load) -> Result<String> {
 async fn on(kept: &Kept, load: Load, tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let model = Model::start(tools)?;
     let agents = watchers::SESSIONS.to_string();
-    let settings = [
-        ("DATABASE_URL", kept.url.as_str()),
-        ("MAX_CONCURRENT_INTERACTIVE_SESSIONS", agents.as_str()),
-        ("USER_MONTHLY_BUDGET_USD", MONTHLY_BUDGET_USD),
-    ];
+    let settings =
+        [("DATABASE_URL", kept.url.as_str()), ("MAX_CONCURRENT_INTERACTIVE_SESSIONS", agents.as_str())];
     let start = || Steward::start_with(tools, &kept.folder, &model.url(), &settings);
     // Makes the tables and their owner.
     let server = start()?;

@@ -14,6 +14,7 @@ mod gateway;
 mod load;
 mod metrics;
 mod pages;
+mod plain_relay;
 mod process;
 mod relay;
 mod report;

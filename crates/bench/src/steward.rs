@@ -23,6 +23,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const READY_INTERVAL: Duration = Duration::from_millis(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_BYTES_SHOWN: usize = 1_500;
+/// All agents belong to one user, and a request waits for its turn while those before it hold all there is.
+const MONTHLY_BUDGET_USD: &str = "10000";
 const ADMIN_EMAIL: &str = "bench@localhost";
 /// The same each time, for servers that are started again on their data.
 const ADMIN_PASSWORD: &str = "a password of the benchmark";
@@ -98,6 +100,7 @@ impl Steward {
             .env("ADMIN_EMAIL", ADMIN_EMAIL)
             .env("ADMIN_PASSWORD", ADMIN_PASSWORD)
             .env("RATE_LIMIT_ENABLED", "false")
+            .env("USER_MONTHLY_BUDGET_USD", MONTHLY_BUDGET_USD)
             .env("ANTHROPIC_UPSTREAM_URL", model_url)
             .env("ANTHROPIC_API_KEY", "offline")
             .env("CLAUDE_CLI_PATH", &tools.claude)

@@ -15,6 +15,7 @@ pub(crate) use self::{bare::Bare, python::Python};
 use self::{runtime::Runtime, through_steward::ThroughSteward};
 use crate::{
     figures::Sample,
+    plain_relay,
     report::Row,
     scale::Scale,
     steward::{AgentEndpoint, Model, Steward},
@@ -36,6 +37,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 const HTTP: &str = "Steward over HTTP";
 const RUNTIME: &str = "`sdk-runtime` alone";
 const BARE_GATEWAY: &str = "a bare pipe through the gateway";
+const BARE_RELAY: &str = "a bare pipe through a plain relay";
 const BARE: &str = "a bare pipe to the CLI";
 const PYTHON: &str = "the official Python SDK";
 
@@ -157,11 +159,14 @@ impl Contest {
         let straight = AgentEndpoint { base_url: model.url(), token: "offline".to_owned() };
         let through_steward = ThroughSteward::start(&server).await?;
         let gateway = server.agent_endpoint(through_steward.session())?;
+        let relayed = plain_relay::start(model.address)?;
+        let relayed = AgentEndpoint { base_url: format!("http://{relayed}"), ..straight.clone() };
         let place = |part: &str| Place::new(tools, &format!("{name}/{part}"));
         let mut contestants = vec![
             (HTTP, Contestant::Steward(through_steward)),
             (RUNTIME, Contestant::Runtime(Runtime::new(place("rt")?, straight.clone()))),
             (BARE_GATEWAY, Contestant::Bare(Bare::new(place("gw")?, gateway))),
+            (BARE_RELAY, Contestant::Bare(Bare::new(place("relay")?, relayed))),
             (BARE, Contestant::Bare(Bare::new(place("bare")?, straight))),
         ];
         match Python::start(tools, place("py")?, &model.url()).await {
@@ -258,6 +263,13 @@ fn rows(
         Some(row.beside(theirs, reference.median()).adding(sample.minus(reference).median()))
     };
     let first = row(HTTP, BARE).map(target);
-    let pairs = [(BARE_GATEWAY, BARE), (RUNTIME, BARE), (HTTP, PYTHON), (RUNTIME, PYTHON), (PYTHON, BARE)];
+    let pairs = [
+        (BARE_GATEWAY, BARE),
+        (BARE_RELAY, BARE),
+        (RUNTIME, BARE),
+        (HTTP, PYTHON),
+        (RUNTIME, PYTHON),
+        (PYTHON, BARE),
+    ];
     first.into_iter().chain(pairs.into_iter().filter_map(|(ours, theirs)| row(ours, theirs))).collect()
 }

@@ -75,9 +75,10 @@ async fn a_jailed_agent_writes_where_it_may_and_takes_what_it_detached_along() {
     fs::write(bench.path("work/log"), "").unwrap();
     let options = jailed(bench.options(), Jail::default()).with_add_dirs(vec![extra.clone()]);
     let (agent, mut events) = bench.start(options).await;
-    let etc = format!("/etc/steward-test-{}", uuid::Uuid::new_v4());
+    let name = format!("steward-test-{}", uuid::Uuid::new_v4());
+    let (etc, tmp) = (format!("/etc/{name}"), format!("/tmp/{name}"));
     let command = format!(
-        "touch in.txt; touch {}/in.txt; touch {etc} 2>&1; touch {}/a.txt 2>&1; echo x > /tmp/x && cat /tmp/x; \
+        "touch in.txt; touch {}/in.txt; touch {etc} 2>&1; touch {}/a.txt 2>&1; echo written > {tmp} && cat {tmp}; \
          mount -o remount,rw / 2>&1 | tail -1; ls /proc | grep -c '^[0-9]'; {}",
         extra.display(),
         outside.display(),
@@ -87,7 +88,7 @@ async fn a_jailed_agent_writes_where_it_may_and_takes_what_it_detached_along() {
     assert!(bench.path("work/in.txt").exists() && extra.join("in.txt").exists(), "{told}");
     assert!(!Path::new(&etc).exists() && told.contains("Read-only file system"), "{told}");
     assert!(!outside.join("a.txt").exists(), "a folder in the host's /tmp is not there: {told}");
-    assert!(!Path::new("/tmp/x").exists() && told.contains("x"), "the host's /tmp is another: {told}");
+    assert!(!Path::new(&tmp).exists() && told.contains("written"), "the host's /tmp is another: {told}");
     wait_until(|| tails(&bench.path("work/log")) == 1).await;
     let exit = agent.close().await;
     assert_eq!(tails(&bench.path("work/log")), 0, "nothing is left when the close returns");
