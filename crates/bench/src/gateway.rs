@@ -65,11 +65,11 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let agent = server.agent_endpoint(&session)?;
     let address: SocketAddr =
         agent.base_url.trim_start_matches("http://").parse().context("the gateway has an address")?;
-    let past = || Some(("x-api-key", "offline".to_owned()));
+    let any_key = || Some(("x-api-key", "offline".to_owned()));
     let mut ways = Ways {
         gateway: Connection::open(address, Some(("x-api-key", agent.token))).await?,
-        plain: Connection::open(plain_relay::start(model.address)?, past()).await?,
-        straight: Connection::open(model.address, past()).await?,
+        plain: Connection::open(plain_relay::start(model.address)?, any_key()).await?,
+        straight: Connection::open(model.address, any_key()).await?,
     };
     let mut rows = ways.small_requests(scale).await?;
     rows.extend(ways.large_requests(scale).await?);
@@ -170,7 +170,7 @@ impl Ways {
 }
 
 impl Figures {
-    /// The gateway beside nothing, for which there is a target, and what a relay alone costs of it.
+    /// What the gateway adds, for which there is a target, and what a relay adds.
     fn requests(&self, what: &str, how: &str) -> Vec<Row> {
         let row = |way: &str, ours: &Sample| {
             Row::new(format!("{what} {way}, p50"), "ms", ours.median(), how)
