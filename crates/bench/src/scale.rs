@@ -9,7 +9,8 @@ pub(crate) struct Scale {
     pub(crate) create_rounds: usize,
     /// Sessions created in a round, over all connections.
     pub(crate) creates: usize,
-    /// Rounds in which each contestant takes one turn.
+    /// Conversations that each contestant has, and rounds in each in which it takes one turn.
+    pub(crate) warm_conversations: usize,
     pub(crate) warm_rounds: usize,
     /// Rounds in which each contestant starts an agent.
     pub(crate) cold_rounds: usize,
@@ -66,6 +67,7 @@ impl Scale {
                 starts: 5,
                 create_rounds: 4,
                 creates: 1_000,
+                warm_conversations: 2,
                 warm_rounds: 20,
                 cold_rounds: 3,
                 requests: 500,
@@ -97,7 +99,8 @@ impl Scale {
                 starts: 15,
                 create_rounds: 8,
                 creates: 2_000,
-                warm_rounds: 120,
+                warm_conversations: 10,
+                warm_rounds: 30,
                 cold_rounds: 11,
                 requests: 3_000,
                 streams: 11,

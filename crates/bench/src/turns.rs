@@ -211,22 +211,33 @@ impl Contest {
     }
 }
 
+/// Several conversations, each with agents of its own: one agent can differ from the next by more than a millisecond
+/// for as long as it lives.
 pub(crate) async fn measure_warm(
     tools: &Tools,
     scale: &Scale,
     problems: &mut Vec<String>,
 ) -> Result<Vec<Row>> {
-    let mut contest = Contest::new("warm", tools, problems).await?;
-    for _ in 0..FIRST_TURNS {
-        contest.warm_round(false).await?;
+    let mut samples: Vec<(&str, Sample)> = Vec::new();
+    for conversation in 0..scale.warm_conversations {
+        let mut contest = Contest::new(&format!("warm-{conversation}"), tools, problems).await?;
+        for _ in 0..FIRST_TURNS {
+            contest.warm_round(false).await?;
+        }
+        for _ in 0..scale.warm_rounds {
+            contest.warm_round(true).await?;
+        }
+        for (name, sample) in contest.end().await? {
+            match samples.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, all)) => all.extend(sample),
+                None => samples.push((name, sample)),
+            }
+        }
     }
-    for _ in 0..scale.warm_rounds {
-        contest.warm_round(true).await?;
-    }
-    let samples = contest.end().await?;
     let how = format!(
-        "{} turns each, by turns, in one conversation; prompt sent to result received",
-        scale.warm_rounds
+        "{} turns each, by turns, in {} conversations; prompt sent to result received",
+        scale.warm_conversations * scale.warm_rounds,
+        scale.warm_conversations
     );
     let target = |row: Row| row.adds_at_most(ADDED_TARGET_MS);
     Ok(rows("warm turn", &samples, &how, target))
