@@ -1,6 +1,6 @@
 //! A turn: one prompt and everything the agent did for it.
 
-use crate::{MessageId, MicroUsd, SessionId, TokenUsage, TurnId};
+use crate::{MessageId, MicroUsd, NewMessage, SessionId, TokenUsage, TurnId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -163,6 +163,8 @@ pub struct TurnEnd {
     /// The state the session goes to. Work is not over while prompts wait: a session with a queue becomes `active`
     /// instead of `completed` or `failed`. A turn leads to `paused` only for want of money, which the session remembers.
     pub session_status: crate::SessionStatus,
+    /// What the agent said last and nobody has recorded: it goes on record before the end, with it.
+    pub last_messages: Vec<NewMessage>,
     /// Whether tools were called: if not, there are no unfinished calls to look for.
     pub called_tools: bool,
     /// Where the conversation can be resumed; `None` leaves what is stored.

@@ -1,12 +1,13 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
 mod ended;
+mod last_words;
 pub(crate) mod launch;
 
 pub(crate) use self::ended::{Cut, Ended};
-use self::launch::Launching;
+use self::{last_words::LastWords, launch::Launching};
 use crate::{
-    SessionManager,
+    Error, SessionManager,
     agent::TakeUp,
     disk::overgrown,
     feed::Delta,
@@ -80,7 +81,9 @@ impl Attempt<'_> {
         access.attribute(&live.token, Some(self.begun.turn_id));
         live.governed.turn.set(Some(self.begun.turn_id));
         // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
-        let conversing = AssertUnwindSafe(self.converse(&mut live, conversation, &mut hold.stop));
+        let mut last_words = LastWords::default();
+        let conversing = self.converse(&mut live, conversation, &mut hold.stop, &mut last_words);
+        let conversing = AssertUnwindSafe(conversing);
         let (ended, afterwards) = conversing
             .catch_unwind()
             .await
@@ -92,7 +95,7 @@ impl Attempt<'_> {
             // Closing waits until what the agent used is booked, so the turn ends with its usage complete.
             Afterwards::Close => self.manager.close(live).await,
         }
-        ended
+        Ended { last_messages: last_words.take(), ..ended }
     }
 
     fn launching(&self) -> Launching<'_> {
@@ -113,6 +116,7 @@ impl Attempt<'_> {
         live: &mut LiveAgent,
         before: AgentConversation,
         stop: &mut watch::Receiver<Option<Stop>>,
+        last_words: &mut LastWords,
     ) -> (Ended, Afterwards) {
         let prompt_id = match self.prompt_id().await {
             Ok(id) => id,
@@ -177,16 +181,18 @@ impl Attempt<'_> {
                     let ended = Ended::failed(TurnFailure::AgentLimitExceeded, format!("the agent was ended: {overgrown}"));
                     return (ended.in_conversation(before), Afterwards::Close);
                 }
+                () = last_words.due() => {
+                    if let Err(error) = self.manager.record(self.begun, last_words.take_entries()).await {
+                        return self.not_recorded(live, before, &error).await;
+                    }
+                    continue;
+                }
                 event = live.events.next() => event,
             };
             match event {
                 Some(Event::Frame(frame)) => {
-                    if let Err(error) = self.observe(&mut seen, frame).await {
-                        live.agent.kill().await;
-                        tracing::error!(turn_id = %self.begun.turn_id, error = &error as &dyn std::error::Error,
-                            "stopped a turn that could not be recorded");
-                        let ended = Ended::failed(TurnFailure::NotRecorded, error.to_string());
-                        return (ended.in_conversation(before), Afterwards::Close);
+                    if let Err(error) = self.observe(&mut seen, last_words, frame).await {
+                        return self.not_recorded(live, before, &error).await;
                     }
                 }
                 Some(Event::Finished { prompts, result }) if prompts.contains(&prompt_id) => {
@@ -254,11 +260,30 @@ impl Attempt<'_> {
         }
     }
 
-    async fn observe(&self, seen: &mut Transcript, frame: Frame) -> crate::Result<()> {
+    /// Ends a turn of which what its agent said cannot be put on record.
+    async fn not_recorded(
+        &self,
+        live: &mut LiveAgent,
+        before: AgentConversation,
+        error: &Error,
+    ) -> (Ended, Afterwards) {
+        live.agent.kill().await;
+        tracing::error!(turn_id = %self.begun.turn_id, error = error as &dyn std::error::Error,
+            "stopped a turn that could not be recorded");
+        let ended = Ended::failed(TurnFailure::NotRecorded, error.to_string());
+        (ended.in_conversation(before), Afterwards::Close)
+    }
+
+    async fn observe(
+        &self,
+        seen: &mut Transcript,
+        last_words: &mut LastWords,
+        frame: Frame,
+    ) -> crate::Result<()> {
         let entries = seen.read(&frame);
         self.trace_tools(&entries, frame.parent_tool_use_id());
         let calls_tool = entries.iter().any(|entry| matches!(entry, Entry::ToolCallStarted { .. }));
-        self.manager.record(self.begun, entries).await?;
+        self.manager.record(self.begun, last_words.followed_by(entries)).await?;
         if calls_tool {
             fail::fail_point!("turn.tool_called");
         }

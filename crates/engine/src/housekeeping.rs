@@ -141,6 +141,7 @@ impl SessionManager {
             rounds: 0,
             retries: 0,
             session_status,
+            last_messages: Vec::new(),
             called_tools: true,
             agent: None,
             at: self.inner.clock.now(),

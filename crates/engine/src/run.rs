@@ -8,7 +8,8 @@ use crate::{
     live::{Hold, Stop},
 };
 use domain::{
-    Entry, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, ports::StoreError, turn::BegunTurn,
+    Entry, SessionId, SessionMode, SessionStatus, TurnEnd, TurnFailure, TurnStatus, ports::StoreError,
+    turn::BegunTurn,
 };
 use futures::FutureExt;
 use monitoring::spans;
@@ -69,15 +70,32 @@ impl SessionManager {
                     return;
                 }
                 // Somebody else took it for lost and ended it.
-                Ok(None) | Err(StoreError::Fenced) => return self.inner.feed.poke(Some(begun.session.id)),
+                Ok(None) | Err(StoreError::Fenced) => {
+                    self.replace_agent(begun.session.id);
+                    return self.inner.feed.poke(Some(begun.session.id));
+                }
                 Err(error) => {
                     tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
                         "could not record the end of a turn");
+                    if !end.last_messages.is_empty() && !matches!(error, StoreError::Unavailable(_)) {
+                        // It may be these that cannot be stored, and then the turn ends without them.
+                        let failed = Ended::failed(TurnFailure::NotRecorded, error.to_string());
+                        end = TurnEnd { agent: end.agent, ..self.turn_end(&begun, failed, retries) };
+                        self.replace_agent(begun.session.id);
+                        continue;
+                    }
                     tokio::time::sleep(END_RETRY_DELAY).await;
                 }
             }
         }
         // The turn stays open in the store; housekeeping closes it once the store is back.
+    }
+
+    /// Closes the session's agent, which has said what is not on record; one that is at work again, after its turn.
+    fn replace_agent(&self, session: SessionId) {
+        if let Some(agent) = self.inner.live.replace(session) {
+            self.close_later(agent);
+        }
     }
 
     /// Tries the turn until it ends. `note` is what the agent has to be told before the prompt.
@@ -103,11 +121,12 @@ impl SessionManager {
             if Instant::now() + delay >= deadline {
                 return (ended, retries - 1);
             }
-            let entry = Entry::Retry(json!({
+            let retry = Entry::Retry(json!({
                 "what": "turn_retry", "attempt": retries, "max_retries": spec.max_retries,
                 "retry_delay_ms": delay.as_millis() as u64, "error": ended.message,
             }));
-            if let Err(error) = self.record(begun, vec![entry]).await {
+            let said = ended.last_messages.into_iter().map(|message| Entry::Message(Box::new(message)));
+            if let Err(error) = self.record(begun, said.chain([retry]).collect()).await {
                 return (Ended::failed(TurnFailure::NotRecorded, error.to_string()), retries - 1);
             }
             tokio::select! {
@@ -172,6 +191,7 @@ impl SessionManager {
             rounds: ended.rounds,
             retries,
             session_status,
+            last_messages: ended.last_messages,
             called_tools: ended.called_tools,
             agent: ended.conversation,
             at: self.inner.clock.now(),

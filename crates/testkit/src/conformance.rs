@@ -193,6 +193,7 @@ macro_rules! store_conformance {
             a_turn_does_not_begin_in_a_session_that_is_not_ready
             a_turn_ends_exactly_once
             the_end_of_a_turn_interrupts_its_open_tool_calls
+            what_was_said_last_is_recorded_with_the_end_of_a_turn
             the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone
             a_session_that_ran_out_of_money_goes_on_with_a_turn_of_its_own
             a_session_that_a_person_paused_or_resumed_is_not_the_budgets

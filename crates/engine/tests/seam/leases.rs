@@ -103,6 +103,7 @@ async fn when_the_clock_jumps_over_the_end_of_a_lease_only_what_others_took_is_e
         rounds: 0,
         retries: 0,
         session_status: SessionStatus::Active,
+        last_messages: Vec::new(),
         called_tools: false,
         agent: None,
         at,

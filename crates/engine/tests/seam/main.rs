@@ -14,6 +14,7 @@ mod failures;
 mod files;
 mod governance;
 mod interrupting;
+mod last_words;
 mod leases;
 mod life;
 mod links;

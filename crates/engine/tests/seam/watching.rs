@@ -212,6 +212,7 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
                     rounds: 1,
                     retries: 0,
                     session_status: SessionStatus::Active,
+                    last_messages: Vec::new(),
                     called_tools: false,
                     agent: None,
                     at: world.clock.now(),

@@ -57,6 +57,9 @@ pub(super) async fn end(
         interrupt_tool_calls(&mut writes, id, end.at);
     }
     let mut recording = Recording::new(&locked, Some(id), end.at)?;
+    for message in &end.last_messages {
+        recording.message(message.clone());
+    }
     let changes = match locked.status.after_turn(wanted) {
         Some(next) => {
             recording.data(EventKind::StatusChange, data::status_change(locked.status, next));

@@ -84,6 +84,7 @@ impl<S: AnyStore> Fixture<S> {
             rounds: 2,
             retries: 0,
             session_status: SessionStatus::Active,
+            last_messages: Vec::new(),
             called_tools: true,
             agent: None,
             at: self.tick(),

@@ -2,13 +2,13 @@
 
 use super::{
     AnyStore, Fixture,
-    fixture::{data, kinds},
+    fixture::{data, kinds, message},
     queue::queued,
 };
 use domain::{
     Entry, EventBody, Generation, MessageType, Origin, PageRequest, SessionId, SessionStatus, ToolCallId,
     ToolCallStatus, Turn, TurnEnd, TurnFailure, TurnId, TurnStatus,
-    ports::Turns,
+    ports::{StoreError, Turns},
     session::AgentConversation,
     turn::{Begin, EndedTurn},
 };
@@ -149,6 +149,29 @@ pub async fn the_end_of_a_turn_interrupts_its_open_tool_calls<S: AnyStore>(store
     assert_eq!(calls, [("toolu_1", interrupted, Some(end.at)), ("toolu_2", interrupted, Some(end.at))]);
     let all = f.store.tool_calls(session.id, &PageRequest::first(10)).await.unwrap();
     assert_eq!(all.items[2].status, ToolCallStatus::Running, "a call of no turn is nobody's to end");
+}
+
+pub async fn what_was_said_last_is_recorded_with_the_end_of_a_turn<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await.id;
+    let begun = f.begin(session).await;
+    let last_messages = vec![message(json!("almost")), message(json!("done"))];
+    let answer_message_id = Some(last_messages[1].id);
+    let end = TurnEnd { last_messages: last_messages.clone(), answer_message_id, ..f.well() };
+    let late = f.store.end(begun.turn_id, Generation::FIRST.next(), &end).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert_eq!(f.journal(session).await.len(), 3);
+
+    let ended = f.store.end(begun.turn_id, Generation::FIRST, &end).await.unwrap().unwrap();
+    assert_eq!(kinds(&ended.events), ["message", "message", "status_change", "result"]);
+    assert_eq!(ended.events[..], f.journal(session).await[3..]);
+    let messages = f.store.messages(session, &PageRequest::first(10)).await.unwrap().items;
+    let found: Vec<_> = messages.iter().map(|message| (message.sequence_number, message.turn_id)).collect();
+    assert_eq!(found, [1, 2, 3].map(|number| (number, Some(begun.turn_id))));
+    let ids = [messages[1].id, messages[2].id];
+    assert_eq!((ids, messages[2].created_at), ([last_messages[0].id, last_messages[1].id], end.at));
+    assert_eq!(ended.turn.answer_message_id, Some(messages[2].id));
+    assert_eq!(f.reload(session).await.counters.messages, 3);
 }
 
 pub async fn the_end_of_a_turn_leaves_a_paused_or_terminated_session_alone<S: AnyStore>(store: S) {

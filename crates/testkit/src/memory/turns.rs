@@ -272,7 +272,9 @@ impl State {
             status if status.completes() && somebody_waits => SessionStatus::Active,
             status => status,
         };
-        let Some(session) = self.sessions.get_mut(&place.session) else { return Vec::new() };
+        let last = end.last_messages.iter();
+        let last: Vec<_> = last.map(|message| self.journal_message(place, message.clone())).collect();
+        let Some(session) = self.sessions.get_mut(&place.session) else { return last };
         let from = session.status;
         let next = from.after_turn(wanted);
         if let Some(next) = next {
@@ -290,7 +292,7 @@ impl State {
         let change = next.map(|next| data::status_change(from, next));
         let change = change.map(|change| self.journal_data(place, EventKind::StatusChange, change));
         let result = self.journal_data(place, EventKind::Result, data::result(ended));
-        change.into_iter().chain([result]).collect()
+        last.into_iter().chain(change).chain([result]).collect()
     }
 }
 

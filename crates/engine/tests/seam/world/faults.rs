@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use testkit::MemoryStore;
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ pub struct Faults {
     pub records: Arc<AtomicU32>,
     /// So many calls of `end` fail from now on.
     pub ends: Arc<AtomicU32>,
+    /// While true, `end` does not take messages.
+    pub refuses_messages: Arc<AtomicBool>,
     /// So many calls of `record_decision` fail from now on.
     pub decisions: Arc<AtomicU32>,
     /// So many readings of the policies in force fail from now on.
@@ -43,6 +45,7 @@ impl Faults {
             store,
             records,
             ends,
+            refuses_messages: Arc::default(),
             decisions,
             policies,
             answers_begin: watch::Sender::new(true),
@@ -108,6 +111,9 @@ impl Turns for Faults {
 
     async fn end(&self, id: TurnId, by: Generation, end: &TurnEnd) -> StoreResult<Option<EndedTurn>> {
         fail_if_told(&self.ends)?;
+        if self.refuses_messages.load(Ordering::SeqCst) && !end.last_messages.is_empty() {
+            return Err(StoreError::Failed("such text is not stored".into()));
+        }
         self.store.end(id, by, end).await
     }
 

@@ -1,0 +1,54 @@
+//! Messages that wait a moment for what follows, so that a turn's last ones go on record with its end.
+
+use domain::{Entry, NewMessage};
+use std::{mem::take, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// How long a message waits. The result mostly comes within three milliseconds of the last one, in which the agent has
+/// work to do: a unit of work for the message alone would take its processor.
+const WAIT: Duration = Duration::from_millis(5);
+
+/// What the agent said last and is not on record yet.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    messages: Vec<NewMessage>,
+    /// When the first of them has waited long enough.
+    due: Option<Instant>,
+}
+
+impl LastWords {
+    /// What is to be recorded now that these entries follow: nothing while there are only messages, which can wait, or
+    /// everything in its order.
+    pub(super) fn followed_by(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        let is_over = self.due.is_some_and(|due| due <= Instant::now());
+        if is_over || !entries.iter().all(|entry| matches!(entry, Entry::Message(_))) {
+            return self.take_entries().into_iter().chain(entries).collect();
+        }
+        for entry in entries {
+            if let Entry::Message(message) = entry {
+                self.messages.push(*message);
+                self.due.get_or_insert_with(|| Instant::now() + WAIT);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Waits until they have waited long enough; for ever, if there are none.
+    pub(super) async fn due(&self) {
+        match self.due {
+            Some(due) => sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What waits, to be recorded by itself.
+    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+        self.take().into_iter().map(|message| Entry::Message(Box::new(message))).collect()
+    }
+
+    /// What waits, to be recorded with the end.
+    pub(super) fn take(&mut self) -> Vec<NewMessage> {
+        self.due = None;
+        take(&mut self.messages)
+    }
+}
