@@ -1,7 +1,7 @@
 //! One attempt at a turn: an agent, one prompt, and everything it says until its result.
 
 mod ended;
-mod last_words;
+pub(crate) mod last_words;
 pub(crate) mod launch;
 
 pub(crate) use self::ended::{Cut, Ended};
@@ -52,7 +52,7 @@ enum Afterwards {
 
 impl Attempt<'_> {
     /// Runs the attempt. Leaves the agent in the hold if it can be used again.
-    pub(crate) async fn run(&self, hold: &mut Hold) -> Ended {
+    pub(crate) async fn run(&self, hold: &mut Hold, last_words: &mut LastWords) -> Ended {
         let idle = match hold.agent.take() {
             // It died while it had nothing to do, which is no failure of this turn. Or it was started for what the
             // session is no more: another server ran or changed it meanwhile.
@@ -81,8 +81,7 @@ impl Attempt<'_> {
         access.attribute(&live.token, Some(self.begun.turn_id));
         live.governed.turn.set(Some(self.begun.turn_id));
         // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
-        let mut last_words = LastWords::default();
-        let conversing = self.converse(&mut live, conversation, &mut hold.stop, &mut last_words);
+        let conversing = self.converse(&mut live, conversation, &mut hold.stop, last_words);
         let conversing = AssertUnwindSafe(conversing);
         let (ended, afterwards) = conversing
             .catch_unwind()
@@ -95,7 +94,7 @@ impl Attempt<'_> {
             // Closing waits until what the agent used is booked, so the turn ends with its usage complete.
             Afterwards::Close => self.manager.close(live).await,
         }
-        Ended { last_messages: last_words.take(), ..ended }
+        ended
     }
 
     fn launching(&self) -> Launching<'_> {

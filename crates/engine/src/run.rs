@@ -4,7 +4,7 @@ use crate::{
     SessionManager,
     agent::TakeUp,
     approvals::words,
-    attempt::{Attempt, Ended},
+    attempt::{Attempt, Ended, last_words::LastWords},
     live::{Hold, Stop},
 };
 use domain::{
@@ -30,6 +30,7 @@ impl SessionManager {
     pub(crate) async fn run(&self, mut hold: Hold, mut begun: BegunTurn) {
         fail::fail_point!("turn.began");
         let started = Instant::now();
+        let mut last_words = LastWords::default();
         let attempts = async {
             let note = match self.settle_in(&mut begun).await {
                 Ok(note) => note,
@@ -37,11 +38,11 @@ impl SessionManager {
                     return (Ended::failed(TurnFailure::AgentUnavailable, format!("could not {error}")), 0);
                 }
             };
-            self.attempts(&mut hold, &begun, note).await
+            self.attempts(&mut hold, &begun, note, &mut last_words).await
         };
         let attempts = AssertUnwindSafe(attempts).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.session.id), 0));
-        let mut end = self.turn_end(&begun, ended, retries);
+        let mut end = TurnEnd { last_messages: last_words.take(), ..self.turn_end(&begun, ended, retries) };
         if end.failure == Some(TurnFailure::ServerStopped) {
             end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
         }
@@ -99,7 +100,13 @@ impl SessionManager {
     }
 
     /// Tries the turn until it ends. `note` is what the agent has to be told before the prompt.
-    async fn attempts(&self, hold: &mut Hold, begun: &BegunTurn, note: Option<String>) -> (Ended, u32) {
+    async fn attempts(
+        &self,
+        hold: &mut Hold,
+        begun: &BegunTurn,
+        note: Option<String>,
+        last_words: &mut LastWords,
+    ) -> (Ended, u32) {
         let spec = &begun.session.spec;
         let deadline = Instant::now() + Duration::from_secs(spec.timeout_seconds.into());
         let decisions = match self.decisions_to_tell(hold, begun).await {
@@ -112,7 +119,7 @@ impl SessionManager {
         loop {
             let take_up = if retries == 0 { TakeUp::Continue } else { TakeUp::Rewind };
             let attempt = Attempt { manager: self, begun, note: note.as_deref(), take_up, deadline };
-            let ended = attempt.run(hold).await;
+            let ended = attempt.run(hold, last_words).await;
             if !ended.may_retry || retries >= spec.max_retries {
                 return (ended, retries);
             }
@@ -125,8 +132,7 @@ impl SessionManager {
                 "what": "turn_retry", "attempt": retries, "max_retries": spec.max_retries,
                 "retry_delay_ms": delay.as_millis() as u64, "error": ended.message,
             }));
-            let said = ended.last_messages.into_iter().map(|message| Entry::Message(Box::new(message)));
-            if let Err(error) = self.record(begun, said.chain([retry]).collect()).await {
+            if let Err(error) = self.record(begun, last_words.followed_by(vec![retry])).await {
                 return (Ended::failed(TurnFailure::NotRecorded, error.to_string()), retries - 1);
             }
             tokio::select! {
@@ -191,7 +197,7 @@ impl SessionManager {
             rounds: ended.rounds,
             retries,
             session_status,
-            last_messages: ended.last_messages,
+            last_messages: Vec::new(),
             called_tools: ended.called_tools,
             agent: ended.conversation,
             at: self.inner.clock.now(),

@@ -3,7 +3,7 @@
 use super::launch;
 use crate::live::Stop;
 use domain::{
-    MessageId, NewMessage, Session, SessionId, TurnFailure, TurnStatus, WhenExhausted, budget::UsedUp,
+    MessageId, Session, SessionId, TurnFailure, TurnStatus, WhenExhausted, budget::UsedUp,
     session::AgentConversation,
 };
 use sdk_runtime::Said;
@@ -25,8 +25,6 @@ pub(crate) struct Ended {
     pub may_retry: bool,
     /// Whether the session is paused until there is money again.
     pub pauses: bool,
-    /// What the agent said and is not on record yet.
-    pub last_messages: Vec<NewMessage>,
 }
 
 impl Ended {
@@ -44,7 +42,6 @@ impl Ended {
             conversation: None,
             may_retry: false,
             pauses: false,
-            last_messages: Vec::new(),
         }
     }
 

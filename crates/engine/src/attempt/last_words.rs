@@ -10,7 +10,7 @@ const WAIT: Duration = Duration::from_millis(5);
 
 /// What the agent said last and is not on record yet.
 #[derive(Debug, Default)]
-pub(super) struct LastWords {
+pub(crate) struct LastWords {
     messages: Vec<NewMessage>,
     /// When the first of them has waited long enough.
     due: Option<Instant>,
@@ -19,7 +19,7 @@ pub(super) struct LastWords {
 impl LastWords {
     /// What is to be recorded now that these entries follow: nothing while there are only messages, which can wait, or
     /// everything in its order.
-    pub(super) fn followed_by(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+    pub(crate) fn followed_by(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let is_over = self.due.is_some_and(|due| due <= Instant::now());
         if is_over || !entries.iter().all(|entry| matches!(entry, Entry::Message(_))) {
             return self.take_entries().into_iter().chain(entries).collect();
@@ -47,7 +47,7 @@ impl LastWords {
     }
 
     /// What waits, to be recorded with the end.
-    pub(super) fn take(&mut self) -> Vec<NewMessage> {
+    pub(crate) fn take(&mut self) -> Vec<NewMessage> {
         self.due = None;
         take(&mut self.messages)
     }
