@@ -7,6 +7,7 @@
 //! A unit that is dropped before it is committed, or that fails, leaves nothing behind.
 
 mod batch;
+mod checkpoints;
 mod joined;
 mod postgres_writer;
 mod sqlite_writer;

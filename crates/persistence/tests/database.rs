@@ -49,6 +49,29 @@ async fn what_was_stored_is_there_after_closing_and_opening_again() {
     assert_eq!(Sessions::get(&store, Scope::All, session.id).await.unwrap(), Some(session));
 }
 
+/// Far fewer pages than those at which a commit would do it.
+#[tokio::test]
+async fn the_log_is_folded_into_the_file_while_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder).await;
+    let f = Fixture::new(database.store()).await;
+    let session = f.session().await.id;
+    let length = || std::fs::metadata(folder.path().join("steward.db")).unwrap().len();
+    let before = length();
+    let long = vec![Entry::Notice(json!({ "code": "x".repeat(8 * 1024) }))];
+    for _ in 0..100 {
+        f.store.record(session, Generation::FIRST, None, long.clone(), f.tick()).await.unwrap();
+    }
+    let folded = async {
+        while length() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), folded).await.expect("the file has not grown");
+    assert_eq!(f.journal(session).await.len(), 100);
+    database.close().await.unwrap();
+}
+
 /// The files as a killed process leaves them: the log beside the file, a transaction half-way.
 #[tokio::test]
 async fn what_was_committed_survives_the_death_of_the_process() {

@@ -13,6 +13,8 @@ use std::{thread, time::Duration};
 
 /// What a write-ahead log that grew large is cut back to after a checkpoint.
 const WAL_KEPT_BYTES: &str = "67108864";
+/// A log of so many pages (those 64 MiB) is folded into the file by whoever commits. Before that a reader does it.
+const WAL_PAGES_MAX: &str = "16384";
 /// The page cache of one connection, in KiB as SQLite's negative notation wants it; it grows with use only.
 const CACHE_KIB: &str = "-4096";
 
@@ -33,11 +35,10 @@ pub(super) async fn open(
     migrated.map_err(|error| OpenError::Migration(Box::new(error)))?;
 
     let connect = connect.create_if_missing(false);
-    let writer = SqliteWriter::new(connect.clone(), options.acquire_timeout);
-    let connect = connect.pragma("query_only", "ON");
     let read = pool_options(options).max_connections(readers(options)).idle_timeout(IDLE);
-    let read = read.connect_with(connect).await.map_err(unreachable)?.into();
-    Ok((read, Writer::Sqlite(writer)))
+    let read = read.connect_with(connect.clone().pragma("query_only", "ON")).await.map_err(unreachable)?;
+    let writer = SqliteWriter::beside(connect, options.acquire_timeout, read.clone());
+    Ok((read.into(), Writer::Sqlite(writer)))
 }
 
 /// Each reads on a thread of its own, so that more than keep the cores busy only take memory: half a mebibyte each.
@@ -70,6 +71,7 @@ fn connect_options(options: &DatabaseOptions) -> Result<SqliteConnectOptions, Op
         .busy_timeout(options.busy_timeout)
         .pragma("cache_size", CACHE_KIB)
         .pragma("journal_size_limit", WAL_KEPT_BYTES)
+        .pragma("wal_autocheckpoint", WAL_PAGES_MAX)
         .pragma("temp_store", "MEMORY")
         // Statements carry prompts and hashes.
         .disable_statement_logging())

@@ -46,7 +46,7 @@ impl Joined {
     /// Ends the transaction that was begun.
     pub(super) async fn commit(mut self, writes: Batch) -> Result<Answers, DbErr> {
         let answers = self.run(Vec::new(), writes, &COMMIT).await?;
-        self.0.is_abandoned = false;
+        self.0.committed();
         Ok(answers)
     }
 
@@ -57,7 +57,7 @@ impl Joined {
         let (begin, commit): (&[_], &[_]) = if is_one { (&[], &[]) } else { (&BEGIN, &COMMIT) };
         let before = self.cleared().chain(begin.iter().copied()).collect();
         let answers = self.run(before, writes, commit).await?;
-        self.0.is_abandoned = false;
+        self.0.committed();
         Ok(answers)
     }
 

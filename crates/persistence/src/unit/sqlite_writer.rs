@@ -4,9 +4,12 @@
 //! memory; several would meet at the file's lock, where waiting means sleeping and trying again. It is no pool of one:
 //! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
 
+use super::checkpoints::Checkpoints;
 use crate::figures::{Kind, PoolFigures, count};
 use domain::ports::{StoreError, StoreResult};
-use sea_orm::sqlx::{self, ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sea_orm::sqlx::{
+    self, ConnectOptions, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
@@ -29,11 +32,19 @@ pub(super) struct Place {
     /// The last one here did not come to an end: there may be a transaction of theirs.
     pub(super) is_abandoned: bool,
     is_closed: bool,
+    /// None where nothing is written.
+    checkpoints: Option<Checkpoints>,
 }
 
 impl SqliteWriter {
     pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
         Self { options: Arc::new(options), patience, place: Arc::default() }
+    }
+
+    /// One whose log is folded into the file by one of these readers.
+    pub(crate) fn beside(options: SqliteConnectOptions, patience: Duration, readers: SqlitePool) -> Self {
+        let place = Place { checkpoints: Some(Checkpoints::new(readers)), ..Place::default() };
+        Self { place: Arc::new(Mutex::new(place)), ..Self::new(options, patience) }
     }
 
     /// The place, as soon as it is free.
@@ -63,6 +74,9 @@ impl SqliteWriter {
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut place = self.place.lock().await;
         place.is_closed = true;
+        if let Some(checkpoints) = place.checkpoints.take() {
+            checkpoints.end().await;
+        }
         match place.connection.take() {
             Some(connection) => connection.close().await,
             None => Ok(()),
@@ -73,6 +87,14 @@ impl SqliteWriter {
 impl Place {
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// The one who sits here has come to an end of it.
+    pub(super) fn committed(&mut self) {
+        self.is_abandoned = false;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.committed();
+        }
     }
 
     /// Gives up a connection that failed at something else than a statement; the next one here opens another. What
