@@ -2,7 +2,7 @@
 
 use crate::world::{World, kinds};
 use domain::{EventKind, PageRequest, SessionId, TurnFailure, TurnStatus};
-use engine::SessionDraft;
+use engine::{SessionDraft, Sight};
 use sdk_runtime::testing::ScriptedLauncher;
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering, time::Duration};
@@ -65,6 +65,32 @@ async fn a_message_is_recorded_before_the_tool_that_follows_it() {
     let events = world.journal(session).await;
     let last = events.len().saturating_sub(3);
     assert_eq!(kinds(&events[last..]), ["message", "message", "tool_call_started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_seen_before_the_parts_of_the_next_one() {
+    let world = World::new(ScriptedLauncher::new().on_prompt(|_, say| async move {
+        // Time for the watcher to catch up.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        say.delta("first");
+        say.text("first");
+        say.delta("second");
+        say.text("second");
+    }));
+    let session = world.session().await;
+    let mut watch = world.manager.watch(&world.caller, session, 0).await.unwrap();
+    world.prompt(session, "one").await.unwrap();
+    let mut seen = vec![];
+    while seen.last() != Some(&"result") {
+        match watch.next().await.unwrap() {
+            Some(Sight::Event(event)) => seen.push(event.kind.as_str()),
+            Some(Sight::Delta(_)) => seen.push("delta"),
+            None => unreachable!("the watcher was too slow"),
+        }
+    }
+    let of_interest = |kind: &&str| ["message", "delta", "result"].contains(kind);
+    let seen: Vec<_> = seen.into_iter().filter(of_interest).collect();
+    assert_eq!(seen, ["message", "delta", "message", "delta", "message", "result"]);
 }
 
 #[tokio::test(start_paused = true)]
