@@ -288,9 +288,7 @@ impl Attempt<'_> {
         }
         if let Frame::StreamEvent { parent_tool_use_id, raw } = frame {
             let event = raw.into_value().get_mut("event").map(Value::take).unwrap_or_default();
-            if says_more(&event) {
-                self.manager.record(self.begun, last_words.take_entries()).await?;
-            }
+            self.manager.record(self.begun, last_words.followed_by_part(&event)).await?;
             let delta = Delta { turn_id: self.begun.turn_id, parent_tool_use_id, event };
             self.manager.inner.feed.publish_delta(self.begun.session.id, delta);
         }
@@ -395,11 +393,6 @@ impl Attempt<'_> {
         });
         answer
     }
-}
-
-/// Whether a part of an answer is of a message to come: whoever follows both has to hear of those before it first.
-fn says_more(event: &Value) -> bool {
-    matches!(event["type"].as_str(), Some("message_start" | "content_block_start" | "content_block_delta"))
 }
 
 fn content(note: Option<&str>, prompt: &Value) -> PromptContent {

@@ -1,6 +1,7 @@
 //! Messages that wait a moment for what follows, so that a turn's last ones go on record with its end.
 
 use domain::{Entry, NewMessage};
+use serde_json::Value;
 use std::{mem::take, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,8 +21,7 @@ impl LastWords {
     /// What is to be recorded now that these entries follow: nothing while there are only messages, which can wait, or
     /// everything in its order.
     pub(crate) fn followed_by(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        let is_over = self.due.is_some_and(|due| due <= Instant::now());
-        if is_over || !entries.iter().all(|entry| matches!(entry, Entry::Message(_))) {
+        if !entries.iter().all(|entry| matches!(entry, Entry::Message(_))) {
             return self.take_entries().into_iter().chain(entries).collect();
         }
         for entry in entries {
@@ -31,6 +31,15 @@ impl LastWords {
             }
         }
         Vec::new()
+    }
+
+    /// What is to be recorded before this part of an answer is shown: everything, if the part is of a message to come.
+    /// Whoever follows both hears of what was said first.
+    pub(super) fn followed_by_part(&mut self, event: &Value) -> Vec<Entry> {
+        match event["type"].as_str() {
+            Some("message_start" | "content_block_start" | "content_block_delta") => self.take_entries(),
+            _ => Vec::new(),
+        }
     }
 
     /// Waits until they have waited long enough; for ever, if there are none.

@@ -4,10 +4,6 @@
 //! a connection that reads does it, which SQLite allows beside a writer.
 
 use sea_orm::sqlx::{self, SqlitePool};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
 use tokio_util::task::TaskTracker;
 
 /// Commits between two checkpoints: some ten pages each, so that the log has as many as SQLite would let it have.
@@ -18,29 +14,27 @@ const COMMITS: u32 = 64;
 pub(super) struct Checkpoints {
     readers: SqlitePool,
     commits: u32,
-    is_running: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
 impl Checkpoints {
     pub(super) fn new(readers: SqlitePool) -> Self {
-        Self { readers, commits: 0, is_running: Arc::default(), tasks: TaskTracker::new() }
+        Self { readers, commits: 0, tasks: TaskTracker::new() }
     }
 
     /// Counts a commit, and has a checkpoint made beside what follows if it is time.
     pub(super) fn committed(&mut self) {
         self.commits += 1;
-        if self.commits < COMMITS || self.is_running.swap(true, Ordering::Relaxed) {
+        if self.commits < COMMITS || !self.tasks.is_empty() {
             return;
         }
         self.commits = 0;
-        let (readers, is_running) = (self.readers.clone(), self.is_running.clone());
+        let readers = self.readers.clone();
         self.tasks.spawn(async move {
             // What one leaves in the log the next one takes, or a commit when the log is very long.
             if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&readers).await {
                 tracing::debug!(%error, "the write-ahead log was not folded into the file");
             }
-            is_running.store(false, Ordering::Relaxed);
         });
     }
 
