@@ -11,7 +11,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::limits::{REPORTS_PER_AGENT_MAX, REQUESTS_PER_AGENT_MAX};
+use crate::{
+    ahead::{Ahead, Precedent},
+    books::Books,
+    limits::{REPORTS_PER_AGENT_MAX, REQUESTS_PER_AGENT_MAX},
+    prices::Bound,
+};
 
 const TOKEN_BYTES: usize = 32;
 
@@ -54,6 +59,30 @@ impl Agent {
         lock(&self.account).turn
     }
 
+    /// Books requests that begin from now on to this turn, or to none. For the first of a turn money is held already, if
+    /// an earlier one tells what it will be.
+    pub(crate) fn attribute(&self, turn: Option<TurnId>, books: &Arc<Books>) {
+        let mut account = lock(&self.account);
+        account.ahead = match turn {
+            Some(turn) => account.largest.take().map(|largest| Ahead::begin(books, self, turn, largest)),
+            None => None,
+        };
+        (account.turn, account.used_up) = (turn, None);
+    }
+
+    /// Notes what is being asked for.
+    pub(crate) fn note_asked(&self, model: &str, bound: &Bound) {
+        let mut account = lock(&self.account);
+        if account.largest.as_ref().is_none_or(|largest| largest.bound.input_tokens <= bound.input_tokens) {
+            account.largest = Some(Precedent { model: model.to_owned(), bound: *bound });
+        }
+    }
+
+    /// What is held for the next request, if it is the first of its turn.
+    pub(crate) fn take_ahead(&self) -> Option<Ahead> {
+        lock(&self.account).ahead.take()
+    }
+
     /// The budget for want of which the last request was refused.
     pub(crate) fn used_up(&self) -> Option<UsedUp> {
         lock(&self.account).used_up.clone()
@@ -70,6 +99,9 @@ impl Agent {
 struct Account {
     turn: Option<TurnId>,
     used_up: Option<UsedUp>,
+    ahead: Option<Ahead>,
+    /// The largest request since the turn began: the next turn goes on from there.
+    largest: Option<Precedent>,
 }
 
 /// All admitted agents, by the hash of their token.
@@ -90,13 +122,6 @@ impl Agents {
 
     pub(crate) fn find(&self, token: &str) -> Option<Arc<Agent>> {
         lock(&self.by_hash).get(&hash(token)).cloned()
-    }
-
-    /// Books requests that begin from now on to this turn; false when the token is not known.
-    pub(crate) fn attribute(&self, token: &str, turn: Option<TurnId>) -> bool {
-        let Some(agent) = self.find(token) else { return false };
-        *lock(&agent.account) = Account { turn, used_up: None };
-        true
     }
 
     /// Forgets the token; requests in flight go on.

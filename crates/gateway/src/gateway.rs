@@ -123,6 +123,7 @@ impl Gateway {
         let agents = self.proxy.agents.all();
         for agent in &agents {
             agent.cut.cancel();
+            drop(agent.take_ahead());
         }
         self.stop.cancel();
         self.tasks.close();
@@ -151,8 +152,9 @@ impl ModelAccess for Gateway {
     }
 
     fn attribute(&self, token: &str, turn: Option<TurnId>) {
-        if !self.proxy.agents.attribute(token, turn) {
-            tracing::debug!("a turn was attributed to an agent whose access has ended");
+        match self.proxy.agents.find(token) {
+            Some(agent) => agent.attribute(turn, &self.proxy.books),
+            None => tracing::debug!("a turn was attributed to an agent whose access has ended"),
         }
     }
 
@@ -174,6 +176,7 @@ impl ModelAccess for Gateway {
     async fn revoke(&self, token: &str) {
         self.proxy.rehearsals.remove(token);
         let Some(agent) = self.proxy.agents.remove(token) else { return };
+        drop(agent.take_ahead());
         drain(&agent, DRAIN_TIMEOUT).await;
     }
 }

@@ -2,6 +2,7 @@
 //! request has its money held before it is sent, and is metered and priced before the agent sees its end.
 
 mod agents;
+mod ahead;
 mod books;
 mod gateway;
 mod headers;

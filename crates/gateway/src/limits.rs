@@ -44,6 +44,9 @@ pub const OUTPUT_TOKENS_MAX: u64 = 1_000_000;
 pub const CONTEXT_TOKENS_MAX: u64 = 1_000_000;
 /// Input tokens that the API adds to a request by itself, for tools for example.
 pub const INPUT_TOKENS_ADDED: u64 = 2_000;
+/// Input tokens, a byte each at most, by which the first request of a turn may be larger than the last turn's largest for
+/// money to be held before it comes.
+pub const AHEAD_TOKENS_ADDED: u64 = 32 * 1024;
 /// Uses of a server tool that are reckoned with when the request does not bound them.
 pub const SERVER_TOOL_USES_MAX: u64 = 10;
 /// How often what a stream has used so far is noted, for the case that the server dies.

@@ -17,6 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     agents::Agent,
+    ahead::Hold,
     books::Books,
     headers,
     limits::NOTE_INTERVAL,
@@ -127,6 +128,13 @@ impl Meter {
     /// Notes that the money is held: from now on it is given back or spent.
     pub(crate) fn held(&mut self) {
         self.enter(Stage::Held);
+    }
+
+    /// Takes over a hold that was made before the request came, and is booked under its id.
+    pub(crate) fn hold(&mut self, hold: Hold) {
+        if let Some(open) = &mut self.open {
+            (open.id, open.stage) = (hold.0, Stage::Held);
+        }
     }
 
     /// Notes that the request is being sent: from now on it is booked, and its span ends with that.

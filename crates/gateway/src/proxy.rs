@@ -118,12 +118,19 @@ impl Proxy {
             return Err(Refusal::UnknownModel(meter.asked_model().to_owned()));
         }
         let Some(ask) = meter.ask(&bound) else { return Err(Refusal::MoneyUnknown) };
+        agent.note_asked(&ask.model, &bound);
         let (books, gone) = (self.books.clone(), CancellationToken::new());
         let _here = gone.clone().drop_guard();
         let cut = agent.cut.clone();
         // In a task of its own: an agent that goes away must not leave a hold that nobody knows of. When the answer comes
         // to nobody, the meter is dropped, and gives it back.
         let asking = async move {
+            if let Some(ahead) = meter.agent.take_ahead()
+                && let Some(hold) = ahead.take(&ask.model, ask.most).await
+            {
+                meter.hold(hold);
+                return Ok(meter);
+            }
             let either = async {
                 tokio::select! {
                     () = gone.cancelled() => {}

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may panic too")]
 #![expect(clippy::disallowed_methods, reason = "a test joins or aborts the tasks it starts")]
 
+#[path = "world/ahead.rs"]
+mod ahead;
 #[path = "world/budgets.rs"]
 mod budgets;
 #[path = "world/canned.rs"]

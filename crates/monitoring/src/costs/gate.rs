@@ -112,6 +112,25 @@ impl CostTracker {
         }
     }
 
+    /// Holds the most that a request to come can cost, if there is money for it at once: it will be asked for when it
+    /// comes, otherwise, and whatever stands in its way is said then.
+    pub async fn try_admit(&self, ask: Ask) -> bool {
+        if !self.settings.is_enabled {
+            return true;
+        }
+        let held = async {
+            let owner = self.owner(ask.user_id).await?;
+            self.hold(&self.hold_of(ask, &owner)?).await
+        };
+        match held.await {
+            Ok(held) => held == Held::Admitted,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no money is held ahead");
+                false
+            }
+        }
+    }
+
     fn hold_of(&self, ask: Ask, owner: &Owner) -> Result<NewHold, AccountsError> {
         let Ask { id, session_id, user_id, turn_id, most, model, price_version, at } = ask;
         let accounts = self.accounts(owner, user_id, Some(session_id), at)?;

@@ -1,0 +1,131 @@
+//! Money is held before the first request of a turn comes, as the turn before tells what that will cost.
+
+use std::time::Duration;
+
+use domain::{MicroUsd, ModelAccess, TurnId};
+use serde_json::json;
+
+use crate::{PATIENCE, World, offline_model};
+
+/// Tokens at a byte each that a request may have more than the last turn's.
+const ADDED: usize = 32 * 1024;
+
+fn asking(model: &str, prompt: &str) -> String {
+    let messages = json!([{"role": "user", "content": prompt}]);
+    json!({"model": model, "max_tokens": 10, "messages": messages}).to_string()
+}
+
+/// One turn of one request, and the next one begun.
+async fn second_turn(world: &World) -> TurnId {
+    let token = &world.agent.token;
+    world.gateway.attribute(token, Some(TurnId::new()));
+    assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
+    world.settled().await;
+    world.gateway.attribute(token, None);
+    let turn = TurnId::new();
+    world.gateway.attribute(token, Some(turn));
+    turn
+}
+
+async fn until_open(world: &World, holds: usize) {
+    let waiting = async {
+        while world.budgets.open() != holds {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{} are held", world.budgets.open());
+}
+
+#[tokio::test]
+async fn the_first_request_of_a_turn_takes_over_what_is_held_and_the_next_holds_for_itself() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    let turn = second_turn(&world).await;
+    until_open(&world, 1).await;
+    let [first, ahead] = world.budgets.admitted().try_into().unwrap();
+    assert_eq!((ahead.turn_id, &ahead.model, ahead.accounts), (Some(turn), &first.model, first.accounts));
+    assert!(ahead.amount > first.amount, "{ahead:?}");
+
+    for _ in 0..2 {
+        world.request(asking("claude-opus-5-5", "one and another")).send().await.unwrap();
+    }
+    world.drained().await;
+    let (held, booked) = (world.budgets.admitted(), world.budgets.booked());
+    let ids = |at: usize| (held[at].id, held[at].turn_id);
+    assert_eq!(held.len(), 3);
+    for at in 0..3 {
+        assert_eq!((booked[at].id, booked[at].turn_id), ids(at));
+    }
+    assert_eq!(world.budgets.open(), 0);
+}
+
+#[tokio::test]
+async fn what_it_does_not_cover_holds_for_itself_and_does_not_wait_for_it() {
+    let dearer = asking("claude-opus-5-5", &"x".repeat(ADDED + 100));
+    let other = asking("claude-haiku-4-5", "one");
+    for body in [dearer, other] {
+        let model = offline_model().await;
+        let world = World::new(&model.url()).await;
+        second_turn(&world).await;
+        until_open(&world, 1).await;
+        // All there is is held for the request itself.
+        world.budgets.limit(world.budgets.spent() + MicroUsd(1));
+        let answer = tokio::time::timeout(PATIENCE / 2, world.request(body).send()).await;
+        assert!(answer.expect("it waited for its own money").unwrap().status().is_success());
+        world.drained().await;
+        let (held, booked) = (world.budgets.admitted(), world.budgets.booked());
+        assert_eq!((held.len(), booked.len(), world.budgets.open()), (3, 2, 0));
+        assert_eq!(booked[1].id, held[2].id);
+    }
+}
+
+#[tokio::test]
+async fn what_no_request_came_for_is_given_back() {
+    let model = offline_model().await;
+    for end in 0..3 {
+        let world = World::new(&model.url()).await;
+        second_turn(&world).await;
+        until_open(&world, 1).await;
+        match end {
+            0 => world.gateway.attribute(&world.agent.token, None),
+            1 => world.gateway.revoke(&world.agent.token).await,
+            _ => world.gateway.shutdown().await,
+        }
+        match end {
+            0 => until_open(&world, 0).await,
+            _ => assert_eq!(world.budgets.open(), 0, "it ended before that was given back"),
+        }
+        assert_eq!(world.budgets.booked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_money_nothing_is_held_and_the_request_is_refused() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    world.budgets.limit(MicroUsd(1));
+    second_turn(&world).await;
+    let refused = world.request(asking("claude-opus-5-5", "one")).send().await.unwrap();
+    assert_eq!(refused.status(), 402);
+    assert!(world.gateway.used_up(&world.agent.token).is_some());
+    assert_eq!((world.budgets.admitted().len(), world.budgets.open()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_hold_that_failed_is_asked_for_again() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    let token = &world.agent.token;
+    second_turn(&world).await;
+    until_open(&world, 1).await;
+    world.gateway.attribute(token, None);
+    until_open(&world, 0).await;
+    // No request came in that turn, so nothing tells what the next will cost.
+    world.gateway.attribute(token, Some(TurnId::new()));
+    assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
+    world.budgets.fail_next_holds(1);
+    world.gateway.attribute(token, Some(TurnId::new()));
+    assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
+    world.drained().await;
+    assert_eq!((world.budgets.admitted().len(), world.budgets.booked().len(), world.budgets.open()), (4, 3, 0));
+}
