@@ -23,6 +23,13 @@ pub struct TranscriptEntry {
     pub text: String,
 }
 
+/// Lines to be added to a transcript, in their order; those it knows by their uuid are passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptLines {
+    pub key: TranscriptKey,
+    pub entries: Vec<TranscriptEntry>,
+}
+
 /// Part of a transcript, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TranscriptPart {

@@ -1,6 +1,6 @@
 //! A turn: one prompt and everything the agent did for it.
 
-use crate::{MessageId, MicroUsd, NewMessage, SessionId, TokenUsage, TurnId};
+use crate::{MessageId, MicroUsd, NewMessage, SessionId, TokenUsage, TurnId, transcript::TranscriptLines};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -165,6 +165,8 @@ pub struct TurnEnd {
     pub session_status: crate::SessionStatus,
     /// What the agent said last and nobody has recorded: it goes on record before the end, with it.
     pub last_messages: Vec<NewMessage>,
+    /// What is new in the agent's transcripts and nobody has stored: each transcript once.
+    pub last_lines: Vec<TranscriptLines>,
     /// Whether tools were called: if not, there are no unfinished calls to look for.
     pub called_tools: bool,
     /// Where the conversation can be resumed; `None` leaves what is stored.

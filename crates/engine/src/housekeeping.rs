@@ -142,6 +142,7 @@ impl SessionManager {
             retries: 0,
             session_status,
             last_messages: Vec::new(),
+            last_lines: Vec::new(),
             called_tools: true,
             agent: None,
             at: self.inner.clock.now(),

@@ -42,7 +42,8 @@ impl SessionManager {
         };
         let attempts = AssertUnwindSafe(attempts).catch_unwind().await;
         let (ended, retries) = attempts.unwrap_or_else(|_| (Ended::panicked(begun.session.id), 0));
-        let mut end = TurnEnd { last_messages: last_words.take(), ..self.turn_end(&begun, ended, retries) };
+        let end = self.turn_end(&begun, ended, retries);
+        let mut end = last_words.put_in(begun.session.id, end);
         if end.failure == Some(TurnFailure::ServerStopped) {
             end.session_status = self.status_after_stop(begun.session.id, end.session_status).await;
         }
@@ -59,6 +60,7 @@ impl SessionManager {
         for attempt in 1..=END_ATTEMPTS_MAX {
             match self.inner.stores.turns.end(begun.turn_id, begun.session.generation, &end).await {
                 Ok(Some(ended)) => {
+                    last_words.recorded();
                     self.inner.metrics.record_query_duration(
                         begun.session.mode,
                         end.status,
@@ -78,12 +80,20 @@ impl SessionManager {
                 Err(error) => {
                     tracing::error!(turn_id = %begun.turn_id, attempt, error = &error as &dyn std::error::Error,
                         "could not record the end of a turn");
-                    if !end.last_messages.is_empty() && !matches!(error, StoreError::Unavailable(_)) {
-                        // It may be these that cannot be stored, and then the turn ends without them.
-                        let failed = Ended::failed(TurnFailure::NotRecorded, error.to_string());
-                        end = TurnEnd { agent: end.agent, ..self.turn_end(&begun, failed, retries) };
-                        self.replace_agent(begun.session.id);
-                        continue;
+                    // It may be what goes with it that cannot be stored, and then the turn ends without that.
+                    if !matches!(error, StoreError::Unavailable(_)) {
+                        if !end.last_lines.is_empty() {
+                            // The runtime stores them by itself, and says so if it cannot either.
+                            last_words.let_go_of_lines();
+                            end.last_lines.clear();
+                            continue;
+                        }
+                        if !end.last_messages.is_empty() {
+                            let failed = Ended::failed(TurnFailure::NotRecorded, error.to_string());
+                            end = TurnEnd { agent: end.agent, ..self.turn_end(&begun, failed, retries) };
+                            self.replace_agent(begun.session.id);
+                            continue;
+                        }
                     }
                     tokio::time::sleep(END_RETRY_DELAY).await;
                 }
@@ -128,6 +138,7 @@ impl SessionManager {
             if Instant::now() + delay >= deadline {
                 return (ended, retries - 1);
             }
+            last_words.let_go_of_lines();
             let retry = Entry::Retry(json!({
                 "what": "turn_retry", "attempt": retries, "max_retries": spec.max_retries,
                 "retry_delay_ms": delay.as_millis() as u64, "error": ended.message,
@@ -198,6 +209,7 @@ impl SessionManager {
             retries,
             session_status,
             last_messages: Vec::new(),
+            last_lines: Vec::new(),
             called_tools: ended.called_tools,
             agent: ended.conversation,
             at: self.inner.clock.now(),

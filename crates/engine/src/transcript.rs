@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use domain::{
     Clock, Generation, Session, SessionId,
     ports::Transcripts,
-    transcript::{TranscriptEntry, TranscriptKey},
+    transcript::{TranscriptEntry, TranscriptKey, TranscriptLines},
 };
 use sdk_runtime::{
     sessions::SessionError,
     store::{
         Flush, ResumeFrom, SessionKey, SessionStore, SessionStoreOptions, StoreError, StoredSession,
-        check_out,
+        UnstoredLines, check_out,
     },
 };
 use serde_json::Value;
@@ -70,28 +70,46 @@ impl SessionTranscripts {
     }
 
     fn key(&self, key: &SessionKey) -> std::result::Result<TranscriptKey, StoreError> {
-        let conversation = self.conversation(&key.project_key, &key.session_id)?;
-        Ok(TranscriptKey { session_id: self.session, conversation, subpath: key.subpath.clone() })
+        transcript_key(self.session, key)
     }
+}
 
-    fn conversation(&self, project: &str, conversation: &str) -> std::result::Result<Uuid, StoreError> {
-        if project != self.session.to_string() {
-            return Err(format!("{project} is not the session {}", self.session).into());
-        }
-        Ok(conversation.parse()?)
+/// The lines as the store has them, to be added to this session's transcripts with something else.
+pub(crate) fn lines_of(
+    session: SessionId,
+    unstored: &UnstoredLines,
+) -> std::result::Result<Vec<TranscriptLines>, StoreError> {
+    let lines = unstored.entries().map(|(key, entries)| {
+        let key = transcript_key(session, key)?;
+        Ok(TranscriptLines { key, entries: entries.iter().map(entry).collect() })
+    });
+    lines.collect()
+}
+
+fn entry(line: &Value) -> TranscriptEntry {
+    TranscriptEntry { uuid: line["uuid"].as_str().map(str::to_owned), text: line.to_string() }
+}
+
+fn transcript_key(session: SessionId, key: &SessionKey) -> std::result::Result<TranscriptKey, StoreError> {
+    let conversation = conversation_of(session, &key.project_key, &key.session_id)?;
+    Ok(TranscriptKey { session_id: session, conversation, subpath: key.subpath.clone() })
+}
+
+fn conversation_of(
+    session: SessionId,
+    project: &str,
+    conversation: &str,
+) -> std::result::Result<Uuid, StoreError> {
+    if project != session.to_string() {
+        return Err(format!("{project} is not the session {session}").into());
     }
+    Ok(conversation.parse()?)
 }
 
 #[async_trait]
 impl SessionStore for SessionTranscripts {
     async fn append(&self, key: &SessionKey, entries: &[Value]) -> std::result::Result<(), StoreError> {
-        let entries: Vec<TranscriptEntry> = entries
-            .iter()
-            .map(|entry| TranscriptEntry {
-                uuid: entry["uuid"].as_str().map(str::to_owned),
-                text: entry.to_string(),
-            })
-            .collect();
+        let entries: Vec<TranscriptEntry> = entries.iter().map(entry).collect();
         let key = self.key(key)?;
         Ok(self.transcripts.append_transcript(&key, self.generation, &entries, self.clock.now()).await?)
     }
@@ -129,7 +147,7 @@ impl SessionStore for SessionTranscripts {
         project_key: &str,
         session_id: &str,
     ) -> std::result::Result<Vec<String>, StoreError> {
-        let conversation = self.conversation(project_key, session_id)?;
+        let conversation = conversation_of(self.session, project_key, session_id)?;
         let all = self.transcripts.transcripts(self.session).await?;
         let its = all.into_iter().filter(|transcript| transcript.conversation == conversation);
         Ok(its.filter_map(|transcript| transcript.subpath).collect())

@@ -22,65 +22,63 @@ pub(crate) struct Precedent {
 pub(crate) struct Ahead {
     books: Arc<Books>,
     requests: TaskTracker,
-    hold: Hold,
-    /// The model that it was held for, and how much.
+    id: RequestUsageId,
     model: String,
     most: MicroUsd,
+    /// Whether there was money; until that was asked for.
     holding: Option<JoinHandle<bool>>,
 }
 
-/// What identifies a hold that a request takes over.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hold(pub(crate) RequestUsageId);
-
 impl Ahead {
-    /// Begins to hold money for this agent's first request of the turn, as the precedent tells what that will be: it has
-    /// a prompt more, and an answer.
+    /// Begins to hold money for this agent's first request of the turn. It goes on from the precedent, with a prompt and
+    /// an answer more.
     pub(crate) fn begin(books: &Arc<Books>, agent: &Agent, turn: TurnId, precedent: Precedent) -> Self {
         let Precedent { model, mut bound } = precedent;
         bound.input_tokens = bound.input_tokens.saturating_add(AHEAD_TOKENS_ADDED);
-        let prices = books.prices.current();
-        let hold = Hold(RequestUsageId::new());
+        let (id, prices) = (RequestUsageId::new(), books.prices.current());
+        let most = prices.most(&model, &bound);
         let ask = Ask {
-            id: hold.0,
+            id,
             session_id: agent.scope.session_id,
             user_id: agent.scope.user_id,
             turn_id: Some(turn),
-            most: prices.most(&model, &bound),
+            most,
             model: model.clone(),
             price_version: prices.version().to_owned(),
             at: books.now(),
         };
-        let (most, costs, requests) = (ask.most, books.clone(), agent.requests.clone());
-        let holding = requests.spawn_on(async move { costs.costs.try_admit(ask).await }, &books.runtime);
-        Self { books: books.clone(), requests, hold, model, most, holding: Some(holding) }
+        let (asked, requests) = (books.clone(), agent.requests.clone());
+        let holding = requests.spawn_on(async move { asked.costs.try_admit(ask).await }, &books.runtime);
+        Self { books: books.clone(), requests, id, model, most, holding: Some(holding) }
     }
 
-    /// The hold, for a request to this model that costs so much at most. Without one, the money there was for it has been
-    /// given back: the request must not wait for its own.
-    pub(crate) async fn take(mut self, model: &str, most: MicroUsd) -> Option<Hold> {
-        let fits = self.model == model && self.most >= most;
-        let holding = self.holding.as_mut()?;
+    /// The hold, for a request to this model that costs so much at most. `None` if nothing was held, or not for such a
+    /// request; then it was given back first, because the request must not wait for its own money.
+    ///
+    /// To be awaited to its end: what is held belongs to nobody in between.
+    pub(crate) async fn take(mut self, model: &str, most: MicroUsd) -> Option<RequestUsageId> {
         // One that failed holds nothing.
-        let is_held = holding.await.unwrap_or(false);
-        self.holding = None;
-        if is_held && !fits {
-            self.books.costs.release(self.hold.0).await;
+        if !self.holding.take()?.await.unwrap_or(false) {
+            return None;
         }
-        (is_held && fits).then_some(self.hold)
+        if self.model == model && self.most >= most {
+            return Some(self.id);
+        }
+        self.books.costs.release(self.id).await;
+        None
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
         let Some(holding) = self.holding.take() else { return };
-        let (books, hold) = (self.books.clone(), self.hold);
+        let (books, id) = (self.books.clone(), self.id);
         let giving_back = async move {
             if holding.await.unwrap_or(false) {
-                books.costs.release(hold.0).await;
+                books.costs.release(id).await;
             }
         };
-        // The agent's access ends once it is given back.
+        // Among the agent's requests, so that the end of its access waits for it.
         drop(self.requests.spawn_on(giving_back, &self.books.runtime));
     }
 }

@@ -17,7 +17,6 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     agents::Agent,
-    ahead::Hold,
     books::Books,
     headers,
     limits::NOTE_INTERVAL,
@@ -131,9 +130,9 @@ impl Meter {
     }
 
     /// Takes over a hold that was made before the request came, and is booked under its id.
-    pub(crate) fn hold(&mut self, hold: Hold) {
+    pub(crate) fn take_over(&mut self, hold: RequestUsageId) {
         if let Some(open) = &mut self.open {
-            (open.id, open.stage) = (hold.0, Stage::Held);
+            (open.id, open.stage) = (hold, Stage::Held);
         }
     }
 

@@ -128,7 +128,7 @@ impl Proxy {
             if let Some(ahead) = meter.agent.take_ahead()
                 && let Some(hold) = ahead.take(&ask.model, ask.most).await
             {
-                meter.hold(hold);
+                meter.take_over(hold);
                 return Ok(meter);
             }
             let either = async {

@@ -5,6 +5,7 @@ use crate::{
     entity::transcript_entry::{self, Column as C},
     error::failure,
     recording::{lock, locked},
+    unit::{Answers, Batch, Rows},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -40,28 +41,17 @@ impl Transcripts for Store {
         // The lock of the session's row queues those that add to its transcripts; whoever may not write any more is
         // refused by what the row says.
         let session = lock(&mut reads, key.session_id);
-        let last = transcript_entry::Entity::find().filter(of(key)).order_by_desc(C::Position).limit(1);
-        let last = reads.select_as::<Position>(last.select_only().column(C::Position));
-        let uuids: Vec<&str> = entries.iter().filter_map(|entry| entry.uuid.as_deref()).collect();
-        let known = transcript_entry::Entity::find().filter(of(key)).filter(C::Uuid.is_in(uuids));
-        let known = reads.select_as::<KnownUuid>(known.select_only().column(C::Uuid));
+        let addition = Addition::find(&mut reads, key, entries);
         let (mut read, unit) = self.open(reads).await?;
         let Some(locked) = locked(&mut read, session)? else {
             return Err(StoreError::Inconsistent { table: "transcript_entries", column: "session_id" });
         };
         locked.admit(by)?;
-        let last = read.first(last)?.map_or(0, |row| row.position);
-        let mut known: HashSet<String> = read.all(known)?.into_iter().map(|row| row.uuid).collect();
-        let new =
-            entries.iter().filter(|entry| entry.uuid.as_ref().is_none_or(|uuid| known.insert(uuid.clone())));
-        let rows: Vec<transcript_entry::ActiveModel> =
-            new.zip(last + 1..).map(|(entry, position)| row(key, entry, position, at).into()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
         let mut writes = self.batch();
-        writes.insert_all(rows);
-        unit.commit(writes).await.map(drop)
+        match addition.put(&mut read, &mut writes, at)? {
+            0 => Ok(()),
+            _ => unit.commit(writes).await.map(drop),
+        }
     }
 
     async fn transcript_after(&self, key: &TranscriptKey, position: u64) -> StoreResult<TranscriptPart> {
@@ -132,6 +122,40 @@ impl Transcripts for Store {
             those = those.add(C::Subpath.eq(subpath));
         }
         self.write_one(transcript_entry::Entity::delete_many().filter(those)).await.map(drop)
+    }
+}
+
+/// Entries that a unit of work adds to a transcript, with the lock on the session's row: those that are new to it.
+#[derive(Debug)]
+pub(crate) struct Addition<'a> {
+    key: &'a TranscriptKey,
+    entries: &'a [TranscriptEntry],
+    last: Rows<Position>,
+    known: Rows<KnownUuid>,
+}
+
+impl<'a> Addition<'a> {
+    pub(crate) fn find(reads: &mut Batch, key: &'a TranscriptKey, entries: &'a [TranscriptEntry]) -> Self {
+        let last = transcript_entry::Entity::find().filter(of(key)).order_by_desc(C::Position).limit(1);
+        let last = reads.select_as::<Position>(last.select_only().column(C::Position));
+        let uuids: Vec<&str> = entries.iter().filter_map(|entry| entry.uuid.as_deref()).collect();
+        let known = transcript_entry::Entity::find().filter(of(key)).filter(C::Uuid.is_in(uuids));
+        let known = reads.select_as::<KnownUuid>(known.select_only().column(C::Uuid));
+        Self { key, entries, last, known }
+    }
+
+    /// How many are new.
+    pub(crate) fn put(self, read: &mut Answers, writes: &mut Batch, at: Timestamp) -> StoreResult<usize> {
+        let last = read.first(self.last)?.map_or(0, |row| row.position);
+        let mut known: HashSet<String> = read.all(self.known)?.into_iter().map(|row| row.uuid).collect();
+        let is_new =
+            |entry: &&TranscriptEntry| entry.uuid.as_ref().is_none_or(|uuid| known.insert(uuid.clone()));
+        let new = self.entries.iter().filter(is_new);
+        let rows: Vec<transcript_entry::ActiveModel> =
+            new.zip(last + 1..).map(|(entry, position)| row(self.key, entry, position, at).into()).collect();
+        let count = rows.len();
+        writes.insert_all(rows);
+        Ok(count)
     }
 }
 

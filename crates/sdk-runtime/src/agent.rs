@@ -22,7 +22,7 @@ use crate::{
     prompt::Prompt,
     protocol::PromptRefusal,
     seams::Seams,
-    store::{self, Materialized, Mirror},
+    store::{self, Materialized, Mirror, UnstoredLines},
     task,
     telemetry::Timed,
     turn_result::prompt_ids,
@@ -292,6 +292,13 @@ impl Agent {
         if let Some(flush) = &self.link.flush {
             flush.flush().await;
         }
+    }
+
+    /// Takes out the transcript lines that wait for the session store, to be stored by the caller instead: with
+    /// the end of the turn, in one transaction. The lines of a turn come before its result. What the store was given
+    /// already is waited for. `None` without a store, or when nothing waits. Cancel safe.
+    pub async fn take_transcript_lines(&self) -> Option<UnstoredLines> {
+        self.link.flush.as_ref()?.take().await
     }
 
     /// Closes the agent: it may finish its turn for `Limits::close_grace`, then it is ended. Returns when

@@ -271,7 +271,7 @@ impl Driver {
         }
         mirror.saw(&frame);
         if frame["type"] == "result" {
-            mirror.flush();
+            mirror.turn_ended();
         }
         self.protocol.frame(frame);
     }

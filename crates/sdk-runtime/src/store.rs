@@ -22,7 +22,8 @@
 //! the lines. [`import`] brings them to the store later. A store that hangs costs
 //! [`SessionStoreOptions::pending_bytes_max`] of memory at most. `Agent::close` and `Agent::kill` return
 //! when everything the agent said is stored, or [`SessionStoreOptions::close_timeout`] is over;
-//! `Agent::flush_session_store` waits for that in between.
+//! `Agent::flush_session_store` waits for that in between, and `Agent::take_transcript_lines` hands out what
+//! waits to a host that stores it by itself.
 //!
 //! *Resuming.* With `SessionStart::Resume` or `SessionStart::Continue` the session is loaded from the
 //! store into a private configuration folder, in which the CLI then runs; it is removed with the agent.
@@ -42,6 +43,7 @@ mod memory;
 mod mirror;
 mod seed_config;
 mod stored_sessions;
+mod unstored;
 mod witness;
 
 use std::{
@@ -60,6 +62,7 @@ pub use self::{
     memory::MemoryStore,
     mirror::{MirrorLoss, MirrorLossReason},
     stored_sessions::StoredSessions,
+    unstored::UnstoredLines,
 };
 pub(crate) use self::{
     materialize::{Materialized, materialize},
@@ -162,8 +165,8 @@ pub enum Flush {
     Batched,
     /// At once. While the store is busy they gather all the same.
     Eager,
-    /// When a turn ends, and otherwise so long after the first of those that wait: lines that come close together are one
-    /// append.
+    /// So long after the first of those that wait: lines that come close together are one append. The end of a turn is
+    /// no reason by itself, so that [`Agent::take_transcript_lines`](crate::Agent::take_transcript_lines) finds them.
     Within(Duration),
 }
 

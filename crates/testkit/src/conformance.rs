@@ -300,6 +300,7 @@ macro_rules! store_conformance {
             deliveries_due_at_once_are_each_taken_once
             a_delivery_can_be_sent_again_and_goes_with_its_endpoint
             a_transcript_is_kept_as_it_was_and_each_uuid_once
+            the_last_lines_of_transcripts_are_stored_with_the_end_of_a_turn
             transcripts_of_a_session_are_kept_apart_and_forgotten_apart
             appends_at_once_lose_nothing_and_keep_their_order
             a_large_transcript_is_read_in_parts

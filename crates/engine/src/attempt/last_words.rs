@@ -1,6 +1,9 @@
-//! Messages that wait a moment for what follows, so that a turn's last ones go on record with its end.
+//! Messages that wait a moment for what follows, so that a turn's last ones go on record with its end; and the last lines
+//! of its agent's transcripts, which are stored with it.
 
-use domain::{Entry, NewMessage};
+use crate::transcript::lines_of;
+use domain::{Entry, NewMessage, SessionId, TurnEnd};
+use sdk_runtime::store::UnstoredLines;
 use serde_json::Value;
 use std::{mem::take, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +18,8 @@ pub(crate) struct LastWords {
     messages: Vec<NewMessage>,
     /// When the first of them has waited long enough.
     due: Option<Instant>,
+    /// What the agent's runtime would have stored by now. It stores nothing more of the agent until this is dropped.
+    lines: Option<UnstoredLines>,
 }
 
 impl LastWords {
@@ -52,12 +57,39 @@ impl LastWords {
 
     /// What waits, to be recorded by itself.
     pub(super) fn take_entries(&mut self) -> Vec<Entry> {
-        self.take().into_iter().map(|message| Entry::Message(Box::new(message))).collect()
+        self.take_messages().into_iter().map(|message| Entry::Message(Box::new(message))).collect()
     }
 
-    /// What waits, to be recorded with the end.
-    pub(crate) fn take(&mut self) -> Vec<NewMessage> {
+    fn take_messages(&mut self) -> Vec<NewMessage> {
         self.due = None;
         take(&mut self.messages)
+    }
+
+    /// Takes in the lines that the turn's end finds.
+    pub(super) fn end_with(&mut self, lines: Option<UnstoredLines>) {
+        self.lines = lines;
+    }
+
+    /// The end with all of it.
+    pub(crate) fn put_in(&mut self, session: SessionId, end: TurnEnd) -> TurnEnd {
+        let lines = self.lines.as_ref().map(|lines| lines_of(session, lines)).transpose();
+        let last_lines = lines.unwrap_or_else(|error| {
+            // The runtime tries it as well, and says of which lines it is so.
+            tracing::warn!(%session, error = &*error, "lines of a transcript are not the session's");
+            None
+        });
+        TurnEnd { last_messages: self.take_messages(), last_lines: last_lines.unwrap_or_default(), ..end }
+    }
+
+    /// The end is on record, and what was put in it.
+    pub(crate) fn recorded(&mut self) {
+        if let Some(lines) = self.lines.take() {
+            lines.stored();
+        }
+    }
+
+    /// Leaves the lines to the runtime.
+    pub(crate) fn let_go_of_lines(&mut self) {
+        self.lines = None;
     }
 }

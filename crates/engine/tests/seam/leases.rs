@@ -104,6 +104,7 @@ async fn when_the_clock_jumps_over_the_end_of_a_lease_only_what_others_took_is_e
         retries: 0,
         session_status: SessionStatus::Active,
         last_messages: Vec::new(),
+        last_lines: Vec::new(),
         called_tools: false,
         agent: None,
         at,

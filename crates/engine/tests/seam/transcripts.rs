@@ -20,6 +20,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use testkit::MemoryStore;
 use uuid::Uuid;
@@ -166,19 +167,80 @@ fn writing() -> ScriptedLauncher {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_an_agent_writes_is_stored_before_its_turn_is_over() {
-    let world = World::new(writing());
-    let session = world.session().await;
-    world.ask(session, "one").await;
+/// What is stored of the session's conversation.
+async fn stored(world: &World, session: SessionId) -> Vec<Value> {
     let conversation = world.get(session).await.agent.unwrap().id;
     let key = TranscriptKey { session_id: session, conversation, subpath: None };
     let stored = world.store.transcript_after(&key, 0).await.unwrap().entries;
-    assert_eq!(stored.len(), 1);
-    let entry: Value = serde_json::from_str(&stored[0]).unwrap();
+    stored.iter().map(|entry| serde_json::from_str(entry).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_agent_writes_is_stored_with_the_end_of_its_turn() {
+    let world = World::new(writing());
+    let session = world.session().await;
+    world.ask(session, "one").await;
+    let [entry] = stored(&world, session).await.try_into().unwrap();
+    assert_eq!(world.faults.lines_with_ends.load(Ordering::SeqCst), 1, "in a unit of work of its own");
     let prompt = &world.store.messages(session, &all()).await.unwrap().items[0];
     assert_eq!(entry["uuid"], json!(prompt.id), "it is told under the id of its message");
     assert_eq!(prompt.entry_uuid, Some(prompt.id.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_with_the_end_is_not_stored_again() {
+    // A note has no uuid, by which it would be known again.
+    let world = World::new(ScriptedLauncher::new().on_prompt(|_, say| async move {
+        let file = format!("/home/projects/-work/{}.jsonl", say.agent().session_id());
+        let note = json!({ "type": "mode", "mode": "default" });
+        say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [note] }));
+        say.text("done");
+    }));
+    let session = world.session().await;
+    for turns in 1..=2 {
+        world.ask(session, "one").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(stored(&world, session).await.len(), turns);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_cannot_be_stored_with_the_end_are_stored_by_themselves_and_in_their_order() {
+    let world = World::new(writing());
+    let session = world.session().await;
+    for refuses in [true, false] {
+        world.faults.refuses_lines.store(refuses, Ordering::SeqCst);
+        assert_eq!(world.ask(session, &format!("{refuses}")).await.status, TurnStatus::Completed);
+    }
+    let told: Vec<_> =
+        stored(&world, session).await.iter().map(|entry| entry["message"]["content"].clone()).collect();
+    assert_eq!(told, [json!("true"), json!("false")]);
+    assert_eq!(world.launcher.agents().len(), 1, "it was not to blame");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lines_of_an_agent_that_goes_are_stored_by_its_runtime() {
+    let failing = AtomicUsize::new(1);
+    let world = World::new(ScriptedLauncher::new().on_prompt(move |prompt, say| {
+        let fails =
+            failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        async move {
+            let conversation = say.agent().session_id().to_owned();
+            let file = format!("/home/projects/-work/{conversation}.jsonl");
+            let entry =
+                json!({ "type": "user", "uuid": prompt.id(), "message": { "content": prompt.text() } });
+            say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [entry] }));
+            if fails {
+                say.exit(3, "out of memory").await;
+            }
+            say.text("done");
+        }
+    }));
+    let session = world.session().await;
+    assert_eq!(world.ask(session, "one").await.status, TurnStatus::Completed);
+    let all = world.store.transcripts(session).await.unwrap();
+    assert_eq!(all.iter().map(|one| one.length).sum::<u64>(), 2, "{all:?}");
+    assert_eq!(world.faults.lines_with_ends.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,6 +213,7 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
                     retries: 0,
                     session_status: SessionStatus::Active,
                     last_messages: Vec::new(),
+                    last_lines: Vec::new(),
                     called_tools: false,
                     agent: None,
                     at: world.clock.now(),

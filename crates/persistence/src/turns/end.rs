@@ -9,6 +9,7 @@ use crate::{
     },
     recording::{Recording, lock, lock_one_of, locked},
     sessions::entered,
+    transcripts::Addition,
     unit::Batch,
     value::micros,
 };
@@ -40,6 +41,8 @@ pub(super) async fn end(
     // After the lock, behind which nobody queues any more.
     let completes = end.session_status.completes();
     let next = completes.then(|| reads.select(all_waiting().filter(in_its_session).limit(1)));
+    let lines = end.last_lines.iter();
+    let lines: Vec<_> = lines.map(|lines| Addition::find(&mut reads, &lines.key, &lines.entries)).collect();
     let (mut read, unit) = store.open(reads).await?;
     let Some(row) = read.first(row)? else { return Ok(None) };
     let Some(locked) = locked(&mut read, session)? else { return Ok(None) };
@@ -55,6 +58,9 @@ pub(super) async fn end(
     writes.run(end_row(&turn));
     if end.called_tools {
         interrupt_tool_calls(&mut writes, id, end.at);
+    }
+    for lines in lines {
+        lines.put(&mut read, &mut writes, end.at)?;
     }
     let mut recording = Recording::new(&locked, Some(id), end.at)?;
     for message in &end.last_messages {

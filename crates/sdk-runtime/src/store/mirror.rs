@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Flush, SessionKey, SessionStoreOptions, StoreError,
     batches::{Batch, Batches, key_of},
+    unstored::UnstoredLines,
     witness::Witness,
 };
 use crate::task;
@@ -105,12 +106,12 @@ pub(crate) struct Mirror {
     flush: Flush,
 }
 
-/// For handles of the agent: waits until what was heard so far is stored or given up.
+/// For handles of the agent: what was heard so far is waited for, or taken out.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorFlush(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     wake: Notify,
     /// Frames done with, as counted by `State::taken`.
@@ -122,7 +123,10 @@ struct State {
     waiting: Batches,
     /// What the store has been given, oldest first, and has not answered.
     given: VecDeque<Arc<Batch>>,
+    /// Also of what was taken out.
     given_bytes: usize,
+    /// The host takes out what waits: what comes after it waits until that is stored.
+    is_held_back: bool,
     /// Frames taken so far.
     taken: u64,
     is_flush_wanted: bool,
@@ -201,9 +205,11 @@ impl Mirror {
         self.witness.saw(frame);
     }
 
-    /// A turn ended: what waits shall be stored.
-    pub(crate) fn flush(&self) {
-        self.shared.flush();
+    /// A turn ended: what waits shall be stored, unless it has its time.
+    pub(crate) fn turn_ended(&self) {
+        if !matches!(self.flush, Flush::Within(_)) {
+            self.shared.flush();
+        }
     }
 
     /// The next loss. Cancel safe.
@@ -236,6 +242,7 @@ impl Drop for Mirror {
     /// A driver that goes down with its runtime takes the worker along.
     fn drop(&mut self) {
         self.worker.abort();
+        self.shared.lock().given.clear();
         self.shared.done.send_replace(u64::MAX);
     }
 }
@@ -250,7 +257,52 @@ impl MirrorFlush {
     }
 }
 
+impl MirrorFlush {
+    /// What waits, after the store has answered for what it was given. `None` if nothing does.
+    pub(crate) async fn take(&self) -> Option<UnstoredLines> {
+        let mut done = self.0.done.subscribe();
+        while !self.0.hold_back() {
+            // Never an error, as above.
+            let _ = done.changed().await;
+        }
+        // Goes on when it is dropped, also here.
+        let mut lines = UnstoredLines::none(Arc::clone(&self.0));
+        loop {
+            if let Some(batches) = self.0.take_waiting() {
+                lines.batches = batches;
+                return (!lines.batches.is_empty()).then_some(lines);
+            }
+            let _ = done.changed().await;
+        }
+    }
+}
+
 impl Shared {
+    /// Gives the store nothing more until `resume`; false if somebody else has it held back.
+    fn hold_back(&self) -> bool {
+        !std::mem::replace(&mut self.lock().is_held_back, true)
+    }
+
+    /// Takes out what waits, unless the store has still to answer.
+    fn take_waiting(&self) -> Option<Vec<Batch>> {
+        let mut state = self.lock();
+        if !state.given.is_empty() {
+            return None;
+        }
+        (state.given_bytes, state.due) = (state.waiting.bytes(), None);
+        Some(state.waiting.take())
+    }
+
+    /// Goes on with what came meanwhile, behind what was taken out and is given back.
+    pub(super) fn resume(&self, given_back: Vec<Batch>) {
+        let mut state = self.lock();
+        let later = state.waiting.take();
+        given_back.into_iter().chain(later).for_each(|batch| state.waiting.put(batch));
+        (state.is_held_back, state.given_bytes, state.is_flush_wanted) = (false, 0, true);
+        drop(state);
+        self.wake.notify_one();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -266,7 +318,8 @@ impl Shared {
             let due = {
                 let mut state = self.lock();
                 let is_due = state.due.is_some_and(|due| due <= Instant::now());
-                let is_wanted = std::mem::take(&mut state.is_flush_wanted) || state.is_closing || is_due;
+                let is_wanted = !state.is_held_back
+                    && (std::mem::take(&mut state.is_flush_wanted) || state.is_closing || is_due);
                 if is_wanted && !state.waiting.is_empty() {
                     state.given_bytes = state.waiting.bytes();
                     state.given = state.waiting.take().into_iter().map(Arc::new).collect();
@@ -276,10 +329,13 @@ impl Shared {
                 if is_wanted {
                     self.done.send_replace(state.taken);
                 }
-                if state.is_closing {
+                if state.is_held_back {
+                    None
+                } else if state.is_closing {
                     return None;
+                } else {
+                    state.due
                 }
-                state.due
             };
             match due {
                 // Late or not, the next round looks.

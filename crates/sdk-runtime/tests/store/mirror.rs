@@ -337,3 +337,93 @@ async fn without_a_store_the_frames_are_the_hosts() {
     }
     agent.close().await;
 }
+
+/// Three lines in two transcripts, and their turn's result.
+fn two_transcripts() -> ScriptedLauncher {
+    ScriptedLauncher::new().on_prompt(|prompt, say: Say| async move {
+        let uuid = prompt.id().unwrap().to_string();
+        say.frame(&frame("", &[&uuid, "a"]));
+        say.frame(&frame("/subagents/agent-x", &["s"]));
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_can_be_taken_out_and_what_comes_after_it_waits_for_it() {
+    let launcher = two_transcripts();
+    let store = Scripted::new(|_| Does::Keep);
+    let soon = Flush::Within(Duration::from_millis(25));
+    let (agent, mut events) = start(&launcher, options(store.clone()).with_flush(soon)).await;
+    assert!(agent.take_transcript_lines().await.is_none(), "nothing was said");
+    let first = say(&agent).await;
+    losses(&mut events, true).await;
+    let taken = agent.take_transcript_lines().await.unwrap();
+    let side = key().with_subpath("subagents/agent-x");
+    let lines: Vec<_> = taken.entries().map(|(key, entries)| (key.clone(), entries.to_vec())).collect();
+    assert_eq!(
+        lines,
+        [(key(), vec![entry(&first.to_string()), entry("a")]), (side.clone(), vec![entry("s")])]
+    );
+
+    let second = say(&agent).await;
+    losses(&mut events, true).await;
+    let flush = tokio::spawn({
+        let agent = agent.clone();
+        async move { agent.flush_session_store().await }
+    });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(store.appends(), [], "the order would not be kept");
+    assert!(!flush.is_finished());
+    taken.stored();
+    flush.await.unwrap();
+    assert_eq!(store.load(&key()).await.unwrap().unwrap(), [entry(&second.to_string()), entry("a")]);
+    assert_eq!(store.appends(), [(key(), 2), (side, 1)]);
+    agent.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_out_and_not_stored_goes_to_the_store_before_what_follows() {
+    for closes in [false, true] {
+        let launcher = two_transcripts();
+        let store = Scripted::new(|_| Does::Keep);
+        let soon = Flush::Within(Duration::from_millis(25));
+        let (agent, mut events) = start(&launcher, options(store.clone()).with_flush(soon)).await;
+        let first = say(&agent).await;
+        losses(&mut events, true).await;
+        let taken = agent.take_transcript_lines().await.unwrap();
+        let second = say(&agent).await;
+        losses(&mut events, true).await;
+        let closing = closes.then(|| {
+            let agent = agent.clone();
+            tokio::spawn(async move { agent.close().await })
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(taken);
+        match closing {
+            Some(closing) => drop(closing.await.unwrap()),
+            None => agent.flush_session_store().await,
+        }
+        let all = [entry(&first.to_string()), entry("a"), entry(&second.to_string())];
+        assert_eq!(store.load(&key()).await.unwrap().unwrap(), all);
+        agent.close().await;
+        assert_eq!(losses(&mut events, false).await.len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_was_given_is_waited_for_before_the_rest_is_taken_out() {
+    let launcher = ScriptedLauncher::new().on_prompt(|_, say: Say| async move {
+        say.frame(&frame("", &["a"]));
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        say.frame(&frame("", &["b"]));
+    });
+    let store = Scripted::new(|number| if number < 2 { Does::Fail } else { Does::Keep });
+    let soon = Flush::Within(Duration::from_millis(25));
+    let (agent, mut events) = start(&launcher, options(store.clone()).with_flush(soon)).await;
+    say(&agent).await;
+    losses(&mut events, true).await;
+    let taken = agent.take_transcript_lines().await.unwrap();
+    assert_eq!(store.load(&key()).await.unwrap().unwrap(), [entry("a")]);
+    assert_eq!(taken.entries().map(|(_, entries)| entries.to_vec()).collect::<Vec<_>>(), [[entry("b")]]);
+    taken.stored();
+    agent.kill().await;
+}

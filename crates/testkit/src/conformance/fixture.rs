@@ -85,6 +85,7 @@ impl<S: AnyStore> Fixture<S> {
             retries: 0,
             session_status: SessionStatus::Active,
             last_messages: Vec::new(),
+            last_lines: Vec::new(),
             called_tools: true,
             agent: None,
             at: self.tick(),

@@ -2,9 +2,9 @@
 
 use super::{AnyStore, Fixture};
 use domain::{
-    Generation, SessionId,
+    Generation, SessionId, TurnEnd,
     ports::StoreError,
-    transcript::{TranscriptEntry, TranscriptKey, TranscriptPlace},
+    transcript::{TranscriptEntry, TranscriptKey, TranscriptLines, TranscriptPlace},
 };
 use futures::future::join_all;
 use uuid::Uuid;
@@ -63,6 +63,34 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
     let nowhere = TranscriptKey { session_id: SessionId::new(), ..key };
     let refused = f.store.append_transcript(&nowhere, Generation::FIRST, &[a], at).await;
     assert!(matches!(refused, Err(StoreError::Inconsistent { .. })), "{refused:?}");
+}
+
+pub async fn the_last_lines_of_transcripts_are_stored_with_the_end_of_a_turn<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await.id;
+    let begun = f.begin(session).await;
+    let main = key(session);
+    let beside = beside(&main, "subagents/agent-x");
+    let [a, b, c] = ["a", "b", "c"].map(|uuid| entry(&main, uuid));
+    f.store.append_transcript(&main, Generation::FIRST, &[a.clone(), b.clone()], f.tick()).await.unwrap();
+    let last_lines = vec![
+        TranscriptLines { key: main.clone(), entries: vec![b.clone(), c.clone(), c.clone()] },
+        TranscriptLines { key: beside.clone(), entries: vec![entry(&beside, "s")] },
+    ];
+    let end = TurnEnd { last_lines, ..f.well() };
+    let late = f.store.end(begun.turn_id, Generation::FIRST.next(), &end).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert_eq!(texts(&f.store, &main).await.len(), 2);
+
+    f.store.end(begun.turn_id, Generation::FIRST, &end).await.unwrap().unwrap();
+    assert_eq!(texts(&f.store, &main).await, [&a, &b, &c].map(|entry| entry.text.clone()));
+    assert_eq!(texts(&f.store, &beside).await.len(), 1);
+    assert_eq!(f.store.end(begun.turn_id, Generation::FIRST, &end).await.unwrap(), None);
+    let all = f.store.transcripts(session).await.unwrap();
+    assert_eq!(
+        all.iter().map(|one| (one.length, one.added_at)).collect::<Vec<_>>(),
+        [(3, end.at), (1, end.at)]
+    );
 }
 
 pub async fn transcripts_of_a_session_are_kept_apart_and_forgotten_apart<S: AnyStore>(store: S) {

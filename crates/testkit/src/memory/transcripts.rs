@@ -1,6 +1,6 @@
 //! Transcripts.
 
-use super::MemoryStore;
+use super::{MemoryStore, State};
 use async_trait::async_trait;
 use domain::{
     Generation, SessionId,
@@ -36,20 +36,7 @@ impl Transcripts for MemoryStore {
         if !entries.is_empty() {
             state.admit(key.session_id, by)?;
         }
-        for entry in entries {
-            let place = state.transcripts.iter().position(|transcript| transcript.key == *key);
-            let place = place.unwrap_or(state.transcripts.len());
-            if place == state.transcripts.len() {
-                state.transcripts.push(Transcript { key: key.clone(), entries: vec![], added_at: at });
-            }
-            let transcript = &mut state.transcripts[place];
-            let is_known =
-                |uuid: &str| transcript.entries.iter().any(|there| there.uuid.as_deref() == Some(uuid));
-            if !entry.uuid.as_deref().is_some_and(is_known) {
-                transcript.entries.push(entry.clone());
-                transcript.added_at = at;
-            }
-        }
+        state.add_to_transcript(key, entries, at);
         Ok(())
     }
 
@@ -102,5 +89,30 @@ impl Transcripts for MemoryStore {
             !is_of_it || subpath.is_some_and(|subpath| key.subpath.as_deref() != Some(subpath))
         });
         Ok(())
+    }
+}
+
+impl State {
+    /// Adds those of the entries that are new.
+    pub(super) fn add_to_transcript(
+        &mut self,
+        key: &TranscriptKey,
+        entries: &[TranscriptEntry],
+        at: Timestamp,
+    ) {
+        for entry in entries {
+            let place = self.transcripts.iter().position(|transcript| transcript.key == *key);
+            let place = place.unwrap_or(self.transcripts.len());
+            if place == self.transcripts.len() {
+                self.transcripts.push(Transcript { key: key.clone(), entries: vec![], added_at: at });
+            }
+            let transcript = &mut self.transcripts[place];
+            let is_known =
+                |uuid: &str| transcript.entries.iter().any(|there| there.uuid.as_deref() == Some(uuid));
+            if !entry.uuid.as_deref().is_some_and(is_known) {
+                transcript.entries.push(entry.clone());
+                transcript.added_at = at;
+            }
+        }
     }
 }

@@ -84,6 +84,9 @@ impl Turns for MemoryStore {
                 call.completed_at = Some(end.at);
             }
         }
+        for lines in &end.last_lines {
+            state.add_to_transcript(&lines.key, &lines.entries, end.at);
+        }
         let events = state.leave(&ended, end);
         Ok(Some(EndedTurn { turn: ended, events }))
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 use testkit::MemoryStore;
 use tokio::sync::watch;
@@ -27,6 +27,10 @@ pub struct Faults {
     pub ends: Arc<AtomicU32>,
     /// While true, `end` does not take messages.
     pub refuses_messages: Arc<AtomicBool>,
+    /// While true, `end` does not take lines of transcripts.
+    pub refuses_lines: Arc<AtomicBool>,
+    /// Lines of transcripts that came with an end.
+    pub lines_with_ends: Arc<AtomicUsize>,
     /// So many calls of `record_decision` fail from now on.
     pub decisions: Arc<AtomicU32>,
     /// So many readings of the policies in force fail from now on.
@@ -46,6 +50,8 @@ impl Faults {
             records,
             ends,
             refuses_messages: Arc::default(),
+            refuses_lines: Arc::default(),
+            lines_with_ends: Arc::default(),
             decisions,
             policies,
             answers_begin: watch::Sender::new(true),
@@ -114,6 +120,11 @@ impl Turns for Faults {
         if self.refuses_messages.load(Ordering::SeqCst) && !end.last_messages.is_empty() {
             return Err(StoreError::Failed("such text is not stored".into()));
         }
+        let lines = end.last_lines.iter().map(|lines| lines.entries.len()).sum();
+        if self.refuses_lines.load(Ordering::SeqCst) && lines > 0 {
+            return Err(StoreError::Failed("such lines are not stored".into()));
+        }
+        self.lines_with_ends.fetch_add(lines, Ordering::SeqCst);
         self.store.end(id, by, end).await
     }
 
