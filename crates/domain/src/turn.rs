@@ -1,6 +1,10 @@
 //! A turn: one prompt and everything the agent did for it.
 
-use crate::{MessageId, MicroUsd, NewMessage, SessionId, TokenUsage, TurnId, transcript::TranscriptLines};
+use crate::{
+    MessageId, MicroUsd, NewMessage, SessionId, TokenUsage, TurnId,
+    budget::{Account, Exhausted},
+    transcript::TranscriptLines,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +202,8 @@ pub struct NewTurn {
     pub session_id: SessionId,
     /// Text as a string, or content blocks as an array.
     pub prompt: Value,
+    /// Accounts that must have money left for it to begin at once, each spender once; none where that was asked before.
+    pub payers: Vec<Account>,
     pub at: Timestamp,
 }
 
@@ -225,6 +231,8 @@ pub enum Begin {
     Elsewhere,
     /// Others wait in the session, and a new prompt does not overtake them.
     Behind,
+    /// This account has no money left, and somebody who is to pay has to have some.
+    UsedUp(Exhausted),
     /// No such session.
     NoSession,
 }

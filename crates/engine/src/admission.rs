@@ -145,7 +145,12 @@ impl SessionManager {
             // Paused, ended, held or begun elsewhere since it was looked up.
             Ok(None)
             | Ok(Some(
-                Begin::Refused(_) | Begin::Held(_) | Begin::Behind | Begin::Elsewhere | Begin::NoSession,
+                Begin::Refused(_)
+                | Begin::Held(_)
+                | Begin::Behind
+                | Begin::Elsewhere
+                | Begin::UsedUp(_)
+                | Begin::NoSession,
             )) => {}
             Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
             // One that cannot begin must not hold up the others.

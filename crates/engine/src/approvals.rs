@@ -182,6 +182,7 @@ impl SessionManager {
                 id: TurnId::new(),
                 session_id: approval.session_id,
                 prompt: json!(words::go_on(&approval)),
+                payers: Vec::new(),
                 at: self.inner.clock.now(),
             };
             if let Some(event) = self.inner.stores.approvals.go_on(approval.id, &turn).await? {

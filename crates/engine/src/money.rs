@@ -63,7 +63,7 @@ impl SessionManager {
                 continue;
             }
             let (id, prompt, at) = (TurnId::new(), json!(GO_ON), self.inner.clock.now());
-            let turn = NewTurn { id, session_id, prompt, at };
+            let turn = NewTurn { id, session_id, prompt, payers: Vec::new(), at };
             let events = self.inner.stores.turns.go_on_with_money(&turn).await?;
             if !events.is_empty() {
                 self.inner.feed.publish(events);

@@ -96,13 +96,15 @@ impl SessionManager {
             }
         };
         // What the state forbids is said first, unless it is the money that did.
-        if is_broke || takes_prompts(status) {
+        if is_broke {
             self.afford(subject.user_id, Some(id)).await?;
         }
         if let Err(why) = &self.inner.settings.agent.cli {
             return Err(Error::AgentUnavailable(why.clone()));
         }
-        let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, at: self.inner.clock.now() };
+        let payers = self.inner.costs.payers(subject.user_id, Some(id)).await?;
+        let at = self.inner.clock.now();
+        let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, payers, at };
         // Once the store has begun the turn somebody must run it.
         let this = self.clone();
         let begin = async move { this.place_turn(subject, status, home, &turn, when_busy, Room::Ask).await };
@@ -135,6 +137,9 @@ impl SessionManager {
             && let Some(started) = self.begin_now(subject, turn).await?
         {
             return Ok(started);
+        }
+        if !turn.payers.is_empty() {
+            self.afford(subject.user_id, Some(subject.session_id)).await?;
         }
         self.wait_in_line(subject, turn, when_busy, room).await
     }
@@ -279,7 +284,7 @@ impl SessionManager {
     /// Begins a new session's first turn, or queues it.
     pub(crate) async fn begin_first(&self, session: &Session, prompt: Value, room: Room) -> Result<()> {
         let at = self.inner.clock.now();
-        let turn = NewTurn { id: TurnId::new(), session_id: session.id, prompt, at };
+        let turn = NewTurn { id: TurnId::new(), session_id: session.id, prompt, payers: Vec::new(), at };
         let (this, subject, status) = (self.clone(), Subject::from(session), session.status);
         let begin = async move {
             this.place_turn(subject, status, None, &turn, WhenBusy::Reject, room).await.map(drop)
@@ -313,6 +318,10 @@ impl SessionManager {
                 return match not_begun? {
                     Begin::NoSession => Err(Error::NotFound("session")),
                     Begin::Held(operation) => Err(Error::Held(operation)),
+                    Begin::UsedUp(exhausted) => {
+                        let used_up = self.inner.costs.explain(subject.user_id, exhausted).await?;
+                        Err(Error::BudgetExhausted(Box::new(used_up)))
+                    }
                     Begin::Begun(_) | Begin::Refused(_) | Begin::Behind | Begin::Elsewhere => Ok(None),
                 };
             }

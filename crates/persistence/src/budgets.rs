@@ -7,7 +7,10 @@ mod account;
 mod hold;
 mod set;
 mod settle;
+mod standing;
 mod tell;
+
+pub(crate) use standing::Accounts;
 
 use crate::{
     Store,
@@ -15,7 +18,7 @@ use crate::{
     error::failure,
     value::Reader,
 };
-use account::{AccountRow, Figures, accounts, key, of_spenders};
+use account::{AccountRow, accounts, of_spenders};
 use async_trait::async_trait;
 use domain::{
     Expected, MicroUsd, Origin, RequestUsage, RequestUsageId, ServerId, UserId,
@@ -27,7 +30,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
-use std::collections::HashMap;
+use standing::Standing;
 
 /// Accounts that one statement asks for; SQLite takes a thousand conditions.
 const ACCOUNTS_PER_SELECT: usize = 100;
@@ -60,37 +63,22 @@ impl Budgets for Store {
     }
 
     async fn statuses(&self, accounts_of: &[Account]) -> StoreResult<Vec<BudgetStatus>> {
-        let (mut rows, mut own) = (HashMap::new(), HashMap::new());
+        let mut standing = Standing::default();
         for some in accounts_of.chunks(ACCOUNTS_PER_SELECT) {
-            for found in self.read.query_all(&accounts(some)).await.map_err(failure)? {
-                let found = AccountRow::from_query_result(&found, "").map_err(failure)?;
-                rows.insert(found.key(), (found.figures(), found.own()?));
+            for row in self.read.query_all(&accounts(some)).await.map_err(failure)? {
+                standing.add_row(&AccountRow::from_query_result(&row, "").map_err(failure)?)?;
             }
             // A row tells its spender's own budget as well. There is none before the first request.
-            let without: Vec<_> =
-                some.iter().filter(|account| !rows.contains_key(&key(account))).cloned().collect();
+            let without: Vec<_> = some.iter().filter(|account| !standing.has_row(account)).cloned().collect();
             if without.is_empty() {
                 continue;
             }
             let budgets = budget::Entity::find().filter(of_spenders(&without));
-            for found in budgets.all(&self.read).await.map_err(failure)? {
-                let (spender, budget) = found.try_into()?;
-                own.insert(spender, budget);
+            for row in budgets.all(&self.read).await.map_err(failure)? {
+                standing.add_budget(row)?;
             }
         }
-        let status = |account: &Account| {
-            let nothing = || (Figures::default(), own.get(&account.spender).copied());
-            let (Figures { spent, held }, own) = rows.get(&key(account)).copied().unwrap_or_else(nothing);
-            BudgetStatus {
-                spender: account.spender.clone(),
-                period: account.period.clone(),
-                budget: own.or(account.default),
-                is_own: own.is_some(),
-                spent,
-                held,
-            }
-        };
-        Ok(accounts_of.iter().map(status).collect())
+        Ok(accounts_of.iter().map(|account| standing.of(account)).collect())
     }
 
     async fn set_budget(

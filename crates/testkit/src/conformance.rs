@@ -234,6 +234,7 @@ macro_rules! store_conformance {
             concurrent_bookings_add_up
             requests_are_listed_newest_first
             money_is_held_until_it_is_settled_or_released
+            a_turn_begins_only_while_those_who_pay_have_money
             an_account_admits_until_it_is_full_and_says_why_it_does_not
             of_many_holds_at_once_no_more_pass_than_there_is_money
             what_a_gone_server_held_is_settled_from_what_was_seen

@@ -53,8 +53,8 @@ impl SessionManager {
         prompt: &str,
     ) -> Result<bool> {
         let at = self.inner.clock.now();
-        let turn =
-            NewTurn { id: turn_id, session_id: session.id, prompt: Value::String(prompt.to_owned()), at };
+        let (prompt, payers) = (Value::String(prompt.to_owned()), Vec::new());
+        let turn = NewTurn { id: turn_id, session_id: session.id, prompt, payers, at };
         let (this, subject) = (self.clone(), Subject::from(session));
         let begin = async move {
             this.admit_work()?;

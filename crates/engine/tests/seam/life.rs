@@ -30,6 +30,7 @@ async fn turns_of_a_former_life_are_closed_once() {
         id: domain::TurnId::new(),
         session_id: session,
         prompt: "lost".into(),
+        payers: Vec::new(),
         at: domain::Clock::now(&world.clock),
     };
     let begun = world.store.begin(&new, SessionStatus::Processing, world.settings.server.id).await.unwrap();

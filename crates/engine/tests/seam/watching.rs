@@ -194,7 +194,13 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
         let store = &world.store;
         for wakeup in [Wakeup::Session(session), Wakeup::Anywhere] {
             let prompt = json!("do it");
-            let turn = NewTurn { id: TurnId::new(), session_id: session, prompt, at: world.clock.now() };
+            let turn = NewTurn {
+                id: TurnId::new(),
+                session_id: session,
+                prompt,
+                payers: Vec::new(),
+                at: world.clock.now(),
+            };
             store.begin(&turn, SessionStatus::Processing, world.settings.server.id).await.unwrap();
             said.send(wakeup).unwrap();
             let first = soon(watch.next()).await.unwrap();

@@ -70,20 +70,35 @@ impl CostTracker {
         Ok(self.accounts(&owner, user, session, at)?)
     }
 
+    /// The accounts that must have money for a request of this user to be let through, now and in this session.
+    pub async fn payers(
+        &self,
+        user: UserId,
+        session: Option<SessionId>,
+    ) -> Result<Vec<Account>, AccountsError> {
+        if !self.settings.is_enabled {
+            return Ok(Vec::new());
+        }
+        self.accounts_of(user, session, self.clock.now()).await
+    }
+
+    /// Why nothing is sent for this user, and until when.
+    pub async fn explain(&self, user: UserId, exhausted: Exhausted) -> Result<UsedUp, AccountsError> {
+        Ok(used_up(&*self.owner(user).await?, exhausted, self.clock.now())?)
+    }
+
     /// The budget for want of which no request of this user would be let through now, in this session.
     pub async fn used_up(
         &self,
         user: UserId,
         session: Option<SessionId>,
     ) -> Result<Option<UsedUp>, AccountsError> {
-        if !self.settings.is_enabled {
-            return Ok(None);
+        let payers = self.payers(user, session).await?;
+        let statuses = self.stores.budgets.statuses(&payers).await?;
+        match statuses.iter().find_map(domain::BudgetStatus::refusal) {
+            Some(exhausted) => self.explain(user, exhausted).await.map(Some),
+            None => Ok(None),
         }
-        let (owner, at) = (self.owner(user).await?, self.clock.now());
-        let accounts = self.accounts(&owner, user, session, at)?;
-        let statuses = self.stores.budgets.statuses(&accounts).await?;
-        let refusal = statuses.iter().find_map(domain::BudgetStatus::refusal);
-        Ok(refusal.map(|exhausted| used_up(&owner, exhausted, at)).transpose()?)
     }
 
     pub(super) fn accounts(

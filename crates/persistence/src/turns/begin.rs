@@ -3,6 +3,7 @@
 use super::{queued, waiting};
 use crate::{
     Store,
+    budgets::Accounts,
     entity::{
         session,
         turn::{self, Column as C},
@@ -35,6 +36,7 @@ pub(super) async fn begin(
     let mut reads = store.batch();
     let session = store.lock_for(&mut reads, new.session_id);
     let next = reads.select_as::<TurnKey>(queued(new.session_id).select_only().column(C::Id).limit(1));
+    let payers = Accounts::find(&mut reads, &new.payers);
     let (mut read, unit) = store.open(reads).await?;
     let Some(session) = claimable(&mut read, session)? else { return Ok(Begin::NoSession) };
     if let Some(refused) = refusal(&session.locked) {
@@ -43,6 +45,10 @@ pub(super) async fn begin(
     let Some(claim) = session.claim(home) else { return Ok(Begin::Elsewhere) };
     if read.first(next)?.is_some() {
         return Ok(Begin::Behind);
+    }
+    let payers = payers.standing(&mut read)?;
+    if let Some(exhausted) = new.payers.iter().find_map(|payer| payers.of(payer).refusal()) {
+        return Ok(Begin::UsedUp(exhausted));
     }
     let prompt = MessageId::new();
     let mut writes = store.batch();

@@ -2,10 +2,12 @@
 
 use super::{AnyStore, Fixture, audit::log, ledger::usage};
 use domain::{
-    AlertTopic, AuditFilter, Budget, BudgetPeriod, BudgetStatus, Generation, MicroUsd, Origin, PageRequest,
-    RequestUsage, RequestUsageId, Scope, ServerId, SessionId, Spender, TurnId, UserId, WhenExhausted,
+    AlertTopic, AuditFilter, Budget, BudgetPeriod, BudgetStatus, Expected, Generation, MicroUsd, Origin,
+    PageRequest, RequestUsage, RequestUsageId, Scope, ServerId, SessionId, SessionStatus, Spender, TurnId,
+    UserId, WhenExhausted,
     audit::Fact,
     budget::{Account, Exhausted, Held, NewHold, Settlement},
+    turn::{Begin, NewTurn},
 };
 use futures::future::join_all;
 use std::time::Duration;
@@ -417,4 +419,39 @@ pub async fn money_of_an_erased_user_stays_and_what_names_them_goes<S: AnyStore>
     assert_eq!(figures(&f, &account).await, (10, 0));
     let left = f.store.user(f.user.id).await.unwrap().unwrap();
     assert_eq!((left.team, left.time_zone.as_str()), (None, "UTC"));
+}
+
+pub async fn a_turn_begins_only_while_those_who_pay_have_money<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await.id;
+    let own = Account { spender: Spender::Session(session), period: BudgetPeriod::default(), default: None };
+    let warned = month(Spender::Team("blue".into()), Some(0), WhenExhausted::Warn);
+    let payers = vec![of_user(f.user.id, 100), warned, own.clone()];
+    let begin = async || {
+        let turn = NewTurn { payers: payers.clone(), ..f.prompt(session) };
+        f.store.begin(&turn, SessionStatus::Processing, f.home).await.unwrap()
+    };
+    let used_up = |account: &Account, budget, spent| {
+        Begin::UsedUp(Exhausted { spender: account.spender.clone(), budget, spent: MicroUsd(spent) })
+    };
+    // There is nothing yet to be found of the session's money but what it may spend.
+    let nothing = Budget { limit: MicroUsd(0), when_exhausted: WhenExhausted::Pause };
+    let (origin, any) = (Origin::system(), Expected::ANY);
+    f.store.set_budget(&own, Some(nothing), &any, f.tick(), &origin).await.unwrap();
+    assert_eq!(begin().await, used_up(&own, nothing, 0));
+    assert_eq!(f.reload(session).await.current_turn_id, None);
+    assert_eq!(f.journal(session).await.len(), 0);
+    f.store.set_budget(&own, None, &any, f.tick(), &origin).await.unwrap();
+
+    let Begin::Begun(begun) = begin().await else { panic!("there is money") };
+    let (hold, usage) = request(&f, session, Some(begun.turn_id), &payers, 100);
+    f.store.hold(&hold).await.unwrap();
+    f.store.settle(&usage).await.unwrap();
+    assert_eq!(
+        begin().await,
+        Begin::Refused(SessionStatus::Processing),
+        "what the state forbids is said first"
+    );
+    f.store.end(begun.turn_id, Generation::FIRST, &f.well()).await.unwrap();
+    assert_eq!(begin().await, used_up(&payers[0], payers[0].default.unwrap(), 100));
 }

@@ -62,7 +62,13 @@ impl<S: AnyStore> Fixture<S> {
 
     /// A prompt to be begun or queued.
     pub fn prompt(&self, session: SessionId) -> NewTurn {
-        NewTurn { id: TurnId::new(), session_id: session, prompt: json!("do it"), at: self.tick() }
+        NewTurn {
+            id: TurnId::new(),
+            session_id: session,
+            prompt: json!("do it"),
+            payers: Vec::new(),
+            at: self.tick(),
+        }
     }
 
     /// Begins a turn, which must succeed.

@@ -186,7 +186,7 @@ fn ended_at(usage: &RequestUsage) -> Timestamp {
 }
 
 impl State {
-    fn status(&self, account: &Account) -> BudgetStatus {
+    pub(super) fn status(&self, account: &Account) -> BudgetStatus {
         let own = self.budgets.get(&account.spender).copied();
         let is_account = |one: &&Account| one.spender == account.spender && one.period == account.period;
         let holds = self.holds.values().filter(|stored| !stored.is_lost);

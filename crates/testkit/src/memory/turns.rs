@@ -28,6 +28,9 @@ impl Turns for MemoryStore {
         if !state.queue(new.session_id).is_empty() {
             return Ok(Begin::Behind);
         }
+        if let Some(exhausted) = new.payers.iter().find_map(|payer| state.status(payer).refusal()) {
+            return Ok(Begin::UsedUp(exhausted));
+        }
         if !state.claim(new.session_id, home) {
             return Ok(Begin::Elsewhere);
         }
