@@ -127,7 +127,8 @@ impl Attempt<'_> {
             }
         };
         live.agent.restart_cpu_time();
-        let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session));
+        let last_look = live.last_look.clone();
+        let mut overgrown = pin!(overgrown(&self.manager.inner.settings, &self.begun.session, &last_look));
         // The agent lives longer than this turn, and so do its waits.
         let waits = live.governed.waits.clone();
         let waited_before = waits.total();

@@ -13,13 +13,16 @@ use std::{
     collections::HashSet,
     io,
     path::Path,
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::{Instant, sleep_until};
 
 /// From the beginning of a turn to the first look. The agent has not even asked its model yet, whose answer is what a tool
 /// would run for; but it is about to, and a look would take the processor from it.
 const FIRST_LOOK_DELAY: Duration = Duration::from_millis(10);
-/// Between two looks, at least.
+/// Between two looks, at least, of one turn or of one and the next: short turns that follow each other closely are not
+/// looked at each time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// A look that took long is followed by a pause this many times as long, so that large trees are not read all the time.
 const PAUSE_FACTOR: u32 = 20;
@@ -39,14 +42,34 @@ pub(crate) enum Overgrown {
     Unmeasurable(String),
 }
 
+/// What was seen last of the directories of an agent's session, by whichever turn.
+#[derive(Debug, Default)]
+pub struct LastLook(Mutex<Option<Seen>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    used: u64,
+    /// When it is time to look again.
+    until: Instant,
+}
+
+impl LastLook {
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Waits until the session's directories hold more than its turn may leave in them; for ever when there is no bound.
-pub(crate) async fn overgrown(settings: &EngineSettings, session: &Session) -> Overgrown {
+pub(crate) async fn overgrown(settings: &EngineSettings, session: &Session, last: &LastLook) -> Overgrown {
     let Some(max) = settings.containment.disk_bytes_max else {
         return std::future::pending().await;
     };
-    let mut bound = None;
-    tokio::time::sleep(FIRST_LOOK_DELAY).await;
+    let mut next = Instant::now() + FIRST_LOOK_DELAY;
+    let seen = last.seen().filter(|seen| seen.until > next);
+    let mut bound = seen.map(|seen| bound_of_turn(max, seen.used));
+    next = seen.map_or(next, |seen| seen.until);
     loop {
+        sleep_until(next).await;
         let began = Instant::now();
         let (settings, session) = (settings.clone(), session.clone());
         let looked = tokio::task::spawn_blocking(move || used(&settings, &session)).await;
@@ -58,7 +81,8 @@ pub(crate) async fn overgrown(settings: &EngineSettings, session: &Session) -> O
         if used > bound {
             return Overgrown::Bytes { used, max: bound };
         }
-        tokio::time::sleep(LOOK_INTERVAL.max(began.elapsed() * PAUSE_FACTOR)).await;
+        next = Instant::now() + LOOK_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
+        *last.seen() = Some(Seen { used, until: next });
     }
 }
 

@@ -4,7 +4,7 @@ mod closing;
 mod seat;
 
 use self::seat::{Seat, SeatState, Task, remove_idle};
-use crate::{governance::Governed, mcp_servers::Registered};
+use crate::{disk::LastLook, governance::Governed, mcp_servers::Registered};
 use domain::{Generation, Session, SessionId, SessionMode, SessionSpec, SessionStatus, TurnId, UserId};
 use sdk_runtime::{Agent, Events};
 use std::{
@@ -28,6 +28,7 @@ pub struct LiveAgent {
     /// What it was started with.
     pub spec: Box<SessionSpec>,
     pub governed: Governed,
+    pub last_look: Arc<LastLook>,
     /// Has its MCP servers asked about while it lives.
     #[expect(dead_code, reason = "it is held for its end")]
     pub mcp: Option<Registered>,

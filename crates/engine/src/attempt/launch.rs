@@ -12,7 +12,7 @@ use domain::{AgentScope, Session, TurnFailure, TurnStatus, session::AgentConvers
 use futures::FutureExt;
 use monitoring::{AgentStart, spans};
 use sdk_runtime::{Agent, Exceeded, TraceContext};
-use std::{io::ErrorKind, panic::AssertUnwindSafe};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
@@ -95,7 +95,8 @@ impl Launching<'_> {
                     let spec = Box::new(session.spec.clone());
                     let servers = session.spec.sdk_options.mcp_servers.keys().cloned().collect();
                     let mcp = inner.mcp_agents.register(session.id, &agent, servers);
-                    let live = LiveAgent { agent, events, token, subject, spec, governed, mcp };
+                    let last_look = Arc::default();
+                    let live = LiveAgent { agent, events, token, subject, spec, governed, last_look, mcp };
                     Ok((live, launch.conversation))
                 }
                 why = stopped(stop) => Err(Ended::stopped(why)),

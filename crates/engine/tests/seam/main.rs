@@ -8,6 +8,7 @@ mod agents;
 mod approvals;
 mod archives;
 mod custom_policies;
+mod disk;
 mod drafts;
 mod endings;
 mod failures;
