@@ -83,26 +83,26 @@ impl SessionManager {
         when_busy: WhenBusy,
     ) -> Result<StartedTurn> {
         self.admit_work()?;
-        let (subject, status, home, is_broke) = match self.inner.live.waiting(id) {
-            // Its agent waits for the next prompt, so the session is ready as far as is known here. The store has the
-            // last word when the turn begins; asking it twice would only take longer.
+        let (subject, status, home, payers) = match self.inner.live.waiting(id) {
+            // Its agent waits for the next prompt, so the session is ready and has money as far as is known here. The
+            // store has the last word when the turn begins; asking it twice would only take longer.
             Some(subject) if caller.scope().covers(subject.user_id) => {
-                (subject, SessionStatus::Active, None, false)
+                let payers = self.inner.costs.payers(subject.user_id, Some(id)).await?;
+                (subject, SessionStatus::Active, None, payers)
             }
             Some(_) | None => {
                 let session = self.load(caller.scope(), id).await?;
-                let is_broke = session.budget_paused_at.is_some();
-                (Subject::from(&session), session.status, session.server_id, is_broke)
+                // Before a seat is taken, for which somebody else's agent may have to go. What the state forbids is said
+                // first, unless it is the money that did.
+                if session.budget_paused_at.is_some() || takes_prompts(session.status) {
+                    self.afford(session.user_id, Some(id)).await?;
+                }
+                (Subject::from(&session), session.status, session.server_id, Vec::new())
             }
         };
-        // What the state forbids is said first, unless it is the money that did.
-        if is_broke {
-            self.afford(subject.user_id, Some(id)).await?;
-        }
         if let Err(why) = &self.inner.settings.agent.cli {
             return Err(Error::AgentUnavailable(why.clone()));
         }
-        let payers = self.inner.costs.payers(subject.user_id, Some(id)).await?;
         let at = self.inner.clock.now();
         let turn = NewTurn { id: TurnId::new(), session_id: id, prompt, payers, at };
         // Once the store has begun the turn somebody must run it.

@@ -115,18 +115,32 @@ async fn a_budget_that_only_warns_refuses_nothing() {
     assert_eq!(world.ask(session, "hello").await.status, TurnStatus::Completed);
 }
 
+/// Leaves this session without money.
+async fn impoverish(world: &World, session: SessionId) -> Spender {
+    let (spender, period) = (Spender::Session(session), BudgetPeriod::default());
+    let budget = Some(Budget { limit: MicroUsd::ZERO, when_exhausted: WhenExhausted::Block });
+    let account = Account { spender: spender.clone(), period, default: None };
+    let (any, now) = (domain::Expected::ANY, world.clock.now());
+    world.store.set_budget(&account, budget, &any, now, &Origin::system()).await.unwrap();
+    spender
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_money_costs_nobody_their_agent() {
+    let world = World::with(spending(), |settings| settings.limits.interactive_agents_max = 1);
+    let (rich, poor) = (world.session().await, world.session().await);
+    impoverish(&world, poor).await;
+    world.ask(rich, "hello").await;
+    is_refused(world.prompt(poor, "hello").await);
+    world.ask(rich, "and more").await;
+    assert_eq!(world.launcher.agents().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sessions_own_budget_counts_for_its_prompts_only() {
     let world = World::new(spending());
     let (poor, other) = (world.session().await, world.session().await);
-    let (spender, period) = (Spender::Session(poor), BudgetPeriod::default());
-    let budget = Some(Budget { limit: MicroUsd::ZERO, when_exhausted: WhenExhausted::Block });
-    let account = Account { spender: spender.clone(), period, default: None };
-    world
-        .store
-        .set_budget(&account, budget, &domain::Expected::ANY, world.clock.now(), &Origin::system())
-        .await
-        .unwrap();
+    let spender = impoverish(&world, poor).await;
     let used_up = is_refused(world.prompt(poor, "hello").await);
     assert_eq!((used_up.exhausted.spender, used_up.renews_at), (spender, None));
     assert_eq!(world.ask(other, "hello").await.status, TurnStatus::Completed);

@@ -51,10 +51,9 @@ async fn the_first_request_of_a_turn_takes_over_what_is_held_and_the_next_holds_
     }
     world.drained().await;
     let (held, booked) = (world.budgets.admitted(), world.budgets.booked());
-    let ids = |at: usize| (held[at].id, held[at].turn_id);
-    assert_eq!(held.len(), 3);
-    for at in 0..3 {
-        assert_eq!((booked[at].id, booked[at].turn_id), ids(at));
+    assert_eq!((held.len(), booked.len()), (3, 3));
+    for (held, booked) in held.iter().zip(&booked) {
+        assert_eq!((booked.id, booked.turn_id), (held.id, held.turn_id));
     }
     assert_eq!(world.budgets.open(), 0);
 }

@@ -8,8 +8,8 @@ use super::{SessionKey, batches::Batch, mirror::Shared};
 
 /// Transcript lines that were taken out of what waits for the store, by a host that has a place of its own for
 /// them: with the end of the turn they belong to, in one transaction. Until this is dropped the store is given
-/// no others of the agent, so that the order stays. Lines that were not [`stored`](Self::stored) by then are
-/// given to it after all.
+/// no others of the agent, so that the order stays, and closing the agent waits for it. Lines that were not
+/// [`stored`](Self::stored) by then are given to it after all.
 #[derive(Debug)]
 #[must_use = "lines that are dropped go to the store"]
 pub struct UnstoredLines {

@@ -348,6 +348,7 @@ fn two_transcripts() -> ScriptedLauncher {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a test joins the tasks it starts")]
 async fn what_waits_can_be_taken_out_and_what_comes_after_it_waits_for_it() {
     let launcher = two_transcripts();
     let store = Scripted::new(|_| Does::Keep);
@@ -381,6 +382,7 @@ async fn what_waits_can_be_taken_out_and_what_comes_after_it_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a test joins the tasks it starts")]
 async fn what_was_taken_out_and_not_stored_goes_to_the_store_before_what_follows() {
     for closes in [false, true] {
         let launcher = two_transcripts();
