@@ -5,6 +5,8 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use domain::ServerId;
@@ -13,6 +15,10 @@ use sha2::{Digest, Sha256};
 
 /// Unix sockets may have paths of 107 bytes; the agent's own part takes up to 45 of them.
 const TEMPORARY_PATH_BYTES_MAX: usize = 60;
+/// How long the lock of a server that was killed may outlive it: a process that it was just starting has the lock too,
+/// until it becomes the program it is to be.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 /// Only the server's own user may look into its folders: they hold conversations.
 const PRIVATE: u32 = 0o700;
 
@@ -53,7 +59,8 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder if needed and locks it. The lock ends with the process, however that ends.
+    /// Makes the folder if needed and locks it. The lock ends with the process, however that ends. Blocks for a moment
+    /// while another has it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
         make_private(path).map_err(failed)?;
@@ -64,10 +71,14 @@ impl DataDir {
             .write(true)
             .open(path.join("lock"))
             .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path)),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_INTERVAL),
+                Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path)),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
         }
         let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
         let host_marker = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -151,6 +162,18 @@ mod tests {
         drop(first);
         let next = DataDir::open(dir.path()).unwrap();
         assert_eq!((next.host_marker, next.server_id), (marker, id));
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_server_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let killed = DataDir::open(dir.path()).unwrap();
+        let child = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            drop(killed);
+        });
+        DataDir::open(dir.path()).unwrap();
+        child.join().unwrap();
     }
 
     #[test]
