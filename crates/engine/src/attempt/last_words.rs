@@ -72,13 +72,17 @@ impl LastWords {
 
     /// The end with all of it.
     pub(crate) fn put_in(&mut self, session: SessionId, end: TurnEnd) -> TurnEnd {
-        let lines = self.lines.as_ref().map(|lines| lines_of(session, lines)).transpose();
-        let last_lines = lines.unwrap_or_else(|error| {
-            // The runtime tries it as well, and says of which lines it is so.
-            tracing::warn!(%session, error = &*error, "lines of a transcript are not the session's");
-            None
-        });
-        TurnEnd { last_messages: self.take_messages(), last_lines: last_lines.unwrap_or_default(), ..end }
+        let last_lines = match self.lines.as_ref().map(|lines| lines_of(session, lines)) {
+            Some(Ok(lines)) => lines,
+            Some(Err(error)) => {
+                // The runtime tries it as well, and says of which lines it is so.
+                tracing::warn!(%session, error = &*error, "lines of a transcript are not the session's");
+                self.let_go_of_lines();
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        TurnEnd { last_messages: self.take_messages(), last_lines, ..end }
     }
 
     /// The end is on record, and what was put in it.

@@ -255,9 +255,7 @@ impl MirrorFlush {
         // The sender lives in `self`, so the wait can only end with success.
         let _ = done.wait_for(|done| *done >= taken).await;
     }
-}
 
-impl MirrorFlush {
     /// What waits, after the store has answered for what it was given. `None` if nothing does.
     pub(crate) async fn take(&self) -> Option<UnstoredLines> {
         let mut done = self.0.done.subscribe();
