@@ -19,9 +19,7 @@ use crate::{
 use domain::{Entry, SessionStatus, TurnFailure, TurnStatus, session::AgentConversation, turn::BegunTurn};
 use futures::{FutureExt, future::join_all};
 use monitoring::spans;
-use sdk_runtime::{
-    Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, TurnResult, store::UnstoredLines,
-};
+use sdk_runtime::{Agent, DropReason, Event, Frame, Outcome, PromptContent, Queued, TurnResult};
 use serde_json::{Value, json};
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 use tokio::{
@@ -205,13 +203,11 @@ impl Attempt<'_> {
                     // Whoever learns of the turn's end finds what it cost, and can fork from it or take the session up
                     // elsewhere.
                     let stays = is_settled && is_stored && matches!(afterwards, Afterwards::Keep);
-                    let unstored = timeout(FLUSH_WAIT, self.last_lines(live, stays));
+                    let lines = timeout(FLUSH_WAIT, last_words.take_in_lines(&live.agent, stays));
                     let booked = self.manager.inner.model_access.booked(&live.token);
-                    let Ok(lines) = tokio::join!(unstored, booked).0 else {
-                        return (ended, Afterwards::Close);
-                    };
-                    last_words.end_with(lines);
-                    return (ended, if stays { Afterwards::Keep } else { Afterwards::Close });
+                    let is_complete = tokio::join!(lines, booked).0.is_ok();
+                    let afterwards = if stays && is_complete { Afterwards::Keep } else { Afterwards::Close };
+                    return (ended, afterwards);
                 }
                 Some(Event::Dropped { prompts, why }) if prompts.contains(&prompt_id) => {
                     let ended = match (cut, why) {
@@ -263,15 +259,6 @@ impl Attempt<'_> {
                 Ok(entry_uuid)
             }
         }
-    }
-
-    /// What is left to be stored of the transcripts when the turn is over. An agent that goes has it stored before.
-    async fn last_lines(&self, live: &LiveAgent, stays: bool) -> Option<UnstoredLines> {
-        if stays {
-            return live.agent.take_transcript_lines().await;
-        }
-        live.agent.flush_session_store().await;
-        None
     }
 
     /// Ends a turn of which what its agent said cannot be put on record.

@@ -3,7 +3,7 @@
 
 use crate::transcript::lines_of;
 use domain::{Entry, NewMessage, SessionId, TurnEnd};
-use sdk_runtime::store::UnstoredLines;
+use sdk_runtime::{Agent, store::UnstoredLines};
 use serde_json::Value;
 use std::{mem::take, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -65,9 +65,13 @@ impl LastWords {
         take(&mut self.messages)
     }
 
-    /// Takes in the lines that the turn's end finds.
-    pub(super) fn end_with(&mut self, lines: Option<UnstoredLines>) {
-        self.lines = lines;
+    /// Takes in the lines that are left when the agent's turn is over. One that goes has them stored before.
+    pub(super) async fn take_in_lines(&mut self, agent: &Agent, stays: bool) {
+        if stays {
+            self.lines = agent.take_transcript_lines().await;
+        } else {
+            agent.flush_session_store().await;
+        }
     }
 
     /// The end with all of it.

@@ -11,7 +11,7 @@ use domain::{
 use engine::{Error, ForkDraft, SessionDraft, SessionTranscripts};
 use sdk_runtime::{
     store::{SessionKey, SessionStore, StoreError, StoredSession},
-    testing::{ScriptedLauncher, store_conformance},
+    testing::{Say, ScriptedLauncher, ScriptedPrompt, store_conformance},
 };
 use serde_json::{Value, json};
 use std::{
@@ -154,17 +154,29 @@ async fn a_sessions_transcripts_are_a_session_store() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// Agents that report what they are told as written down, as the CLI does.
+/// Reports an entry as written down, as the CLI does.
+fn write_down(say: &Say, entry: &Value) {
+    let file = format!("/home/projects/-work/{}.jsonl", say.agent().session_id());
+    say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [entry] }));
+}
+
+fn prompt_entry(prompt: &ScriptedPrompt, say: &Say) -> Value {
+    let (uuid, conversation) = (prompt.id(), say.agent().session_id());
+    json!({ "type": "user", "uuid": uuid, "sessionId": conversation, "message": { "content": prompt.text() } })
+}
+
+/// Agents that write down what they are told.
 fn writing() -> ScriptedLauncher {
     ScriptedLauncher::new().on_prompt(|prompt, say| async move {
-        let conversation = say.agent().session_id().to_owned();
-        let entry = json!({
-            "type": "user", "uuid": prompt.id(), "sessionId": conversation, "message": { "content": prompt.text() },
-        });
-        let file = format!("/home/projects/-work/{conversation}.jsonl");
-        say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [entry] }));
+        write_down(&say, &prompt_entry(&prompt, &say));
         say.text("done");
     })
+}
+
+/// Whether it is asked for the first time.
+fn first() -> impl Fn() -> bool {
+    let left = AtomicUsize::new(1);
+    move || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 /// What is stored of the session's conversation.
@@ -191,9 +203,7 @@ async fn what_an_agent_writes_is_stored_with_the_end_of_its_turn() {
 async fn what_was_stored_with_the_end_is_not_stored_again() {
     // A note has no uuid, by which it would be known again.
     let world = World::new(ScriptedLauncher::new().on_prompt(|_, say| async move {
-        let file = format!("/home/projects/-work/{}.jsonl", say.agent().session_id());
-        let note = json!({ "type": "mode", "mode": "default" });
-        say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [note] }));
+        write_down(&say, &json!({ "type": "mode", "mode": "default" }));
         say.text("done");
     }));
     let session = world.session().await;
@@ -220,17 +230,12 @@ async fn lines_that_cannot_be_stored_with_the_end_are_stored_by_themselves_and_i
 
 #[tokio::test(start_paused = true)]
 async fn the_lines_of_an_agent_that_goes_are_stored_by_its_runtime() {
-    let failing = AtomicUsize::new(1);
+    let first = first();
     let world = World::new(ScriptedLauncher::new().on_prompt(move |prompt, say| {
-        let fails =
-            failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let dies = first();
         async move {
-            let conversation = say.agent().session_id().to_owned();
-            let file = format!("/home/projects/-work/{conversation}.jsonl");
-            let entry =
-                json!({ "type": "user", "uuid": prompt.id(), "message": { "content": prompt.text() } });
-            say.frame(&json!({ "type": "transcript_mirror", "filePath": file, "entries": [entry] }));
-            if fails {
+            write_down(&say, &prompt_entry(&prompt, &say));
+            if dies {
                 say.exit(3, "out of memory").await;
             }
             say.text("done");
@@ -245,10 +250,9 @@ async fn the_lines_of_an_agent_that_goes_are_stored_by_its_runtime() {
 
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_is_told_again_has_another_id_and_that_is_noted() {
-    let deaths = AtomicUsize::new(1);
+    let first = first();
     let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
-        let dies =
-            deaths.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let dies = first();
         async move {
             if dies {
                 say.exit(3, "out of memory").await;
