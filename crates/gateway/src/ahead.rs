@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use domain::{MicroUsd, RequestUsageId, TurnId};
 use monitoring::Ask;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::task::TaskTracker;
 
-use crate::{agents::Agent, books::Books, limits::AHEAD_TOKENS_ADDED, prices::Bound};
+use crate::{
+    agents::Agent,
+    books::Books,
+    limits::{AHEAD_LASTS, AHEAD_TOKENS_ADDED},
+    prices::Bound,
+};
 
 /// What an agent asked for: by it one can tell what it will ask for next.
 #[derive(Debug, Clone)]
@@ -25,6 +30,7 @@ pub(crate) struct Ahead {
     id: RequestUsageId,
     model: String,
     most: MicroUsd,
+    began: Instant,
     /// Whether there was money; until that was asked for.
     holding: Option<JoinHandle<bool>>,
 }
@@ -49,11 +55,12 @@ impl Ahead {
         };
         let (asked, requests) = (books.clone(), agent.requests.clone());
         let holding = requests.spawn_on(async move { asked.costs.try_admit(ask).await }, &books.runtime);
-        Self { books: books.clone(), requests, id, model, most, holding: Some(holding) }
+        let (books, began) = (books.clone(), Instant::now());
+        Self { books, requests, id, model, most, began, holding: Some(holding) }
     }
 
     /// The hold, for a request to this model that costs so much at most. `None` if nothing was held, or not for such a
-    /// request; then it was given back first, because the request must not wait for its own money.
+    /// request, or long ago; then it was given back first, because the request must not wait for its own money.
     ///
     /// To be awaited to its end: what is held belongs to nobody in between.
     pub(crate) async fn take(mut self, model: &str, most: MicroUsd) -> Option<RequestUsageId> {
@@ -61,7 +68,8 @@ impl Ahead {
         if !self.holding.take()?.await.unwrap_or(false) {
             return None;
         }
-        if self.model == model && self.most >= most {
+        let is_fresh = self.began.elapsed() < AHEAD_LASTS;
+        if is_fresh && self.model == model && self.most >= most {
             return Some(self.id);
         }
         self.books.costs.release(self.id).await;

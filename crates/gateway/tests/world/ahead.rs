@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::{PATIENCE, World, offline_model};
 
-/// Tokens at a byte each that a request may have more than the last turn's.
-const ADDED: usize = 32 * 1024;
+/// A token is a byte at least.
+const ADDED: usize = gateway::limits::AHEAD_TOKENS_ADDED as usize;
 
 fn asking(model: &str, prompt: &str) -> String {
     let messages = json!([{"role": "user", "content": prompt}]);
@@ -76,6 +76,21 @@ async fn what_it_does_not_cover_holds_for_itself_and_does_not_wait_for_it() {
         assert_eq!((held.len(), booked.len(), world.budgets.open()), (3, 2, 0));
         assert_eq!(booked[1].id, held[2].id);
     }
+}
+
+#[tokio::test]
+async fn what_was_held_long_ago_lets_nothing_through() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    second_turn(&world).await;
+    until_open(&world, 1).await;
+    world.budgets.limit(world.budgets.spent());
+    tokio::time::pause();
+    tokio::time::advance(gateway::limits::AHEAD_LASTS).await;
+    tokio::time::resume();
+    let refused = world.request(asking("claude-opus-5-5", "one")).send().await.unwrap();
+    assert_eq!(refused.status(), 402);
+    assert_eq!(world.budgets.open(), 0);
 }
 
 #[tokio::test]
