@@ -2,6 +2,7 @@
 
 use crate::{
     Store, audit,
+    credentials::{Holder, Shown},
     entity::{
         api_key::{self, Column as K},
         user::{self, email_key},
@@ -167,16 +168,23 @@ impl Accounts for Store {
             .filter(K::SecretSha256.eq(secret_sha256.to_vec()))
             .filter(Condition::any().add(K::ExpiresAt.is_null()).add(K::ExpiresAt.gt(micros(at))))
             .filter(user::Column::IsActive.eq(true));
-        let Some((key, Some(user))) = found.one(&self.read).await.map_err(failure)? else { return Ok(None) };
-        let mut key = ApiKey::try_from(key)?;
-        let noted = key.last_used_at.is_some_and(|last| at.duration_since(last) < USE_NOTED_EVERY);
-        if !noted {
-            let update = api_key::Entity::update_many()
-                .col_expr(K::LastUsedAt, Expr::value(micros(at)))
-                .filter(K::Id.eq(key.id.0));
-            self.write_one(update).await?;
-            key.last_used_at = Some(at);
-        }
-        Ok(Some((key, user.try_into()?)))
+        let look_up = async {
+            let Some((key, Some(user))) = found.one(&self.read).await.map_err(failure)? else {
+                return Ok(None);
+            };
+            let expires_at = key.expires_at;
+            let mut key = ApiKey::try_from(key)?;
+            let noted = key.last_used_at.is_some_and(|last| at.duration_since(last) < USE_NOTED_EVERY);
+            if !noted {
+                let update = api_key::Entity::update_many()
+                    .col_expr(K::LastUsedAt, Expr::value(micros(at)))
+                    .filter(K::Id.eq(key.id.0));
+                self.write_one(update).await?;
+                key.last_used_at = Some(at);
+            }
+            Ok(Some(Holder { user: user.try_into()?, api_key: Some(key), expires_at }))
+        };
+        let holder = self.holder(Shown::ApiKey(secret_sha256), at, look_up).await?;
+        Ok(holder.and_then(|holder| Some((holder.api_key?, holder.user))))
     }
 }

@@ -12,6 +12,7 @@ mod audit;
 mod budgets;
 mod change;
 mod costs;
+mod credentials;
 mod database;
 mod decisions;
 mod entity;

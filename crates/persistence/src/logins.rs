@@ -2,6 +2,7 @@
 
 use crate::{
     Store, audit,
+    credentials::{Holder, Shown},
     entity::{
         refresh_token::{self, Column as C},
         user,
@@ -82,18 +83,20 @@ pub(crate) async fn rotate(
 /// A login lives as long as its unused token does.
 pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
     // One query, because it stands before every request.
-    let owner = refresh_token::Entity::find()
-        .select_only()
-        .column(C::UserId)
+    let found = refresh_token::Entity::find()
+        .find_also_related(user::Entity)
         .filter(C::FamilyId.eq(family.0))
         .filter(C::UsedAt.is_null())
         .filter(C::RevokedAt.is_null())
         .filter(C::ExpiresAt.gt(micros(at)))
-        .into_query();
-    let user = user::Entity::find()
-        .filter(user::Column::Id.in_subquery(owner))
         .filter(user::Column::IsActive.eq(true));
-    user.one(&store.read).await.map_err(failure)?.map(User::try_from).transpose()
+    let look_up = async {
+        let Some((token, Some(user))) = found.one(&store.read).await.map_err(failure)? else {
+            return Ok(None);
+        };
+        Ok(Some(Holder { user: user.try_into()?, api_key: None, expires_at: Some(token.expires_at) }))
+    };
+    Ok(store.holder(Shown::Login(family), at, look_up).await?.map(|holder| holder.user))
 }
 
 pub(crate) fn of_family(family: Uuid) -> Expr {

@@ -13,7 +13,7 @@ mod postgres_writer;
 mod sqlite_writer;
 mod stepwise;
 
-use crate::{Store, error::failure};
+use crate::{Store, credentials::Credentials, error::failure};
 use domain::ports::StoreResult;
 use joined::Joined;
 use sea_orm::{DbBackend, QueryTrait, sqlx};
@@ -88,6 +88,14 @@ impl Store {
 }
 
 impl Writer {
+    /// The credentials that are remembered, where nobody else can end one.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Sqlite(writer) => Some(writer.credentials()),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Waits for whoever writes and closes what is open, for good.
     pub(crate) async fn close(&self) -> Result<(), sqlx::Error> {
         match self {

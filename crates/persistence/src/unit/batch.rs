@@ -137,9 +137,14 @@ impl Batch {
         self.woken.insert(Wakeup::Session(session));
     }
 
-    /// Has other servers look at what this user was let in by once this is committed.
+    /// Has everybody look again at what this user is let in by once this is committed.
     pub(crate) fn wake_account(&mut self, user: UserId) {
         self.woken.insert(Wakeup::Account(user));
+    }
+
+    /// Whether this changes whom credentials let in.
+    pub(super) fn changes_accounts(&self) -> bool {
+        self.woken.iter().any(|woken| matches!(woken, Wakeup::Account(_)))
     }
 
     fn push<T>(&mut self, statement: Statement, has_rows: bool) -> Rows<T> {

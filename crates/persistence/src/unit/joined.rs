@@ -8,7 +8,7 @@ use super::{
     batch::Answer,
     sqlite_writer::{Place, SqliteWriter},
 };
-use crate::error::failure;
+use crate::{credentials::Changing, error::failure};
 use domain::ports::StoreResult;
 use futures::{FutureExt, TryStreamExt};
 use sea_orm::{
@@ -45,8 +45,9 @@ impl Joined {
 
     /// Ends the transaction that was begun.
     pub(super) async fn commit(mut self, writes: Batch) -> Result<Answers, DbErr> {
+        let changing = self.changing(&writes);
         let answers = self.run(Vec::new(), writes, &COMMIT).await?;
-        self.0.committed();
+        self.committed(changing);
         Ok(answers)
     }
 
@@ -56,9 +57,22 @@ impl Joined {
         let is_one = writes.statements.len() == 1;
         let (begin, commit): (&[_], &[_]) = if is_one { (&[], &[]) } else { (&BEGIN, &COMMIT) };
         let before = self.cleared().chain(begin.iter().copied()).collect();
+        let changing = self.changing(&writes);
         let answers = self.run(before, writes, commit).await?;
-        self.0.committed();
+        self.committed(changing);
         Ok(answers)
+    }
+
+    /// What is to be done before accounts change.
+    fn changing(&self, writes: &Batch) -> Option<Changing> {
+        writes.changes_accounts().then(|| self.0.credentials.changing())
+    }
+
+    fn committed(&mut self, changing: Option<Changing>) {
+        self.0.committed();
+        if let Some(changing) = changing {
+            changing.done();
+        }
     }
 
     /// What makes the place clean.

@@ -5,7 +5,10 @@
 //! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
 
 use super::checkpoints::Checkpoints;
-use crate::figures::{Kind, PoolFigures, count};
+use crate::{
+    credentials::Credentials,
+    figures::{Kind, PoolFigures, count},
+};
 use domain::ports::{StoreError, StoreResult};
 use sea_orm::sqlx::{
     self, ConnectOptions, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions,
@@ -23,6 +26,7 @@ pub(crate) struct SqliteWriter {
     /// How long a call waits for its place before the store counts as unavailable.
     patience: Duration,
     place: Arc<Mutex<Place>>,
+    credentials: Credentials,
 }
 
 /// Where whoever writes sits.
@@ -34,17 +38,29 @@ pub(super) struct Place {
     is_closed: bool,
     /// None where nothing is written.
     checkpoints: Option<Checkpoints>,
+    /// What is remembered of what is written here.
+    pub(super) credentials: Credentials,
 }
 
 impl SqliteWriter {
     pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
-        Self { options: Arc::new(options), patience, place: Arc::default() }
+        Self::at(Place::default(), options, patience)
     }
 
     /// One whose log is folded into the file by one of these readers.
     pub(crate) fn beside(options: SqliteConnectOptions, patience: Duration, readers: SqlitePool) -> Self {
         let place = Place { checkpoints: Some(Checkpoints::new(readers)), ..Place::default() };
-        Self { place: Arc::new(Mutex::new(place)), ..Self::new(options, patience) }
+        Self::at(place, options, patience)
+    }
+
+    fn at(place: Place, options: SqliteConnectOptions, patience: Duration) -> Self {
+        let credentials = place.credentials.clone();
+        Self { options: Arc::new(options), patience, place: Arc::new(Mutex::new(place)), credentials }
+    }
+
+    /// The credentials that are remembered while this is the only one that writes.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// The place, as soon as it is free.
