@@ -172,7 +172,7 @@ impl Accounts for Store {
             let Some((key, Some(user))) = found.one(&self.read).await.map_err(failure)? else {
                 return Ok(None);
             };
-            let expires_at = key.expires_at;
+            let expires_at = key.expires_at.unwrap_or(i64::MAX);
             let mut key = ApiKey::try_from(key)?;
             let noted = key.last_used_at.is_some_and(|last| at.duration_since(last) < USE_NOTED_EVERY);
             if !noted {
@@ -182,7 +182,10 @@ impl Accounts for Store {
                 self.write_one(update).await?;
                 key.last_used_at = Some(at);
             }
-            Ok(Some(Holder { user: user.try_into()?, api_key: Some(key), expires_at }))
+            // By then its next use has to be noted.
+            let noted =
+                key.last_used_at.unwrap_or(at).saturating_add(USE_NOTED_EVERY).map_or(i64::MAX, micros);
+            Ok(Some(Holder { user: user.try_into()?, api_key: Some(key), until: expires_at.min(noted) }))
         };
         let holder = self.holder(Shown::ApiKey(secret_sha256), at, look_up).await?;
         Ok(holder.and_then(|holder| Some((holder.api_key?, holder.user))))

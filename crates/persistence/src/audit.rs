@@ -50,13 +50,13 @@ impl Store {
         Ok(head)
     }
 
-    /// A unit of work of which the log tells one thing.
+    /// A unit of work that adds a row or two, and of which the log tells one thing.
     pub(crate) async fn write_audited(
         &self,
         write: impl FnOnce(&mut Batch),
         event: AuditEvent,
     ) -> StoreResult<()> {
-        let (_, mut change) = self.change(self.batch()).await?;
+        let (_, mut change) = self.change(self.quick_batch()).await?;
         write(&mut change.writes);
         change.commit(self, [event]).await
     }

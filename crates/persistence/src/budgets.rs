@@ -16,6 +16,7 @@ use crate::{
     Store,
     entity::{budget, hold as row, hold::Column as H, spend},
     error::failure,
+    unit::{FromRow, Row},
     value::Reader,
 };
 use account::{AccountRow, accounts, of_spenders};
@@ -27,7 +28,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use standing::Standing;
@@ -66,7 +67,7 @@ impl Budgets for Store {
         let mut standing = Standing::default();
         for some in accounts_of.chunks(ACCOUNTS_PER_SELECT) {
             for row in self.read.query_all(&accounts(some)).await.map_err(failure)? {
-                standing.add_row(&AccountRow::from_query_result(&row, "").map_err(failure)?)?;
+                standing.add_row(&AccountRow::from_row(&Row::Orm(row)).map_err(failure)?)?;
             }
             // A row tells its spender's own budget as well. There is none before the first request.
             let without: Vec<_> = some.iter().filter(|account| !standing.has_row(account)).cloned().collect();

@@ -2,7 +2,7 @@
 
 use crate::{
     Store, audit,
-    unit::{Answers, Batch, Unit},
+    unit::{Answers, Batch, FromRow, Unit},
 };
 use domain::{
     AuditEvent, AuditHead,
@@ -32,6 +32,7 @@ impl Store {
     pub(crate) async fn change_of<E, T>(&self, rows: Select<E>) -> StoreResult<Option<(T, Change)>>
     where
         E: EntityTrait,
+        E::Model: FromRow,
         T: TryFrom<E::Model, Error = StoreError>,
     {
         let mut reads = self.batch();

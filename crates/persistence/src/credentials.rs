@@ -32,8 +32,8 @@ pub(crate) enum Shown {
 pub(crate) struct Holder {
     pub(crate) user: User,
     pub(crate) api_key: Option<ApiKey>,
-    /// In microseconds since 1970, as it is stored.
-    pub(crate) expires_at: Option<i64>,
+    /// When it has to be looked up again at the latest, in microseconds since 1970.
+    pub(crate) until: i64,
 }
 
 /// The credentials that are remembered; clones share them.
@@ -99,7 +99,7 @@ impl Credentials {
             remembered.forget(Closed::No);
         }
         let holder = remembered.holders.get(shown)?;
-        holder.expires_at.is_none_or(|end| end > micros(at)).then(|| holder.clone())
+        (holder.until > micros(at)).then(|| holder.clone())
     }
 
     /// Remembers what was looked up, unless something was forgotten since that began.

@@ -2,10 +2,12 @@
 
 use crate::figures::{Kind, count};
 use domain::ports::StoreError;
+use rusqlite::ffi;
 use sea_orm::{
     DbErr, RuntimeErr, SqlErr,
     sqlx::{self, error::DatabaseError, postgres::PgDatabaseError},
 };
+use std::error::Error;
 
 /// SQLite's result codes that speak of the moment rather than of the statement: busy, locked, an I/O error, the disk
 /// full, the file not to be opened.
@@ -35,19 +37,41 @@ pub(crate) const POLICY_EXISTS: &str = "a policy of this name";
 
 /// The store's error for the database's.
 pub(crate) fn failure(error: DbErr) -> StoreError {
-    if let Some(SqlErr::UniqueConstraintViolation(violated)) = error.sql_err() {
-        let known = UNIQUE.iter().find(|(sqlite, postgres, _)| {
-            violated.contains(sqlite) || violated.contains(&format!("\"{postgres}\""))
-        });
-        return StoreError::Conflict { what: known.map_or("something of this id", |(_, _, what)| what) };
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(violated)) => conflict(&violated),
+        _ if is_passing(&error) => passing(error),
+        _ => failed(error),
     }
-    if is_passing(&error) {
-        count(Kind::Unavailable);
-        StoreError::Unavailable(Box::new(error))
-    } else {
-        count(Kind::Failed);
-        StoreError::Failed(Box::new(error))
+}
+
+/// The store's error for that of the connection that writes to SQLite.
+pub(crate) fn sqlite_failure(error: rusqlite::Error) -> StoreError {
+    let Some(told) = error.sqlite_error() else { return failed(error) };
+    match told.extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => conflict(&error.to_string()),
+        // The low byte is the code proper; the rest says more about it.
+        code if SQLITE_PASSING.iter().any(|&passing| i64::from(code & 0xff) == i64::from(passing)) => {
+            passing(error)
+        }
+        _ => failed(error),
     }
+}
+
+fn conflict(violated: &str) -> StoreError {
+    let known = UNIQUE.iter().find(|(sqlite, postgres, _)| {
+        violated.contains(sqlite) || violated.contains(&format!("\"{postgres}\""))
+    });
+    StoreError::Conflict { what: known.map_or("something of this id", |(_, _, what)| what) }
+}
+
+fn passing(error: impl Error + Send + Sync + 'static) -> StoreError {
+    count(Kind::Unavailable);
+    StoreError::Unavailable(Box::new(error))
+}
+
+fn failed(error: impl Error + Send + Sync + 'static) -> StoreError {
+    count(Kind::Failed);
+    StoreError::Failed(Box::new(error))
 }
 
 /// Whether trying again later may help.

@@ -9,7 +9,7 @@ use crate::{
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
     tasks::active_users,
-    unit::Batch,
+    unit::{Batch, row},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -212,9 +212,10 @@ fn inside(scope: Scope) -> Select<execution::Entity> {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Counted {
-    count: i64,
+row! {
+    struct Counted {
+        count: i64,
+    }
 }
 
 #[derive(Debug, Default, FromQueryResult)]

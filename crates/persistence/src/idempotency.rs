@@ -3,6 +3,7 @@
 use crate::{
     Store,
     entity::idempotency_key::{self, Column as K},
+    unit::row,
     value::{micros, stored},
 };
 use async_trait::async_trait;
@@ -12,16 +13,17 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, UpdateMany,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
     sea_query::{Expr, ExprTrait, LockType},
 };
 use uuid::Uuid;
 
-/// What one owner has.
-#[derive(Debug, FromQueryResult)]
-struct Kept {
-    keys: i64,
-    bytes: Option<i64>,
+row! {
+    /// What one owner has.
+    struct Kept {
+        keys: i64,
+        bytes: Option<i64>,
+    }
 }
 
 #[async_trait]

@@ -34,7 +34,7 @@ impl Journal for Store {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let mut reads = self.batch();
+        let mut reads = self.quick_batch();
         let row = lock(&mut reads, session);
         let open = open_calls(session, &entries).map(|calls| reads.select(calls));
         let (mut read, unit) = self.open(reads).await?;

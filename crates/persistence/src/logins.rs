@@ -94,7 +94,7 @@ pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> Stor
         let Some((token, Some(user))) = found.one(&store.read).await.map_err(failure)? else {
             return Ok(None);
         };
-        Ok(Some(Holder { user: user.try_into()?, api_key: None, expires_at: Some(token.expires_at) }))
+        Ok(Some(Holder { user: user.try_into()?, api_key: None, until: token.expires_at }))
     };
     Ok(store.holder(Shown::Login(family), at, look_up).await?.map(|holder| holder.user))
 }

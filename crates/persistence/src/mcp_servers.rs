@@ -6,6 +6,7 @@ use crate::{
     error::failure,
     literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
+    unit::row,
     value::micros,
 };
 use async_trait::async_trait;
@@ -17,8 +18,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
-    Select, sea_query::Expr,
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
 };
 use std::collections::BTreeMap;
 
@@ -165,10 +165,11 @@ impl McpServers for Store {
     }
 }
 
-/// How many one owner has.
-#[derive(Debug, FromQueryResult)]
-struct Owned {
-    count: i64,
+row! {
+    /// How many one owner has.
+    struct Owned {
+        count: i64,
+    }
 }
 
 fn one(scope: Scope, id: McpServerId) -> Select<mcp_server::Entity> {

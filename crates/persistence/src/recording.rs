@@ -2,7 +2,7 @@
 
 use crate::{
     entity::{journal, message, session},
-    unit::{Answers, Batch, Rows},
+    unit::{Answers, Batch, Rows, row},
     value::{Reader, micros, stored},
 };
 use domain::{
@@ -12,7 +12,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, UpdateMany,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select, UpdateMany,
     prelude::Uuid,
     sea_query::{Expr, ExprTrait, LockType},
 };
@@ -30,16 +30,17 @@ pub(crate) struct Locked {
     message_count: i64,
 }
 
-/// The locked columns of a session's row.
-#[derive(Debug, FromQueryResult)]
-pub(crate) struct LockedRow {
-    id: Uuid,
-    status: String,
-    current_turn_id: Option<Uuid>,
-    operation: Option<String>,
-    generation: i64,
-    last_seq: i64,
-    message_count: i64,
+row! {
+    /// The locked columns of a session's row.
+    pub(crate) struct LockedRow {
+        id: Uuid,
+        status: String,
+        current_turn_id: Option<Uuid>,
+        operation: Option<String>,
+        generation: i64,
+        last_seq: i64,
+        message_count: i64,
+    }
 }
 
 /// Locks the session's row, if it is there.

@@ -8,6 +8,7 @@ use crate::{
     },
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
+    unit::row,
     value::Reader,
 };
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QuerySelect, QueryTrait,
-    prelude::Uuid, sea_query::LockType,
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
+    sea_query::LockType,
 };
 
 /// JSON shrinks to a fifth by this at hundreds of megabytes per second.
@@ -105,9 +106,10 @@ impl Reports for Store {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct IdRow {
-    id: Uuid,
+row! {
+    struct IdRow {
+        id: Uuid,
+    }
 }
 
 /// Packs or unpacks away from the threads that serve requests.

@@ -33,7 +33,7 @@ use std::time::Duration;
 #[async_trait]
 impl Servers for Store {
     async fn renew(&self, server: ServerId, lease: Duration) -> StoreResult<Renewed> {
-        let mut batch = self.batch();
+        let mut batch = self.quick_batch();
         let held = batch.select(self.living().filter(server::Column::Id.eq(server.0)));
         let others = batch.select(self.living().filter(server::Column::Id.ne(server.0)));
         // First there, then told by the database's clock, which no inserted row can name.

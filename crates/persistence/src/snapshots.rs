@@ -8,6 +8,7 @@ use crate::{
     },
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
+    unit::row,
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -115,9 +116,10 @@ impl Snapshots for Store {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct IdRow {
-    id: Uuid,
+row! {
+    struct IdRow {
+        id: Uuid,
+    }
 }
 
 /// How many of a session's tools ran, and for how long together.

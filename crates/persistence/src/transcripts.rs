@@ -5,7 +5,7 @@ use crate::{
     entity::transcript_entry::{self, Column as C},
     error::failure,
     recording::{lock, locked},
-    unit::{Answers, Batch, Rows},
+    unit::{Answers, Batch, Rows, row},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -37,7 +37,7 @@ impl Transcripts for Store {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut reads = self.batch();
+        let mut reads = self.quick_batch();
         // The lock of the session's row queues those that add to its transcripts; whoever may not write any more is
         // refused by what the row says.
         let session = lock(&mut reads, key.session_id);
@@ -184,14 +184,16 @@ fn row(
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Position {
-    position: i64,
+row! {
+    struct Position {
+        position: i64,
+    }
 }
 
-#[derive(Debug, FromQueryResult)]
-struct KnownUuid {
-    uuid: String,
+row! {
+    struct KnownUuid {
+        uuid: String,
+    }
 }
 
 #[derive(Debug, FromQueryResult)]

@@ -8,20 +8,22 @@
 
 mod batch;
 mod checkpoints;
-mod joined;
 mod postgres_writer;
+mod row;
+mod sqlite_unit;
 mod sqlite_writer;
 mod stepwise;
 
 use crate::{Store, credentials::Credentials, error::failure};
 use domain::ports::StoreResult;
-use joined::Joined;
 use sea_orm::{DbBackend, QueryTrait, sqlx};
+use sqlite_unit::SqliteUnit;
 use stepwise::Stepwise;
 
 pub(crate) use batch::{Answers, Batch, Rows};
 pub(crate) use postgres_writer::PostgresWriter;
-pub(crate) use sqlite_writer::SqliteWriter;
+pub(crate) use row::{FromRow, Row, row};
+pub(crate) use sqlite_writer::{SqliteWriter, SqliteWriterOptions};
 
 /// Where units of work are written.
 #[derive(Debug, Clone)]
@@ -37,8 +39,7 @@ pub(crate) struct Unit(Open);
 /// How statements get to the database.
 #[derive(Debug)]
 enum Open {
-    /// SQLite takes several at a time.
-    Joined(Joined),
+    Sqlite(SqliteUnit),
     /// PostgreSQL takes them one by one.
     Stepwise(Stepwise),
 }
@@ -52,6 +53,11 @@ impl Store {
         })
     }
 
+    /// Statements to be run together that are few, and each find their rows by a key: nobody notices how long they take.
+    pub(crate) fn quick_batch(&self) -> Batch {
+        Batch { is_quick: true, ..self.batch() }
+    }
+
     /// Begins a unit of work as the writer, and reads what it depends on, locks first.
     ///
     /// On SQLite the unit is the only writer: one that reads first and then wants to write would be refused, without
@@ -60,8 +66,8 @@ impl Store {
     pub(crate) async fn open(&self, reads: Batch) -> StoreResult<(Answers, Unit)> {
         match &self.writer {
             Writer::Sqlite(writer) => {
-                let mut open = Joined::take(writer).await?;
-                Ok((open.begin(reads).await?, Unit(Open::Joined(open))))
+                let (read, open) = SqliteUnit::take(writer).await?.begin(reads).await?;
+                Ok((read, Unit(Open::Sqlite(open))))
             }
             Writer::Postgres(writer) => {
                 let (read, open) = Stepwise::begin(writer, &reads).await.map_err(failure)?;
@@ -73,10 +79,9 @@ impl Store {
     /// A unit of work for which nothing needs to be read.
     pub(crate) async fn write_whole(&self, writes: Batch) -> StoreResult<Answers> {
         match &self.writer {
-            Writer::Sqlite(writer) => Joined::take(writer).await?.whole(writes).await,
-            Writer::Postgres(writer) => stepwise::whole(writer, &writes).await,
+            Writer::Sqlite(writer) => SqliteUnit::take(writer).await?.whole(writes).await,
+            Writer::Postgres(writer) => stepwise::whole(writer, &writes).await.map_err(failure),
         }
-        .map_err(failure)
     }
 
     /// One statement by itself; answers how many rows it changed.
@@ -112,10 +117,9 @@ impl Unit {
     /// Writes and commits.
     pub(crate) async fn commit(self, writes: Batch) -> StoreResult<Answers> {
         match self.0 {
-            Open::Joined(open) => open.commit(writes).await,
-            Open::Stepwise(open) => open.commit(&writes).await,
+            Open::Sqlite(open) => open.commit(writes).await,
+            Open::Stepwise(open) => open.commit(&writes).await.map_err(failure),
         }
-        .map_err(failure)
     }
 }
 

@@ -81,6 +81,7 @@ const TOOLS: &[&str] = &["xtask", "bench", "bench-host"];
 const WORDS: &[(&[&str], &[&str])] = &[
     (&["sea_orm", "object_store"], &["persistence", "migration"]),
     (&["sqlx::"], &["persistence", "testkit"]),
+    (&["rusqlite::"], &["persistence"]),
     (&["actix_web", "actix_ws", "actix_cors", "actix_multipart", "paperclip"], &["api", "apidoc", "server"]),
     (&["validator::"], &["api", "apidoc"]),
     (&["hyper::", "hyper_util"], &["gateway", "offline-model"]),

@@ -7,28 +7,29 @@ use crate::{
         hold_account::{self, Column as A, budget_of},
         spend::{self, Column as S},
     },
-    unit::Batch,
+    unit::{Batch, row},
     value::Reader,
 };
 use domain::{Budget, MicroUsd, budget::Account, ports::StoreResult};
 use sea_orm::{
-    Condition, EntityTrait, FromQueryResult, IntoActiveModel,
+    Condition, EntityTrait, IntoActiveModel,
     sea_query::{Expr, ExprTrait, Func, LockType, OnConflict, Order, Query, SelectStatement},
 };
 
 /// What an account is found by: kind and key of the spender, and the period.
 pub(super) type Key = (String, String, String);
 
-/// An account as it is now.
-#[derive(Debug, FromQueryResult)]
-pub(super) struct AccountRow {
-    spender_kind: String,
-    spender_key: String,
-    period: String,
-    spent_micro_usd: i64,
-    held_micro_usd: i64,
-    limit_micro_usd: Option<i64>,
-    when_exhausted: Option<String>,
+row! {
+    /// An account as it is now.
+    pub(super) struct AccountRow {
+        spender_kind: String,
+        spender_key: String,
+        period: String,
+        spent_micro_usd: i64,
+        held_micro_usd: i64,
+        limit_micro_usd: Option<i64>,
+        when_exhausted: Option<String>,
+    }
 }
 
 /// What is spent and held of an account.

@@ -25,7 +25,7 @@ use sea_orm::{
 };
 
 pub(super) async fn hold(store: &Store, new: &NewHold) -> StoreResult<Held> {
-    let mut unit = store.batch();
+    let mut unit = store.quick_batch();
     if !new.accounts.is_empty() {
         account::lock(&mut unit, &new.accounts);
     }

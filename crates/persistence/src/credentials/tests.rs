@@ -162,7 +162,7 @@ async fn what_was_looked_up_before_a_change_is_not_remembered_after_it() {
     let store = &w.f.store;
     w.credentials().remembered().forget(Closed::No);
     let shown = Shown::Login(w.family);
-    let found = Holder { user: w.f.user.clone(), api_key: None, expires_at: None };
+    let found = Holder { user: w.f.user.clone(), api_key: None, until: i64::MAX };
     let slow = async {
         store.revoke_login(w.family, w.f.tick(), &Origin::system()).await?;
         Ok(Some(found))

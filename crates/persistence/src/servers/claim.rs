@@ -5,7 +5,7 @@ use crate::{
     Store,
     entity::session,
     recording::{Locked, LockedRow, locked_columns},
-    unit::{Answers, Batch, Rows},
+    unit::{Answers, Batch, FromRow, Row, Rows},
     value::{Reader, stored},
 };
 use domain::{
@@ -13,14 +13,12 @@ use domain::{
     ports::{Standing, StoreError, StoreResult},
 };
 use sea_orm::{
-    ActiveValue::Set, DerivePartialModel, EntityTrait, FromQueryResult, QuerySelect, prelude::Uuid,
-    sea_query::Expr,
+    ActiveValue::Set, DbErr, DerivePartialModel, EntityTrait, QuerySelect, prelude::Uuid, sea_query::Expr,
 };
 
 /// A locked session, its home, and whether that lives.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 pub(crate) struct ClaimableRow {
-    #[sea_orm(nested)]
     locked: LockedRow,
     server_id: Option<Uuid>,
     home_lives: bool,
@@ -39,6 +37,13 @@ pub(crate) struct Claimable {
 pub(crate) struct Claim {
     home: ServerId,
     pub(crate) generation: Generation,
+}
+
+impl FromRow for ClaimableRow {
+    fn from_row(row: &Row) -> Result<Self, DbErr> {
+        let locked = LockedRow::from_row(row)?;
+        Ok(Self { locked, server_id: row.get("server_id")?, home_lives: row.get("home_lives")? })
+    }
 }
 
 impl Store {

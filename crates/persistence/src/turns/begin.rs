@@ -11,7 +11,7 @@ use crate::{
     recording::{Locked, LockedRow, Recording, lock, locked},
     servers::{Claim, claimable},
     sessions::{entered, updated},
-    unit::{Answers, Batch, Rows, Unit},
+    unit::{Answers, Batch, Rows, Unit, row},
     value::{Reader, micros},
 };
 use domain::{
@@ -22,9 +22,7 @@ use domain::{
     turn::{Begin, BegunTurn, Enqueued, NewTurn, QueuePlace},
 };
 use jiff::Timestamp;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, prelude::Uuid,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Uuid};
 use serde_json::Value;
 
 pub(super) async fn begin(
@@ -33,7 +31,7 @@ pub(super) async fn begin(
     first_status: SessionStatus,
     home: ServerId,
 ) -> StoreResult<Begin> {
-    let mut reads = store.batch();
+    let mut reads = store.quick_batch();
     let session = store.lock_for(&mut reads, new.session_id);
     let next = reads.select_as::<TurnKey>(queued(new.session_id).select_only().column(C::Id).limit(1));
     let payers = Accounts::find(&mut reads, &new.payers);
@@ -71,7 +69,7 @@ pub(super) async fn begin_queued(
     at: Timestamp,
     home: ServerId,
 ) -> StoreResult<Option<Begin>> {
-    let mut reads = store.batch();
+    let mut reads = store.quick_batch();
     let session_row = store.lock_for(&mut reads, session);
     let next = reads.select(queued(session).limit(1));
     let (mut read, unit) = store.open(reads).await?;
@@ -190,18 +188,20 @@ impl Queue {
     }
 }
 
-/// How long a queue is, and the rank of its front.
-#[derive(Debug, FromQueryResult)]
-struct Extent {
-    waiting: i64,
-    front: Option<i64>,
+row! {
+    /// How long a queue is, and the rank of its front.
+    struct Extent {
+        waiting: i64,
+        front: Option<i64>,
+    }
 }
 
-/// The key of a turn.
-#[derive(Debug, FromQueryResult)]
-struct TurnKey {
-    #[expect(dead_code, reason = "that there is one is all that is asked")]
-    id: Uuid,
+row! {
+    /// The key of a turn.
+    struct TurnKey {
+        #[expect(dead_code, reason = "that there is one is all that is asked")]
+        id: Uuid,
+    }
 }
 
 /// Why no turn begins in the session now.

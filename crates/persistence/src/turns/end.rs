@@ -29,7 +29,7 @@ pub(super) async fn end(
     by: Generation,
     end: &TurnEnd,
 ) -> StoreResult<Option<EndedTurn>> {
-    let mut reads = store.batch();
+    let mut reads = store.quick_batch();
     // The turn first, as where a request is booked: writers that meet wait for each other instead of deadlocking.
     let running = C::Status.eq(TurnStatus::Running.as_str());
     let turn = turn::Entity::find_by_id(id.0).filter(running);

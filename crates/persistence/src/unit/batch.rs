@@ -1,13 +1,14 @@
 //! Statements that are run together, and what came of them.
 
+use super::{FromRow, Row};
 use crate::error::failure;
 use domain::{
     SessionId, UserId,
     ports::{StoreError, StoreResult, Wakeup},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, Insert, InsertMany, Iterable,
-    ModelTrait, QueryFilter, QueryResult, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, Insert, InsertMany, Iterable, ModelTrait,
+    QueryFilter, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
     sea_query::{Expr, IntoCondition, OnConflict, Query, UnionType},
 };
 use std::{collections::BTreeSet, marker::PhantomData};
@@ -20,6 +21,8 @@ const ROWS_PER_INSERT: usize = 1000;
 pub(crate) struct Batch {
     pub(super) backend: DbBackend,
     pub(super) statements: Vec<Planned>,
+    /// Whether they are few, and each finds its rows by their keys.
+    pub(super) is_quick: bool,
     /// What other servers are told of once this is committed.
     pub(super) woken: BTreeSet<Wakeup>,
 }
@@ -45,13 +48,13 @@ pub(crate) struct Answers(pub(super) Vec<Answer>);
 /// What one statement answered.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) rows: Vec<QueryResult>,
+    pub(super) rows: Vec<Row>,
     pub(super) affected: u64,
 }
 
 impl Batch {
     pub(super) fn new(backend: DbBackend) -> Self {
-        Self { backend, statements: Vec::new(), woken: BTreeSet::new() }
+        Self { backend, statements: Vec::new(), is_quick: false, woken: BTreeSet::new() }
     }
 
     /// Reads rows as they are stored.
@@ -60,7 +63,7 @@ impl Batch {
     }
 
     /// Reads some columns, or something else than a column.
-    pub(crate) fn select_as<T: FromQueryResult>(&mut self, rows: impl QueryTrait) -> Rows<T> {
+    pub(crate) fn select_as<T>(&mut self, rows: impl QueryTrait) -> Rows<T> {
         let statement = rows.build(self.backend);
         self.push(statement, true)
     }
@@ -87,7 +90,7 @@ impl Batch {
     }
 
     /// Reads rows by a statement that is built by hand.
-    pub(crate) fn select_built<T: FromQueryResult>(&mut self, statement: &impl StatementBuilder) -> Rows<T> {
+    pub(crate) fn select_built<T>(&mut self, statement: &impl StatementBuilder) -> Rows<T> {
         let statement = StatementBuilder::build(statement, &self.backend);
         self.push(statement, true)
     }
@@ -155,9 +158,9 @@ impl Batch {
 
 impl Answers {
     /// All rows of one statement.
-    pub(crate) fn all<T: FromQueryResult>(&mut self, rows: Rows<T>) -> StoreResult<Vec<T>> {
+    pub(crate) fn all<T: FromRow>(&mut self, rows: Rows<T>) -> StoreResult<Vec<T>> {
         let rows = self.0.get_mut(rows.at).map(|answer| std::mem::take(&mut answer.rows)).unwrap_or_default();
-        rows.iter().map(|row| T::from_query_result(row, "").map_err(failure)).collect()
+        rows.iter().map(|row| T::from_row(row).map_err(failure)).collect()
     }
 
     /// How many rows the last statement changed.
@@ -166,7 +169,7 @@ impl Answers {
     }
 
     /// The first row of one statement.
-    pub(crate) fn first<T: FromQueryResult>(&mut self, rows: Rows<T>) -> StoreResult<Option<T>> {
+    pub(crate) fn first<T: FromRow>(&mut self, rows: Rows<T>) -> StoreResult<Option<T>> {
         Ok(self.all(rows)?.into_iter().next())
     }
 }

@@ -1,30 +1,43 @@
 //! The one connection that writes to SQLite, and the queue for it.
 //!
 //! SQLite has one writer at a time in any case. One connection that everybody queues for makes that a fair queue in
-//! memory; several would meet at the file's lock, where waiting means sleeping and trying again. It is no pool of one:
-//! a pool asks a connection whether it is still there each time it comes back, which is a trip of its own.
+//! memory; several would meet at the file's lock, where waiting means sleeping and trying again.
 
 use super::checkpoints::Checkpoints;
 use crate::{
     credentials::Credentials,
+    error::sqlite_failure,
     figures::{Kind, PoolFigures, count},
 };
 use domain::ports::{StoreError, StoreResult};
-use sea_orm::sqlx::{
-    self, ConnectOptions, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions,
-};
-use std::{sync::Arc, time::Duration};
+use rusqlite::{Connection, OpenFlags, ffi};
+use sea_orm::sqlx::{self, SqlitePool};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
+    task::spawn_blocking,
     time::timeout,
 };
+
+/// Compiled statements that are kept; there are some 200.
+const STATEMENTS_KEPT: usize = 256;
+
+/// How the file is written to.
+#[derive(Debug)]
+pub(crate) struct SqliteWriterOptions {
+    pub(crate) file: PathBuf,
+    /// By name, with the value as SQL has it.
+    pub(crate) pragmas: Vec<(&'static str, String)>,
+    /// How long a unit waits for another process.
+    pub(crate) busy_timeout: Duration,
+    /// How long a call waits for its place before the store counts as unavailable.
+    pub(crate) patience: Duration,
+}
 
 /// The writer; clones share the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteWriter {
-    options: Arc<SqliteConnectOptions>,
-    /// How long a call waits for its place before the store counts as unavailable.
-    patience: Duration,
+    options: Arc<SqliteWriterOptions>,
     place: Arc<Mutex<Place>>,
     credentials: Credentials,
 }
@@ -32,9 +45,7 @@ pub(crate) struct SqliteWriter {
 /// Where whoever writes sits.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    connection: Option<SqliteConnection>,
-    /// The last one here did not come to an end: there may be a transaction of theirs.
-    pub(super) is_abandoned: bool,
+    connection: Option<Connection>,
     is_closed: bool,
     /// None where nothing is written.
     checkpoints: Option<Checkpoints>,
@@ -43,19 +54,11 @@ pub(super) struct Place {
 }
 
 impl SqliteWriter {
-    pub(crate) fn new(options: SqliteConnectOptions, patience: Duration) -> Self {
-        Self::at(Place::default(), options, patience)
-    }
-
-    /// One whose log is folded into the file by one of these readers.
-    pub(crate) fn beside(options: SqliteConnectOptions, patience: Duration, readers: SqlitePool) -> Self {
-        let place = Place { checkpoints: Some(Checkpoints::new(readers)), ..Place::default() };
-        Self::at(place, options, patience)
-    }
-
-    fn at(place: Place, options: SqliteConnectOptions, patience: Duration) -> Self {
+    /// One whose log is folded into the file by one of these readers, if there are any.
+    pub(crate) fn new(options: SqliteWriterOptions, readers: Option<SqlitePool>) -> Self {
+        let place = Place { checkpoints: readers.map(Checkpoints::new), ..Place::default() };
         let credentials = place.credentials.clone();
-        Self { options: Arc::new(options), patience, place: Arc::new(Mutex::new(place)), credentials }
+        Self { options: Arc::new(options), place: Arc::new(Mutex::new(place)), credentials }
     }
 
     /// The credentials that are remembered while this is the only one that writes.
@@ -63,16 +66,21 @@ impl SqliteWriter {
         &self.credentials
     }
 
+    pub(super) fn busy_timeout(&self) -> Duration {
+        self.options.busy_timeout
+    }
+
     /// The place, as soon as it is free.
     pub(super) async fn take(&self) -> StoreResult<OwnedMutexGuard<Place>> {
-        let taking = timeout(self.patience, self.place.clone().lock_owned());
+        let taking = timeout(self.options.patience, self.place.clone().lock_owned());
         let mut place = taking.await.map_err(|_| unavailable(sqlx::Error::PoolTimedOut))?;
         if place.is_closed {
             return Err(unavailable(sqlx::Error::PoolClosed));
         }
         if place.connection.is_none() {
-            place.connection = Some(self.options.connect().await.map_err(unavailable)?);
-            place.is_abandoned = false;
+            let options = self.options.clone();
+            let opened = spawn_blocking(move || options.open()).await.map_err(unavailable)?;
+            place.connection = Some(opened.map_err(sqlite_failure)?);
         }
         Ok(place)
     }
@@ -93,36 +101,52 @@ impl SqliteWriter {
         if let Some(checkpoints) = place.checkpoints.take() {
             checkpoints.end().await;
         }
-        match place.connection.take() {
-            Some(connection) => connection.close().await,
-            None => Ok(()),
+        let Some(connection) = place.connection.take() else { return Ok(()) };
+        // The last connection folds the log into the file.
+        let closed = spawn_blocking(move || connection.close().map_err(|(_, error)| error)).await;
+        closed.map_err(io)?.map_err(io)
+    }
+}
+
+impl SqliteWriterOptions {
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.file, flags)?;
+        connection.busy_timeout(self.busy_timeout)?;
+        for (name, value) in &self.pragmas {
+            connection.pragma_update(None, name, value)?;
         }
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(connection)
     }
 }
 
 impl Place {
-    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    pub(super) fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        let gone = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None);
+        self.connection.as_mut().ok_or_else(gone)
     }
 
     /// The one who sits here has come to an end of it.
     pub(super) fn committed(&mut self) {
-        self.is_abandoned = false;
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.committed();
         }
     }
 
-    /// Gives up a connection that failed at something else than a statement; the next one here opens another. What
-    /// was not committed goes with it.
-    pub(super) fn give_up_if_broken(&mut self, error: &sqlx::Error) {
-        if !matches!(error, sqlx::Error::Database(_)) {
-            self.connection = None;
-        }
+    /// Gives up a connection that cannot be used any more; the next one here opens another. What was not committed goes
+    /// with it.
+    pub(super) fn give_up(&mut self) {
+        self.connection = None;
     }
 }
 
-fn unavailable(error: sqlx::Error) -> StoreError {
+fn io(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(error))
+}
+
+/// For want of something that is there at other times.
+pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     count(Kind::Unavailable);
     StoreError::Unavailable(Box::new(error))
 }

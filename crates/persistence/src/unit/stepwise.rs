@@ -5,7 +5,7 @@
 //! been decided yet is simply done again: a whole unit, and the reads of one. What was decided by what a unit read is
 //! not: its caller is told to come again.
 
-use super::{Answers, Batch, PostgresWriter, batch::Answer};
+use super::{Answers, Batch, PostgresWriter, Row, batch::Answer};
 use crate::wakeups::Exchange;
 use sea_orm::{
     DbErr, RuntimeErr, Value,
@@ -96,7 +96,7 @@ async fn run(connection: &mut PgConnection, batch: &Batch) -> Result<Answers, sq
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments(values)?).persistent(is_kept);
         answers.push(if planned.has_rows {
             let rows = query.fetch_all(&mut *connection).await?;
-            Answer { rows: rows.into_iter().map(Into::into).collect(), affected: 0 }
+            Answer { rows: rows.into_iter().map(|row| Row::Orm(row.into())).collect(), affected: 0 }
         } else {
             Answer { rows: Vec::new(), affected: query.execute(&mut *connection).await?.rows_affected() }
         });

@@ -14,15 +14,16 @@ use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
+use std::time::Instant;
 use tempfile::TempDir;
 use testkit::{PostgresDatabase, TestClock, conformance::Fixture};
 
-const BOTH: [Way; 2] = [Way::Joined, Way::Stepwise];
+const BOTH: [Way; 2] = [Way::Sqlite, Way::Stepwise];
 
 /// How statements travel, which is to say: on which database.
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    Joined,
+    Sqlite,
     Stepwise,
 }
 
@@ -37,7 +38,7 @@ struct World {
 impl Way {
     async fn world(self) -> World {
         let (url, place) = match self {
-            Self::Joined => {
+            Self::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 (format!("sqlite://{}/steward.db", folder.path().display()), (Some(folder), None))
             }
@@ -176,6 +177,64 @@ async fn a_unit_whose_caller_goes_away_at_any_moment_happens_whole_or_not_at_all
         assert!(cut_off > 0, "{way:?}: nobody ever went away, so this showed nothing");
         assert!(store.any_user().await.unwrap());
     }
+}
+
+/// On one thread: whoever slept on it would sleep until the patience is over.
+#[tokio::test]
+async fn nobody_is_kept_from_working_while_another_process_has_the_file() {
+    let w = Way::Sqlite.world().await;
+    for is_quick in [true, false] {
+        let (_, theirs) = w.stranger.open(locking(&w.stranger)).await.unwrap();
+        let began = Instant::now();
+        let ours = async {
+            let mut reads = locking(&w.store);
+            reads.is_quick = is_quick;
+            let (_, unit) = w.store.open(reads).await.unwrap();
+            unit.commit(renaming(&w.store, "ours")).await.unwrap();
+        };
+        let theirs = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert!(began.elapsed() < DatabaseOptions::new("").busy_timeout, "quick: {is_quick}");
+            theirs.commit(renaming(&w.stranger, "theirs")).await.unwrap();
+        };
+        futures::future::join(ours, theirs).await;
+        assert_eq!(names(&w.store).await, ["ours"], "quick: {is_quick}");
+    }
+}
+
+/// The only thread for what may take long is taken, so that nothing but what runs on the spot comes to an end.
+#[test]
+fn what_is_quick_runs_on_the_spot_and_nothing_else_does() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let w = Way::Sqlite.world().await;
+        let long = "x".repeat(1024 * 1024);
+        for (name, is_quick, is_on_the_spot) in
+            [("quick", true, true), ("slow", false, false), (long.as_str(), true, false)]
+        {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let taken = tokio::task::spawn_blocking(move || released.recv().unwrap());
+            let mut writes = renaming(&w.store, name);
+            writes.is_quick = is_quick;
+            let mut writing = Box::pin(w.store.write_whole(writes));
+            let mut is_done = false;
+            for _ in 0..100 {
+                is_done = is_done || futures::poll!(writing.as_mut()).is_ready();
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(is_done, is_on_the_spot, "{} bytes", name.len());
+            release.send(()).unwrap();
+            taken.await.unwrap();
+            if !is_done {
+                writing.await.unwrap();
+            }
+            let row = user::Entity::find().one(&w.store.read).await.unwrap().unwrap();
+            assert_eq!(row.full_name.as_deref(), Some(name));
+        }
+    });
 }
 
 /// The unit and a stranger each have what the other wants. The unit looks first what keeps it, so it is rolled back.

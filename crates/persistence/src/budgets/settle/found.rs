@@ -15,7 +15,7 @@ use crate::{
         turn,
     },
     ledger::{add_to_session, add_to_turn},
-    unit::{Answers, Batch, Rows, Unit},
+    unit::{Answers, Batch, Rows, Unit, row},
     value::{Reader, Spent},
 };
 use domain::{
@@ -24,8 +24,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
-    QuerySelect, QueryTrait, Select,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    QueryTrait, Select,
     prelude::Uuid,
     sea_query::{Expr, ExprTrait, LockType, Query, SelectStatement},
 };
@@ -42,22 +42,24 @@ pub(super) struct Found {
     own: HashMap<Spender, Budget>,
 }
 
-/// An account of a hold.
-#[derive(Debug, FromQueryResult)]
-struct HeldAccount {
-    spender_kind: String,
-    spender_key: String,
-    period: String,
-    default_limit_micro_usd: Option<i64>,
-    default_when_exhausted: Option<String>,
-    spent_micro_usd: i64,
-    told_percent: i64,
+row! {
+    /// An account of a hold.
+    struct HeldAccount {
+        spender_kind: String,
+        spender_key: String,
+        period: String,
+        default_limit_micro_usd: Option<i64>,
+        default_when_exhausted: Option<String>,
+        spent_micro_usd: i64,
+        told_percent: i64,
+    }
 }
 
-/// The id of a row that is there.
-#[derive(Debug, FromQueryResult)]
-struct Id {
-    id: Uuid,
+row! {
+    /// The id of a row that is there.
+    struct Id {
+        id: Uuid,
+    }
 }
 
 /// Begins a unit with the locks on a hold and what hangs on it: the turn before the session, as where a turn ends, and
@@ -69,7 +71,7 @@ pub(super) async fn find(
     session: Option<Uuid>,
     turn: Option<Uuid>,
 ) -> StoreResult<(Found, Unit)> {
-    let mut reads = store.batch();
+    let mut reads = store.quick_batch();
     let hold = reads.select(hold.lock(LockType::NoKeyUpdate));
     let turn = turn.map(|turn| turn::Entity::find_by_id(turn).select_only().column(turn::Column::Id));
     let turn = turn.map(|turn| reads.select_as::<Id>(turn.lock(LockType::NoKeyUpdate)));
