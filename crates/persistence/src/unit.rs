@@ -1,8 +1,8 @@
 //! A unit of work in two trips to the database: what decides, then what is written.
 //!
-//! SQLite is called on a thread of its own, and going there and back costs more than a statement does. So statements
-//! travel together: [`Store::open`] begins the transaction and reads, [`Unit::commit`] writes and commits. A unit that
-//! nothing is read for is one trip, [`Store::write_whole`]. PostgreSQL takes the same statements one by one.
+//! Going to a database and back costs more than a statement does. So statements travel together: [`Store::open`] begins
+//! the transaction and reads, [`Unit::commit`] writes and commits. A unit that nothing is read for is one trip,
+//! [`Store::write_whole`]. SQLite runs what is quick on the spot; PostgreSQL takes the same statements one by one.
 //!
 //! A unit that is dropped before it is committed, or that fails, leaves nothing behind.
 
