@@ -183,9 +183,8 @@ impl Accounts for Store {
                 key.last_used_at = Some(at);
             }
             // By then its next use has to be noted.
-            let noted =
-                key.last_used_at.unwrap_or(at).saturating_add(USE_NOTED_EVERY).map_or(i64::MAX, micros);
-            Ok(Some(Holder { user: user.try_into()?, api_key: Some(key), until: expires_at.min(noted) }))
+            let due = key.last_used_at.unwrap_or(at).saturating_add(USE_NOTED_EVERY).map_or(i64::MAX, micros);
+            Ok(Some(Holder { user: user.try_into()?, api_key: Some(key), until: expires_at.min(due) }))
         };
         let holder = self.holder(Shown::ApiKey(secret_sha256), at, look_up).await?;
         Ok(holder.and_then(|holder| Some((holder.api_key?, holder.user))))

@@ -16,7 +16,7 @@ use std::{
 
 /// How long anything is remembered. Nothing relies on it but whoever changes the file by hand.
 const LASTS: Duration = Duration::from_secs(10);
-/// Some 400 bytes each.
+/// With more than these, everything is forgotten.
 const HOLDERS_MAX: usize = 4096;
 
 /// What a request shows.

@@ -9,9 +9,9 @@ use sea_orm::{
 };
 use std::error::Error;
 
-/// SQLite's result codes that speak of the moment rather than of the statement: busy, locked, an I/O error, the disk
-/// full, the file not to be opened.
-const SQLITE_PASSING: [u32; 5] = [5, 6, 10, 13, 14];
+/// SQLite's result codes that speak of the moment rather than of the statement.
+const SQLITE_PASSING: [i32; 5] =
+    [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_IOERR, ffi::SQLITE_FULL, ffi::SQLITE_CANTOPEN];
 
 /// PostgreSQL's codes that speak of the moment: out of connections, memory or disk, standing in another's way, told to
 /// stop by a time limit or because the server ends. Of a class, which is how a code begins, or whole.
@@ -49,10 +49,7 @@ pub(crate) fn sqlite_failure(error: rusqlite::Error) -> StoreError {
     let Some(told) = error.sqlite_error() else { return failed(error) };
     match told.extended_code {
         ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => conflict(&error.to_string()),
-        // The low byte is the code proper; the rest says more about it.
-        code if SQLITE_PASSING.iter().any(|&passing| i64::from(code & 0xff) == i64::from(passing)) => {
-            passing(error)
-        }
+        code if is_passing_in_sqlite(code) => passing(error),
         _ => failed(error),
     }
 }
@@ -100,6 +97,10 @@ fn is_passing_code(error: &dyn DatabaseError) -> bool {
     if error.try_downcast_ref::<PgDatabaseError>().is_some() {
         return POSTGRES_PASSING.iter().any(|passing| code.starts_with(passing));
     }
+    code.parse().is_ok_and(is_passing_in_sqlite)
+}
+
+fn is_passing_in_sqlite(code: i32) -> bool {
     // The low byte is the code proper; the rest says more about it.
-    code.parse::<u32>().is_ok_and(|code| SQLITE_PASSING.contains(&(code & 0xff)))
+    SQLITE_PASSING.contains(&(code & 0xff))
 }

@@ -20,7 +20,7 @@ struct World {
     f: Fixture<Store>,
     family: FamilyId,
     key: ApiKeyId,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 async fn world() -> World {
@@ -41,7 +41,7 @@ async fn world() -> World {
         last_used_at: None,
     };
     f.store.create_api_key(&key, &Origin::system()).await.unwrap();
-    let w = World { f, family: token.family_id, key: key.id, _folder: folder };
+    let w = World { f, family: token.family_id, key: key.id, folder };
     assert_eq!(w.let_in().await, (true, true));
     assert_eq!(w.remembered(), 2);
     w
@@ -74,7 +74,7 @@ impl World {
 
     /// Changes the role behind the store's back, and so that a look-up would show it.
     async fn demote_by_hand(&self) {
-        let database = self._folder.path().join("steward.db");
+        let database = self.folder.path().join("steward.db");
         let url = format!("sqlite://{}", database.display());
         let by_hand = sea_orm::Database::connect(url).await.unwrap();
         let viewer = user::ActiveModel {

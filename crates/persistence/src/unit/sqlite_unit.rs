@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, types::Value as Sql};
 use std::{error::Error, sync::Arc, time::Duration};
 use tokio::{sync::OwnedMutexGuard, task::spawn_blocking};
 
-/// What has more to write is not quick: some 100 µs.
+/// What has more to write is not quick, however few its statements are.
 const QUICK_BYTES_MAX: usize = 128 * 1024;
 /// Longer ones are seldom met again, and the text would be kept beside the compiled statement.
 const KEPT_SQL_BYTES_MAX: usize = 16 * 1024;

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Compiled statements that are kept; there are some 200.
+/// Compiled statements that are kept; the one that was used longest ago goes first.
 const STATEMENTS_KEPT: usize = 256;
 
 /// How the file is written to.
