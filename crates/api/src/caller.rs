@@ -97,7 +97,7 @@ pub async fn check_credential(
             pass.admitted(caller);
         }
         let lack = |caller: &domain::Caller| {
-            access::lack(caller, request.method(), request.match_pattern().as_deref())
+            access::lack(caller, request.method(), request::route(&request).as_deref())
         };
         let who = outcome.as_ref().ok().cloned();
         let outcome = outcome.and_then(|caller| match lack(&caller) {

@@ -106,7 +106,7 @@ fn subject(request: &ServiceRequest) -> Option<(Data<ApiState>, String)> {
     if request.method() != Method::POST || !request.headers().contains_key(IdempotencyKey::NAME) {
         return None;
     }
-    let creates = contract::creation(&request.match_pattern()?)?;
+    let creates = contract::creation(&request::route(request)?)?;
     let state = request.app_data::<Data<ApiState>>()?.clone();
     let owner = match caller::known(&request.extensions()) {
         Some(caller) => format!("user {}", caller.user_id),

@@ -1,5 +1,6 @@
 //! `Prefer: return=minimal` (RFC 7240): a client that knows what it wrote is not told it again.
 
+use crate::request;
 use actix_web::{
     Error,
     body::{BoxBody, EitherBody, MessageBody},
@@ -65,8 +66,9 @@ pub async fn minimal<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let minimal = request.match_pattern().and_then(|route| Minimal::of(request.method(), &route));
-    let minimal = minimal.filter(|_| preferences(request.headers()).any(|one| one == "return=minimal"));
+    let is_asked = preferences(request.headers()).any(|one| one == "return=minimal");
+    let route = is_asked.then(|| request::route(&request)).flatten();
+    let minimal = route.and_then(|route| Minimal::of(request.method(), &route));
     let response = next.call(request).await?;
     let Some(status) = minimal.and_then(|minimal| minimal.status(response.status())) else {
         return Ok(response.map_into_left_body());

@@ -10,6 +10,7 @@ use actix_web::{
         STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     },
     middleware::Next,
+    rt,
     web::Data,
 };
 use apidoc::Occurrence;
@@ -40,14 +41,17 @@ pub const LISTED_MAX: usize = 64;
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// Follows a request from its arrival to the head of its answer. Bodies, query strings and headers are never logged.
+///
+/// The line is logged by a task of the connection's own thread, which has its turn when the head, and a body that was at
+/// hand, are on their way: nobody waits for a log to be written.
 pub async fn follow(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     let started = Instant::now();
     let request_id = request_id(request.headers());
-    request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, route) = (request.method().clone(), request.match_pattern());
+    request.extensions_mut().insert(Followed { request_id: request_id.clone(), route: route.clone() });
     let span = span(&request, route.as_deref(), &request_id);
     let trace_id = span.trace_id().to_owned();
     let instance = request.path().to_owned();
@@ -77,23 +81,33 @@ pub async fn follow(
         let metrics = &state.metrics;
         metrics.record_http_request(method.as_str(), route, status.as_u16(), started.elapsed());
     }
-    span.span().in_scope(|| {
-        span.answered(status.as_u16());
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(duration_ms, "answered");
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    rt::spawn(async move {
+        span.span().in_scope(|| {
+            span.answered(status.as_u16());
+            tracing::info!(duration_ms, "answered");
+        });
     });
     outcome
 }
 
-/// The id of the request that is being answered.
-struct RequestId(String);
+/// What is known of the request that is being answered.
+struct Followed {
+    request_id: String,
+    route: Option<String>,
+}
+
+/// The pattern that the address of a request has, with names where ids are; `None` when no route takes it.
+pub fn route(request: &ServiceRequest) -> Option<String> {
+    request.extensions().get::<Followed>().and_then(|followed| followed.route.clone())
+}
 
 /// Where a request came from.
 ///
 /// The address is that of the connection, or the one that a proxy tells which the operator trusts: what anybody else
 /// says about who is behind them, anybody may say.
 pub fn source(request: &HttpRequest) -> domain::Source {
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let request_id = request.extensions().get::<Followed>().map(|followed| followed.request_id.clone());
     let proxies = request.app_data::<Data<ApiState>>().map(|state| state.settings.proxies.clone());
     let client = proxies.unwrap_or_default().client(request.peer_addr(), request.headers());
     domain::Source { ip_address: client.address, request_id }
@@ -172,6 +186,30 @@ fn add_headers(headers: &mut HeaderMap, request_id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::{
+        App, HttpResponse,
+        middleware::from_fn,
+        test::{TestRequest, call_service, init_service},
+        web,
+    };
+    use std::{fs::read_to_string, sync::Mutex};
+    use tokio::task::yield_now;
+
+    #[actix_web::test]
+    async fn the_line_is_logged_when_the_answer_is_on_its_way() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let lines = || read_to_string(log.path()).unwrap();
+        let writer = Mutex::new(log.reopen().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let app = App::new().wrap(from_fn(follow)).route("/x", web::get().to(HttpResponse::NoContent));
+        let app = init_service(app).await;
+        assert_eq!(call_service(&app, TestRequest::get().uri("/x").to_request()).await.status(), 204);
+        assert_eq!(lines(), "");
+        yield_now().await;
+        let lines = lines();
+        assert!(lines.contains("answered") && lines.contains("status=204"), "{lines}");
+    }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

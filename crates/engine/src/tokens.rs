@@ -8,6 +8,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// What an API key begins with, so that people and secret scanners recognise it.
 pub const API_KEY_PREFIX: &str = "stw_";
@@ -15,6 +19,8 @@ pub const API_KEY_PREFIX: &str = "stw_";
 const REFRESH_PREFIX: &str = "stwr_";
 const ISSUER: &str = "steward";
 const SECRET_BYTES: usize = 32;
+/// With more than these, all are forgotten.
+const VERIFIED_MAX: usize = 4096;
 
 /// Signs and checks access tokens.
 pub struct Tokens {
@@ -22,6 +28,17 @@ pub struct Tokens {
     decoding: DecodingKey,
     validation: Validation,
     access_ttl: SignedDuration,
+    /// Tokens whose signature was checked, by their fingerprints. One that was ours stays ours; whether it has expired is
+    /// looked at each time.
+    verified: Mutex<HashMap<[u8; 32], Verified>>,
+}
+
+/// What a token of ours says.
+#[derive(Debug, Clone, Copy)]
+struct Verified {
+    family: FamilyId,
+    /// In seconds since 1970.
+    expires: i64,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -53,6 +70,7 @@ impl Tokens {
             decoding: DecodingKey::from_secret(key),
             validation,
             access_ttl,
+            verified: Mutex::default(),
         }
     }
 
@@ -78,8 +96,28 @@ impl Tokens {
     /// The login an access token belongs to, if it is ours and not expired.
     #[must_use]
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<FamilyId> {
+        let key = fingerprint(token);
+        let known = self.verified().get(&key).copied();
+        let token = match known {
+            Some(known) => known,
+            None => self.check(key, token)?,
+        };
+        (token.expires > now.as_second()).then_some(token.family)
+    }
+
+    fn check(&self, key: [u8; 32], token: &str) -> Option<Verified> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
-        (claims.exp > now.as_second()).then_some(claims.fam)
+        let token = Verified { family: claims.fam, expires: claims.exp };
+        let mut verified = self.verified();
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(key, token);
+        Some(token)
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<[u8; 32], Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,6 +164,32 @@ mod tests {
         assert_eq!(tokens.verify(&token, at(1_060)), None);
         let other = Tokens::new(&[8; 32], SignedDuration::from_secs(60));
         assert_eq!(other.verify(&token, at(1_000)), None);
+    }
+
+    #[test]
+    fn a_token_that_is_known_expires_like_any_other_and_no_other_passes_for_it() {
+        let tokens = Tokens::new(&[7; 32], SignedDuration::from_secs(60));
+        let family = FamilyId::new();
+        let token = tokens.sign(UserId::new(), family, at(1_000)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(tokens.verify(&token, at(1_000)), Some(family));
+            assert_eq!(tokens.verify(&token, at(1_060)), None);
+            let (signed, _) = token.rsplit_once('.').unwrap();
+            for other in [format!("{signed}."), format!("{signed}.AAAA"), format!("{token}A")] {
+                assert_eq!(tokens.verify(&other, at(1_000)), None, "{other}");
+            }
+        }
+        assert_eq!(tokens.verified().len(), 1, "what is not ours is not kept");
+    }
+
+    #[test]
+    fn known_tokens_have_a_bound() {
+        let tokens = Tokens::new(&[7; 32], SignedDuration::from_secs(60));
+        for _ in 0..=VERIFIED_MAX {
+            let token = tokens.sign(UserId::new(), FamilyId::new(), at(1_000)).unwrap();
+            assert!(tokens.verify(&token, at(1_000)).is_some());
+        }
+        assert_eq!(tokens.verified().len(), 1);
     }
 
     #[test]

@@ -163,12 +163,12 @@ impl Accounts for Store {
         secret_sha256: [u8; 32],
         at: Timestamp,
     ) -> StoreResult<Option<(ApiKey, User)>> {
-        let found = api_key::Entity::find()
-            .find_also_related(user::Entity)
-            .filter(K::SecretSha256.eq(secret_sha256.to_vec()))
-            .filter(Condition::any().add(K::ExpiresAt.is_null()).add(K::ExpiresAt.gt(micros(at))))
-            .filter(user::Column::IsActive.eq(true));
         let look_up = async {
+            let found = api_key::Entity::find()
+                .find_also_related(user::Entity)
+                .filter(K::SecretSha256.eq(secret_sha256.to_vec()))
+                .filter(Condition::any().add(K::ExpiresAt.is_null()).add(K::ExpiresAt.gt(micros(at))))
+                .filter(user::Column::IsActive.eq(true));
             let Some((key, Some(user))) = found.one(&self.read).await.map_err(failure)? else {
                 return Ok(None);
             };

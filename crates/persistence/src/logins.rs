@@ -82,15 +82,15 @@ pub(crate) async fn rotate(
 
 /// A login lives as long as its unused token does.
 pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>> {
-    // One query, because it stands before every request.
-    let found = refresh_token::Entity::find()
-        .find_also_related(user::Entity)
-        .filter(C::FamilyId.eq(family.0))
-        .filter(C::UsedAt.is_null())
-        .filter(C::RevokedAt.is_null())
-        .filter(C::ExpiresAt.gt(micros(at)))
-        .filter(user::Column::IsActive.eq(true));
     let look_up = async {
+        // One query, because it stands before every request.
+        let found = refresh_token::Entity::find()
+            .find_also_related(user::Entity)
+            .filter(C::FamilyId.eq(family.0))
+            .filter(C::UsedAt.is_null())
+            .filter(C::RevokedAt.is_null())
+            .filter(C::ExpiresAt.gt(micros(at)))
+            .filter(user::Column::IsActive.eq(true));
         let Some((token, Some(user))) = found.one(&store.read).await.map_err(failure)? else {
             return Ok(None);
         };
