@@ -29,6 +29,10 @@ use std::{
     time::Duration,
 };
 
+/// How long a look waits after a turn for which nobody is known to wait. Meanwhile its client hears of the end, from whom
+/// the look would take the processor.
+const LOOK_DELAY: Duration = Duration::from_millis(2);
+
 /// What is known here of the queues in the store.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
@@ -95,6 +99,18 @@ impl SessionManager {
             if let Err(error) = this.admit().await {
                 tracing::debug!(%error, "queued turns have to wait for the next look");
             }
+        });
+    }
+
+    /// The same after a turn: a little later, unless somebody is known to wait for its slot.
+    pub(crate) fn admit_after_turn(&self, pool: Pool) {
+        if self.inner.admission.is_crowded(pool) {
+            return self.admit_later();
+        }
+        let this = self.clone();
+        self.spawn(async move {
+            tokio::time::sleep(LOOK_DELAY).await;
+            this.admit_later();
         });
     }
 

@@ -38,11 +38,13 @@ impl LiveAgent {
     /// Whether the session is not any more what this agent was started for. That it has left the plan mode by itself
     /// is no difference.
     pub fn is_outdated(&self, session: &Session) -> bool {
-        let mut started_with = self.spec.clone();
-        if self.governed.left_plan_mode.load(Ordering::Relaxed) {
-            started_with.permission_mode.clone_from(&session.spec.permission_mode);
-        }
-        self.subject != Subject::from(session) || *started_with != session.spec
+        let is_as_started = if self.governed.left_plan_mode.load(Ordering::Relaxed) {
+            let permission_mode = session.spec.permission_mode.clone();
+            SessionSpec { permission_mode, ..*self.spec.clone() } == session.spec
+        } else {
+            *self.spec == session.spec
+        };
+        self.subject != Subject::from(session) || !is_as_started
     }
 }
 

@@ -98,7 +98,7 @@ impl std::fmt::Debug for SessionManager {
         // What is kept in memory of sessions: nothing of one that sleeps and that nobody watches.
         f.debug_struct("SessionManager")
             .field("live", &self.inner.live.count())
-            .field("watched", &self.inner.feed.channels())
+            .field("watched", &self.inner.feed.open_channels())
             .field("running", &self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).len())
             .finish_non_exhaustive()
     }

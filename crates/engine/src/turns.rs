@@ -3,13 +3,13 @@
 use crate::{
     Error, Result, SessionManager,
     admission::Room,
-    feed::Signal,
+    feed::Ending,
     live::{Hold, Subject, Taken},
     watch::Watch,
 };
 use domain::{
-    Caller, DecisionFilter, Event, EventKind, Message, Page, PageRequest, PermissionDecision, RequestUsage,
-    ServerId, Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
+    Caller, DecisionFilter, Event, Message, Page, PageRequest, PermissionDecision, RequestUsage, ServerId,
+    Session, SessionId, SessionStatus, ToolCall, Turn, TurnId,
     turn::{Begin, BegunTurn, NewTurn},
 };
 use monitoring::spans::{self, TurnFacts, TurnSpan};
@@ -66,9 +66,9 @@ impl SessionManager {
         when_busy: WhenBusy,
     ) -> Result<FinishedTurn> {
         // Listened to before it begins, so that its end is heard and need not be looked up.
-        let mut signals = self.inner.feed.subscribe(id);
+        let mut ends = self.inner.feed.subscribe_to_ends(id);
         let started = self.start_turn(caller, id, prompt, when_busy).await?;
-        let (turn, called_tools) = self.end_of(&mut signals, id, started.turn_id).await?;
+        let (turn, called_tools) = self.end_of(&mut ends, id, started.turn_id).await?;
         let tool_calls = if called_tools { self.turn_tool_calls(turn.id).await? } else { Vec::new() };
         Ok(FinishedTurn { turn, tool_calls })
     }
@@ -168,31 +168,29 @@ impl SessionManager {
 
     /// Waits until the turn is over and answers with it.
     pub async fn wait_for_turn(&self, id: SessionId, turn_id: TurnId) -> Result<Turn> {
-        let mut signals = self.inner.feed.subscribe(id);
+        let mut ends = self.inner.feed.subscribe_to_ends(id);
         match self.ended_turn(id, turn_id).await? {
             Some(turn) => Ok(turn),
-            None => self.end_of(&mut signals, id, turn_id).await.map(|(turn, _)| turn),
+            None => self.end_of(&mut ends, id, turn_id).await.map(|(turn, _)| turn),
         }
     }
 
-    /// The turn as it ended, and whether it may have called tools. The signals must reach back to when it ran.
+    /// The turn as it ended, and whether it may have called tools. The ends must reach back to when it ran.
     async fn end_of(
         &self,
-        signals: &mut Receiver<Signal>,
+        ends: &mut Receiver<Ending>,
         id: SessionId,
         turn_id: TurnId,
     ) -> Result<(Turn, bool)> {
         loop {
-            match signals.recv().await {
-                Ok(Signal::Over { turn, called_tools }) if turn.id == turn_id => {
+            match ends.recv().await {
+                Ok(Ending::Over { turn, called_tools }) if turn.id == turn_id => {
                     return Ok((Turn::clone(&turn), called_tools));
                 }
-                // A queued turn that is cancelled has a result without having run.
-                Ok(Signal::Event(event))
-                    if event.kind == EventKind::Result && event.turn_id == Some(turn_id) => {}
-                Ok(Signal::Event(_) | Signal::Delta(_) | Signal::Over { .. }) => continue,
+                Ok(Ending::Result(turn)) if turn == turn_id => {}
+                Ok(Ending::Over { .. } | Ending::Result(_)) => continue,
                 // What was missed, or happened elsewhere, may have been its end.
-                Ok(Signal::Elsewhere) | Err(RecvError::Lagged(_)) => {}
+                Ok(Ending::Elsewhere) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Err(Error::ShuttingDown),
             }
             if let Some(turn) = self.ended_turn(id, turn_id).await? {
@@ -363,7 +361,7 @@ impl SessionManager {
             this.run(hold, begun).await;
             this.inner.admission.note_pace(pool, started.elapsed());
             this.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn_id);
-            this.admit_later();
+            this.admit_after_turn(pool);
         };
         self.spawn(running.instrument(span));
     }

@@ -107,7 +107,6 @@ impl Watch {
                 Ok(Signal::Event(_)) => self.caught_up = false,
                 Ok(Signal::Elsewhere) => self.elsewhere = true,
                 Ok(Signal::Delta(delta)) => return Ok(Some(Sight::Delta(delta))),
-                Ok(Signal::Over { .. }) => {}
                 Err(RecvError::Lagged(_)) => {
                     self.metrics.record_stream_disconnect();
                     return Ok(None);
