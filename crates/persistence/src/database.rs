@@ -3,7 +3,10 @@
 mod postgres;
 mod sqlite;
 
-use crate::{Store, unit::Writer};
+use crate::{
+    Store,
+    unit::{Texts, Writer},
+};
 use domain::AuditKey;
 use sea_orm::{DatabaseConnection, DbErr, sqlx};
 use std::{fmt, time::Duration};
@@ -71,6 +74,7 @@ pub enum OpenError {
 pub struct Database {
     pub(crate) read: DatabaseConnection,
     pub(crate) writer: Writer,
+    texts: Texts,
     audit_key: Option<AuditKey>,
 }
 
@@ -97,7 +101,7 @@ impl Database {
             Kind::Sqlite => sqlite::open(options, migrate).await?,
             Kind::Postgres => postgres::open(options, migrate).await?,
         };
-        Ok(Self { read, writer, audit_key: options.audit_key.clone() })
+        Ok(Self { read, writer, texts: Texts::default(), audit_key: options.audit_key.clone() })
     }
 
     /// Opens a database that is there already, to look at it while a server may be running on it. Its schema is taken
@@ -107,13 +111,14 @@ impl Database {
             Kind::Sqlite => sqlite::open_to_read(options).await?,
             Kind::Postgres => postgres::open_to_read(options).await?,
         };
-        Ok(Self { read, writer, audit_key: options.audit_key.clone() })
+        Ok(Self { read, writer, texts: Texts::default(), audit_key: options.audit_key.clone() })
     }
 
     /// The domain's ports on this database.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store { read: self.read.clone(), writer: self.writer.clone(), audit_key: self.audit_key.clone() }
+        let Self { read, writer, texts, audit_key } = self.clone();
+        Store { read, writer, texts, audit_key }
     }
 
     /// Waits for running statements and closes every connection; SQLite's write-ahead log is folded into the file.

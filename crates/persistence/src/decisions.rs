@@ -38,7 +38,7 @@ impl Decisions for Store {
         recording.data(EventKind::PermissionDecision, data::permission_decision(decision));
         let (update, mut events) = recording.write(&mut writes, session::ActiveModel::default());
         let checks = session::Column::PermissionCheckCount;
-        writes.run(update.col_expr(checks, checks.into_expr().add(1)));
+        writes.run(update.statement().col_expr(checks, checks.into_expr().add(1)));
         if let Some((head, event)) = audited {
             let head = audit::head(&mut read, head)?;
             self.chain(&mut writes, head, [event])?;

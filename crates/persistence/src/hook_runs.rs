@@ -112,6 +112,6 @@ fn record(
     writes.insert_all::<hook_run::ActiveModel>(rows.collect());
     let (update, events) = recording.write(writes, session::ActiveModel::default());
     let executions = session::Column::HookExecutionCount;
-    writes.run(update.col_expr(executions, executions.into_expr().add(count)));
+    writes.run(update.statement().col_expr(executions, executions.into_expr().add(count)));
     Ok(events)
 }

@@ -51,7 +51,7 @@ impl Journal for Store {
         }
         let (update, events) = recording.write(&mut writes, session::ActiveModel::default());
         if !events.is_empty() {
-            writes.run(update);
+            update.run(&mut writes);
         }
         if !writes.is_empty() {
             unit.commit(writes).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     entity::{journal, message, session},
-    unit::{Answers, Batch, Rows, row},
+    unit::{Answers, Batch, Rows, Shape, columns, given, row},
     value::{Reader, micros, stored},
 };
 use domain::{
@@ -12,11 +12,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select, UpdateMany,
+    ColumnTrait, EntityTrait, QueryFilter, UpdateMany, Value,
     prelude::Uuid,
-    sea_query::{Expr, ExprTrait, LockType},
+    sea_query::{Expr, ExprTrait, IntoCondition, LockType, Query, SelectStatement},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// A session whose row is locked until the transaction ends, so that nobody else numbers its journal meanwhile.
 #[derive(Debug)]
@@ -47,12 +47,13 @@ row! {
 ///
 /// SQLite's transaction is the only writer anyway; where several write, the row's lock queues them.
 pub(crate) fn lock(reads: &mut Batch, id: SessionId) -> Rows<LockedRow> {
-    lock_one_of(reads, session::Entity::find_by_id(id.0))
+    let row = || locked_columns(session::Column::Id.eq(id.0));
+    reads.select_known(Shape::named("a session to lock"), [id.0.into()], row)
 }
 
-/// Locks the one session that these rows are.
-pub(crate) fn lock_one_of(reads: &mut Batch, sessions: Select<session::Entity>) -> Rows<LockedRow> {
-    reads.select_as(locked_columns(sessions))
+/// Locks the one session of which this holds.
+pub(crate) fn lock_that(reads: &mut Batch, which: impl IntoCondition) -> Rows<LockedRow> {
+    reads.select_built(&locked_columns(which))
 }
 
 /// The session that was locked, if it was there.
@@ -60,11 +61,14 @@ pub(crate) fn locked(answers: &mut Answers, session: Rows<LockedRow>) -> StoreRe
     answers.first(session)?.map(LockedRow::read).transpose()
 }
 
-pub(crate) fn locked_columns(sessions: Select<session::Entity>) -> Select<session::Entity> {
+/// Made without `find`, which lists all columns of a session first: it stands in every unit that journals anything.
+pub(crate) fn locked_columns(which: impl IntoCondition) -> SelectStatement {
     use session::Column as C;
     let columns =
         [C::Id, C::Status, C::CurrentTurnId, C::Operation, C::Generation, C::LastSeq, C::MessageCount];
-    sessions.select_only().columns(columns).lock(LockType::NoKeyUpdate)
+    let mut rows = Query::select();
+    rows.columns(columns.map(|column| (session::Entity, column))).from(session::Entity).cond_where(which);
+    rows.lock(LockType::NoKeyUpdate).take()
 }
 
 impl Locked {
@@ -128,7 +132,7 @@ impl Recording {
     }
 
     /// Journals an object.
-    pub(crate) fn data(&mut self, kind: EventKind, data: Value) {
+    pub(crate) fn data(&mut self, kind: EventKind, data: Json) {
         self.push(kind, EventBody::Data(data));
     }
 
@@ -169,11 +173,21 @@ impl Recording {
         self,
         writes: &mut Batch,
         changes: session::ActiveModel,
-    ) -> (UpdateMany<session::Entity>, Vec<Event>) {
+    ) -> (SessionUpdate, Vec<Event>) {
         writes.wake(self.session);
         writes.insert_all(self.messages());
         writes.insert_all(self.rows());
-        (self.update(changes), self.events)
+        let update = SessionUpdate {
+            id: self.session,
+            changes,
+            last_seq: stored(self.last_seq),
+            message_count: stored(self.message_count),
+            tool_calls: self.tool_calls,
+            errors: self.errors,
+            retries: self.retries,
+            updated_at: micros(self.at),
+        };
+        (update, self.events)
     }
 
     fn messages(&self) -> Vec<message::ActiveModel> {
@@ -187,18 +201,52 @@ impl Recording {
     fn rows(&self) -> Vec<journal::ActiveModel> {
         self.events.iter().map(|event| journal::Model::from(event).into()).collect()
     }
+}
 
-    fn update(&self, changes: session::ActiveModel) -> UpdateMany<session::Entity> {
+/// The update of a session's row that goes with entries of its journal.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionUpdate {
+    id: SessionId,
+    changes: session::ActiveModel,
+    last_seq: i64,
+    message_count: i64,
+    /// What is added.
+    tool_calls: i64,
+    errors: i64,
+    retries: i64,
+    updated_at: i64,
+}
+
+impl SessionUpdate {
+    pub(crate) fn run(self, writes: &mut Batch) {
+        let shape = Shape::named("a session's update").with_columns(columns(&self.changes));
+        writes.run_known(shape, self, Self::statement, Self::values);
+    }
+
+    /// The session's row as it is then.
+    pub(crate) fn returning(self, writes: &mut Batch) -> Rows<session::Model> {
+        let shape = Shape::named("a session's update that returns it").with_columns(columns(&self.changes));
+        writes.update_known_returning(shape, self, Self::statement, Self::values)
+    }
+
+    /// By itself, for whoever has more to change.
+    pub(crate) fn statement(self) -> UpdateMany<session::Entity> {
         use session::Column as C;
         let added = |column: C, more: i64| column.into_expr().add(more);
         session::Entity::update_many()
-            .set(changes)
-            .col_expr(C::LastSeq, Expr::value(stored(self.last_seq)))
-            .col_expr(C::MessageCount, Expr::value(stored(self.message_count)))
+            .set(self.changes)
+            .col_expr(C::LastSeq, Expr::value(self.last_seq))
+            .col_expr(C::MessageCount, Expr::value(self.message_count))
             .col_expr(C::ToolCallCount, added(C::ToolCallCount, self.tool_calls))
             .col_expr(C::ErrorCount, added(C::ErrorCount, self.errors))
             .col_expr(C::RetryCount, added(C::RetryCount, self.retries))
-            .col_expr(C::UpdatedAt, Expr::value(micros(self.at)))
-            .filter(C::Id.eq(self.session.0))
+            .col_expr(C::UpdatedAt, Expr::value(self.updated_at))
+            .filter(C::Id.eq(self.id.0))
+    }
+
+    fn values(self) -> Vec<Value> {
+        let figures =
+            [self.last_seq, self.message_count, self.tool_calls, self.errors, self.retries, self.updated_at];
+        given(self.changes).chain(figures.map(Value::from)).chain([self.id.0.into()]).collect()
     }
 }

@@ -128,7 +128,7 @@ impl Servers for Store {
         let changes = session::ActiveModel { spec: Set(to_json(&moved.spec)?), ..Default::default() };
         let mut writes = self.batch();
         let (update, mut events) = recording.write(&mut writes, changes);
-        let session = writes.update_returning(update);
+        let session = update.returning(&mut writes);
         let session = updated(unit.commit(writes).await?, session)?;
         Ok((session, events.pop().ok_or(Reader("journal").inconsistent("seq"))?))
     }

@@ -206,7 +206,7 @@ async fn move_to(
     recording.data(EventKind::StatusChange, data::status_change(locked.status, to));
     let mut writes = store.batch();
     let (update, mut events) = recording.write(&mut writes, entered(to, at));
-    let session = writes.update_returning(update);
+    let session = update.returning(&mut writes);
     if let Some((head, event)) = audited {
         let head = audit::head(&mut read, head)?;
         store.chain(&mut writes, head, [event])?;

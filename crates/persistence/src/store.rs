@@ -1,6 +1,10 @@
 //! The store: a pool to read from, a writer to write through.
 
-use crate::{entity::server, error::failure, unit::Writer};
+use crate::{
+    entity::server,
+    error::failure,
+    unit::{Texts, Writer},
+};
 use async_trait::async_trait;
 use domain::{
     AuditKey, ServerId,
@@ -14,6 +18,7 @@ pub struct Store {
     pub(crate) read: DatabaseConnection,
     /// [`Store::open`], [`Store::write_whole`] and [`Store::write_one`].
     pub(crate) writer: Writer,
+    pub(crate) texts: Texts,
     /// Signs the entries of the audit log.
     pub(crate) audit_key: Option<AuditKey>,
 }

@@ -5,7 +5,7 @@ use crate::{
     entity::transcript_entry::{self, Column as C},
     error::failure,
     recording::{lock, locked},
-    unit::{Answers, Batch, Rows, row},
+    unit::{Answers, Batch, Rows, Shape, row},
     value::{Reader, micros, stored},
 };
 use async_trait::async_trait;
@@ -16,7 +16,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    prelude::Uuid,
 };
 use std::collections::HashSet;
 
@@ -136,11 +137,23 @@ pub(crate) struct Addition<'a> {
 
 impl<'a> Addition<'a> {
     pub(crate) fn find(reads: &mut Batch, key: &'a TranscriptKey, entries: &'a [TranscriptEntry]) -> Self {
-        let last = transcript_entry::Entity::find().filter(of(key)).order_by_desc(C::Position).limit(1);
-        let last = reads.select_as::<Position>(last.select_only().column(C::Position));
+        let all = || transcript_entry::Entity::find().filter(of(key)).select_only();
+        let of_key = || {
+            let subpath = key.subpath.as_deref().unwrap_or_default();
+            [key.session_id.0.into(), key.conversation.into(), subpath.into()].into_iter()
+        };
+        let last = || all().column(C::Position).order_by_desc(C::Position).limit(1).into_query();
+        let shape = Shape::named("the last position of a transcript");
+        let last = reads.select_known(shape, of_key().chain([1_u64.into()]), last);
         let uuids: Vec<&str> = entries.iter().filter_map(|entry| entry.uuid.as_deref()).collect();
-        let known = transcript_entry::Entity::find().filter(of(key)).filter(C::Uuid.is_in(uuids));
-        let known = reads.select_as::<KnownUuid>(known.select_only().column(C::Uuid));
+        let known = || all().column(C::Uuid).filter(C::Uuid.is_in(uuids.iter().copied())).into_query();
+        let known = if uuids.is_empty() {
+            // A list of nothing is worded otherwise, with values of its own.
+            reads.select_built(&known())
+        } else {
+            let shape = Shape::named("entries of a transcript").with_count(uuids.len());
+            reads.select_known(shape, of_key().chain(uuids.iter().map(|uuid| (*uuid).into())), known)
+        };
         Self { key, entries, last, known }
     }
 

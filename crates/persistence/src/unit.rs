@@ -13,6 +13,7 @@ mod row;
 mod sqlite_unit;
 mod sqlite_writer;
 mod stepwise;
+mod texts;
 
 use crate::{Store, credentials::Credentials, error::failure};
 use domain::ports::StoreResult;
@@ -20,10 +21,11 @@ use sea_orm::{DbBackend, QueryTrait, sqlx};
 use sqlite_unit::SqliteUnit;
 use stepwise::Stepwise;
 
-pub(crate) use batch::{Answers, Batch, Rows};
+pub(crate) use batch::{Answers, Batch, Rows, columns, given};
 pub(crate) use postgres_writer::PostgresWriter;
 pub(crate) use row::{FromRow, Row, row};
 pub(crate) use sqlite_writer::{SqliteWriter, SqliteWriterOptions};
+pub(crate) use texts::{Shape, Texts};
 
 /// Where units of work are written.
 #[derive(Debug, Clone)]
@@ -47,10 +49,11 @@ enum Open {
 impl Store {
     /// Statements to be run together.
     pub(crate) fn batch(&self) -> Batch {
-        Batch::new(match self.writer {
+        let backend = match self.writer {
             Writer::Sqlite(_) => DbBackend::Sqlite,
             Writer::Postgres(_) => DbBackend::Postgres,
-        })
+        };
+        Batch::new(backend, self.texts.clone())
     }
 
     /// Statements to be run together that are few, and each find their rows by a key: nobody notices how long they take.

@@ -6,7 +6,7 @@ use crate::{
         approval::{self, Column as C},
         session,
     },
-    recording::{Locked, Recording, lock, lock_one_of, locked},
+    recording::{Locked, Recording, lock, lock_that, locked},
     sessions::entered,
     unit::Batch,
 };
@@ -57,8 +57,7 @@ pub(super) async fn decide(
     let mut reads = store.batch();
     // The session first: where several write, its lock keeps two decisions of one turn apart.
     let of = |column: C| approval::Entity::find_by_id(id.0).select_only().column(column).into_query();
-    let session = session::Entity::find().filter(session::Column::Id.in_subquery(of(C::SessionId)));
-    let session = lock_one_of(&mut reads, session);
+    let session = lock_that(&mut reads, session::Column::Id.in_subquery(of(C::SessionId)));
     let row = reads.select(approval::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
     let other = approval::Entity::find()
         .filter(C::TurnId.in_subquery(of(C::TurnId)))
@@ -120,6 +119,6 @@ fn write(
         None => session::ActiveModel::default(),
     };
     let (update, events) = recording.write(writes, changes);
-    writes.run(update);
+    update.run(writes);
     events
 }

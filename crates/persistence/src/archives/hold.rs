@@ -51,7 +51,7 @@ pub(super) async fn open_archive(
     writes.insert::<archive::ActiveModel>(archive::Model::from(&archive).into());
     let (update, mut events) =
         recording.write(&mut writes, session::ActiveModel { operation: held, ..Default::default() });
-    writes.run(update);
+    update.run(&mut writes);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [audited::archive_requested(&archive, origin)])?;
     unit.commit(writes).await?;
@@ -104,7 +104,7 @@ pub(super) async fn open_restore(
     let mut writes = store.batch();
     let held = claim.mark(session::ActiveModel { operation: held, ..Default::default() });
     let (update, mut events) = recording.write(&mut writes, held);
-    let session = writes.update_returning(update);
+    let session = update.returning(&mut writes);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [audited::restore_requested(id, from, origin, at)])?;
     let session = updated(unit.commit(writes).await?, session)?;

@@ -8,7 +8,7 @@ use crate::{
         session,
     },
     literal::Literal,
-    recording::{Locked, Recording, lock, lock_one_of, locked},
+    recording::{Locked, Recording, lock, lock_that, locked},
     sessions::{entered, updated},
     unit::Batch,
     value::{micros, to_json},
@@ -86,7 +86,7 @@ async fn end_archive(
     let session = tell(&locked, &mut recording, &mut writes);
     let let_go = session::ActiveModel { operation: Set(None), ..session };
     let (update, mut events) = recording.write(&mut writes, let_go);
-    writes.run(update);
+    update.run(&mut writes);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [told])?;
     unit.commit(writes).await?;
@@ -127,7 +127,7 @@ pub(super) async fn finish_restore(
     let mut writes = store.batch();
     let let_go = session::ActiveModel { operation: Set(None), spec: Set(to_json(&spec)?), ..changes };
     let (update, events) = recording.write(&mut writes, let_go);
-    let session = writes.update_returning(update);
+    let session = update.returning(&mut writes);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [audited::session_restored(id, from, at)])?;
     let session = updated(unit.commit(writes).await?, session)?;
@@ -151,7 +151,7 @@ pub(super) async fn fail_restore(
     let mut writes = store.batch();
     let let_go = session::ActiveModel { operation: Set(None), ..Default::default() };
     let (update, mut events) = recording.write(&mut writes, let_go);
-    writes.run(update);
+    update.run(&mut writes);
     unit.commit(writes).await?;
     Ok(events.pop())
 }
@@ -172,8 +172,7 @@ pub(super) async fn expire_archive(
 ) -> StoreResult<Option<Vec<Event>>> {
     let mut reads = store.batch();
     let its = archive::Entity::find_by_id(id.0).select_only().column(C::SessionId).into_query();
-    let session = session::Entity::find().filter(session::Column::Id.in_subquery(its));
-    let session = lock_one_of(&mut reads, session);
+    let session = lock_that(&mut reads, session::Column::Id.in_subquery(its));
     let row = reads.select(archive::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
@@ -197,7 +196,7 @@ pub(super) async fn expire_archive(
     set(&mut writes, id, super::changes(&archive));
     let forgotten = session::ActiveModel { archive_id: Set(None), ..changes };
     let (update, events) = recording.write(&mut writes, forgotten);
-    writes.run(update);
+    update.run(&mut writes);
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [audited::archive_expired(&archive, at)])?;
     unit.commit(writes).await?;

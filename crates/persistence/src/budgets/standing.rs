@@ -3,10 +3,10 @@
 use super::account::{AccountRow, Figures, Key, accounts, key, of_spenders};
 use crate::{
     entity::budget,
-    unit::{Answers, Batch, Rows},
+    unit::{Answers, Batch, Rows, Shape},
 };
 use domain::{Budget, BudgetStatus, Spender, budget::Account, ports::StoreResult};
-use sea_orm::{EntityTrait, QueryFilter};
+use sea_orm::{EntityTrait, QueryFilter, QueryTrait};
 use std::collections::HashMap;
 
 /// Accounts as they stand.
@@ -55,8 +55,15 @@ pub(crate) struct Accounts(Option<(Rows<AccountRow>, Rows<budget::Model>)>);
 impl Accounts {
     pub(crate) fn find(reads: &mut Batch, of: &[Account]) -> Self {
         Self((!of.is_empty()).then(|| {
-            let budgets = budget::Entity::find().filter(of_spenders(of));
-            (reads.select_built::<AccountRow>(&accounts(of)), reads.select(budgets))
+            let shape = |name| Shape::named(name).with_count(of.len());
+            let spender = |account: &Account| [account.spender.kind().into(), account.spender.key().into()];
+            let keys =
+                of.iter().flat_map(|one| spender(one).into_iter().chain([one.period.0.as_str().into()]));
+            let keys = [0.into()].into_iter().chain(keys);
+            let rows = reads.select_known(shape("accounts"), keys, || accounts(of));
+            let budgets = || budget::Entity::find().filter(of_spenders(of)).into_query();
+            let budgets = reads.select_known(shape("budgets"), of.iter().flat_map(spender), budgets);
+            (rows, budgets)
         }))
     }
 

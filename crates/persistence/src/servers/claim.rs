@@ -5,16 +5,14 @@ use crate::{
     Store,
     entity::session,
     recording::{Locked, LockedRow, locked_columns},
-    unit::{Answers, Batch, FromRow, Row, Rows},
+    unit::{Answers, Batch, FromRow, Row, Rows, Shape},
     value::{Reader, stored},
 };
 use domain::{
     Generation, ServerId, SessionId, SessionStatus, TurnId,
     ports::{Standing, StoreError, StoreResult},
 };
-use sea_orm::{
-    ActiveValue::Set, DbErr, DerivePartialModel, EntityTrait, QuerySelect, prelude::Uuid, sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, DerivePartialModel, prelude::Uuid, sea_query::Expr};
 
 /// A locked session, its home, and whether that lives.
 #[derive(Debug)]
@@ -49,10 +47,12 @@ impl FromRow for ClaimableRow {
 impl Store {
     /// Locks the session's row, if it is there, for a server that wants to run it.
     pub(crate) fn lock_for(&self, reads: &mut Batch, id: SessionId) -> Rows<ClaimableRow> {
-        let session = locked_columns(session::Entity::find_by_id(id.0))
-            .column(C::ServerId)
-            .expr_as(Expr::exists(self.living_home()), "home_lives");
-        reads.select_as(session)
+        let row = || {
+            let mut row = locked_columns(C::Id.eq(id.0));
+            row.column((session::Entity, C::ServerId));
+            row.expr_as(Expr::exists(self.living_home()), "home_lives").take()
+        };
+        reads.select_known(Shape::named("a session to claim"), [1.into(), id.0.into()], row)
     }
 }
 

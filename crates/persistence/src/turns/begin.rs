@@ -11,7 +11,7 @@ use crate::{
     recording::{Locked, LockedRow, Recording, lock, locked},
     servers::{Claim, claimable},
     sessions::{entered, updated},
-    unit::{Answers, Batch, Rows, Unit, row},
+    unit::{Answers, Batch, Rows, Shape, Unit, row},
     value::{Reader, micros},
 };
 use domain::{
@@ -22,7 +22,9 @@ use domain::{
     turn::{Begin, BegunTurn, Enqueued, NewTurn, QueuePlace},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Uuid};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
+};
 use serde_json::Value;
 
 pub(super) async fn begin(
@@ -33,7 +35,9 @@ pub(super) async fn begin(
 ) -> StoreResult<Begin> {
     let mut reads = store.quick_batch();
     let session = store.lock_for(&mut reads, new.session_id);
-    let next = reads.select_as::<TurnKey>(queued(new.session_id).select_only().column(C::Id).limit(1));
+    let next = || queued(new.session_id).select_only().column(C::Id).limit(1).into_query();
+    let values = [new.session_id.0.into(), 1_u64.into()];
+    let next = reads.select_known::<TurnKey, _>(Shape::named("whether a turn waits"), values, next);
     let payers = Accounts::find(&mut reads, &new.payers);
     let (mut read, unit) = store.open(reads).await?;
     let Some(session) = claimable(&mut read, session)? else { return Ok(Begin::NoSession) };
@@ -162,7 +166,7 @@ impl Queue {
         recording.data(EventKind::Notice, data::turn_queued(position));
         writes.insert::<turn::ActiveModel>(turn::Model::queued(new, rank).into());
         let (update, mut events) = recording.write(writes, session::ActiveModel::default());
-        writes.run(update);
+        update.run(writes);
         let event = events.pop().ok_or(Reader("journal").inconsistent("seq"))?;
         Ok(Enqueued::Queued { event, position, running: locked.current_turn_id.map(TurnId) })
     }
@@ -183,7 +187,7 @@ impl Queue {
         recording.data(EventKind::Notice, data::turn_queued(1));
         writes.insert::<turn::ActiveModel>(turn::Model::queued(new, front - 1).into());
         let (update, events) = recording.write(writes, entered(active, new.at));
-        writes.run(update);
+        update.run(writes);
         Ok(events)
     }
 }
@@ -243,7 +247,7 @@ impl Beginning {
             changes.started_at = Set(Some(micros(self.at)));
         }
         let (update, events) = recording.write(&mut writes, changes);
-        let session = writes.update_returning(update);
+        let session = update.returning(&mut writes);
         let session = updated(unit.commit(writes).await?, session)?;
         Ok(BegunTurn {
             turn_id: self.turn,

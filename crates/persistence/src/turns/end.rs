@@ -7,10 +7,10 @@ use crate::{
         session, tool_call,
         turn::{self, Column as C},
     },
-    recording::{Recording, lock, lock_one_of, locked},
+    recording::{Recording, lock, locked, locked_columns},
     sessions::entered,
     transcripts::Addition,
-    unit::Batch,
+    unit::{Batch, Shape},
     value::micros,
 };
 use domain::{
@@ -19,8 +19,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, UpdateMany,
-    sea_query::LockType,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::LockType,
 };
 
 pub(super) async fn end(
@@ -31,16 +30,17 @@ pub(super) async fn end(
 ) -> StoreResult<Option<EndedTurn>> {
     let mut reads = store.quick_batch();
     // The turn first, as where a request is booked: writers that meet wait for each other instead of deadlocking.
-    let running = C::Status.eq(TurnStatus::Running.as_str());
-    let turn = turn::Entity::find_by_id(id.0).filter(running);
-    let row = reads.select(turn.clone().lock(LockType::NoKeyUpdate));
-    let its = turn.select_only().column(C::SessionId).into_query();
-    let in_its_session = C::SessionId.in_subquery(its.clone());
-    let session =
-        lock_one_of(&mut reads, session::Entity::find().filter(session::Column::Id.in_subquery(its)));
+    let turn = || turn::Entity::find_by_id(id.0).filter(C::Status.eq(TurnStatus::Running.as_str()));
+    let values = || [id.0.into(), TurnStatus::Running.as_str().into()];
+    let row = || turn().lock(LockType::NoKeyUpdate).into_query();
+    let row = reads.select_known::<turn::Model, _>(Shape::named("a turn that ends"), values(), row);
+    let its = || turn().select_only().column(C::SessionId).into_query();
+    let session = || locked_columns(session::Column::Id.in_subquery(its()));
+    let session = reads.select_known(Shape::named("the session of a turn that ends"), values(), session);
     // After the lock, behind which nobody queues any more.
     let completes = end.session_status.completes();
-    let next = completes.then(|| reads.select(all_waiting().filter(in_its_session).limit(1)));
+    let waits = || all_waiting().filter(C::SessionId.in_subquery(its())).limit(1);
+    let next = completes.then(|| reads.select(waits()));
     let lines = end.last_lines.iter();
     let lines: Vec<_> = lines.map(|lines| Addition::find(&mut reads, &lines.key, &lines.entries)).collect();
     let (mut read, unit) = store.open(reads).await?;
@@ -55,7 +55,7 @@ pub(super) async fn end(
     let wanted = if somebody_waits { SessionStatus::Active } else { end.session_status };
 
     let mut writes = store.batch();
-    writes.run(end_row(&turn));
+    writes.update(C::Id, id.0, end_row(&turn));
     if end.called_tools {
         interrupt_tool_calls(&mut writes, id, end.at);
     }
@@ -80,7 +80,7 @@ pub(super) async fn end(
     recording.data(EventKind::Result, data::result(&turn));
     recording.errors = i64::from(end.counts_as_error());
     let (update, events) = recording.write(&mut writes, with_outcome(changes, end));
-    writes.run(update);
+    update.run(&mut writes);
     unit.commit(writes).await?;
     Ok(Some(EndedTurn { turn, events }))
 }
@@ -120,7 +120,7 @@ pub(super) async fn cancel_queued(
         recording.data(EventKind::Result, data::result(&cancelled));
     }
     let (update, events) = recording.write(&mut writes, session::ActiveModel::default());
-    writes.run(update);
+    update.run(&mut writes);
     unit.commit(writes).await?;
     Ok(events)
 }
@@ -140,8 +140,8 @@ fn ended(turn: Turn, end: &TurnEnd) -> Turn {
     }
 }
 
-fn end_row(turn: &Turn) -> UpdateMany<turn::Entity> {
-    let changes = turn::ActiveModel {
+fn end_row(turn: &Turn) -> turn::ActiveModel {
+    turn::ActiveModel {
         status: Set(turn.status.as_str().to_owned()),
         answer: Set(turn.answer.clone()),
         answer_message_id: Set(turn.answer_message_id.map(|id| id.0)),
@@ -151,8 +151,7 @@ fn end_row(turn: &Turn) -> UpdateMany<turn::Entity> {
         retries: Set(i64::from(turn.retries)),
         completed_at: Set(turn.completed_at.map(micros)),
         ..Default::default()
-    };
-    turn::Entity::update_many().set(changes).filter(C::Id.eq(turn.id.0))
+    }
 }
 
 fn interrupt_tool_calls(writes: &mut Batch, turn: TurnId, at: Timestamp) {

@@ -1,14 +1,15 @@
 //! Statements that are run together, and what came of them.
 
-use super::{FromRow, Row};
+use super::{FromRow, Row, Shape, Texts};
 use crate::error::failure;
 use domain::{
     SessionId, UserId,
     ports::{StoreError, StoreResult, Wakeup},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, Insert, InsertMany, Iterable, ModelTrait,
-    QueryFilter, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbBackend, EntityTrait, InsertMany, Iterable, ModelTrait,
+    QueryFilter, QueryTrait, Select, Statement, StatementBuilder, UpdateMany, Value,
+    prelude::Uuid,
     sea_query::{Expr, IntoCondition, OnConflict, Query, UnionType},
 };
 use std::{collections::BTreeSet, marker::PhantomData};
@@ -20,6 +21,7 @@ const ROWS_PER_INSERT: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(super) backend: DbBackend,
+    pub(super) texts: Texts,
     pub(super) statements: Vec<Planned>,
     /// Whether they are few, and each finds its rows by their keys.
     pub(super) is_quick: bool,
@@ -53,8 +55,8 @@ pub(super) struct Answer {
 }
 
 impl Batch {
-    pub(super) fn new(backend: DbBackend) -> Self {
-        Self { backend, statements: Vec::new(), is_quick: false, woken: BTreeSet::new() }
+    pub(super) fn new(backend: DbBackend, texts: Texts) -> Self {
+        Self { backend, texts, statements: Vec::new(), is_quick: false, woken: BTreeSet::new() }
     }
 
     /// Reads rows as they are stored.
@@ -76,11 +78,33 @@ impl Batch {
 
     /// Changes rows and reads them as they are now.
     pub(crate) fn update_returning<E: EntityTrait>(&mut self, update: UpdateMany<E>) -> Rows<E::Model> {
-        let columns = E::Column::iter().map(|c| c.select_as(c.into_returning_expr(self.backend)));
-        let mut update = update.into_query();
-        update.returning(Query::returning().exprs(columns));
-        let statement = StatementBuilder::build(&update, &self.backend);
+        let statement = returning(update, self.backend);
         self.push(statement, true)
+    }
+
+    /// Changes rows by a statement whose text depends on nothing but its shape, with the subject's values in the text's
+    /// order.
+    pub(crate) fn run_known<S: Clone, Q: QueryTrait>(
+        &mut self,
+        shape: Shape,
+        subject: S,
+        make: impl FnOnce(S) -> Q,
+        values: impl FnOnce(S) -> Vec<Value>,
+    ) {
+        let backend = self.backend;
+        self.push_known::<_, ()>(shape, false, subject, |subject| make(subject).build(backend), values);
+    }
+
+    /// The same, and reads the rows as they are now.
+    pub(crate) fn update_known_returning<S: Clone, E: EntityTrait>(
+        &mut self,
+        shape: Shape,
+        subject: S,
+        make: impl FnOnce(S) -> UpdateMany<E>,
+        values: impl FnOnce(S) -> Vec<Value>,
+    ) -> Rows<E::Model> {
+        let backend = self.backend;
+        self.push_known(shape, true, subject, |subject| returning(make(subject), backend), values)
     }
 
     /// Changes rows by a statement that is built by hand.
@@ -118,7 +142,43 @@ impl Batch {
 
     /// Adds a row.
     pub(crate) fn insert<A: ActiveModelTrait>(&mut self, row: A) {
-        self.run(Insert::one(row));
+        self.insert_all(vec![row]);
+    }
+
+    /// Changes the columns that are given of the row that has this id.
+    pub(crate) fn update<A: ActiveModelTrait>(
+        &mut self,
+        id_column: <A::Entity as EntityTrait>::Column,
+        id: Uuid,
+        changes: A,
+    ) {
+        let make = |changes: A| A::Entity::update_many().set(changes).filter(id_column.eq(id));
+        let values = |changes: A| given(changes).chain([id.into()]).collect();
+        self.run_known(Shape::update::<A::Entity>(columns(&changes)), changes, make, values);
+    }
+
+    /// Reads rows by a statement whose text depends on nothing but its shape.
+    pub(crate) fn select_known<T, Q: StatementBuilder>(
+        &mut self,
+        shape: Shape,
+        values: impl IntoIterator<Item = Value>,
+        make: impl FnOnce() -> Q,
+    ) -> Rows<T> {
+        let backend = self.backend;
+        let make = |()| StatementBuilder::build(&make(), &backend);
+        self.push_known(shape, true, (), make, |()| values.into_iter().collect())
+    }
+
+    fn push_known<S: Clone, T>(
+        &mut self,
+        shape: Shape,
+        has_rows: bool,
+        subject: S,
+        make: impl FnOnce(S) -> Statement,
+        values: impl FnOnce(S) -> Vec<Value>,
+    ) -> Rows<T> {
+        let statement = self.texts.statement(self.backend, shape, subject, make, values);
+        self.push(statement, has_rows)
     }
 
     /// Writes all columns of the row that has this id.
@@ -130,9 +190,19 @@ impl Batch {
     pub(crate) fn insert_all<A: ActiveModelTrait>(&mut self, mut rows: Vec<A>) {
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(ROWS_PER_INSERT));
-            self.run(InsertMany::many(rows));
+            self.insert_at_once(rows);
             rows = rest;
         }
+    }
+
+    fn insert_at_once<A: ActiveModelTrait>(&mut self, rows: Vec<A>) {
+        let given_of_first = rows.first().map_or(0, columns);
+        if rows.iter().any(|row| columns(row) != given_of_first) {
+            return self.run(InsertMany::many(rows));
+        }
+        let shape = Shape::insert::<A::Entity>(given_of_first, rows.len());
+        let values = |rows: Vec<A>| rows.into_iter().flat_map(given).collect();
+        self.run_known(shape, rows, InsertMany::many, values);
     }
 
     /// Has other servers look at this session once this is committed.
@@ -172,4 +242,29 @@ impl Answers {
     pub(crate) fn first<T: FromRow>(&mut self, rows: Rows<T>) -> StoreResult<Option<T>> {
         Ok(self.all(rows)?.into_iter().next())
     }
+}
+
+/// Which columns are given, a bit for each.
+pub(crate) fn columns<A: ActiveModelTrait>(row: &A) -> u64 {
+    debug_assert!(<A::Entity as EntityTrait>::Column::iter().count() <= 64, "every column has a bit");
+    let columns = <A::Entity as EntityTrait>::Column::iter();
+    columns
+        .zip(0..u64::BITS)
+        .filter(|(column, _)| !row.is_not_set(*column))
+        .fold(0, |set, (_, at)| set | 1 << at)
+}
+
+/// What is given, in the order of the columns.
+pub(crate) fn given<A: ActiveModelTrait>(mut row: A) -> impl Iterator<Item = Value> {
+    <A::Entity as EntityTrait>::Column::iter().filter_map(move |column| match row.take(column) {
+        ActiveValue::Set(value) | ActiveValue::Unchanged(value) => Some(value),
+        ActiveValue::NotSet => None,
+    })
+}
+
+fn returning<E: EntityTrait>(update: UpdateMany<E>, backend: DbBackend) -> Statement {
+    let columns = E::Column::iter().map(|c| c.select_as(c.into_returning_expr(backend)));
+    let mut update = update.into_query();
+    update.returning(Query::returning().exprs(columns));
+    StatementBuilder::build(&update, &backend)
 }

@@ -52,8 +52,10 @@ pub async fn a_transcript_is_kept_as_it_was_and_each_uuid_once<S: AnyStore>(stor
         )
         .await
         .unwrap();
-    f.store.append_transcript(&key, Generation::FIRST, std::slice::from_ref(&a), at).await.unwrap();
-    let expected = [&a, &note, &b, &note, &c].map(|entry| entry.text.clone());
+    for one in [&a, &note, &note] {
+        f.store.append_transcript(&key, Generation::FIRST, std::slice::from_ref(one), at).await.unwrap();
+    }
+    let expected = [&a, &note, &b, &note, &c, &note, &note].map(|entry| entry.text.clone());
     assert_eq!(texts(&f.store, &key).await, expected);
     let place = f.store.transcript_place(key.session_id, "b").await.unwrap();
     assert_eq!(place, Some(TranscriptPlace { conversation: key.conversation, position: 3 }));

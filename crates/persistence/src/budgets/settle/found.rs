@@ -15,7 +15,7 @@ use crate::{
         turn,
     },
     ledger::{add_to_session, add_to_turn},
-    unit::{Answers, Batch, Rows, Unit, row},
+    unit::{Answers, Batch, Rows, Shape, Unit, row},
     value::{Reader, Spent},
 };
 use domain::{
@@ -73,14 +73,16 @@ pub(super) async fn find(
 ) -> StoreResult<(Found, Unit)> {
     let mut reads = store.quick_batch();
     let hold = reads.select(hold.lock(LockType::NoKeyUpdate));
-    let turn = turn.map(|turn| turn::Entity::find_by_id(turn).select_only().column(turn::Column::Id));
-    let turn = turn.map(|turn| reads.select_as::<Id>(turn.lock(LockType::NoKeyUpdate)));
-    let session = session.map(|id| session::Entity::find_by_id(id).select_only().column(session::Column::Id));
-    let session = session.map(|session| reads.select_as::<Id>(session.lock(LockType::NoKeyUpdate)));
-    let booked = reads.select(request_usage::Entity::find_by_id(id));
-    let accounts = reads.select_built::<HeldAccount>(&accounts_of(id));
+    let turn = turn.map(|turn| lock_row(&mut reads, turn::Entity, turn::Column::Id, turn));
+    let session = session.map(|id| lock_row(&mut reads, session::Entity, session::Column::Id, id));
+    let booked = || request_usage::Entity::find_by_id(id).into_query();
+    let booked = reads.select_known(Shape::named("a booked request"), [id.into()], booked);
+    let accounts = || accounts_of(id);
+    let accounts =
+        reads.select_known::<HeldAccount, _>(Shape::named("accounts of a hold"), [id.into()], accounts);
     // After the locks: a budget that was changed meanwhile is the one that counts.
-    let own = reads.select(budget::Entity::find().filter(spenders_of(id)));
+    let own = || budget::Entity::find().filter(spenders_of(id)).into_query();
+    let own = reads.select_known::<budget::Model, _>(Shape::named("budgets of a hold"), [id.into()], own);
     let (mut read, unit) = store.open(reads).await?;
     let id_of = |read: &mut Answers, row: Option<Rows<Id>>| match row {
         Some(row) => Ok::<_, StoreError>(read.first(row)?.map(|row| row.id)),
@@ -95,6 +97,13 @@ pub(super) async fn find(
         own: read.all(own)?.into_iter().map(TryInto::try_into).collect::<StoreResult<_>>()?,
     };
     Ok((found, unit))
+}
+
+/// Locks the row of this id, if it is there.
+fn lock_row<E: EntityTrait>(reads: &mut Batch, table: E, id_column: E::Column, id: Uuid) -> Rows<Id> {
+    let mut row = Query::select();
+    row.expr(id_column.into_expr()).from(table).and_where(id_column.eq(id)).lock(LockType::NoKeyUpdate);
+    reads.select_built(&row)
 }
 
 /// The accounts of a hold, to be locked in the order in which everybody takes them.
