@@ -11,7 +11,7 @@ use sdk_runtime::{
     sessions::SessionError,
     store::{
         Flush, ResumeFrom, SessionKey, SessionStore, SessionStoreOptions, StoreError, StoredSession,
-        UnstoredLines, check_out,
+        TranscriptLine, UnstoredLines, check_out,
     },
 };
 use serde_json::Value;
@@ -79,11 +79,15 @@ pub(crate) fn lines_of(
     session: SessionId,
     unstored: &UnstoredLines,
 ) -> std::result::Result<Vec<TranscriptLines>, StoreError> {
-    let lines = unstored.entries().map(|(key, entries)| {
+    let lines = unstored.lines().map(|(key, lines)| {
         let key = transcript_key(session, key)?;
-        Ok(TranscriptLines { key, entries: entries.iter().map(entry).collect() })
+        Ok(TranscriptLines { key, entries: lines.iter().map(as_it_is).collect() })
     });
     lines.collect()
+}
+
+fn as_it_is(line: &TranscriptLine) -> TranscriptEntry {
+    TranscriptEntry { uuid: line.uuid().map(str::to_owned), text: line.text().to_owned() }
 }
 
 fn entry(line: &Value) -> TranscriptEntry {

@@ -31,7 +31,7 @@ use crate::{
     prompt::Prompt,
     protocol::{Answer, Output, PromptRefusal, Protocol, Refusal, Request, RequestKind, Ticket},
     seams::Seams,
-    store::{Materialized, Mirror, MirrorLoss},
+    store::{Materialized, Mirror, MirrorLoss, Report},
     task, telemetry,
     wire::{self, SkipReason},
     writer::{Room, Writer},
@@ -242,6 +242,10 @@ impl Driver {
                 // Most lines are pieces of answers: they are checked here and read where they are looked at.
                 if let Some(StreamEventLine { parent_tool_use_id, raw }) = StreamEventLine::read(line) {
                     self.protocol.report(Frame::StreamEvent { parent_tool_use_id, raw });
+                } else if self.mirror.is_some()
+                    && let Some(report) = Report::read(line)
+                {
+                    self.mirrored(report, line.len());
                 } else {
                     match wire::read_line(line) {
                         Ok(frame) => self.frame(frame, line.len()),
@@ -264,16 +268,19 @@ impl Driver {
             return self.protocol.frame(frame);
         };
         if frame["type"] == "transcript_mirror" {
-            if let Some(loss) = mirror.put(frame, bytes) {
-                self.lost(loss);
-            }
-            return;
+            return self.mirrored(Report::of(&frame), bytes);
         }
         mirror.saw(&frame);
         if frame["type"] == "result" {
             mirror.turn_ended();
         }
         self.protocol.frame(frame);
+    }
+
+    fn mirrored(&mut self, report: Report, bytes: usize) {
+        if let Some(loss) = self.mirror.as_mut().and_then(|mirror| mirror.put(report, bytes)) {
+            self.lost(loss);
+        }
     }
 
     fn lost(&mut self, loss: MirrorLoss) {

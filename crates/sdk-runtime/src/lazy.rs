@@ -120,11 +120,11 @@ impl<'de> Visitor<'de> for SketchVisitor {
 
 /// A text, borrowed where it has no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Any value that can be read. Unlike `IgnoredAny` it refuses what a [`Value`] could not hold: half a surrogate pair,
 /// a number out of range, nesting without end.
-struct Sound;
+pub(crate) struct Sound;
 
 impl<'de> Deserialize<'de> for Sound {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -38,6 +38,7 @@ mod batches;
 mod check_out;
 mod directory;
 mod import;
+mod line;
 mod materialize;
 mod memory;
 mod mirror;
@@ -59,12 +60,14 @@ pub use self::{
     check_out::check_out,
     directory::DirectoryStore,
     import::import,
+    line::TranscriptLine,
     memory::MemoryStore,
     mirror::{MirrorLoss, MirrorLossReason},
     stored_sessions::StoredSessions,
     unstored::UnstoredLines,
 };
 pub(crate) use self::{
+    line::Report,
     materialize::{Materialized, materialize},
     mirror::{Mirror, MirrorFlush},
 };

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     SessionKey,
+    line::TranscriptLine,
     mirror::{MirrorLoss, MirrorLossReason},
 };
 
@@ -19,17 +19,17 @@ const BYTES_BATCH_MAX: usize = 1 << 20;
 pub(super) struct Batch {
     pub(super) key: SessionKey,
     pub(super) file: PathBuf,
-    pub(super) entries: Vec<Value>,
+    pub(super) lines: Vec<TranscriptLine>,
     pub(super) bytes: usize,
 }
 
 impl Batch {
     pub(super) fn lost(&self, reason: MirrorLossReason) -> MirrorLoss {
-        let uuids = self.entries.iter().filter_map(|entry| entry["uuid"].as_str());
+        let uuids = self.lines.iter().filter_map(TranscriptLine::uuid);
         MirrorLoss {
             key: self.key.clone(),
             file: self.file.clone(),
-            entries: self.entries.len(),
+            entries: self.lines.len(),
             uuids: uuids.map(str::to_owned).collect(),
             reason,
         }
@@ -46,11 +46,11 @@ pub(super) struct Batches {
 
 impl Batches {
     pub(super) fn put(&mut self, batch: Batch) {
-        self.entries += batch.entries.len();
+        self.entries += batch.lines.len();
         self.bytes += batch.bytes;
         match self.batches.iter_mut().find(|other| other.key == batch.key) {
             Some(other) => {
-                other.entries.extend(batch.entries);
+                other.lines.extend(batch.lines);
                 other.bytes += batch.bytes;
             }
             None => self.batches.push(batch),

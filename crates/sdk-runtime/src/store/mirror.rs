@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Flush, SessionKey, SessionStoreOptions, StoreError,
     batches::{Batch, Batches, key_of},
+    line::{Report, TranscriptLine},
     unstored::UnstoredLines,
     witness::Witness,
 };
@@ -161,19 +162,19 @@ impl Mirror {
         MirrorFlush(Arc::clone(&self.shared))
     }
 
-    /// Takes a `transcript_mirror` frame that was a line of `bytes`. A loss, if there is no room for it.
-    pub(crate) fn put(&mut self, mut frame: Value, bytes: usize) -> Option<MirrorLoss> {
-        let file = PathBuf::from(frame["filePath"].as_str().unwrap_or_default());
-        let entries = match frame["entries"].take() {
-            Value::Array(entries) if !entries.is_empty() => entries,
-            _ => return None,
-        };
-        entries.iter().for_each(|entry| self.witness.heard(entry));
+    /// Takes a report that was a line of `bytes`. A loss, if there is no room for it.
+    pub(crate) fn put(&mut self, report: Report, bytes: usize) -> Option<MirrorLoss> {
+        let Report { file, lines } = report;
+        if lines.is_empty() {
+            return None;
+        }
+        let file = PathBuf::from(file);
+        lines.iter().for_each(|line| self.witness.heard(line));
         let Some(key) = key_of(&file, &self.project_key) else {
             let key = SessionKey::main("", "");
-            return Some(Batch { key, file, entries, bytes }.lost(MirrorLossReason::ForeignFile));
+            return Some(Batch { key, file, lines, bytes }.lost(MirrorLossReason::ForeignFile));
         };
-        let batch = Batch { key, file, entries, bytes };
+        let batch = Batch { key, file, lines, bytes };
         let mut state = self.shared.lock();
         let pending = state.waiting.bytes() + state.given_bytes;
         if pending > 0 && pending.saturating_add(bytes) > self.bytes_max {
@@ -360,7 +361,7 @@ async fn work(shared: Arc<Shared>, options: SessionStoreOptions, lost: mpsc::Unb
     while let Some(taken) = shared.next().await {
         while let Some(batch) = shared.given() {
             if let Err(reason) = append(&options, &batch).await {
-                tracing::warn!(key = %batch.key, entries = batch.entries.len(), ?reason, "not mirrored");
+                tracing::warn!(key = %batch.key, entries = batch.lines.len(), ?reason, "not mirrored");
                 // Without a driver nobody is left to be told.
                 let _ = lost.send(batch.lost(reason));
             }
@@ -374,8 +375,9 @@ async fn work(shared: Arc<Shared>, options: SessionStoreOptions, lost: mpsc::Unb
 /// is not tried again.
 async fn append(options: &SessionStoreOptions, batch: &Batch) -> Result<(), MirrorLossReason> {
     let mut waits = BACKOFF.into_iter();
+    let entries: Vec<Value> = batch.lines.iter().map(TranscriptLine::value).collect();
     loop {
-        let appended = AssertUnwindSafe(options.store.append(&batch.key, &batch.entries)).catch_unwind();
+        let appended = AssertUnwindSafe(options.store.append(&batch.key, &entries)).catch_unwind();
         let error: StoreError = match timeout(options.append_timeout, appended).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => error,

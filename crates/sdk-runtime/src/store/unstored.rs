@@ -2,9 +2,7 @@
 
 use std::{mem::take, sync::Arc};
 
-use serde_json::Value;
-
-use super::{SessionKey, batches::Batch, mirror::Shared};
+use super::{SessionKey, batches::Batch, line::TranscriptLine, mirror::Shared};
 
 /// Transcript lines that were taken out of what waits for the store, by a host that has a place of its own for
 /// them: with the end of the turn they belong to, in one transaction. Until this is dropped the store is given
@@ -23,10 +21,10 @@ impl UnstoredLines {
         Self { shared, batches: Vec::new() }
     }
 
-    /// The entries of each transcript, in their order. [`SessionStore::append`](super::SessionStore::append) says
-    /// what a key and its entries are.
-    pub fn entries(&self) -> impl Iterator<Item = (&SessionKey, &[Value])> {
-        self.batches.iter().map(|batch| (&batch.key, batch.entries.as_slice()))
+    /// The lines of each transcript, in their order. [`SessionStore::append`](super::SessionStore::append) says
+    /// what a key is, and what its entries are, each of which is a line.
+    pub fn lines(&self) -> impl Iterator<Item = (&SessionKey, &[TranscriptLine])> {
+        self.batches.iter().map(|batch| (&batch.key, batch.lines.as_slice()))
     }
 
     /// They are stored, and need not be given to the store.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     SessionKey,
+    line::TranscriptLine,
     mirror::{MirrorLoss, MirrorLossReason},
 };
 
@@ -38,9 +39,9 @@ impl Witness {
         }
     }
 
-    /// An entry for the store.
-    pub(super) fn heard(&mut self, entry: &Value) {
-        let Some(uuid) = entry["uuid"].as_str().filter(|_| entry["type"] == "assistant") else {
+    /// A line for the store.
+    pub(super) fn heard(&mut self, line: &TranscriptLine) {
+        let Some(uuid) = line.uuid().filter(|_| line.is_of_model()) else {
             return;
         };
         if self.streamed.remove(uuid).is_none() && self.reported.len() < MESSAGES_MAX {

@@ -12,7 +12,7 @@ use sdk_runtime::{
     Agent, AgentOptions, Event, Events, PromptContent,
     store::{
         Flush, MemoryStore, MirrorLoss, MirrorLossReason, SessionKey, SessionStore, SessionStoreOptions,
-        StoreError, StoredSession,
+        StoreError, StoredSession, TranscriptLine,
     },
     testing::{Say, ScriptedLauncher},
 };
@@ -91,6 +91,10 @@ fn frame(subpath: &str, uuids: &[&str]) -> Value {
     let entries: Vec<Value> = uuids.iter().map(|uuid| entry(uuid)).collect();
     let file = format!("/c/projects/-srv-demo/{SESSION}{subpath}.jsonl");
     json!({ "type": "transcript_mirror", "filePath": file, "entries": entries })
+}
+
+fn values(lines: &[TranscriptLine]) -> Vec<Value> {
+    lines.iter().map(TranscriptLine::value).collect()
 }
 
 fn options(store: Arc<dyn SessionStore>) -> SessionStoreOptions {
@@ -359,7 +363,7 @@ async fn what_waits_can_be_taken_out_and_what_comes_after_it_waits_for_it() {
     losses(&mut events, true).await;
     let taken = agent.take_transcript_lines().await.unwrap();
     let side = key().with_subpath("subagents/agent-x");
-    let lines: Vec<_> = taken.entries().map(|(key, entries)| (key.clone(), entries.to_vec())).collect();
+    let lines: Vec<_> = taken.lines().map(|(key, lines)| (key.clone(), values(lines))).collect();
     assert_eq!(
         lines,
         [(key(), vec![entry(&first.to_string()), entry("a")]), (side.clone(), vec![entry("s")])]
@@ -425,7 +429,7 @@ async fn what_the_store_was_given_is_waited_for_before_the_rest_is_taken_out() {
     losses(&mut events, true).await;
     let taken = agent.take_transcript_lines().await.unwrap();
     assert_eq!(store.load(&key()).await.unwrap().unwrap(), [entry("a")]);
-    assert_eq!(taken.entries().map(|(_, entries)| entries.to_vec()).collect::<Vec<_>>(), [[entry("b")]]);
+    assert_eq!(taken.lines().map(|(_, lines)| values(lines)).collect::<Vec<_>>(), [[entry("b")]]);
     taken.stored();
     agent.kill().await;
 }
