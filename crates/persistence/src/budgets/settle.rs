@@ -13,6 +13,7 @@ use crate::{
         request_usage, server,
     },
     error::failure,
+    unit::{Batch, Shape},
     value::{micros, stored},
 };
 use domain::{
@@ -25,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, LockType, SelectStatement},
 };
 
 /// Holds that are looked for at once; those that are left over are found the next time.
@@ -35,7 +36,10 @@ const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) async fn settle(store: &Store, usage: &RequestUsage) -> StoreResult<Settlement> {
     let row = request_usage::Model::from(usage);
-    let its_hold = hold::Entity::find_by_id(row.id);
+    let its_hold = |reads: &mut Batch| {
+        let hold = || lock(hold::Entity::find_by_id(row.id));
+        reads.select_known(Shape::named("a hold to settle"), [row.id.into()], hold)
+    };
     let (found, unit) = find(store, its_hold, row.id, row.session_id, row.turn_id).await?;
     let mut writes = store.batch();
     let more = match (&found.hold, &found.booked) {
@@ -51,7 +55,8 @@ pub(super) async fn settle(store: &Store, usage: &RequestUsage) -> StoreResult<S
         (Some(_), Some(_)) => 0,
         (None, Some(_)) => return Ok(Settlement::default()),
     };
-    writes.run(hold::Entity::delete_many().filter(H::Id.eq(row.id)));
+    let settled = |id| hold::Entity::delete_many().filter(H::Id.eq(id));
+    writes.run_known(Shape::named("a settled hold"), row.id, settled, |id| vec![id.into()]);
     let alerts = found.spend(&mut writes, more, usage.user_id, ended_at(usage))?;
     match unit.commit(writes).await {
         Ok(_) => Ok(Settlement { alerts }),
@@ -97,6 +102,7 @@ async fn lose(
     known: &hold::Model,
     at: Timestamp,
 ) -> StoreResult<bool> {
+    let still = |reads: &mut Batch| reads.select_built(&lock(still));
     let (mut found, unit) = find(store, still, known.id, Some(known.session_id), known.turn_id).await?;
     let Some(hold) = found.hold.take() else { return Ok(false) };
     let mut writes = store.batch();
@@ -111,6 +117,10 @@ async fn lose(
     }
     unit.commit(writes).await?;
     Ok(true)
+}
+
+fn lock(hold: Select<hold::Entity>) -> SelectStatement {
+    hold.lock(LockType::NoKeyUpdate).into_query()
 }
 
 /// When the request was over.

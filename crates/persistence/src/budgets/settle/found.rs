@@ -25,7 +25,7 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    QueryTrait, Select,
+    QueryTrait, Value,
     prelude::Uuid,
     sea_query::{Expr, ExprTrait, LockType, Query, SelectStatement},
 };
@@ -66,15 +66,18 @@ row! {
 /// the accounts last.
 pub(super) async fn find(
     store: &Store,
-    hold: Select<hold::Entity>,
+    hold: impl FnOnce(&mut Batch) -> Rows<hold::Model>,
     id: Uuid,
     session: Option<Uuid>,
     turn: Option<Uuid>,
 ) -> StoreResult<(Found, Unit)> {
     let mut reads = store.quick_batch();
-    let hold = reads.select(hold.lock(LockType::NoKeyUpdate));
-    let turn = turn.map(|turn| lock_row(&mut reads, turn::Entity, turn::Column::Id, turn));
-    let session = session.map(|id| lock_row(&mut reads, session::Entity, session::Column::Id, id));
+    let hold = hold(&mut reads);
+    let of_turn = Shape::named("a turn to lock by its id");
+    let turn = turn.map(|turn| lock_row(&mut reads, of_turn, turn::Entity, turn::Column::Id, turn));
+    let of_session = Shape::named("a session to lock by its id");
+    let session =
+        session.map(|id| lock_row(&mut reads, of_session, session::Entity, session::Column::Id, id));
     let booked = || request_usage::Entity::find_by_id(id).into_query();
     let booked = reads.select_known(Shape::named("a booked request"), [id.into()], booked);
     let accounts = || accounts_of(id);
@@ -100,10 +103,19 @@ pub(super) async fn find(
 }
 
 /// Locks the row of this id, if it is there.
-fn lock_row<E: EntityTrait>(reads: &mut Batch, table: E, id_column: E::Column, id: Uuid) -> Rows<Id> {
-    let mut row = Query::select();
-    row.expr(id_column.into_expr()).from(table).and_where(id_column.eq(id)).lock(LockType::NoKeyUpdate);
-    reads.select_built(&row)
+fn lock_row<E: EntityTrait>(
+    reads: &mut Batch,
+    shape: Shape,
+    table: E,
+    id_column: E::Column,
+    id: Uuid,
+) -> Rows<Id> {
+    let row = || {
+        let mut row = Query::select();
+        row.expr(id_column.into_expr()).from(table).and_where(id_column.eq(id));
+        row.lock(LockType::NoKeyUpdate).take()
+    };
+    reads.select_known(shape, [id.into()], row)
 }
 
 /// The accounts of a hold, to be locked in the order in which everybody takes them.
@@ -179,9 +191,18 @@ impl Found {
         if more == 0 || accounts.is_empty() {
             return Ok(Vec::new());
         }
-        let all = accounts.iter().map(|one| account::row(&one.key())).fold(Condition::any(), Condition::add);
-        let sum = Expr::col(S::SpentMicroUsd).add(more);
-        writes.run(spend::Entity::update_many().col_expr(S::SpentMicroUsd, sum).filter(all));
+        let keys: Vec<Key> = accounts.iter().map(|account| account.key()).collect();
+        let spent = |keys: Vec<Key>| {
+            let all = keys.iter().map(account::row).fold(Condition::any(), Condition::add);
+            let sum = Expr::col(S::SpentMicroUsd).add(more);
+            spend::Entity::update_many().col_expr(S::SpentMicroUsd, sum).filter(all)
+        };
+        let values = |keys: Vec<Key>| {
+            let keys = keys.into_iter().flat_map(|(kind, key, period)| [kind, key, period]);
+            [more.into()].into_iter().chain(keys.map(Value::from)).collect()
+        };
+        let shape = Shape::named("what accounts spent more").with_count(keys.len());
+        writes.run_known(shape, keys, spent, values);
         let mut alerts = Vec::new();
         for account in accounts {
             let status = account.after(more, &self.own)?;
