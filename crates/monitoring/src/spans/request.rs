@@ -26,43 +26,47 @@ pub struct RequestSpan {
 /// Begins the span of a request, in the trace of its caller or one of its own.
 #[must_use]
 pub fn request(incoming: Incoming<'_>) -> RequestSpan {
-    let Incoming { method, request_id, .. } = incoming;
-    let route = incoming.route.unwrap_or("none");
-    let span = tracing::info_span!(
+    let caller = incoming.traceparent.filter(|_| propagates());
+    let caller = caller.and_then(|parent| parse(parent, incoming.tracestate));
+    let of_caller = caller.as_ref().map(|caller| caller.trace_id().to_string());
+    let own = || Uuid::new_v4().simple().to_string();
+    if !is_on() {
+        let trace_id = of_caller.unwrap_or_else(own);
+        return RequestSpan { span: begin(incoming, Some(&trace_id)), trace_id };
+    }
+    let span = begin(incoming, None);
+    if let Some(caller) = caller {
+        below(&span, caller);
+    }
+    // Methods are anybody's words; those that are none count as one.
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&incoming.method);
+    let method = if known { incoming.method } else { "_OTHER" };
+    let name = incoming.route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    span.record("otel.name", name);
+    span.record("otel.kind", "server");
+    let route = incoming.route.map(|route| KeyValue::new("http.route", route.to_owned()));
+    super::set_all(&span, [KeyValue::new("http.request.method", method.to_owned())].into_iter().chain(route));
+    let exported = context_of(&span).map(|context| context.trace_id().to_string());
+    let trace_id = exported.or(of_caller).unwrap_or_else(own);
+    span.record("trace_id", &trace_id);
+    RequestSpan { span, trace_id }
+}
+
+/// The span itself. What is recorded later has its fields written a second time.
+fn begin(incoming: Incoming<'_>, trace_id: Option<&str>) -> Span {
+    let Incoming { method, route, request_id, .. } = incoming;
+    tracing::info_span!(
         target: super::TARGET,
         parent: None,
         "request",
         otel.name = Empty,
         otel.kind = Empty,
         method,
-        route,
+        route = route.unwrap_or("none"),
         request_id,
-        trace_id = Empty,
+        trace_id,
         status = Empty
-    );
-    let caller = incoming.traceparent.filter(|_| propagates());
-    let caller = caller.and_then(|parent| parse(parent, incoming.tracestate));
-    let mut trace_id = caller.as_ref().map(|caller| caller.trace_id().to_string());
-    if is_on() {
-        if let Some(caller) = caller {
-            below(&span, caller);
-        }
-        // Methods are anybody's words; those that are none count as one.
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method);
-        let method = if known { method } else { "_OTHER" };
-        let name = incoming.route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
-        span.record("otel.name", name);
-        span.record("otel.kind", "server");
-        let route = incoming.route.map(|route| KeyValue::new("http.route", route.to_owned()));
-        super::set_all(
-            &span,
-            [KeyValue::new("http.request.method", method.to_owned())].into_iter().chain(route),
-        );
-        trace_id = context_of(&span).map(|context| context.trace_id().to_string()).or(trace_id);
-    }
-    let trace_id = trace_id.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
-    span.record("trace_id", &trace_id);
-    RequestSpan { span, trace_id }
+    )
 }
 
 impl RequestSpan {
