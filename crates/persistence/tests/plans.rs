@@ -139,12 +139,17 @@ async fn sqlite_reads_every_list_along_an_index() {
     }
 }
 
-/// Otherwise a statement is prepared again whenever it is run with another limit.
+/// Otherwise a statement is prepared again whenever it is run with another limit, and all connections share two locks.
 #[tokio::test]
-async fn sqlite_plans_without_the_values_that_are_bound() {
+async fn sqlite_is_built_to_plan_without_the_values_that_are_bound_and_without_shared_locks() {
     let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     let options = sqlx::query("PRAGMA compile_options").fetch_all(&mut db).await.unwrap();
-    assert!(options.iter().any(|option| option.get::<&str, _>(0) == "ENABLE_QPSG"), "see .cargo/config.toml");
+    let options: Vec<&str> = options.iter().map(|option| option.get(0)).collect();
+    for (option, is_set) in
+        [("ENABLE_QPSG", true), ("DEFAULT_MEMSTATUS=0", true), ("ENABLE_MEMORY_MANAGEMENT", false)]
+    {
+        assert_eq!(options.contains(&option), is_set, "{option}: see .cargo/config.toml; {options:?}");
+    }
 }
 
 #[tokio::test]
