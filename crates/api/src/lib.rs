@@ -157,13 +157,14 @@ fn routes(config: &mut ServiceConfig) {
 
     let sessions = scope("/sessions")
         .service(at("").route(get().to(list::list)).route(post().to(create::create)))
+        // Asked for most, and so before what an address is compared with in vain.
+        .service(at("/{id}/query").route(post().to(query::query)))
         .service(
             at("/{id}")
                 .route(get().to(one::get))
                 .route(patch().to(one::patch))
                 .route(delete().to(one::delete)),
         )
-        .service(at("/{id}/query").route(post().to(query::query)))
         .service(at("/{id}/turns").route(get().to(turns::list)))
         .service(at("/{id}/turns/{turn_id}").route(get().to(turns::get)).route(delete().to(turns::cancel)))
         .service(at("/{id}/pause").route(post().to(control::pause)))

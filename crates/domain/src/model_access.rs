@@ -40,6 +40,9 @@ pub trait ModelAccess: Send + Sync {
     /// Books the requests that begin from now on to this turn, or to none.
     fn attribute(&self, token: &str, turn: Option<TurnId>);
 
+    /// The agent was told the turn's prompt. A request will follow, and what can be done before it comes is done.
+    fn expect_request(&self, token: &str);
+
     /// The budget for want of which a request of this token was refused last, since it was attributed to its turn.
     fn used_up(&self, token: &str) -> Option<UsedUp>;
 

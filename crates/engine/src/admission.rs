@@ -103,15 +103,11 @@ impl SessionManager {
     }
 
     /// The same after a turn: a little later, unless somebody is known to wait for its slot.
-    pub(crate) fn admit_after_turn(&self, pool: Pool) {
-        if self.inner.admission.is_crowded(pool) {
-            return self.admit_later();
-        }
-        let this = self.clone();
-        self.spawn(async move {
+    pub(crate) async fn admit_after_turn(&self, pool: Pool) {
+        if !self.inner.admission.is_crowded(pool) {
             tokio::time::sleep(LOOK_DELAY).await;
-            this.admit_later();
-        });
+        }
+        self.admit_later();
     }
 
     async fn admit(&self) -> Result<()> {

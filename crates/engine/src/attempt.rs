@@ -145,6 +145,7 @@ impl Attempt<'_> {
             let ended = Ended::failed(TurnFailure::AgentFailed, error.to_string());
             return (ended.in_conversation(before).retryable(), Afterwards::Close);
         }
+        self.manager.inner.model_access.expect_request(&live.token);
         let mut cut: Option<Cut> = None;
         // Set when it is cut short.
         let mut grace: Option<Instant> = None;

@@ -353,17 +353,17 @@ impl SessionManager {
         self.inner.feed.publish(begun.events.clone());
         let this = self.clone();
         let trace = self.trace(&begun);
-        let span = trace.span();
         let running = async move {
-            // Kept to the end: what is done on the turn's behalf elsewhere finds its place by it.
-            let _trace = trace;
             let (pool, started) = (begun.session.mode.into(), Instant::now());
-            this.run(hold, begun).await;
+            this.run(hold, begun).instrument(trace.span()).await;
+            // Kept until then: what is done on the turn's behalf elsewhere finds its place by it.
+            drop(trace);
             this.inner.admission.note_pace(pool, started.elapsed());
             this.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&turn_id);
-            this.admit_after_turn(pool);
+            // In this task: another one would wake a thread, on the processor that the client needs to hear of the end.
+            this.admit_after_turn(pool).await;
         };
-        self.spawn(running.instrument(span));
+        self.spawn(running);
     }
 
     fn trace(&self, begun: &BegunTurn) -> TurnSpan {

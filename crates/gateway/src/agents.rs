@@ -59,15 +59,20 @@ impl Agent {
         lock(&self.account).turn
     }
 
-    /// Books requests that begin from now on to this turn, or to none. For the first of a turn money is held already, if
-    /// an earlier one tells what it will be.
-    pub(crate) fn attribute(&self, turn: Option<TurnId>, books: &Arc<Books>) {
+    /// Books requests that begin from now on to this turn, or to none.
+    pub(crate) fn attribute(&self, turn: Option<TurnId>) {
         let mut account = lock(&self.account);
-        account.ahead = match turn {
-            Some(turn) => account.largest.take().map(|largest| Ahead::begin(books, self, turn, largest)),
-            None => None,
-        };
-        (account.turn, account.used_up) = (turn, None);
+        // Not taken between two turns.
+        account.precedent = turn.and_then(|_| account.largest.take());
+        (account.turn, account.ahead, account.used_up) = (turn, None, None);
+    }
+
+    /// Has money held for the first request of the turn, if an earlier turn tells what it will be.
+    pub(crate) fn expect_request(&self, books: &Arc<Books>) {
+        let mut account = lock(&self.account);
+        if let (Some(turn), Some(precedent)) = (account.turn, account.precedent.take()) {
+            account.ahead = Some(Ahead::begin(books, self, turn, precedent));
+        }
     }
 
     /// Notes what is being asked for.
@@ -80,7 +85,9 @@ impl Agent {
 
     /// What is held for the next request, if it is the first of its turn.
     pub(crate) fn take_ahead(&self) -> Option<Ahead> {
-        lock(&self.account).ahead.take()
+        let mut account = lock(&self.account);
+        account.precedent = None;
+        account.ahead.take()
     }
 
     /// The budget for want of which the last request was refused.
@@ -100,6 +107,8 @@ struct Account {
     turn: Option<TurnId>,
     used_up: Option<UsedUp>,
     ahead: Option<Ahead>,
+    /// The largest request of the turn before, until this turn's first is expected.
+    precedent: Option<Precedent>,
     /// The largest request since the turn began: the next turn goes on from there.
     largest: Option<Precedent>,
 }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use domain::{MicroUsd, RequestUsageId, TurnId};
 use monitoring::Ask;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     agents::Agent,
     books::Books,
-    limits::{AHEAD_LASTS, AHEAD_TOKENS_ADDED},
+    limits::{AHEAD_DELAY, AHEAD_LASTS, AHEAD_TOKENS_ADDED},
     prices::Bound,
 };
 
@@ -31,6 +35,8 @@ pub(crate) struct Ahead {
     model: String,
     most: MicroUsd,
     began: Instant,
+    /// Has it held at once; without this it is not held any more.
+    wanted: Option<oneshot::Sender<()>>,
     /// Whether there was money; until that was asked for.
     holding: Option<JoinHandle<bool>>,
 }
@@ -54,9 +60,11 @@ impl Ahead {
             at: books.now(),
         };
         let (asked, requests) = (books.clone(), agent.requests.clone());
-        let holding = requests.spawn_on(async move { asked.costs.try_admit(ask).await }, &books.runtime);
+        let (wanted, want) = oneshot::channel();
+        let holding = async move { is_due(want).await && asked.costs.try_admit(ask).await };
+        let holding = requests.spawn_on(holding, &books.runtime);
         let (books, began) = (books.clone(), Instant::now());
-        Self { books, requests, id, model, most, began, holding: Some(holding) }
+        Self { books, requests, id, model, most, began, wanted: Some(wanted), holding: Some(holding) }
     }
 
     /// The hold, for a request to this model that costs so much at most. `None` if nothing was held, or not for such a
@@ -64,6 +72,10 @@ impl Ahead {
     ///
     /// To be awaited to its end: what is held belongs to nobody in between.
     pub(crate) async fn take(mut self, model: &str, most: MicroUsd) -> Option<RequestUsageId> {
+        if let Some(wanted) = self.wanted.take() {
+            // If it is begun already, nobody listens.
+            let _ = wanted.send(());
+        }
         // One that failed holds nothing.
         if !self.holding.take()?.await.unwrap_or(false) {
             return None;
@@ -88,5 +100,31 @@ impl Drop for Ahead {
         };
         // Among the agent's requests, so that the end of its access waits for it.
         drop(self.requests.spawn_on(giving_back, &self.books.runtime));
+    }
+}
+
+/// Waits until money is to be held: after a while, or as soon as somebody wants it. Not at all once nobody can.
+async fn is_due(want: oneshot::Receiver<()>) -> bool {
+    !matches!(timeout(AHEAD_DELAY, want).await, Ok(Err(_nobody)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn money_is_held_after_a_while_or_when_it_is_wanted() {
+        let began = Instant::now();
+        let (wanted, want) = oneshot::channel();
+        wanted.send(()).unwrap();
+        assert!(is_due(want).await);
+        let (wanted, want) = oneshot::channel();
+        drop(wanted);
+        assert!(!is_due(want).await);
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+
+        let (_wanted, want) = oneshot::channel();
+        assert!(is_due(want).await);
+        assert!(began.elapsed() >= AHEAD_DELAY);
     }
 }

@@ -153,8 +153,14 @@ impl ModelAccess for Gateway {
 
     fn attribute(&self, token: &str, turn: Option<TurnId>) {
         match self.proxy.agents.find(token) {
-            Some(agent) => agent.attribute(turn, &self.proxy.books),
+            Some(agent) => agent.attribute(turn),
             None => tracing::debug!("a turn was attributed to an agent whose access has ended"),
+        }
+    }
+
+    fn expect_request(&self, token: &str) {
+        if let Some(agent) = self.proxy.agents.find(token) {
+            agent.expect_request(&self.proxy.books);
         }
     }
 

@@ -47,6 +47,9 @@ pub const INPUT_TOKENS_ADDED: u64 = 2_000;
 /// Input tokens, a byte each at most, by which the first request of a turn may be larger than the last turn's largest for
 /// money to be held before it comes.
 pub const AHEAD_TOKENS_ADDED: u64 = 32 * 1024;
+/// How long after the prompt it is held. An agent takes longer than that until it asks, and is about to have a processor
+/// that whoever holds the money would take from it.
+pub const AHEAD_DELAY: Duration = Duration::from_millis(5);
 /// How long ago it may have been held: what has become of a budget since then does not count for that request.
 pub const AHEAD_LASTS: Duration = Duration::from_secs(5);
 /// Uses of a server tool that are reckoned with when the request does not bound them.

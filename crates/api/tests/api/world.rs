@@ -357,6 +357,8 @@ impl ModelAccess for NoGateway {
 
     fn attribute(&self, _: &str, _: Option<TurnId>) {}
 
+    fn expect_request(&self, _: &str) {}
+
     fn used_up(&self, _: &str) -> Option<UsedUp> {
         None
     }

@@ -78,6 +78,7 @@ async fn a_second_prompt_goes_to_the_same_agent_and_is_booked_on_its_own_turn() 
     let token = "token-1".to_owned();
     let booked = [Some(first.id), None, Some(second.id), None].map(|turn| (token.clone(), turn));
     assert_eq!(world.access.attributed(), booked);
+    assert_eq!(world.access.expected(), [(token.clone(), 1), (token, 3)], "within each turn");
 }
 
 #[tokio::test(start_paused = true)]

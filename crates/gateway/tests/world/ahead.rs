@@ -22,8 +22,14 @@ async fn second_turn(world: &World) -> TurnId {
     assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
     world.settled().await;
     world.gateway.attribute(token, None);
-    let turn = TurnId::new();
+    expected_turn(world)
+}
+
+/// A turn whose prompt the agent was told.
+fn expected_turn(world: &World) -> TurnId {
+    let (token, turn) = (&world.agent.token, TurnId::new());
     world.gateway.attribute(token, Some(turn));
+    world.gateway.expect_request(token);
     turn
 }
 
@@ -135,14 +141,34 @@ async fn a_hold_that_failed_is_asked_for_again() {
     world.gateway.attribute(token, None);
     until_open(&world, 0).await;
     // No request came in that turn, so nothing tells what the next will cost.
-    world.gateway.attribute(token, Some(TurnId::new()));
+    expected_turn(&world);
     assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
     world.budgets.fail_next_holds(1);
-    world.gateway.attribute(token, Some(TurnId::new()));
+    expected_turn(&world);
     assert!(world.request(asking("claude-opus-5-5", "one")).send().await.unwrap().status().is_success());
     world.drained().await;
     assert_eq!(
         (world.budgets.admitted().len(), world.budgets.booked().len(), world.budgets.open()),
         (4, 3, 0)
     );
+}
+
+#[tokio::test]
+async fn nothing_is_held_before_the_agent_has_its_prompt_nor_when_the_turn_is_over_by_then() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    second_turn(&world).await;
+    until_open(&world, 1).await;
+    world.request(asking("claude-opus-5-5", "one")).send().await.unwrap();
+    world.drained().await;
+    let held = world.budgets.admitted().len();
+
+    world.gateway.attribute(&world.agent.token, Some(TurnId::new()));
+    tokio::time::sleep(3 * gateway::limits::AHEAD_DELAY).await;
+    assert_eq!(world.budgets.admitted().len(), held, "it has no prompt yet");
+    world.gateway.expect_request(&world.agent.token);
+    world.gateway.attribute(&world.agent.token, None);
+    world.drained().await;
+    tokio::time::sleep(3 * gateway::limits::AHEAD_DELAY).await;
+    assert_eq!(world.budgets.admitted().len(), held, "it needs none any more");
 }

@@ -11,6 +11,8 @@ pub struct RecordedAccess(Mutex<Book>, Mutex<Option<UsedUp>>);
 struct Book {
     admitted: Vec<String>,
     attributed: Vec<(String, Option<TurnId>)>,
+    /// Each with how many attributions there were then.
+    expected: Vec<(String, usize)>,
     revoked: Vec<String>,
 }
 
@@ -35,6 +37,11 @@ impl RecordedAccess {
     pub fn attributed(&self) -> Vec<(String, Option<TurnId>)> {
         self.0.lock().unwrap().attributed.clone()
     }
+
+    /// Whose requests were expected, each with how often requests had been attributed by then.
+    pub fn expected(&self) -> Vec<(String, usize)> {
+        self.0.lock().unwrap().expected.clone()
+    }
 }
 
 #[async_trait::async_trait]
@@ -48,6 +55,12 @@ impl ModelAccess for RecordedAccess {
 
     fn attribute(&self, token: &str, turn: Option<TurnId>) {
         self.0.lock().unwrap().attributed.push((token.to_owned(), turn));
+    }
+
+    fn expect_request(&self, token: &str) {
+        let mut book = self.0.lock().unwrap();
+        let attributed = book.attributed.len();
+        book.expected.push((token.to_owned(), attributed));
     }
 
     fn used_up(&self, _: &str) -> Option<UsedUp> {
