@@ -225,8 +225,9 @@ async fn memory_is_told_by_agent_with_all_that_it_started() {
     };
     let mut small = start("small", "sleep 1000 & wait");
     // A child that has lost its environment belongs to it all the same.
-    let mut large =
-        start("large", "env -i head -c 50000000 /dev/zero | env -i tail -c 50000001 & sleep 1000");
+    // It has its memory as long as its input is open.
+    let much = "env -i sh -c 'head -c 50000000 /dev/zero; exec sleep 1000' | env -i tail -c 50000001";
+    let mut large = start("large", &format!("{much} & sleep 1000"));
     let measured = || memory_of_agents(&marker).unwrap();
     wait_until(|| measured().iter().max().is_some_and(|largest| *largest > 20_000_000)).await;
     let found = measured();
