@@ -74,7 +74,7 @@ impl StreamEventLine {
             return None;
         }
         let text = std::str::from_utf8(line).ok()?;
-        let Sketch { kind, parent_tool_use_id } = serde_json::from_str(text).ok()?;
+        let Sketch { kind, parent_tool_use_id, .. } = serde_json::from_str(text).ok()?;
         (kind == "stream_event").then(|| Self {
             parent_tool_use_id,
             raw: LazyValue { text: text.into(), value: OnceLock::new() },
@@ -82,9 +82,11 @@ impl StreamEventLine {
     }
 }
 
-/// The fields of a line that say what it is; the rest is looked at as closely as if it were kept.
-struct Sketch<'a> {
-    kind: Cow<'a, str>,
+/// The fields of an object that say what it is; the rest is looked at as closely as if it were kept.
+#[derive(Default)]
+pub(crate) struct Sketch<'a> {
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) uuid: Option<Cow<'a, str>>,
     parent_tool_use_id: Option<String>,
 }
 
@@ -104,10 +106,11 @@ impl<'de> Visitor<'de> for SketchVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut sketch = Sketch { kind: Cow::Borrowed(""), parent_tool_use_id: None };
+        let mut sketch = Sketch::default();
         while let Some(Text(name)) = fields.next_key()? {
             match &*name {
                 "type" => sketch.kind = fields.next_value::<Text<'de>>()?.0,
+                "uuid" => sketch.uuid = Some(fields.next_value::<Text<'de>>()?.0),
                 "parent_tool_use_id" => sketch.parent_tool_use_id = fields.next_value()?,
                 _ => {
                     fields.next_value::<Sound>()?;
@@ -120,11 +123,11 @@ impl<'de> Visitor<'de> for SketchVisitor {
 
 /// A text, borrowed where it has no escapes.
 #[derive(Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Any value that can be read. Unlike `IgnoredAny` it refuses what a [`Value`] could not hold: half a surrogate pair,
 /// a number out of range, nesting without end.
-pub(crate) struct Sound;
+struct Sound;
 
 impl<'de> Deserialize<'de> for Sound {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

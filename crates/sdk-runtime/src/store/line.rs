@@ -3,13 +3,10 @@
 
 use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::lazy::{Sound, Text};
+use crate::lazy::Sketch;
 
 /// One line of a transcript: a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +39,8 @@ impl TranscriptLine {
     }
 
     fn read(text: &str) -> Option<Self> {
-        let Glance { kind, uuid } = serde_json::from_str(text).ok()?;
-        let is_of_model = kind.is_some_and(|kind| kind == "assistant");
-        Some(Self { text: text.into(), uuid: uuid.map(Into::into), is_of_model })
+        let Sketch { kind, uuid, .. } = serde_json::from_str(text).ok()?;
+        Some(Self { text: text.into(), uuid: uuid.map(Into::into), is_of_model: kind == "assistant" })
     }
 }
 
@@ -98,43 +94,6 @@ struct Frame<'a> {
     file: Cow<'a, str>,
     #[serde(borrow)]
     entries: Vec<&'a RawValue>,
-}
-
-/// What is looked at of an object; the rest is looked at as closely as if it were kept.
-#[derive(Default)]
-struct Glance<'a> {
-    kind: Option<Cow<'a, str>>,
-    uuid: Option<Cow<'a, str>>,
-}
-
-impl<'de> Deserialize<'de> for Glance<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(GlanceVisitor)
-    }
-}
-
-struct GlanceVisitor;
-
-impl<'de> Visitor<'de> for GlanceVisitor {
-    type Value = Glance<'de>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut glance = Glance::default();
-        while let Some(Text(name)) = fields.next_key()? {
-            match &*name {
-                "type" => glance.kind = Some(fields.next_value::<Text<'de>>()?.0),
-                "uuid" => glance.uuid = Some(fields.next_value::<Text<'de>>()?.0),
-                _ => {
-                    fields.next_value::<Sound>()?;
-                }
-            }
-        }
-        Ok(glance)
-    }
 }
 
 #[cfg(test)]
