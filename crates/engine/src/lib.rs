@@ -46,6 +46,7 @@ mod settle;
 mod snapshots;
 mod tasks;
 mod templates;
+mod through;
 mod tokens;
 mod transcribe;
 mod transcript;

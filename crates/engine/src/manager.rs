@@ -13,6 +13,7 @@ use crate::{
     live::{LiveAgent, LiveAgents},
     mcp_servers::McpAgents,
     settings::EngineSettings,
+    through,
 };
 use domain::{
     Clock, ModelAccess, SessionId, TurnId,
@@ -227,8 +228,9 @@ impl SessionManager {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         // What it begins belongs to the request.
-        let working = self.inner.tasks.spawn_on(work.in_current_span(), &self.inner.runtime);
-        working.await.map_err(|_| Error::Internal("see the request through"))?
+        let work = work.in_current_span();
+        let seen = through::see_through(&self.inner.tasks, &self.inner.runtime, work).await;
+        seen.unwrap_or(Err(Error::Internal("see the request through")))
     }
 
     /// Runs a task that shutdown waits for.

@@ -11,18 +11,19 @@ use server::{
     crash_points, secrets_command,
     serve::serve,
 };
+use tokio::runtime::Builder;
 
 fn main() -> anyhow::Result<ExitCode> {
     keep_memory_private()?;
     match Command::parse().action {
         Some(Action::Secrets(command)) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(secrets_command::run(command))
         }
         None => run_server(None).map(|()| ExitCode::SUCCESS),
         Some(Action::Serve { role }) => run_server(role).map(|()| ExitCode::SUCCESS),
         Some(Action::Audit(command)) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread().enable_all().build()?;
             match runtime.block_on(audit_command::run(command)) {
                 Ok(code) => Ok(code),
                 Err(error) => {
@@ -41,9 +42,15 @@ fn run_server(role: Option<ServerRole>) -> anyhow::Result<()> {
     let telemetry = monitoring::init(config.telemetry_settings());
     let telemetry = Arc::new(telemetry.context("could not set up logging and telemetry")?);
     let _crash_points = crash_points::arm();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The listener's workers bring runtimes of their own; everything else runs on this one.
+    let runtime = Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     runtime.block_on(serve(config, telemetry))
+}
+
+/// Half of the processors: the other half is for agents, which take several times as much. A worker wakes another one
+/// for each second task that is ready, and that one would take the processor which an agent is about to need.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 /// Agents run as the same user as this process, and its environment may hold the API key. The kernel shows it to no
