@@ -56,6 +56,9 @@ pub const AHEAD_LASTS: Duration = Duration::from_secs(5);
 pub const SERVER_TOOL_USES_MAX: u64 = 10;
 /// How often what a stream has used so far is noted, for the case that the server dies.
 pub const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a request whose answer was seen whole waits for the end of the stream until it is booked. The agent waits for
+/// that end too, and is not to wait for the booking.
+pub const END_WAIT: Duration = Duration::from_millis(500);
 /// How often the price file is looked at, and its most bytes.
 pub const PRICE_FILE_INTERVAL: Duration = Duration::from_secs(5);
 pub const PRICE_FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -1,11 +1,13 @@
-//! Passes a stream on as it comes, reading along, and has the request booked when all of it was seen.
+//! Passes a stream on as it comes, reading along, and has the request booked when all of it has passed: the agent goes on
+//! with the end of the stream, and booking takes as long as a commit.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
+use tokio::time::sleep;
 
-use crate::{meter::Meter, scanner::Scanner};
+use crate::{limits::END_WAIT, meter::Meter, scanner::Scanner};
 
 /// Why a stream to an agent ends before its end.
 #[derive(Debug, thiserror::Error)]
@@ -46,10 +48,15 @@ where
             return None;
         }
         let cut = self.meter.agent.cut.clone();
-        let next = tokio::select! {
-            biased;
-            () = cut.cancelled() => Some(Err(Severed::Revoked)),
-            chunk = self.upstream.next() => chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
+        let next = loop {
+            tokio::select! {
+                biased;
+                () = cut.cancelled() => break Some(Err(Severed::Revoked)),
+                chunk = self.upstream.next() => break chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
+                () = sleep(END_WAIT), if self.meter.is_due() => {
+                    let _tracked = self.meter.begin_to_settle();
+                }
+            }
         };
         match &next {
             Some(Ok(chunk)) => self.read(chunk),
@@ -68,7 +75,7 @@ where
         self.scanner.feed(chunk);
         self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
-            let _tracked = self.meter.begin_to_settle();
+            self.meter.seen_whole();
         } else {
             self.meter.note_for_the_worst();
         }

@@ -1,8 +1,11 @@
 //! What passes, passes unchanged, and is metered on the way.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use domain::{MicroUsd, ModelAccess, TokenUsage, TurnId};
@@ -114,12 +117,38 @@ async fn whoever_waits_for_the_bookings_of_an_agent_waits_for_those_whose_answer
     assert!(answer.contains("message_stop"));
     assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
     let mut booked = Box::pin(world.gateway.booked(&world.agent.token));
-    let waited = tokio::time::timeout(std::time::Duration::from_millis(300), &mut booked).await;
+    let waited = tokio::time::timeout(Duration::from_millis(300), &mut booked).await;
     assert!(waited.is_err(), "it is not booked yet");
     drop(all);
     tokio::time::timeout(PATIENCE, booked).await.unwrap();
     assert!(world.budgets.only().is_complete);
     assert_eq!(world.budgets.open(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_is_booked_with_its_end_or_a_little_later_without_one() {
+    let upstream = Canned::new().await;
+    let world = World::new(&upstream.url()).await;
+    let asking = tokio::task::spawn(world.request(body("hi", true)).send());
+    let (mut socket, _) = tokio::time::timeout(PATIENCE, upstream.accept()).await.unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&chunk(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")).await.unwrap();
+    let mut answer = asking.await.unwrap().unwrap();
+    assert!(answer.chunk().await.unwrap().unwrap().starts_with(b"event: message_stop"));
+    // The agent is not to wait for the booking, so that has not begun; a turn that ended now would wait for it.
+    let mut booked = Box::pin(world.gateway.booked(&world.agent.token));
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut booked).await.is_err());
+    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
+
+    // It is not put off for ever.
+    let reading = tokio::task::spawn(async move { answer.chunk().await });
+    tokio::time::timeout(PATIENCE, booked).await.unwrap();
+    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (1, 0));
+    drop(socket);
+    assert!(reading.await.unwrap().is_err(), "the stream had no end");
+    world.drained().await;
+    assert_eq!(world.budgets.booked().len(), 1, "it is booked once");
 }
 
 #[tokio::test]
