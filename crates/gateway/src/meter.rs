@@ -202,11 +202,6 @@ impl Meter {
         }
     }
 
-    /// Whether the whole answer was seen and the booking has not begun.
-    pub(crate) fn is_due(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.is_due.is_some())
-    }
-
     /// Whether the request is not booked yet.
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{limits::END_WAIT, meter::Meter, scanner::Scanner};
 
@@ -23,6 +23,8 @@ struct Relay<S> {
     upstream: S,
     scanner: Scanner,
     meter: Meter,
+    /// Once the whole answer was seen.
+    booked_by: Option<Instant>,
     is_over: bool,
 }
 
@@ -31,7 +33,7 @@ pub(crate) fn metered<S>(upstream: S, meter: Meter) -> UnsyncBoxBody<Bytes, Seve
 where
     S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let relay = Relay { upstream, scanner: Scanner::default(), meter, is_over: false };
+    let relay = Relay { upstream, scanner: Scanner::default(), meter, booked_by: None, is_over: false };
     let frames = stream::unfold(relay, |mut relay| async move {
         let next = relay.next().await?;
         Some((next.map(Frame::data), relay))
@@ -53,7 +55,7 @@ where
                 biased;
                 () = cut.cancelled() => break Some(Err(Severed::Revoked)),
                 chunk = self.upstream.next() => break chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
-                () = sleep(END_WAIT), if self.meter.is_due() => {
+                () = at(self.booked_by), if self.meter.is_open() => {
                     let _tracked = self.meter.begin_to_settle();
                 }
             }
@@ -76,8 +78,17 @@ where
         self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
             self.meter.seen_whole();
+            self.booked_by.get_or_insert_with(|| Instant::now() + END_WAIT);
         } else {
             self.meter.note_for_the_worst();
         }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }

@@ -141,9 +141,22 @@ async fn a_stream_is_booked_with_its_end_or_a_little_later_without_one() {
     assert!(tokio::time::timeout(Duration::from_millis(50), &mut booked).await.is_err());
     assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
 
-    // It is not put off for ever.
-    let reading = tokio::task::spawn(async move { answer.chunk().await });
-    tokio::time::timeout(PATIENCE, booked).await.unwrap();
+    // It is not put off for ever, whatever else comes.
+    let reading = tokio::task::spawn(async move {
+        while answer.chunk().await?.is_some() {}
+        Ok::<_, reqwest::Error>(())
+    });
+    let pinging = async {
+        loop {
+            socket.write_all(&chunk(b": ping\n\n")).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let booked = tokio::time::timeout(PATIENCE, booked);
+    tokio::select! {
+        booked = booked => booked.unwrap(),
+        () = pinging => {}
+    }
     assert_eq!((world.budgets.booked().len(), world.budgets.open()), (1, 0));
     drop(socket);
     assert!(reading.await.unwrap().is_err(), "the stream had no end");
