@@ -69,8 +69,6 @@ struct Open {
     noted: Option<Instant>,
     noting: Option<JoinHandle<()>>,
     chat: Option<ChatSpan>,
-    /// Once its booking is about to begin: whoever waits for the agent's bookings waits for this one.
-    is_due: Option<TaskTrackerToken>,
 }
 
 impl Meter {
@@ -98,7 +96,6 @@ impl Meter {
             noted: None,
             noting: None,
             chat: None,
-            is_due: None,
         };
         Self { _in_flight: agent.requests.token(), _slot: slot, books, agent, open: Some(open) }
     }
@@ -193,13 +190,6 @@ impl Meter {
         let (books, seen) = (self.books.clone(), usage(&self.agent, open));
         let noting = async move { books.costs.note_seen(&seen).await };
         open.noting = Some(self.agent.requests.spawn_on(noting, &self.books.runtime));
-    }
-
-    /// Notes that the whole answer was seen, and the booking is to begin with the end of the stream.
-    pub(crate) fn seen_whole(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.is_due.get_or_insert_with(|| self.agent.bookings.token());
-        }
     }
 
     /// Whether the request is not booked yet.

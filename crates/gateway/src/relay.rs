@@ -2,10 +2,11 @@
 //! with the end of the stream, and booking takes as long as a commit.
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future::OptionFuture, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{limits::END_WAIT, meter::Meter, scanner::Scanner};
 
@@ -23,9 +24,17 @@ struct Relay<S> {
     upstream: S,
     scanner: Scanner,
     meter: Meter,
-    /// Once the whole answer was seen.
-    booked_by: Option<Instant>,
+    /// Once the whole answer was seen, and until its booking begins. Dropped after the meter, which begins it.
+    due: Option<Due>,
     is_over: bool,
+}
+
+/// A booking that is put off until the agent has the end of the stream.
+struct Due {
+    /// When it begins without one.
+    at: Instant,
+    /// Whoever waits for the agent's bookings waits for this one.
+    _booking: TaskTrackerToken,
 }
 
 /// The body that does it. Nothing is read from the upstream before the agent has room for it.
@@ -33,7 +42,7 @@ pub(crate) fn metered<S>(upstream: S, meter: Meter) -> UnsyncBoxBody<Bytes, Seve
 where
     S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let relay = Relay { upstream, scanner: Scanner::default(), meter, booked_by: None, is_over: false };
+    let relay = Relay { upstream, scanner: Scanner::default(), meter, due: None, is_over: false };
     let frames = stream::unfold(relay, |mut relay| async move {
         let next = relay.next().await?;
         Some((next.map(Frame::data), relay))
@@ -51,20 +60,19 @@ where
         }
         let cut = self.meter.agent.cut.clone();
         let next = loop {
+            let due = OptionFuture::from(self.due.as_ref().map(|due| sleep_until(due.at)));
             tokio::select! {
                 biased;
                 () = cut.cancelled() => break Some(Err(Severed::Revoked)),
+                Some(()) = due => self.begin_to_settle(),
                 chunk = self.upstream.next() => break chunk.map(|chunk| chunk.map_err(Severed::Upstream)),
-                () = at(self.booked_by), if self.meter.is_open() => {
-                    let _tracked = self.meter.begin_to_settle();
-                }
             }
         };
         match &next {
             Some(Ok(chunk)) => self.read(chunk),
             Some(Err(_)) | None => {
                 self.is_over = true;
-                let _tracked = self.meter.begin_to_settle();
+                self.begin_to_settle();
             }
         }
         next
@@ -77,18 +85,17 @@ where
         self.scanner.feed(chunk);
         self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
-            self.meter.seen_whole();
-            self.booked_by.get_or_insert_with(|| Instant::now() + END_WAIT);
+            self.due.get_or_insert_with(|| Due {
+                at: Instant::now() + END_WAIT,
+                _booking: self.meter.agent.bookings.token(),
+            });
         } else {
             self.meter.note_for_the_worst();
         }
     }
-}
 
-/// Waits until then, or for ever.
-async fn at(then: Option<Instant>) {
-    match then {
-        Some(then) => sleep_until(then).await,
-        None => std::future::pending().await,
+    fn begin_to_settle(&mut self) {
+        let _tracked = self.meter.begin_to_settle();
+        self.due = None;
     }
 }
