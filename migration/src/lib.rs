@@ -33,6 +33,7 @@ mod m0026_traffic;
 mod m0027_identities;
 mod m0028_rounds;
 mod m0029_spend_by_period;
+mod m0030_started_at;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_identities::Migration),
             Box::new(m0028_rounds::Migration),
             Box::new(m0029_spend_by_period::Migration),
+            Box::new(m0030_started_at::Migration),
         ]
     }
 }

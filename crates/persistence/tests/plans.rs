@@ -139,6 +139,31 @@ async fn sqlite_reads_every_list_along_an_index() {
     }
 }
 
+/// Every index is written with every row; what one finds that begins with the columns of another, the other need not.
+#[tokio::test]
+async fn no_index_is_the_beginning_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/steward.db", folder.path().display());
+    Database::open(&DatabaseOptions::new(&url), migration::up).await.unwrap().close().await.unwrap();
+    let mut db = SqliteConnection::connect(&url).await.unwrap();
+    let rows = sqlx::query(
+        r#"SELECT of.name, listed.name, listed."unique", group_concat(info.name, ',' ORDER BY info.seqno) || ','
+        FROM sqlite_schema AS of, pragma_index_list(of.name) AS listed, pragma_index_info(listed.name) AS info
+        WHERE of.type = 'table' AND NOT listed.partial GROUP BY listed.name"#,
+    );
+    let rows = rows.fetch_all(&mut db).await.unwrap();
+    let indexes: Vec<(String, String, bool, String)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    assert!(indexes.len() > 50, "these are not all: {indexes:?}");
+    for (table, name, is_unique, columns) in &indexes {
+        let longer = indexes.iter().find(|(its, other, _, more)| {
+            its == table && other != name && more.starts_with(columns.as_str())
+        });
+        // One that is unique says more than where rows are.
+        assert!(*is_unique || longer.is_none(), "{name} of {columns} is the beginning of {longer:?}");
+    }
+}
+
 /// Otherwise a statement is prepared again whenever it is run with another limit, and all connections share two locks.
 #[tokio::test]
 async fn sqlite_is_built_to_plan_without_the_values_that_are_bound_and_without_shared_locks() {
