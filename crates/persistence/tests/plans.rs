@@ -3,8 +3,11 @@
 //! The statements are the store's own, in words: its filter, its order, its limit. What is looked at is that the order
 //! comes out of an index. A plan that sorts has read everything that passes the filter.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use persistence::{Database, DatabaseOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
+use tempfile::TempDir;
 use testkit::PostgresDatabase;
 
 /// Table, filter, order.
@@ -108,12 +111,18 @@ fn sum((table, filter): (&str, &str), id: &str) -> String {
     format!("SELECT count(*) FROM {table} WHERE {}", filter.replace("ID", id))
 }
 
-#[tokio::test]
-async fn sqlite_reads_every_list_along_an_index() {
+/// The newest schema, in a folder that lasts as long as it is kept.
+async fn sqlite() -> (TempDir, SqliteConnection) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/steward.db", folder.path().display());
     Database::open(&DatabaseOptions::new(&url), migration::up).await.unwrap().close().await.unwrap();
-    let mut db = SqliteConnection::connect(&url).await.unwrap();
+    let db = SqliteConnection::connect(&url).await.unwrap();
+    (folder, db)
+}
+
+#[tokio::test]
+async fn sqlite_reads_every_list_along_an_index() {
+    let (_folder, mut db) = sqlite().await;
     // Bound as the store binds it: a plan is made without the values.
     let mut plan = async |sql: String| {
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut db).await;
@@ -142,10 +151,7 @@ async fn sqlite_reads_every_list_along_an_index() {
 /// Every index is written with every row; what one finds that begins with the columns of another, the other need not.
 #[tokio::test]
 async fn no_index_is_the_beginning_of_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/steward.db", folder.path().display());
-    Database::open(&DatabaseOptions::new(&url), migration::up).await.unwrap().close().await.unwrap();
-    let mut db = SqliteConnection::connect(&url).await.unwrap();
+    let (_folder, mut db) = sqlite().await;
     let rows = sqlx::query(
         r#"SELECT of.name, listed.name, listed."unique", group_concat(info.name, ',' ORDER BY info.seqno) || ','
         FROM sqlite_schema AS of, pragma_index_list(of.name) AS listed, pragma_index_info(listed.name) AS info
