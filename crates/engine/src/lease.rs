@@ -27,6 +27,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Lease {
     pub server: ServerId,
     duration: Duration,
+    runtime: Handle,
     pub store: Arc<dyn Servers>,
     known: Mutex<Known>,
     ended: CancellationToken,
@@ -44,7 +45,8 @@ struct Known {
 impl Lease {
     pub(crate) fn new(settings: &ServerSettings, store: Arc<dyn Servers>) -> Self {
         let (known, ended, tasks) = (Mutex::default(), CancellationToken::new(), TaskTracker::new());
-        Self { server: settings.id, duration: settings.lease, store, known, ended, tasks }
+        let runtime = settings.lease_runtime.clone();
+        Self { server: settings.id, duration: settings.lease, runtime, store, known, ended, tasks }
     }
 
     /// Whether agents may run here.
@@ -104,15 +106,19 @@ impl SessionManager {
 
     /// Takes the lease, and keeps it until [`SessionManager::give_up_lease`].
     pub(crate) async fn take_lease(&self) -> Result<()> {
-        self.inner.lease.renew().await?;
+        let Lease { tasks, runtime, .. } = &*self.inner.lease;
+        let lease = self.inner.lease.clone();
+        // The first time too: the store's connection for it belongs to the runtime that opens it.
+        let taken = tasks.spawn_on(async move { lease.renew().await }, runtime);
+        taken.await.map_err(|_| Error::Internal("take the lease"))??;
         let this = self.clone();
         // A task of its own, so that nothing slow holds it up; not one of those that shutdown waits for.
-        self.inner.lease.tasks.spawn_on(
+        tasks.spawn_on(
             async move {
                 let ended = this.inner.lease.ended.clone();
                 ended.run_until_cancelled(this.keep_lease()).await;
             },
-            &self.runtime(),
+            runtime,
         );
         Ok(())
     }
@@ -167,8 +173,10 @@ impl SessionManager {
     /// nobody takes sessions over any more, so what others took meanwhile is known, and is all that has to end here.
     async fn check_after_lapse(&self) {
         tracing::warn!("the lease of this server was over by the store's clock before it was renewed");
-        let looked = timeout_at(self.inner.lease.deadline(), self.look()).await;
-        if !matches!(looked, Ok(Ok(()))) {
+        let this = self.clone();
+        let look = self.inner.tasks.spawn_on(async move { this.look().await }, &self.inner.runtime);
+        let looked = timeout_at(self.inner.lease.deadline(), look).await;
+        if !matches!(looked, Ok(Ok(Ok(())))) {
             self.lose_lease();
         }
     }
@@ -187,10 +195,6 @@ impl SessionManager {
         for agent in inner.live.dismiss_idle(Duration::ZERO) {
             self.kill_later(agent);
         }
-    }
-
-    fn runtime(&self) -> Handle {
-        self.inner.runtime.clone()
     }
 }
 

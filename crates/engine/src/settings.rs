@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use mcp::Keyring;
 use permissions::{Policy, PolicySettings};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
 
 /// Settings of the engine, already checked.
 #[derive(Debug, Clone)]
@@ -63,12 +64,14 @@ impl Default for SnapshotSettings {
 }
 
 /// Which server this is, among those that share a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// The same in all lives of a server on one data folder.
     pub id: ServerId,
     /// How long others wait for a server that is not heard of, before they take its sessions over.
     pub lease: Duration,
+    /// Where the lease is renewed. With threads of its own it is kept however long everything else waits for a processor.
+    pub lease_runtime: Handle,
 }
 
 /// How agents are started.

@@ -43,7 +43,7 @@ impl Servers for Store {
         let until = self.now().add(stored(lease.as_micros()));
         let renewed = server::Entity::update_many().col_expr(server::Column::ExpiresAt, until);
         batch.run(renewed.filter(server::Column::Id.eq(server.0)));
-        let mut answers = self.write_whole(batch).await?;
+        let mut answers = self.write_lease(batch).await?;
         let had_lapsed = answers.first(held)?.is_none();
         let others = answers.all(others)?.into_iter().map(|row| ServerId(row.id)).collect();
         Ok(Renewed { had_lapsed, others })

@@ -87,6 +87,14 @@ impl Store {
         }
     }
 
+    /// As [`Store::write_whole`], where nobody else's work is in the way.
+    pub(crate) async fn write_lease(&self, writes: Batch) -> StoreResult<Answers> {
+        match &self.writer {
+            Writer::Sqlite(_) => self.write_whole(writes).await,
+            Writer::Postgres(writer) => stepwise::whole(&writer.for_leases(), &writes).await.map_err(failure),
+        }
+    }
+
     /// One statement by itself; answers how many rows it changed.
     pub(crate) async fn write_one(&self, statement: impl QueryTrait) -> StoreResult<u64> {
         let mut writes = self.batch();

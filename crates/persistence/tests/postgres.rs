@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{
-    Entry, EventBody, Generation, MessageId, MessageType, NewMessage, Origin, Scope,
-    ports::{Accounts, Audit, Journal, Ping, Sessions, StoreError},
+    Entry, EventBody, Generation, MessageId, MessageType, NewMessage, Origin, Scope, ServerId,
+    ports::{Accounts, Audit, Journal, Ping, Servers, Sessions, StoreError},
 };
 use persistence::{Database, DatabaseOptions, OpenError, Store};
 use serde_json::json;
@@ -136,6 +136,33 @@ async fn who_only_looks_cannot_write() {
     assert_eq!(looking.head().await.unwrap(), f.store.head().await.unwrap());
     let refused = looking.create(&session, &Origin::system()).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_every_connection_is_taken() {
+    let (own, f) = world().await;
+    let session = f.session().await.id;
+    let options = DatabaseOptions { pool_size: 2, acquire_timeout: SHORT, ..DatabaseOptions::new(own.url()) };
+    let store = open(&options).await;
+    let (here, there) = (ServerId::new(), ServerId::new());
+    let mut other = PgConnection::connect(own.url()).await.unwrap();
+    other.execute("BEGIN; SELECT * FROM sessions FOR UPDATE").await.unwrap();
+    let write = || store.record(session, Generation::FIRST, None, notice(), f.tick());
+    let meanwhile = async {
+        let refused = loop {
+            if let Err(refused) = store.others(there).await {
+                break refused;
+            }
+        };
+        assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+        let lease = Duration::from_secs(60);
+        assert!(store.renew(here, lease).await.unwrap().had_lapsed);
+        assert!(!store.renew(here, lease).await.unwrap().had_lapsed);
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (one, two, ()) = futures::future::join3(write(), write(), meanwhile).await;
+    assert_eq!((one.unwrap().len(), two.unwrap().len()), (1, 1));
+    assert_eq!(store.others(there).await.unwrap(), [here]);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use persistence::{Database, DatabaseOptions};
 use reports::{Renderer, RendererSettings};
 use sdk_runtime::ProcessLauncher;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
 
 use crate::{
     alerts, archives,
@@ -68,7 +69,11 @@ pub struct Figured {
 }
 
 /// Opens what has to be open and starts what has to run before the first request.
-pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Parts> {
+pub async fn compose(
+    config: &Config,
+    telemetry: &Telemetry,
+    lease_runtime: &Handle,
+) -> anyhow::Result<Parts> {
     let data_dir = DataDir::open(&config.data_dir).context("could not open the data folder")?;
     // Before anything of this life starts, nothing of the last one may still run.
     let marker = data_dir.host_marker.clone();
@@ -105,8 +110,13 @@ pub async fn compose(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         tracing::warn!(swept, "killed processes that an earlier life of this server left behind");
     }
     let cli = SearchPlaces::of_process().find(config.agent.cli_path.as_deref());
-    let settings =
-        engine_settings(config, &data_dir, &secret, cli.map_err(|error| error.to_string()), &sandbox)?;
+    let server = ServerSettings {
+        id: data_dir.server_id,
+        lease: config.sessions.server_lease,
+        lease_runtime: lease_runtime.clone(),
+    };
+    let cli = cli.map_err(|error| error.to_string());
+    let settings = engine_settings(config, &data_dir, &secret, server, cli, &sandbox)?;
     keyring::look(&store, &settings.mcp.keyring).await?;
     let archive_store = archives::open(&config.storage, &data_dir)?;
     let tellers = alerts::tellers(&config.alerts, &settings.hooks.client, store.clone(), clock.clone())?;
@@ -252,13 +262,14 @@ fn engine_settings(
     config: &Config,
     data_dir: &DataDir,
     key: &SecretString,
+    server: ServerSettings,
     cli: Result<PathBuf, String>,
     sandbox: &Decided,
 ) -> anyhow::Result<EngineSettings> {
     let containment = &config.containment;
     let directories = data_dir.directories(config.sessions.working_directory_roots.clone())?;
     Ok(EngineSettings {
-        server: ServerSettings { id: data_dir.server_id, lease: config.sessions.server_lease },
+        server,
         agent: AgentSettings {
             cli,
             env: agent_env(),

@@ -42,9 +42,12 @@ fn run_server(role: Option<ServerRole>) -> anyhow::Result<()> {
     let telemetry = monitoring::init(config.telemetry_settings());
     let telemetry = Arc::new(telemetry.context("could not set up logging and telemetry")?);
     let _crash_points = crash_points::arm();
+    // A thread that has only the lease to keep is given a processor soon, however many others want one.
+    let lease_runtime =
+        Builder::new_multi_thread().worker_threads(1).thread_name("lease").enable_all().build()?;
     // The listener's workers bring runtimes of their own; everything else runs on this one.
     let runtime = Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
-    runtime.block_on(serve(config, telemetry))
+    runtime.block_on(serve(config, telemetry, lease_runtime.handle().clone()))
 }
 
 /// Half of the processors: the other half is for agents, which take several times as much. A worker wakes another one

@@ -15,7 +15,10 @@ use domain::SystemClock;
 use monitoring::{HealthWatch, Telemetry};
 use persistence::Database;
 use socket2::SockRef;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -30,14 +33,18 @@ const CLOSE_SECONDS: u64 = 5;
 /// Runs a server until it is told to end. Says where it listens on stdout, for people and for scripts.
 ///
 /// What is exported is sent to its end when the server has ended, whichever way.
-pub async fn serve(config: Config, telemetry: Arc<Telemetry>) -> anyhow::Result<()> {
-    let served = serve_until_told(config, &telemetry).await;
+pub async fn serve(config: Config, telemetry: Arc<Telemetry>, lease_runtime: Handle) -> anyhow::Result<()> {
+    let served = serve_until_told(config, &telemetry, &lease_runtime).await;
     // It blocks, for a bounded time.
     tokio::task::spawn_blocking(move || telemetry.shutdown()).await.context("could not end telemetry")?;
     served
 }
 
-async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+async fn serve_until_told(
+    config: Config,
+    telemetry: &Telemetry,
+    lease_runtime: &Handle,
+) -> anyhow::Result<()> {
     let role = config.tasks.role;
     if role != ServerRole::All && !config.has_shared_database() {
         // With SQLite the one process that has the file does everything: there is nobody to share the work with.
@@ -52,7 +59,7 @@ async fn serve_until_told(config: Config, telemetry: &Telemetry) -> anyhow::Resu
     let for_metrics = metrics_listener(&config)?;
     let metrics_address = for_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let mut signals = Signals::new()?;
-    let parts = compose(&config, telemetry).await?;
+    let parts = compose(&config, telemetry, lease_runtime).await?;
     let streams = TaskTracker::new();
     let state = Data::new(api_state(&config, &parts, streams.clone()));
     let server = match role.answers() {

@@ -22,6 +22,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use testkit::{MemoryArchives, MemoryStore, TestClock};
+use tokio::runtime::Handle;
 
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery";
@@ -279,7 +280,11 @@ async fn play(prompt: ScriptedPrompt, say: Say) {
 fn engine_settings(directory: &TempDir, plan: &Plan) -> EngineSettings {
     let below = |name: &str| directory.path().join(name);
     EngineSettings {
-        server: engine::ServerSettings { id: domain::ServerId::new(), lease: Duration::from_secs(30) },
+        server: engine::ServerSettings {
+            id: domain::ServerId::new(),
+            lease: Duration::from_secs(30),
+            lease_runtime: Handle::current(),
+        },
         agent: AgentSettings {
             cli: plan.cli.clone(),
             env: BTreeMap::new(),

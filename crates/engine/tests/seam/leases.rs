@@ -6,12 +6,13 @@ use domain::{
     ports::{Servers, Turns as _},
 };
 use engine::Error;
+use futures::FutureExt as _;
 use sdk_runtime::testing::ScriptedLauncher;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{runtime::Builder, sync::Semaphore, time::Instant};
 
 fn hanging() -> ScriptedLauncher {
     ScriptedLauncher::new().on_prompt(|prompt, say| async move {
@@ -51,6 +52,31 @@ async fn a_server_that_cannot_renew_its_lease_ends_its_agents_in_time_and_goes_o
     .await;
     assert_eq!(world.ask(idle, "two").await.status, TurnStatus::Completed);
     assert_eq!(world.ask(busy, "go on").await.status, TurnStatus::Completed);
+}
+
+/// In real time: the thread that everything else runs on stands still.
+#[tokio::test]
+async fn a_lease_is_kept_while_nothing_else_gets_a_processor() {
+    let apart = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let lease = Duration::from_secs(3);
+    let world = World::with(hanging(), |settings| {
+        settings.server.lease = lease;
+        settings.server.lease_runtime = apart.handle().clone();
+    });
+    world.manager.recover().await.unwrap();
+    let session = world.session().await;
+    world.ask_and_leave(session, "hang").await;
+    world.alive(1).await;
+    let another = ServerId::new();
+    for _ in 0..3 {
+        std::thread::sleep(lease * 2 / 3);
+        // No await in between that could let anything else run.
+        let living = world.store.others(another).now_or_never().unwrap().unwrap();
+        assert_eq!(living, [world.settings.server.id]);
+    }
+    assert_eq!(world.manager.lease(), Ok(None));
+    world.alive(1).await;
+    apart.shutdown_background();
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use testkit::{MemoryArchives, MemoryStore, TestClock};
+use tokio::runtime::Handle;
 
 /// Far longer than anything here may take, also in paused time.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -326,7 +327,11 @@ fn know(store: &MemoryStore, clock: &TestClock, user: UserId) {
 
 fn settings(root: &std::path::Path) -> EngineSettings {
     EngineSettings {
-        server: ServerSettings { id: ServerId::new(), lease: Duration::from_secs(30) },
+        server: ServerSettings {
+            id: ServerId::new(),
+            lease: Duration::from_secs(30),
+            lease_runtime: Handle::current(),
+        },
         agent: AgentSettings {
             cli: Ok(PathBuf::from("/opt/claude")),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),

@@ -33,9 +33,11 @@ pub(super) async fn open(
     let connect = connect_options(options)?;
     migrate_alone(options, connect.clone(), migrate).await?;
     let connect = limited(connect, options);
-    let pool = pool_options(options).connect_with(connect.clone()).await.map_err(unreachable)?;
+    let pool = pool_options(options, options.pool_size.max(2));
+    let pool = pool.connect_with(connect.clone()).await.map_err(unreachable)?;
+    let leases = pool_options(options, 1).connect_lazy_with(connect.clone());
     let listening = PgPoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout);
-    let writer = PostgresWriter::new(pool.clone(), listening.connect_lazy_with(connect));
+    let writer = PostgresWriter::new(pool.clone(), leases, listening.connect_lazy_with(connect));
     Ok((pool.into(), Writer::Postgres(writer)))
 }
 
@@ -44,9 +46,8 @@ pub(super) async fn open_to_read(
 ) -> Result<(DatabaseConnection, Writer), OpenError> {
     let connect = limited(connect_options(options)?, options);
     let connect = connect.options([("default_transaction_read_only", "on")]);
-    let pool: PgPool =
-        pool_options(options).max_connections(1).connect_with(connect).await.map_err(unreachable)?;
-    Ok((pool.clone().into(), Writer::Postgres(PostgresWriter::new(pool.clone(), pool))))
+    let pool: PgPool = pool_options(options, 1).connect_with(connect).await.map_err(unreachable)?;
+    Ok((pool.clone().into(), Writer::Postgres(PostgresWriter::new(pool.clone(), pool.clone(), pool))))
 }
 
 /// Brings the schema up to date while no other server does. Steps may take long, so nothing limits them.
@@ -90,9 +91,9 @@ fn limited(connect: PgConnectOptions, options: &DatabaseOptions) -> PgConnectOpt
     connect.options(ours.map(|(name, limit)| (name, limit.as_millis())))
 }
 
-fn pool_options(options: &DatabaseOptions) -> PgPoolOptions {
+fn pool_options(options: &DatabaseOptions, connections_max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
-        .max_connections(options.pool_size.max(2))
+        .max_connections(connections_max)
         .acquire_timeout(options.acquire_timeout)
         .idle_timeout(IDLE)
         .test_before_acquire(false)

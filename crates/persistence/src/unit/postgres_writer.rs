@@ -8,14 +8,22 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresWriter {
     pub(super) pool: PgPool,
+    /// The lease's own connection: one that lies in wait behind all other work may come too late.
+    leases: PgPool,
     pub(crate) exchange: Arc<Exchange>,
 }
 
 impl PostgresWriter {
-    /// `listening` opens a connection only to listen on it, when somebody wants to hear.
-    pub(crate) fn new(pool: PgPool, listening: PgPool) -> Self {
+    /// `leases` has one connection, which is made when a lease is first renewed; `listening` opens one only to listen
+    /// on it, when somebody wants to hear.
+    pub(crate) fn new(pool: PgPool, leases: PgPool, listening: PgPool) -> Self {
         let exchange = Arc::new(Exchange::new(pool.clone(), listening));
-        Self { pool, exchange }
+        Self { pool, leases, exchange }
+    }
+
+    /// The same, on the lease's connection.
+    pub(super) fn for_leases(&self) -> Self {
+        Self { pool: self.leases.clone(), ..self.clone() }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -24,6 +32,7 @@ impl PostgresWriter {
 
     pub(super) async fn close(&self) {
         self.exchange.close().await;
+        self.leases.close().await;
         self.pool.close().await;
     }
 }
