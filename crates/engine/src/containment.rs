@@ -28,6 +28,8 @@ pub struct ContainmentSettings {
     pub processes_max: Option<u32>,
     /// CPU time of a turn.
     pub turn_cpu_time_max: Option<Duration>,
+    /// How much lower than the server's the priority of an agent and all it starts is (`nice`).
+    pub niceness: u8,
     /// What the directories that a session can write hold together.
     pub disk_bytes_max: Option<u64>,
 }
@@ -105,6 +107,7 @@ impl ContainmentSettings {
             .with_process_memory_bytes_max(self.memory_bytes_max.map(|max| max.max(PROCESS_MEMORY_BYTES_MIN)))
             .with_processes_max(self.processes_max)
             .with_cpu_time_max(self.turn_cpu_time_max)
+            .with_niceness(self.niceness)
             .with_file_bytes_max(self.disk_bytes_max)
     }
 }
@@ -199,6 +202,7 @@ mod tests {
             memory_bytes_max: Some(1),
             processes_max: Some(2),
             turn_cpu_time_max: Some(Duration::from_secs(3)),
+            niceness: 5,
             disk_bytes_max: Some(4),
             ..ContainmentSettings::default()
         };
@@ -210,6 +214,6 @@ mod tests {
             (Some(1), Some(PROCESS_MEMORY_BYTES_MIN))
         );
         assert_eq!((limits.processes_max, limits.file_bytes_max), (Some(2), Some(4)));
-        assert_eq!(limits.cpu_time_max, Some(Duration::from_secs(3)));
+        assert_eq!((limits.cpu_time_max, limits.niceness), (Some(Duration::from_secs(3)), 5));
     }
 }

@@ -21,6 +21,7 @@
 //! |---|---|---|---|
 //! | `process_memory_bytes_max`, `open_files_max`, `file_bytes_max` | each process | the kernel | at once; the call fails |
 //! | `process_cpu_time_max` | each process | the kernel | at once; the process is killed |
+//! | `niceness` | each process, and each session where the kernel groups by session | the kernel | at once; a session's share within one `look_interval` or a few |
 //! | `user_threads_max` | the user, all programs | the kernel | at once, except for root; the call fails |
 //! | `memory_bytes_max`, `cpu_time_max`, `processes_max` | the agent and all it started | this crate | within one and a half `look_interval`; all of it is killed |
 //!
@@ -115,6 +116,9 @@ pub struct ProcessLimits {
     /// Threads of the user the agent runs as, all programs together (`RLIMIT_NPROC`). The kernel holds it
     /// without delay, but it is not a bound of this agent alone, and root is exempt.
     pub user_threads_max: Option<u64>,
+    /// How much lower than the host's the priority of each process is, 0 to 19 (`nice`; more counts as 19). With 5 a
+    /// process that wants a processor gets a third of what one of the host's gets.
+    pub niceness: u8,
     /// Between two looks at the tree.
     pub look_interval: Duration,
 }
@@ -226,6 +230,7 @@ impl Default for ProcessLimits {
             open_files_max: None,
             file_bytes_max: None,
             user_threads_max: None,
+            niceness: 0,
             look_interval: LOOK_INTERVAL_DEFAULT,
         }
     }
@@ -246,7 +251,7 @@ impl Default for Jail {
 }
 
 impl ProcessLimits {
-    /// Whether somebody has to look at the tree.
+    /// Whether somebody has to add up the tree.
     pub(crate) fn has_sums(&self) -> bool {
         self.memory_bytes_max.is_some() || self.cpu_time_max.is_some() || self.processes_max.is_some()
     }
@@ -283,6 +288,7 @@ setters! { ProcessLimits, into:
     with_open_files_max, open_files_max: Option<u64>;
     with_file_bytes_max, file_bytes_max: Option<u64>;
     with_user_threads_max, user_threads_max: Option<u64>;
+    with_niceness, niceness: u8;
     with_look_interval, look_interval: Duration;
 }
 

@@ -24,6 +24,11 @@ mod sweep;
 #[path = "process/sweep_elsewhere.rs"]
 mod sweep;
 mod tally;
+#[cfg(target_os = "linux")]
+mod weight;
+#[cfg(not(target_os = "linux"))]
+#[path = "process/weight_elsewhere.rs"]
+mod weight;
 
 use std::{io, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -158,7 +163,7 @@ fn command(program: &Path, limits: &ProcessLimits) -> Command {
 }
 
 /// Asks the kernel for SIGTERM when the spawner thread, and with it the host, is gone; on SIGTERM the
-/// agent kills its tools. Sets the limits that hold for each process.
+/// agent kills its tools. Sets the limits that hold for each process, and its priority.
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
@@ -168,10 +173,13 @@ fn prepare(command: &mut Command, limits: &ProcessLimits) {
     use nix::{sys::prctl, sys::signal::Signal, unistd};
 
     let (host, rlimits) = (unistd::getpid(), Rlimits::new(limits));
-    // SAFETY: between fork and exec the closure only makes two system calls; it neither allocates nor locks.
+    let niceness = i32::from(limits.niceness);
+    // SAFETY: between fork and exec the closure only makes system calls; it neither allocates nor locks.
+    // `nice` takes any number, and to be given less is refused to nobody.
     unsafe {
         command.pre_exec(move || {
             rlimits.set()?;
+            nix::libc::nice(niceness);
             prctl::set_pdeathsig(Signal::SIGTERM)?;
             // The host may have died before the signal was asked for; then nobody would send it.
             if unistd::getppid() == host {

@@ -304,6 +304,7 @@ fn engine_settings(
             memory_bytes_max: containment.memory_bytes_max,
             processes_max: containment.processes_max,
             turn_cpu_time_max: containment.turn_cpu_time_max,
+            niceness: containment.niceness,
             disk_bytes_max: containment.disk_bytes_max,
         },
     })

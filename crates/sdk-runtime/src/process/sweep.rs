@@ -5,7 +5,7 @@
 //! descends from one that belongs, or when it is in a session led by one that belongs.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io, thread,
     time::{Duration, Instant},
 };
@@ -32,12 +32,14 @@ pub(super) struct Mark(Vec<u8>);
 pub(super) struct Known(HashSet<Identity>);
 
 /// What the processes that belong to an agent use together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     pub(super) processes: u32,
     pub(super) cpu_time: Duration,
     /// Anonymous and shared-memory pages; zero unless asked for.
     pub(super) memory_bytes: u64,
+    /// Of each of their sessions one process that is in it.
+    pub(super) sessions: BTreeMap<i32, i32>,
 }
 
 impl Row {
@@ -82,6 +84,7 @@ pub(super) fn usage(
         if is_memory_wanted {
             usage.memory_bytes = usage.memory_bytes.saturating_add(census::memory_bytes(row.identity.pid));
         }
+        usage.sessions.insert(row.session, row.identity.pid);
         belonging.0.insert(row.identity);
     }
     // Who is gone does not come back.

@@ -1,6 +1,6 @@
 //! The sweep where there is no `/proc`: only the agent itself can be killed, by its supervisor.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 #[derive(Debug, Clone)]
 pub(super) struct Mark;
@@ -22,11 +22,12 @@ pub(super) fn sweep(_mark: &Mark, _known: &mut Known, _bound: Duration) -> io::R
     Ok(0)
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
     pub(super) processes: u32,
     pub(super) cpu_time: Duration,
     pub(super) memory_bytes: u64,
+    pub(super) sessions: BTreeMap<i32, i32>,
 }
 
 pub(super) fn usage(

@@ -1,4 +1,5 @@
-//! The tally: adds up what an agent's tree uses, and says when it is too much.
+//! The tally: adds up what an agent's tree uses, and says when it is too much. Whoever looks also sees new sessions,
+//! and has them weigh less.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -7,7 +8,10 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::sweep::{self, Known, Mark, Usage};
+use super::{
+    sweep::{self, Known, Mark, Usage},
+    weight::Sessions,
+};
 use crate::containment::{Exceeded, ProcessLimits};
 
 /// Whose tree is added up.
@@ -26,7 +30,8 @@ pub(super) async fn exceeded(
     is_restarted: &AtomicBool,
     known: &mut Known,
 ) -> Exceeded {
-    let Some(pid) = tree.pid.filter(|_| limits.has_sums()) else {
+    let mut weighed = Sessions::new(limits.niceness);
+    let Some(pid) = tree.pid.filter(|_| limits.has_sums() || weighed.is_some()) else {
         return std::future::pending().await;
     };
     let mut looks = interval(limits.look_interval.max(Duration::from_millis(1)));
@@ -44,6 +49,9 @@ pub(super) async fn exceeded(
         match looked.await {
             Ok(Ok((mut usage, seen))) => {
                 *known = seen;
+                if let Some(weighed) = &mut weighed {
+                    weighed.lower(&usage.sessions);
+                }
                 if is_restarted.swap(false, Ordering::Relaxed) {
                     not_counted = usage.cpu_time;
                 }
@@ -77,7 +85,8 @@ mod tests {
 
     #[test]
     fn each_sum_has_its_own_bound() {
-        let usage = Usage { processes: 3, cpu_time: Duration::from_secs(2), memory_bytes: 100 };
+        let usage =
+            Usage { processes: 3, cpu_time: Duration::from_secs(2), memory_bytes: 100, ..Usage::default() };
         let none = ProcessLimits::default();
         assert_eq!(over(&none, &usage), None);
         let just = none

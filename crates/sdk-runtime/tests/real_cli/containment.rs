@@ -327,6 +327,30 @@ async fn limits_of_each_process_reach_the_tools_and_leave_the_agent_working() {
 }
 
 #[tokio::test]
+async fn what_an_agent_runs_has_a_lower_priority_than_the_host_and_the_host_keeps_its_own() {
+    let own_share = || fs::read_to_string("/proc/self/autogroup").ok();
+    let before = own_share();
+    for jail in [None, Some(Jail::default())] {
+        let bench = Bench::new().await;
+        // A shell has a session of its own, and so has an agent in a jail.
+        let sessions = 1 + usize::from(jail.is_some());
+        let limits = ProcessLimits::default().with_niceness(7);
+        let containment = Containment::default().with_limits(limits).with_jail(jail);
+        let options = bench.options().with_containment(containment);
+        let (agent, mut events) = bench.start(options.with_allowed_tools(vec!["Bash".to_owned()])).await;
+        let command = "sleep 2; echo at $(nice): $(cat /proc/self/autogroup /proc/$PPID/autogroup 2>&1)";
+        let told = run(&agent, &mut events, command).await;
+        assert!(told.contains("at 7:"), "{told}");
+        // Kernels that do not group by session have no such file.
+        let lowered = if before.is_some() { sessions } else { 0 };
+        assert_eq!(told.matches("nice 7").count(), lowered, "{told}");
+        agent.close().await;
+        bench.assert_nothing_left().await;
+    }
+    assert_eq!(own_share(), before);
+}
+
+#[tokio::test]
 async fn an_agent_runs_as_another_user_if_the_host_is_root() {
     let nobody = RunAs { uid: 65_534, gid: 65_534 };
     let bench = Bench::new().await;

@@ -24,6 +24,7 @@ pub struct ContainmentConfig {
     pub processes_max: Option<u32>,
     /// CPU time of a turn.
     pub turn_cpu_time_max: Option<Duration>,
+    pub niceness: u8,
     /// What the directories that a session can write hold together.
     pub disk_bytes_max: Option<u64>,
 }
@@ -51,6 +52,7 @@ impl ContainmentConfig {
         let memory_mb = reader.value("SANDBOX_MEMORY_MB", "4096", number(0..=1_048_576_u64));
         let processes = reader.value("SANDBOX_PROCESSES_MAX", "512", number(0..=100_000_u32));
         let cpu_seconds = reader.value("SANDBOX_CPU_SECONDS", "3600", number(0..=10_000_000_u64));
+        let niceness = reader.value("SANDBOX_NICENESS", "5", number(0..=19_u8));
         let disk_mb = reader.value("MAX_WORKING_DIR_SIZE_MB", "1024", number(0..=16_777_216_u64));
         let bytes = |mb: u64| bound(mb).map(|mb| mb * BYTES_PER_MB);
         Some(Self {
@@ -60,6 +62,7 @@ impl ContainmentConfig {
             memory_bytes_max: bytes(memory_mb?),
             processes_max: bound(processes?),
             turn_cpu_time_max: bound(cpu_seconds?).map(Duration::from_secs),
+            niceness: niceness?,
             disk_bytes_max: bytes(disk_mb?),
         })
     }
