@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// 95 % of a normal distribution are within so many standard deviations.
+const Z_95: f64 = 1.96;
+
 /// Measurements of one thing, in milliseconds or per second.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sample(Vec<f64>);
@@ -37,6 +40,16 @@ impl Sample {
         low + (high - low) * place.fract()
     }
 
+    /// Between which two of the values the median of all there could be lies with 95 % certainty, by their ranks and as
+    /// if each were independent of the others.
+    pub(crate) fn median_between(&self) -> Option<(f64, f64)> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let count = sorted.len() as f64;
+        let below = (count / 2.0 - Z_95 * count.sqrt() / 2.0).floor().max(0.0) as usize;
+        Some((*sorted.get(below)?, *sorted.iter().rev().nth(below)?))
+    }
+
     /// What was measured here less what was measured there in the same round: noise that lasts longer than a round
     /// falls out of it.
     pub(crate) fn minus(&self, other: &Sample) -> Sample {
@@ -60,6 +73,15 @@ mod tests {
         assert!((sample.percentile(0.0) - 1.0).abs() < 1e-9);
         assert!((sample.percentile(100.0) - 4.0).abs() < 1e-9);
         assert!(Sample::default().median().is_nan());
+    }
+
+    #[test]
+    fn the_more_there_are_the_closer_the_median_is_known() {
+        // 95 % of a hundred tosses of a coin have 40 to 60 heads.
+        let hundred = Sample((0..100).map(f64::from).collect());
+        assert_eq!(hundred.median_between(), Some((40.0, 59.0)));
+        assert_eq!(Sample(vec![3.0, 1.0, 2.0]).median_between(), Some((1.0, 3.0)), "as wide as they are");
+        assert_eq!(Sample::default().median_between(), None);
     }
 
     #[test]

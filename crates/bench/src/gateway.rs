@@ -175,7 +175,7 @@ impl Figures {
         let row = |way: &str, ours: &Sample| {
             Row::new(format!("{what} {way}, p50"), "ms", ours.median(), how)
                 .beside(STRAIGHT, self.straight.median())
-                .adding(ours.minus(&self.straight).median())
+                .adding(&ours.minus(&self.straight))
         };
         vec![row("through the gateway", &self.gateway).adds_at_most(ADDED_TARGET_MS), row(PLAIN, &self.plain)]
     }

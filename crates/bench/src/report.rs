@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::figures::Sample;
+
 /// Everything that was found out.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
@@ -27,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) reference: Option<Reference>,
     /// Ours less the reference, taken round by round where there are rounds.
     pub(crate) added: Option<f64>,
+    /// Between what `added` is with 95 % certainty, where it was taken round by round.
+    pub(crate) added_between: Option<(f64, f64)>,
     pub(crate) ratio: Option<f64>,
     pub(crate) target: Option<String>,
     pub(crate) is_met: Option<bool>,
@@ -54,6 +58,7 @@ impl Row {
             ours,
             reference: None,
             added: None,
+            added_between: None,
             ratio: None,
             target: None,
             is_met: None,
@@ -69,8 +74,9 @@ impl Row {
     }
 
     /// A difference that was taken round by round, which is truer than that of the two medians.
-    pub(crate) fn adding(mut self, added: f64) -> Self {
-        self.added = Some(added);
+    pub(crate) fn adding(mut self, added: &Sample) -> Self {
+        self.added = Some(added.median());
+        self.added_between = added.median_between();
         self
     }
 

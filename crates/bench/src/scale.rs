@@ -100,7 +100,7 @@ impl Scale {
                 create_rounds: 8,
                 creates: 2_000,
                 warm_conversations: 10,
-                warm_rounds: 30,
+                warm_rounds: 60,
                 cold_rounds: 11,
                 requests: 3_000,
                 streams: 11,

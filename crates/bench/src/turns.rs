@@ -28,8 +28,8 @@ pub(crate) const SYSTEM_PROMPT: &str = "You are a careful engineer.";
 /// What every contestant asks in every turn.
 pub(crate) const PROMPT: &str = "Say hello. [[text:Hello to you.]]";
 const ADDED_TARGET_MS: f64 = 3.0;
-/// Turns before any is counted.
-const FIRST_TURNS: usize = 3;
+/// Turns before any is counted: until then the CLI still compiles what it runs, and takes now more and now less for it.
+const FIRST_TURNS: usize = 10;
 /// After a turn the CLI still writes its transcript; the next contestant should not pay for it.
 const PAUSE: Duration = Duration::from_millis(40);
 const TURN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -271,7 +271,7 @@ fn rows(
     let row = |ours, theirs| {
         let (sample, reference) = (find(ours)?, find(theirs)?);
         let row = Row::new(format!("{what}, {ours}"), "ms", sample.median(), how);
-        Some(row.beside(theirs, reference.median()).adding(sample.minus(reference).median()))
+        Some(row.beside(theirs, reference.median()).adding(&sample.minus(reference)))
     };
     let first = row(HTTP, BARE).map(target);
     let pairs = [

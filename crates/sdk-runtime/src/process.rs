@@ -77,7 +77,7 @@ impl Launcher for ProcessLauncher {
                 (command, Inside::default())
             }
             Some(jail) => {
-                let inside = Inside::prepare(jail)?;
+                let inside = Inside::prepare(jail, invocation.host_marker.as_deref())?;
                 let masks = masks::of(jail).await?;
                 let gateway = inside.gateway();
                 let Wrapped { program, args } = jail::wrap(jail, &masks, invocation, gateway.as_deref())?;
@@ -102,11 +102,14 @@ impl Launcher for ProcessLauncher {
     }
 }
 
-/// Kills every process left behind by an earlier life of the host that marks its agents with `marker`,
-/// and says how many there were. Call it before the first agent is started. It never kills this process.
+/// Kills every process left behind by an earlier life of the host that marks its agents with `marker`, and says how many
+/// there were; sockets that it left go as well. Call it before the first agent is started. It never kills this process.
 pub fn sweep_host(marker: &str) -> io::Result<usize> {
     let mark = sweep::Mark::new(HOST_MARKER, marker);
-    sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)
+    let swept = sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)?;
+    #[cfg(target_os = "linux")]
+    bridge::sweep(marker);
+    Ok(swept)
 }
 
 /// How much memory each agent of the host that marks its agents with `marker` takes now, in bytes: anonymous and shared

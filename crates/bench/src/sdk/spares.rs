@@ -60,12 +60,12 @@ pub(super) async fn measure(tools: &Tools, scale: &Scale, endpoint: &AgentEndpoi
     Ok(vec![
         row()
             .beside("a cold start of the same", colds.median())
-            .adding(claims.minus(&colds).median())
+            .adding(&claims.minus(&colds))
             .at_ratio(claims.over(&colds).median())
             .ratio_at_most(RATIO_TARGET),
         row()
             .beside("a bare pipe that claims", bares.median())
-            .adding(claims.minus(&bares).median())
+            .adding(&claims.minus(&bares))
             .at_ratio(claims.over(&bares).median()),
         Row::new("claim of a warm spare", "ms", handed.median(), handing),
     ])

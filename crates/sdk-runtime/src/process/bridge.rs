@@ -2,7 +2,7 @@
 //! carries to its own loopback; or a socket file that leads there. No process of ours has to live in the jail for it.
 
 use std::{
-    fs::File,
+    fs::{DirEntry, File},
     io,
     net::{Ipv4Addr, TcpListener as StdListener},
     os::unix::fs::DirBuilderExt as _,
@@ -24,6 +24,11 @@ use crate::task;
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// Folders of socket files are made here.
+const FOLDERS: &str = "/tmp";
+const SOCKET: &str = "s";
+/// A socket's path may have 107 bytes.
+const MARKER_BYTES_MAX: usize = 48;
 /// Connections that are carried at once, per port.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -37,10 +42,11 @@ pub(super) struct Bridge {
 
 impl Bridge {
     /// A socket file whose connections are carried to this port of the host's loopback.
-    pub(super) fn gateway(port: u16) -> io::Result<Self> {
+    pub(super) fn gateway(port: u16, host_marker: Option<&str>) -> io::Result<Self> {
         // A short path, because that of a socket is bounded; a name nobody can guess, in a folder that
         // nobody else can enter.
-        let folder = PathBuf::from(format!("/tmp/agent-{}", uuid::Uuid::new_v4().simple()));
+        let host = host_marker.and_then(folders_of).unwrap_or_else(|| "agent-".to_owned());
+        let folder = Path::new(FOLDERS).join(format!("{host}{}", uuid::Uuid::new_v4().simple()));
         std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let mut bridge = Self { carrying: Vec::new(), folder: Some(folder) };
         if let Some(socket) = bridge.socket() {
@@ -68,7 +74,7 @@ impl Bridge {
 
     /// The socket file, as long as it has one.
     pub(super) fn socket(&self) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join("s"))
+        Some(self.folder.as_ref()?.join(SOCKET))
     }
 }
 
@@ -79,6 +85,26 @@ impl Drop for Bridge {
         }
         self.unlink();
     }
+}
+
+/// Removes what a host with this mark left that was killed between making a socket file and unlinking it.
+pub(super) fn sweep(host_marker: &str) {
+    let Some(host) = folders_of(host_marker) else { return };
+    let is_left = |entry: &DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&host));
+    for entry in std::fs::read_dir(FOLDERS).into_iter().flatten().flatten().filter(is_left) {
+        // Others may write there too, so nothing goes but what is made here; a socket that stays keeps its folder.
+        let _ = std::fs::remove_file(entry.path().join(SOCKET));
+        if let Err(error) = std::fs::remove_dir(entry.path()) {
+            tracing::warn!(%error, "the folder of a gateway's socket is left");
+        }
+    }
+}
+
+/// What the names of a host's folders begin with, if its mark can be part of a name.
+fn folders_of(host_marker: &str) -> Option<String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let can_be = !host_marker.is_empty() && host_marker.len() <= MARKER_BYTES_MAX;
+    (can_be && host_marker.bytes().all(is_part)).then(|| format!("agent-{host_marker}-"))
 }
 
 /// Where connections come from.
@@ -189,5 +215,29 @@ async fn carry(door: Door, port: u16) {
             },
             Some(_) = connections.join_next() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_killed_host_left_goes_and_nobody_elses() {
+        let [killed, other] = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
+        let made = |host: Option<&str>| Bridge::gateway(1, host).unwrap();
+        let (left, others, nobodys) = (made(Some(&killed)), made(Some(&other)), made(None));
+        let folders = [&left, &others, &nobodys].map(|bridge| bridge.folder.clone().unwrap());
+        std::mem::forget(left);
+        sweep(&killed);
+        assert_eq!(folders.map(|folder| folder.exists()), [false, true, true]);
+    }
+
+    #[test]
+    fn a_mark_that_is_no_name_leads_nowhere() {
+        for marker in ["", "../x", "a-b", "a b", &"x".repeat(MARKER_BYTES_MAX + 1)] {
+            assert_eq!(folders_of(marker), None, "{marker}");
+        }
+        assert_eq!(folders_of("69d5f87f").as_deref(), Some("agent-69d5f87f-"));
     }
 }

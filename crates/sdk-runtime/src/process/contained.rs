@@ -37,10 +37,10 @@ pub(super) struct Inside {
 
 impl Inside {
     /// What has to be there before the jail is.
-    pub(super) fn prepare(jail: &Jail) -> Result<Self, Error> {
+    pub(super) fn prepare(jail: &Jail, host_marker: Option<&str>) -> Result<Self, Error> {
         let bridge = match jail.network {
             Network::Gateway { host_port, .. } => {
-                Bridge::gateway(host_port).map_err(|error| bridge_error(&error))?
+                Bridge::gateway(host_port, host_marker).map_err(|error| bridge_error(&error))?
             }
             Network::Open | Network::Loopback { .. } | Network::Off => Bridge::default(),
         };

@@ -12,7 +12,7 @@ use crate::{containment::Jail, error::Error};
 pub(super) struct Inside;
 
 impl Inside {
-    pub(super) fn prepare(_jail: &Jail) -> Result<Self, Error> {
+    pub(super) fn prepare(_jail: &Jail, _host_marker: Option<&str>) -> Result<Self, Error> {
         Err(Error::NotContained { why: "there is no bubblewrap for this system".to_owned() })
     }
 

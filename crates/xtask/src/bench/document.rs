@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "\
 `cargo xtask bench` takes these figures and writes this file; with the name of a section it takes that one alone and leaves \
 the others as they are, and `--quick` only prints. Every figure stands beside its reference, both taken in the same run and \
 by turns, so that a busy machine is busy for both. Figures are medians unless they say otherwise; `ratio` is ours over the \
-reference and `added` ours less the reference, both taken round by round where there are rounds. The model is the offline \
+reference and `added` ours less the reference, both taken round by round where there are rounds. Behind \
+`added` stands between what it is with 95 % certainty, by the ranks of the rounds' differences. The model is the offline \
 one, which answers at once.
 ";
 /// What a section begins with, before its name.

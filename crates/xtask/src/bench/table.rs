@@ -97,6 +97,10 @@ impl Line {
         let figure = |value: &Value| value.as_f64().map(figure);
         let with_unit =
             |value: &Value| figure(value).map_or_else(String::new, |value| format!("{value} {unit}"));
+        let between = match (figure(&row["added_between"][0]), figure(&row["added_between"][1])) {
+            (Some(low), Some(high)) => format!(" ({low} to {high})"),
+            _ => String::new(),
+        };
         let reference = row["reference"]["what"].as_str().map(str::to_owned);
         let beside = match &reference {
             Some(what) => format!("{} ({what})", with_unit(&row["reference"]["value"])),
@@ -109,7 +113,7 @@ impl Line {
                 with_unit(&row["ours"]),
                 beside,
                 figure(&row["ratio"]).unwrap_or_default(),
-                with_unit(&row["added"]),
+                with_unit(&row["added"]) + &between,
                 row["target"].as_str().unwrap_or_default().to_owned(),
                 met.to_owned(),
             ],
@@ -158,14 +162,14 @@ mod tests {
     fn a_row_becomes_a_line_and_a_missed_target_shows() {
         let row = json!({
             "what": "warm turn", "unit": "ms", "ours": 45.678, "reference": {"what": "a pipe", "value": 41.0},
-            "added": 4.678, "ratio": 1.1141, "target": "adds ≤ 3 ms", "is_met": false, "how": "by turns",
+            "added": 4.678, "added_between": [4.123, 5.0], "ratio": 1.1141, "target": "adds ≤ 3 ms", "is_met": false, "how": "by turns",
         });
         let table =
             Table::new(&json!({"name": "warm", "rows": [row], "problems": ["python: missing"]})).unwrap();
         let text = table.for_terminal();
         assert!(
             text.contains(
-                "| warm turn | 45.7 ms | 41.0 ms (a pipe) | 1.11  | 4.68 ms | adds ≤ 3 ms | **no** |"
+                "| warm turn | 45.7 ms | 41.0 ms (a pipe) | 1.11  | 4.68 ms (4.12 to 5.00) | adds ≤ 3 ms | **no** |"
             )
         );
         assert!(text.contains("- python: missing"));
