@@ -90,7 +90,7 @@ impl Store {
     /// As [`Store::write_whole`], where nobody else's work is in the way.
     pub(crate) async fn write_lease(&self, writes: Batch) -> StoreResult<Answers> {
         match &self.writer {
-            Writer::Sqlite(_) => self.write_whole(writes).await,
+            Writer::Sqlite(writer) => SqliteUnit::take_ahead(writer).await?.whole(writes).await,
             Writer::Postgres(writer) => stepwise::whole(&writer.for_leases(), &writes).await.map_err(failure),
         }
     }

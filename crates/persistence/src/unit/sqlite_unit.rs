@@ -8,13 +8,13 @@ use super::{
     Answers, Batch, Row,
     batch::{Answer, Planned},
     row::{SqliteRow, bound},
-    sqlite_writer::{Place, SqliteWriter, unavailable},
+    sqlite_writer::{Seat, SqliteWriter, unavailable},
 };
 use crate::error::sqlite_failure;
 use domain::ports::{StoreError, StoreResult};
 use rusqlite::{Connection, ErrorCode, types::Value as Sql};
 use std::{error::Error, sync::Arc, time::Duration};
-use tokio::{sync::OwnedMutexGuard, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 /// What has more to write is not quick, however few its statements are.
 const QUICK_BYTES_MAX: usize = 128 * 1024;
@@ -24,7 +24,7 @@ const KEPT_SQL_BYTES_MAX: usize = 16 * 1024;
 /// The place of the writer. What was not committed when this is dropped is rolled back.
 #[derive(Debug)]
 pub(super) struct SqliteUnit {
-    place: OwnedMutexGuard<Place>,
+    seat: Seat,
     /// How long it waits for another process.
     patience: Duration,
     is_quick: bool,
@@ -47,9 +47,14 @@ enum Trip {
 }
 
 impl SqliteUnit {
-    /// As soon as the place is free.
+    /// When the place is free and nobody waits who came before.
     pub(super) async fn take(writer: &SqliteWriter) -> StoreResult<Self> {
-        Ok(Self { place: writer.take().await?, patience: writer.busy_timeout(), is_quick: false })
+        Ok(Self { seat: writer.take().await?, patience: writer.busy_timeout(), is_quick: false })
+    }
+
+    /// As soon as the place is free.
+    pub(super) async fn take_ahead(writer: &SqliteWriter) -> StoreResult<Self> {
+        Ok(Self { seat: writer.take_ahead().await?, patience: writer.busy_timeout(), is_quick: false })
     }
 
     /// Begins a transaction; what follows is inside it, and as quick.
@@ -70,9 +75,9 @@ impl SqliteUnit {
     }
 
     async fn end(self, writes: Batch, trip: Trip) -> StoreResult<Answers> {
-        let changing = writes.changes_accounts().then(|| self.place.credentials.changing());
+        let changing = writes.changes_accounts().then(|| self.seat.place.credentials.changing());
         let (answers, mut unit) = self.run(writes, trip).await?;
-        unit.place.committed();
+        unit.seat.place.committed();
         if let Some(changing) = changing {
             changing.done();
         }
@@ -97,7 +102,7 @@ impl SqliteUnit {
     }
 
     fn make(&mut self, batch: &[Bound], trip: Trip, patience: Duration) -> rusqlite::Result<Answers> {
-        let connection = self.place.connection()?;
+        let connection = self.seat.place.connection()?;
         connection.busy_timeout(patience)?;
         if trip != Trip::Commits {
             command(connection, "BEGIN IMMEDIATE")?;
@@ -113,12 +118,12 @@ impl SqliteUnit {
 
 impl Drop for SqliteUnit {
     fn drop(&mut self) {
-        let Ok(connection) = self.place.connection() else { return };
+        let Ok(connection) = self.seat.place.connection() else { return };
         if !connection.is_autocommit()
             && let Err(error) = command(connection, "ROLLBACK")
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "a unit of work was not rolled back");
-            self.place.give_up();
+            self.seat.place.give_up();
         }
     }
 }

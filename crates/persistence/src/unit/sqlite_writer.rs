@@ -1,7 +1,8 @@
 //! The one connection that writes to SQLite, and the queue for it.
 //!
 //! SQLite has one writer at a time in any case. One connection that everybody queues for makes that a fair queue in
-//! memory; several would meet at the file's lock, where waiting means sleeping and trying again.
+//! memory; several would meet at the file's lock, where waiting means sleeping and trying again. Only the lease of the
+//! server does not queue: it waits for the one who writes, and for nobody behind.
 
 use super::checkpoints::Checkpoints;
 use crate::{
@@ -38,8 +39,18 @@ pub(crate) struct SqliteWriterOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteWriter {
     options: Arc<SqliteWriterOptions>,
+    /// Whoever is first in it waits for the place.
+    queue: Arc<Mutex<()>>,
     place: Arc<Mutex<Place>>,
     credentials: Credentials,
+}
+
+/// The place, taken. It is free again before the next one in the queue is called.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) place: OwnedMutexGuard<Place>,
+    /// None for who did not queue.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Where whoever writes sits.
@@ -58,7 +69,8 @@ impl SqliteWriter {
     pub(crate) fn new(options: SqliteWriterOptions, readers: Option<SqlitePool>) -> Self {
         let place = Place { checkpoints: readers.map(Checkpoints::new), ..Place::default() };
         let credentials = place.credentials.clone();
-        Self { options: Arc::new(options), place: Arc::new(Mutex::new(place)), credentials }
+        let (options, queue) = (Arc::new(options), Arc::default());
+        Self { options, queue, place: Arc::new(Mutex::new(place)), credentials }
     }
 
     /// The credentials that are remembered while this is the only one that writes.
@@ -70,10 +82,25 @@ impl SqliteWriter {
         self.options.busy_timeout
     }
 
+    /// The place, when it is free and nobody waits who came before.
+    pub(super) async fn take(&self) -> StoreResult<Seat> {
+        let taking = async {
+            let turn = self.queue.clone().lock_owned().await;
+            Seat { place: self.place.clone().lock_owned().await, _turn: Some(turn) }
+        };
+        self.seated(taking).await
+    }
+
     /// The place, as soon as it is free.
-    pub(super) async fn take(&self) -> StoreResult<OwnedMutexGuard<Place>> {
-        let taking = timeout(self.options.patience, self.place.clone().lock_owned());
-        let mut place = taking.await.map_err(|_| unavailable(sqlx::Error::PoolTimedOut))?;
+    pub(super) async fn take_ahead(&self) -> StoreResult<Seat> {
+        let taking = async { Seat { place: self.place.clone().lock_owned().await, _turn: None } };
+        self.seated(taking).await
+    }
+
+    async fn seated(&self, taking: impl Future<Output = Seat>) -> StoreResult<Seat> {
+        let taken = timeout(self.options.patience, taking).await;
+        let mut seat = taken.map_err(|_| unavailable(sqlx::Error::PoolTimedOut))?;
+        let place = &mut *seat.place;
         if place.is_closed {
             return Err(unavailable(sqlx::Error::PoolClosed));
         }
@@ -82,7 +109,7 @@ impl SqliteWriter {
             let opened = spawn_blocking(move || options.open()).await.map_err(unavailable)?;
             place.connection = Some(opened.map_err(sqlite_failure)?);
         }
-        Ok(place)
+        Ok(seat)
     }
 
     /// The one connection: used while somebody writes.
@@ -94,8 +121,9 @@ impl SqliteWriter {
         PoolFigures { pool: "write", used, idle, max: 1 }
     }
 
-    /// Waits for whoever writes and closes the connection for good.
+    /// Waits for whoever writes or wants to, and closes the connection for good.
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
+        let _turn = self.queue.lock().await;
         let mut place = self.place.lock().await;
         place.is_closed = true;
         if let Some(checkpoints) = place.checkpoints.take() {

@@ -6,15 +6,18 @@ use crate::{
     entity::user::{self, Column as C},
 };
 use domain::{
-    NewUser, UserId,
-    ports::{Accounts, StoreError},
+    NewUser, ServerId, UserId,
+    ports::{Accounts, Servers, StoreError},
 };
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, PgConnection};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
-use std::time::Instant;
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use testkit::{PostgresDatabase, TestClock, conformance::Fixture};
 
@@ -109,6 +112,25 @@ async fn every_statement_has_its_own_answer() {
         assert_eq!(written.first(after).unwrap().unwrap().full_name.as_deref(), Some("Cyd"), "{way:?}");
         assert_eq!(names(store).await, ["Cyd"], "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn a_lease_waits_for_one_unit_and_not_for_those_behind_it() {
+    let w = Way::Sqlite.world().await;
+    let (store, first) = (&w.store, Mutex::new(None));
+    let (_, unit) = store.open(locking(store)).await.unwrap();
+    let write = async |name| {
+        store.write_whole(renaming(store, name)).await.unwrap();
+        first.lock().unwrap().get_or_insert(name);
+    };
+    let lease = async {
+        store.renew(ServerId::new(), Duration::from_secs(60)).await.unwrap();
+        first.lock().unwrap().get_or_insert("the lease");
+    };
+    let end = async { drop(unit) };
+    tokio::join!(write("one"), write("two"), lease, end);
+    assert_eq!(*first.lock().unwrap(), Some("the lease"));
+    assert_eq!(names(store).await, ["two"], "and those behind it in their order");
 }
 
 #[tokio::test]

@@ -61,12 +61,8 @@ async fn many_at_once(settings: &[(&str, &str)]) {
     const SESSIONS: usize = 32;
     const CAP: i64 = 20 * EACH + 1;
     let cap = format!("0.{CAP:06}");
-    let mut all = vec![
-        ("USER_MONTHLY_BUDGET_USD", cap.as_str()),
-        ("MAX_CONCURRENT_INTERACTIVE_SESSIONS", "32"),
-        // So many agents leave the rest of the server no processor for longer than this; its lease it keeps.
-        ("SERVER_LEASE_SECONDS", "12"),
-    ];
+    let mut all =
+        vec![("USER_MONTHLY_BUDGET_USD", cap.as_str()), ("MAX_CONCURRENT_INTERACTIVE_SESSIONS", "32")];
     all.extend(settings);
     let world = World::with(&all).await;
     let user = world.admin().await;
