@@ -13,6 +13,9 @@ use std::{
 
 use nix::unistd;
 
+/// The kernel refuses more for a session, where it takes it for less in a process.
+const NICENESS_MAX: u8 = 19;
+
 /// The sessions of one agent, and which of them weigh less.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -27,7 +30,7 @@ impl Sessions {
     pub(super) fn new(niceness: u8) -> Option<Self> {
         let is_wanted = niceness > 0 && Path::new("/proc/self/autogroup").exists();
         let of_host = unistd::getsid(None).ok()?.as_raw();
-        is_wanted.then(|| Self { niceness, of_host, lowered: HashSet::new() })
+        is_wanted.then(|| Self { niceness: niceness.min(NICENESS_MAX), of_host, lowered: HashSet::new() })
     }
 
     /// Lowers those that are new; of each session a process that is in it.
