@@ -28,7 +28,7 @@ pub(crate) const SYSTEM_PROMPT: &str = "You are a careful engineer.";
 /// What every contestant asks in every turn.
 pub(crate) const PROMPT: &str = "Say hello. [[text:Hello to you.]]";
 const ADDED_TARGET_MS: f64 = 3.0;
-/// Turns before any is counted: until then the CLI still compiles what it runs, and takes now more and now less for it.
+/// Turns before any is counted: they vary twice as much as later ones.
 const FIRST_TURNS: usize = 10;
 /// After a turn the CLI still writes its transcript; the next contestant should not pay for it.
 const PAUSE: Duration = Duration::from_millis(40);

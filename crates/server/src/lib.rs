@@ -9,6 +9,7 @@ pub mod compose;
 pub mod config;
 pub mod crash_points;
 pub mod data_dir;
+mod engine_settings;
 pub mod figures;
 mod health;
 mod keyring;

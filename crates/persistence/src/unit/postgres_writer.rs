@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresWriter {
     pub(super) pool: PgPool,
-    /// The lease's own connection: one that lies in wait behind all other work may come too late.
+    /// Has the lease's own connection: a renewal that waits behind all other work may come too late.
     leases: PgPool,
     pub(crate) exchange: Arc<Exchange>,
 }

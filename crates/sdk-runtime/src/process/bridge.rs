@@ -24,8 +24,9 @@ use crate::task;
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
-/// Folders of socket files are made here.
+/// Folders of socket files are made here, under names that begin so.
 const FOLDERS: &str = "/tmp";
+const PREFIX: &str = "agent-";
 const SOCKET: &str = "s";
 /// A socket's path may have 107 bytes.
 const MARKER_BYTES_MAX: usize = 48;
@@ -45,8 +46,8 @@ impl Bridge {
     pub(super) fn gateway(port: u16, host_marker: Option<&str>) -> io::Result<Self> {
         // A short path, because that of a socket is bounded; a name nobody can guess, in a folder that
         // nobody else can enter.
-        let host = host_marker.and_then(folders_of).unwrap_or_else(|| "agent-".to_owned());
-        let folder = Path::new(FOLDERS).join(format!("{host}{}", uuid::Uuid::new_v4().simple()));
+        let prefix = host_marker.and_then(prefix_of).unwrap_or_else(|| PREFIX.to_owned());
+        let folder = Path::new(FOLDERS).join(format!("{prefix}{}", uuid::Uuid::new_v4().simple()));
         std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let mut bridge = Self { carrying: Vec::new(), folder: Some(folder) };
         if let Some(socket) = bridge.socket() {
@@ -89,8 +90,8 @@ impl Drop for Bridge {
 
 /// Removes what a host with this mark left that was killed between making a socket file and unlinking it.
 pub(super) fn sweep(host_marker: &str) {
-    let Some(host) = folders_of(host_marker) else { return };
-    let is_left = |entry: &DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&host));
+    let Some(prefix) = prefix_of(host_marker) else { return };
+    let is_left = |entry: &DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix));
     for entry in std::fs::read_dir(FOLDERS).into_iter().flatten().flatten().filter(is_left) {
         // Others may write there too, so nothing goes but what is made here; a socket that stays keeps its folder.
         let _ = std::fs::remove_file(entry.path().join(SOCKET));
@@ -101,10 +102,10 @@ pub(super) fn sweep(host_marker: &str) {
 }
 
 /// What the names of a host's folders begin with, if its mark can be part of a name.
-fn folders_of(host_marker: &str) -> Option<String> {
+fn prefix_of(host_marker: &str) -> Option<String> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let can_be = !host_marker.is_empty() && host_marker.len() <= MARKER_BYTES_MAX;
-    (can_be && host_marker.bytes().all(is_part)).then(|| format!("agent-{host_marker}-"))
+    (can_be && host_marker.bytes().all(is_part)).then(|| format!("{PREFIX}{host_marker}-"))
 }
 
 /// Where connections come from.
@@ -236,8 +237,8 @@ mod tests {
     #[test]
     fn a_mark_that_is_no_name_leads_nowhere() {
         for marker in ["", "../x", "a-b", "a b", &"x".repeat(MARKER_BYTES_MAX + 1)] {
-            assert_eq!(folders_of(marker), None, "{marker}");
+            assert_eq!(prefix_of(marker), None, "{marker}");
         }
-        assert_eq!(folders_of("69d5f87f").as_deref(), Some("agent-69d5f87f-"));
+        assert_eq!(prefix_of("69d5f87f").as_deref(), Some("agent-69d5f87f-"));
     }
 }

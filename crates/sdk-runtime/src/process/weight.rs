@@ -50,3 +50,16 @@ impl Sessions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_lowered_as_the_kernel_takes_and_nothing_for_nothing() {
+        assert!(Sessions::new(0).is_none());
+        let groups = Path::new("/proc/self/autogroup").exists();
+        let lowered = [5, u8::MAX].map(|niceness| Sessions::new(niceness).map(|sessions| sessions.niceness));
+        assert_eq!(lowered, [groups.then_some(5), groups.then_some(NICENESS_MAX)]);
+    }
+}
