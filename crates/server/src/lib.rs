@@ -18,3 +18,4 @@ mod sandbox;
 pub mod secret_key;
 pub mod secrets_command;
 pub mod serve;
+pub mod watchdog;

@@ -10,6 +10,7 @@ use server::{
     config::{Config, ServerRole},
     crash_points, secrets_command,
     serve::serve,
+    watchdog,
 };
 use tokio::runtime::Builder;
 
@@ -42,11 +43,13 @@ fn run_server(role: Option<ServerRole>) -> anyhow::Result<()> {
     let telemetry = monitoring::init(config.telemetry_settings());
     let telemetry = Arc::new(telemetry.context("could not set up logging and telemetry")?);
     let _crash_points = crash_points::arm();
-    // A thread that has only the lease to keep is given a processor soon, however many others want one.
+    // A thread that has only the lease to keep is given a processor soon, however many others want one. From there it can
+    // be seen too whether these still run.
     let lease_runtime =
         Builder::new_multi_thread().worker_threads(1).thread_name("lease").enable_all().build()?;
     // The listener's workers bring runtimes of their own; everything else runs on this one.
     let runtime = Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
+    lease_runtime.spawn(watchdog::watch(runtime.handle().clone()));
     runtime.block_on(serve(config, telemetry, lease_runtime.handle().clone()))
 }
 
