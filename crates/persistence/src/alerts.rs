@@ -8,7 +8,7 @@ use crate::{
     },
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
-    unit::Batch,
+    unit::{Batch, Shape},
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -128,7 +128,12 @@ fn delivery(id: AlertId, channel: AlertChannel) -> UpdateMany<alert_delivery::En
 pub(crate) fn raise(writes: &mut Batch, alert: &Alert) -> StoreResult<()> {
     let row = alert::Model::from(alert);
     let deliveries = AlertChannel::ALL.map(|channel| alert_delivery::Model::due(&row, channel));
-    let is_there = alert::Entity::find_by_id(row.id).select_only().expr(Expr::val(1)).into_query();
-    writes.insert_if(&[row], &Expr::value(true))?;
-    writes.insert_if(&deliveries, &Expr::exists(is_there))
+    let id = row.id;
+    let is_there = || {
+        let row = alert::Entity::find_by_id(id).select_only().expr(Expr::val(1));
+        Expr::exists(row.into_query())
+    };
+    writes.insert_if(Shape::named("an alert"), &[row], || Expr::value(true), &[true.into()])?;
+    let shape = Shape::named("deliveries of an alert");
+    writes.insert_if(shape, &deliveries, is_there, &[1.into(), id.into()])
 }

@@ -7,12 +7,12 @@ use crate::{
         hold_account::{self, Column as A, budget_of},
         spend::{self, Column as S},
     },
-    unit::{Batch, row},
+    unit::{Batch, Rows, Shape, given, row},
     value::Reader,
 };
 use domain::{Budget, MicroUsd, budget::Account, ports::StoreResult};
 use sea_orm::{
-    Condition, EntityTrait, IntoActiveModel,
+    Condition, EntityTrait, IntoActiveModel, Value,
     sea_query::{Expr, ExprTrait, Func, LockType, OnConflict, Order, Query, SelectStatement},
 };
 
@@ -63,9 +63,33 @@ pub(super) fn key(account: &Account) -> Key {
 pub(super) fn lock(batch: &mut Batch, accounts: &[Account]) {
     let mut rows: Vec<_> = accounts.iter().map(spend::Model::nothing).collect();
     rows.sort();
-    let missing = spend::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
-    batch.run(missing.on_conflict(OnConflict::new().do_nothing().to_owned()));
-    batch.run_built(&locked(these(accounts)));
+    let shape = |name| Shape::named(name).with_count(accounts.len());
+    let missing = |rows: Vec<_>| {
+        let nothing = OnConflict::new().do_nothing().to_owned();
+        spend::Entity::insert_many(rows).on_conflict(nothing)
+    };
+    let rows: Vec<_> = rows.into_iter().map(IntoActiveModel::into_active_model).collect();
+    let values = |rows: Vec<spend::ActiveModel>| rows.into_iter().flat_map(given).collect();
+    batch.run_known(shape("accounts without a row"), rows, missing, values);
+    let _locked: Rows<()> =
+        batch.select_known(shape("accounts to lock"), keys(accounts), || locked(these(accounts)));
+}
+
+/// Reads these accounts, of which there is one at least, as far as they have rows.
+pub(super) fn select(batch: &mut Batch, of: &[Account]) -> Rows<AccountRow> {
+    let values = [0.into()].into_iter().chain(keys(of));
+    batch.select_known(Shape::named("accounts").with_count(of.len()), values, || accounts(of))
+}
+
+/// The values by which [`these`] finds them.
+fn keys(accounts: &[Account]) -> impl Iterator<Item = Value> {
+    accounts.iter().flat_map(key_values)
+}
+
+/// The values by which [`this`] finds it.
+pub(super) fn key_values(account: &Account) -> [Value; 3] {
+    let (kind, key, period) = key(account);
+    [kind.into(), key.into(), period.into()]
 }
 
 /// These rows, to be locked.

@@ -12,7 +12,7 @@ use crate::{
         hold_account,
         spend::{self, Column as S},
     },
-    unit::{Answers, Rows},
+    unit::{Answers, Rows, Shape},
 };
 use domain::{
     WhenExhausted,
@@ -20,28 +20,35 @@ use domain::{
     ports::{StoreError, StoreResult},
 };
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value,
     sea_query::{Expr, ExprTrait, Func},
 };
 
 pub(super) async fn hold(store: &Store, new: &NewHold) -> StoreResult<Held> {
     let mut unit = store.quick_batch();
-    if !new.accounts.is_empty() {
-        account::lock(&mut unit, &new.accounts);
+    let accounts = &new.accounts;
+    let shape = |name| Shape::named(name).with_count(accounts.len());
+    if !accounts.is_empty() {
+        account::lock(&mut unit, accounts);
     }
-    let admitted = new.accounts.iter().map(refuses).fold(Expr::value(true), |all, one| all.and(one.not()));
-    unit.insert_if(&[hold::Model::from(new)], &admitted)?;
-    let accounts: Vec<_> =
-        new.accounts.iter().map(|account| hold_account::Model::new(new, account)).collect();
-    let is_there = hold::Entity::find_by_id(new.id.0).select_only().expr(Expr::val(1)).into_query();
-    unit.insert_if(&accounts, &Expr::exists(is_there))?;
+    let admitted = || accounts.iter().map(refuses).fold(Expr::value(true), |all, one| all.and(one.not()));
+    let values: Vec<_> = [true.into()].into_iter().chain(accounts.iter().flat_map(refusal_values)).collect();
+    unit.insert_if(shape("a hold"), &[hold::Model::from(new)], admitted, &values)?;
+    let its: Vec<_> = accounts.iter().map(|account| hold_account::Model::new(new, account)).collect();
+    let is_there = || {
+        let row = hold::Entity::find_by_id(new.id.0).select_only().expr(Expr::val(1));
+        Expr::exists(row.into_query())
+    };
+    unit.insert_if(shape("accounts of a new hold"), &its, is_there, &[1.into(), new.id.0.into()])?;
 
-    let held = unit.select(hold::Entity::find_by_id(new.id.0).filter(H::IsLost.eq(false)));
-    let rows = unit.select_built::<AccountRow>(&account::accounts(&new.accounts));
+    let held = || hold::Entity::find_by_id(new.id.0).filter(H::IsLost.eq(false)).into_query();
+    let values = [new.id.0.into(), false.into()];
+    let held = unit.select_known::<hold::Model, _>(Shape::named("a hold that is not lost"), values, held);
+    let rows = (!accounts.is_empty()).then(|| account::select(&mut unit, accounts));
     let mut answers = store.write_whole(unit).await?;
     match answers.first(held)? {
         Some(_) => Ok(Held::Admitted),
-        None => refusal(&new.accounts, &mut answers, rows),
+        None => refusal(accounts, &mut answers, rows),
     }
 }
 
@@ -63,9 +70,23 @@ fn refuses(account: &Account) -> Expr {
     Expr::exists(full)
 }
 
+/// The values of [`refuses`], in its text's order.
+fn refusal_values(account: &Account) -> Vec<Value> {
+    let (limit, manner) = (
+        account.default.map(|budget| budget.limit.0),
+        account.default.map(|budget| budget.when_exhausted.as_str()),
+    );
+    let key = account::key_values(account);
+    [1.into()]
+        .into_iter()
+        .chain(key)
+        .chain([manner.into(), WhenExhausted::Warn.as_str().into(), 0.into(), limit.into()])
+        .collect()
+}
+
 /// Why these accounts did not admit it: one without money rather than one to wait for.
-fn refusal(accounts: &[Account], answers: &mut Answers, rows: Rows<AccountRow>) -> StoreResult<Held> {
-    let rows = answers.all(rows)?;
+fn refusal(accounts: &[Account], answers: &mut Answers, rows: Option<Rows<AccountRow>>) -> StoreResult<Held> {
+    let rows = rows.map_or(Ok(Vec::new()), |rows| answers.all(rows))?;
     let mut waits = None;
     for account in accounts {
         let Some(row) = rows.iter().find(|row| row.key() == account::key(account)) else { continue };

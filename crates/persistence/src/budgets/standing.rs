@@ -1,6 +1,6 @@
 //! How accounts stand: what is spent and held of them, and which budget counts.
 
-use super::account::{AccountRow, Figures, Key, accounts, key, of_spenders};
+use super::account::{self, AccountRow, Figures, Key, key, of_spenders};
 use crate::{
     entity::budget,
     unit::{Answers, Batch, Rows, Shape},
@@ -55,15 +55,11 @@ pub(crate) struct Accounts(Option<(Rows<AccountRow>, Rows<budget::Model>)>);
 impl Accounts {
     pub(crate) fn find(reads: &mut Batch, of: &[Account]) -> Self {
         Self((!of.is_empty()).then(|| {
-            let shape = |name| Shape::named(name).with_count(of.len());
+            let rows = account::select(reads, of);
             let spender = |account: &Account| [account.spender.kind().into(), account.spender.key().into()];
-            let keys =
-                of.iter().flat_map(|one| spender(one).into_iter().chain([one.period.0.as_str().into()]));
-            let keys = [0.into()].into_iter().chain(keys);
-            let rows = reads.select_known(shape("accounts"), keys, || accounts(of));
             let budgets = || budget::Entity::find().filter(of_spenders(of)).into_query();
-            let budgets = reads.select_known(shape("budgets"), of.iter().flat_map(spender), budgets);
-            (rows, budgets)
+            let shape = Shape::named("budgets").with_count(of.len());
+            (rows, reads.select_known(shape, of.iter().flat_map(spender), budgets))
         }))
     }
 

@@ -10,7 +10,9 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, DbBackend, EntityTrait, InsertMany, Iterable, ModelTrait,
     QueryFilter, QueryTrait, Select, Statement, StatementBuilder, UpdateMany, Value,
     prelude::Uuid,
-    sea_query::{Expr, IntoCondition, OnConflict, Query, UnionType},
+    sea_query::{
+        Expr, InsertStatement, IntoCondition, OnConflict, Query, UnionType, error::Error as InsertError,
+    },
 };
 use std::{collections::BTreeSet, marker::PhantomData};
 
@@ -119,21 +121,31 @@ impl Batch {
         self.push(statement, true)
     }
 
-    /// Adds those of these rows that are not there, if the condition holds for them all.
-    pub(crate) fn insert_if<M: ModelTrait>(&mut self, rows: &[M], condition: &Expr) -> StoreResult<()> {
-        let columns = || <M::Entity as EntityTrait>::Column::iter();
-        let mut selects = rows.iter().map(|row| {
-            let values = columns().map(|column| Expr::value(row.get(column)));
-            Query::select().exprs(values).and_where(condition.clone()).take()
-        });
-        let Some(mut first) = selects.next() else { return Ok(()) };
-        first.unions(selects.map(|next| (UnionType::All, next)));
-        let mut insert = Query::insert();
-        insert.into_table(M::Entity::default()).columns(columns());
-        insert.select_from(first).map_err(|error| StoreError::Failed(Box::new(error)))?;
-        insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        self.run_built(&insert);
-        Ok(())
+    /// Adds those of these rows that are not there, if the condition holds for them all. The text depends on nothing but
+    /// the shape; `its` are the condition's values, in its text's order.
+    pub(crate) fn insert_if<M: ModelTrait>(
+        &mut self,
+        shape: Shape,
+        rows: &[M],
+        condition: impl FnOnce() -> Expr,
+        its: &[Value],
+    ) -> StoreResult<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let backend = self.backend;
+        let mut made = Ok(());
+        let make = |rows: &[M]| {
+            let insert = insert_if(rows, &condition()).unwrap_or_else(|error| {
+                made = Err(StoreError::Failed(Box::new(error)));
+                Query::insert()
+            });
+            StatementBuilder::build(&insert, &backend)
+        };
+        let values =
+            |rows: &[M]| rows.iter().flat_map(|row| values_of(row).chain(its.iter().cloned())).collect();
+        self.push_known::<_, ()>(shape, false, rows, make, values);
+        made
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -260,6 +272,23 @@ pub(crate) fn given<A: ActiveModelTrait>(mut row: A) -> impl Iterator<Item = Val
         ActiveValue::Set(value) | ActiveValue::Unchanged(value) => Some(value),
         ActiveValue::NotSet => None,
     })
+}
+
+fn values_of<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
+    <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column))
+}
+
+fn insert_if<M: ModelTrait>(rows: &[M], condition: &Expr) -> Result<InsertStatement, InsertError> {
+    let mut selects = rows.iter().map(|row| {
+        let values = values_of(row).map(Expr::value);
+        Query::select().exprs(values).and_where(condition.clone()).take()
+    });
+    let mut all = selects.next().unwrap_or_default();
+    all.unions(selects.map(|next| (UnionType::All, next)));
+    let mut insert = Query::insert();
+    insert.into_table(M::Entity::default()).columns(<M::Entity as EntityTrait>::Column::iter());
+    insert.select_from(all)?;
+    Ok(insert.on_conflict(OnConflict::new().do_nothing().to_owned()).take())
 }
 
 fn returning<E: EntityTrait>(update: UpdateMany<E>, backend: DbBackend) -> Statement {
