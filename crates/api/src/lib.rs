@@ -1,5 +1,8 @@
 //! The face of Steward: every route on one page, and the app that serves them.
 
+// Whoever waits for a future has room for all of it, and is moved with it: each turn, each request.
+#![deny(clippy::large_futures)]
+
 mod access;
 mod admin;
 mod alerts;

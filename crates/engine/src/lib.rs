@@ -1,5 +1,8 @@
 //! The use cases of Steward: accounts, sessions, turns, live agents, and what watchers see.
 
+// Whoever waits for a future has room for all of it, and is moved with it: each turn, each request.
+#![deny(clippy::large_futures)]
+
 mod accounts;
 mod admission;
 mod agent;

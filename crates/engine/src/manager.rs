@@ -223,14 +223,14 @@ impl SessionManager {
     }
 
     /// Does what must not stop half-way, although the request that asked for it may be given up.
-    pub(crate) async fn see_through<T: Send + 'static>(
+    pub(crate) fn see_through<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         // What it begins belongs to the request.
         let work = work.in_current_span();
-        let seen = through::see_through(&self.inner.tasks, &self.inner.runtime, work).await;
-        seen.unwrap_or(Err(Error::Internal("see the request through")))
+        let seen = through::see_through(&self.inner.tasks, &self.inner.runtime, work);
+        async { seen.await.unwrap_or(Err(Error::Internal("see the request through"))) }
     }
 
     /// Runs a task that shutdown waits for.

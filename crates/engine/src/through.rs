@@ -12,26 +12,29 @@ pub(crate) struct Lost;
 /// Begins the work where it is called. What need not wait ends there as well, so that nobody is woken for it; with its
 /// first wait it becomes a task of the tracker, on this runtime. Whichever thread it is on, tasks and timers of its own
 /// belong to that runtime, and whoever waits for the tracker waits for it.
-pub(crate) async fn see_through<T: Send + 'static>(
+pub(crate) fn see_through<T: Send + 'static>(
     tasks: &TaskTracker,
     runtime: &Handle,
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Lost> {
-    let begun = tasks.token();
+) -> impl Future<Output = Result<T, Lost>> {
+    // In a box from the start: whatever waits for it would have room for all of it, and be moved with it.
     let mut work = AssertUnwindSafe(work).catch_unwind().boxed();
-    let first = poll_fn(|context| {
-        let _runtime = runtime.enter();
-        Poll::Ready(work.poll_unpin(context))
-    });
-    let done = match first.await {
-        Poll::Ready(done) => done,
-        Poll::Pending => {
-            let working = tasks.spawn_on(work, runtime);
-            drop(begun);
-            working.await.map_err(|_| Lost)?
-        }
-    };
-    done.map_err(|_| Lost)
+    async move {
+        let begun = tasks.token();
+        let first = poll_fn(|context| {
+            let _runtime = runtime.enter();
+            Poll::Ready(work.poll_unpin(context))
+        });
+        let done = match first.await {
+            Poll::Ready(done) => done,
+            Poll::Pending => {
+                let working = tasks.spawn_on(work, runtime);
+                drop(begun);
+                working.await.map_err(|_| Lost)?
+            }
+        };
+        done.map_err(|_| Lost)
+    }
 }
 
 #[cfg(test)]

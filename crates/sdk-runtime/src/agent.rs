@@ -104,7 +104,8 @@ impl Agent {
     ///
     /// Options that contradict themselves are refused before anything starts, as [`Error::InvalidOption`].
     pub async fn start(launcher: &dyn Launcher, options: AgentOptions) -> Result<(Self, Events), Error> {
-        Self::start_settled(launcher, settled(options)?).await
+        // In a box: whoever may start an agent would have room for all of this while it does something else.
+        Box::pin(Self::start_settled(launcher, settled(options)?)).await
     }
 
     /// Starts an agent from options that were [`settled`].

@@ -32,7 +32,8 @@ impl Launching<'_> {
     ) -> Result<(LiveAgent, AgentConversation), Ended> {
         let metrics = &self.manager.inner.metrics;
         let (_starting, began) = (metrics.agent_starting(), Instant::now());
-        let started = self.start(stop).await;
+        // In a box: most turns find an agent and start none, and their tasks are moved with room for all of this.
+        let started = Box::pin(self.start(stop)).await;
         let outcome = match &started {
             Ok(_) => AgentStart::Started,
             Err(ended) if ended.status == TurnStatus::Interrupted => AgentStart::Stopped,
