@@ -2,6 +2,7 @@
 
 use crate::world::{World, eventually, signal};
 use serde_json::json;
+use std::{os::unix::process::ExitStatusExt, thread::available_parallelism, time::Duration};
 
 /// A turn that sits in a tool until somebody ends it.
 const STUCK: &str = r#"[[text:starting]][[tool:Bash {"command":"tail -f /dev/null","timeout":600000}]]"#;
@@ -93,6 +94,30 @@ async fn a_server_killed_in_the_middle_takes_up_where_it_was() {
 
     let answer = user.ask(&session, "[[recall]]").await;
     assert!(answer.contains("windmill"), "{answer}");
+}
+
+/// It takes a minute, in which nothing is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_ends_itself_and_the_next_one_goes_on() {
+    let mut world = World::with(&[("FAILPOINTS", "turn.prompted=pause")]).await;
+    let user = world.admin().await;
+    let (mut session, mut turn) = (String::new(), String::new());
+    // Each turn keeps one of its threads.
+    for _ in 0..available_parallelism().unwrap().get().div_ceil(2) {
+        session = user.session(json!({})).await;
+        turn = user.query_async(&session, "hello").await;
+    }
+    let status = world.ended_alone(Duration::from_secs(120)).await;
+    assert_eq!(status.signal(), Some(nix::libc::SIGABRT), "{status}");
+    assert!(world.log().contains("this server hangs"), "{}", world.log());
+
+    world.unset("FAILPOINTS");
+    world.launch().await;
+    assert!(world.agent_processes().is_empty(), "{:?}", world.agent_processes());
+    let user = world.admin().await;
+    let over = user.get(&turn).await.ok();
+    assert_eq!((&over["status"], &over["error_code"]), (&json!("interrupted"), &json!("SERVER_STOPPED")));
+    assert_eq!(user.ask(&session, "[[text:back again]]").await, "back again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::{
     fs,
     os::unix::fs::chown,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -208,6 +208,12 @@ impl World {
         let mut server = self.server.take().unwrap();
         let status = timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
+    /// How a server that nobody ends has ended, if it does so in so long.
+    pub async fn ended_alone(&mut self, patience: Duration) -> ExitStatus {
+        let mut server = self.server.take().unwrap();
+        timeout(patience, server.wait()).await.unwrap().unwrap()
     }
 
     /// Kills the server as nobody should.
