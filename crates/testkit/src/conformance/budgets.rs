@@ -103,6 +103,11 @@ pub async fn money_is_held_until_it_is_settled_or_released<S: AnyStore>(store: S
     assert_eq!(shown.spender, accounts[0].spender);
     let december = Account { period: BudgetPeriod("2026-12".into()), ..accounts[0].clone() };
     assert_eq!(figures(&f, &december).await, (0, 0), "another month is another account");
+
+    let (unpaid, _) = request(&f, session, turn, &[], 10);
+    assert_eq!(f.store.hold(&unpaid).await.unwrap(), Held::Admitted, "nobody pays, so nobody refuses");
+    assert_eq!(f.store.holds().await.unwrap(), (1, MicroUsd(10)));
+    f.store.release(unpaid.id).await.unwrap();
 }
 
 pub async fn an_account_admits_until_it_is_full_and_says_why_it_does_not<S: AnyStore>(store: S) {
