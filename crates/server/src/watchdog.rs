@@ -18,7 +18,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Watches whether this runtime still runs tasks, from another one, and ends the process when it does not.
 pub async fn watch(runtime: Handle) {
-    hung(&runtime, LOOK_EVERY).await;
+    hung(&runtime).await;
     // By a thread that may stay behind: the log can be what hangs.
     thread::spawn(|| tracing::error!("no task has run for a minute: this server hangs, and ends itself"));
     sleep(LAST_WORDS).await;
@@ -27,12 +27,12 @@ pub async fn watch(runtime: Handle) {
 
 /// Waits until the runtime hangs. Looks are counted and not the time: while the whole process is stopped, nobody misses
 /// anything.
-async fn hung(runtime: &Handle, every: Duration) {
+async fn hung(runtime: &Handle) {
     loop {
         let mut answer = runtime.spawn(async {});
         let mut missed = 0;
         loop {
-            match timeout(every, &mut answer).await {
+            match timeout(LOOK_EVERY, &mut answer).await {
                 Ok(Ok(())) => break,
                 // It has been told to end.
                 Ok(Err(_)) => pending().await,
@@ -42,7 +42,7 @@ async fn hung(runtime: &Handle, every: Duration) {
                 return;
             }
         }
-        sleep(every).await;
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         on_another_runtime(async {
             pause();
             let began = Instant::now();
-            hung(runtime.handle(), LOOK_EVERY).await;
+            hung(runtime.handle()).await;
             assert_eq!(began.elapsed().as_secs(), 60);
         });
     }
@@ -91,7 +91,7 @@ mod tests {
     fn one_that_runs_them_does_not() {
         on_another_runtime(async {
             pause();
-            assert!(timeout(HOUR, hung(&Handle::current(), LOOK_EVERY)).await.is_err());
+            assert!(timeout(HOUR, hung(&Handle::current())).await.is_err());
         });
     }
 
@@ -100,7 +100,7 @@ mod tests {
         let (runtime, go_on) = hanging();
         on_another_runtime(async {
             pause();
-            let mut hung = Box::pin(hung(runtime.handle(), LOOK_EVERY));
+            let mut hung = Box::pin(hung(runtime.handle()));
             assert!(timeout(LOOK_EVERY * (MISSED_MAX - 1), &mut hung).await.is_err());
             drop(go_on);
             // In the time of the world, which the runtime is of.
@@ -117,7 +117,7 @@ mod tests {
         drop(runtime);
         on_another_runtime(async {
             pause();
-            assert!(timeout(HOUR, hung(&handle, LOOK_EVERY)).await.is_err());
+            assert!(timeout(HOUR, hung(&handle)).await.is_err());
         });
     }
 

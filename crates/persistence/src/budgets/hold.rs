@@ -32,7 +32,8 @@ pub(super) async fn hold(store: &Store, new: &NewHold) -> StoreResult<Held> {
         account::lock(&mut unit, accounts);
     }
     let admitted = || accounts.iter().map(refuses).fold(Expr::value(true), |all, one| all.and(one.not()));
-    let values: Vec<_> = [true.into()].into_iter().chain(accounts.iter().flat_map(refusal_values)).collect();
+    let values: Vec<_> =
+        [true.into()].into_iter().chain(accounts.iter().flat_map(values_of_refuses)).collect();
     unit.insert_if(shape("a hold"), &[hold::Model::from(new)], admitted, &values)?;
     let its: Vec<_> = accounts.iter().map(|account| hold_account::Model::new(new, account)).collect();
     let is_there = || {
@@ -71,7 +72,7 @@ fn refuses(account: &Account) -> Expr {
 }
 
 /// The values of [`refuses`], in its text's order.
-fn refusal_values(account: &Account) -> Vec<Value> {
+fn values_of_refuses(account: &Account) -> Vec<Value> {
     let (limit, manner) = (
         account.default.map(|budget| budget.limit.0),
         account.default.map(|budget| budget.when_exhausted.as_str()),
