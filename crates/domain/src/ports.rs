@@ -357,8 +357,8 @@ pub trait Accounts: Send + Sync {
         origin: &Origin,
     ) -> StoreResult<bool>;
 
-    /// Stores an API key.
-    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()>;
+    /// Stores an API key; false if its owner has `owned_max` already, however many are stored at once.
+    async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool>;
 
     /// A user's API keys, newest first.
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>>;

@@ -2,6 +2,7 @@
 
 use crate::{
     AuditLog, Error, FieldError, Result, Revocations,
+    owned::{OWNED_MAX, unless_full},
     passwords::Passwords,
     tokens::{self, Tokens},
     users::checked_zone,
@@ -235,7 +236,8 @@ impl AccountManager {
             created_at: now,
             last_used_at: None,
         };
-        self.store.0.create_api_key(&key, &caller.origin()).await?;
+        let stored = self.store.0.create_api_key(&key, OWNED_MAX, &caller.origin()).await?;
+        unless_full(stored, "API keys", OWNED_MAX)?;
         Ok((key, secret))
     }
 

@@ -1,6 +1,9 @@
 //! HTTP endpoints as people manage them, what hooks did in a session, and what was sent.
 
-use crate::{Error, FieldError, Result, SessionManager};
+use crate::{
+    Error, FieldError, Result, SessionManager,
+    owned::{OWNED_MAX, unless_full},
+};
 use domain::{
     Caller, Expected, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
     HookEndpointId, HookEndpointKind, HookRun, Page, PageRequest, Role, SessionId,
@@ -76,7 +79,8 @@ impl SessionManager {
             updated_at: now,
         };
         let endpoint = self.checked(endpoint)?;
-        inner.stores.hooks.create_endpoint(&endpoint, &caller.origin()).await?;
+        let stored = inner.stores.hooks.create_endpoint(&endpoint, OWNED_MAX, &caller.origin()).await?;
+        unless_full(stored, "hooks", OWNED_MAX)?;
         self.renew_agents(&endpoint);
         Ok((endpoint, secret))
     }

@@ -35,6 +35,7 @@ mod mcp_servers;
 mod money;
 pub mod oidc;
 mod overview;
+mod owned;
 mod passwords;
 mod policies;
 mod purge;

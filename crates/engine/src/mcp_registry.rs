@@ -9,7 +9,10 @@ pub use check::McpCheckReport;
 pub use import::{ImportOutcome, ImportedServer};
 pub use reseal::{Resealed, reseal};
 
-use crate::{Error, FieldError, Result, SessionManager};
+use crate::{
+    Error, FieldError, Result, SessionManager,
+    owned::{OWNED_MAX, unless_full},
+};
 use domain::{Caller, McpServer, McpServerId, McpTransport, Page, PageRequest, Role, mcp::McpServerPatch};
 use mcp::{Fault, Keyring, Prober, Recipe, SecretsLost};
 use secrecy::SecretString;
@@ -18,8 +21,6 @@ use tokio::sync::Semaphore;
 
 /// Checks that run at a time: each may be a process.
 const CHECKS_AT_ONCE: usize = 4;
-/// Servers that one user may have; all of them fit into an exported file.
-const OWNED_MAX: u32 = 1000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -101,9 +102,7 @@ impl McpRegistry {
             updated_at: now,
         };
         let stored = inner.stores.mcp_servers.create_mcp_server(&server, OWNED_MAX, &caller.origin()).await?;
-        if !stored {
-            return Err(Error::LimitReached { what: "MCP servers", max: OWNED_MAX });
-        }
+        unless_full(stored, "MCP servers", OWNED_MAX)?;
         self.renew_agents(&server);
         Ok(server)
     }

@@ -1,6 +1,10 @@
 //! Session templates as people manage them, and what a session takes from one.
 
-use crate::{Error, FieldError, Result, SessionManager, draft::SessionDraft};
+use crate::{
+    Error, FieldError, Result, SessionManager,
+    draft::SessionDraft,
+    owned::{OWNED_MAX, unless_full},
+};
 use domain::{
     Caller, Page, PageRequest, SessionMode, SessionTemplate, TemplateId, UserId,
     spec::PERMISSION_MODES,
@@ -25,7 +29,9 @@ impl SessionManager {
             created_at: now,
             updated_at: now,
         };
-        self.inner.stores.templates.create_template(&template, &caller.origin()).await?;
+        let (templates, origin) = (&self.inner.stores.templates, caller.origin());
+        let stored = templates.create_template(&template, OWNED_MAX, &origin).await?;
+        unless_full(stored, "templates", OWNED_MAX)?;
         Ok(template)
     }
 

@@ -118,9 +118,10 @@ impl Accounts for Store {
         purge::user(self, user, expected, at, origin).await
     }
 
-    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
-        let insert = api_key::Entity::insert::<api_key::ActiveModel>(api_key::Model::from(key).into());
-        self.write_audited(|writes| writes.run(insert), events::api_key_created(key, origin)).await
+    async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
+        let owned = api_key::Entity::find().filter(K::UserId.eq(key.user_id.0));
+        let row = api_key::ActiveModel::from(api_key::Model::from(key));
+        self.add_owned(owned, owned_max, row, events::api_key_created(key, origin)).await
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {

@@ -5,7 +5,6 @@ use crate::{
     entity::hook_endpoint::{self, Column as C},
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
-    unit::Batch,
 };
 use async_trait::async_trait;
 use domain::{
@@ -19,10 +18,14 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrde
 
 #[async_trait]
 impl HookEndpoints for Store {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
-        let row = row(endpoint)?;
-        let write = |writes: &mut Batch| writes.insert(row);
-        self.write_audited(write, events::hook_created(endpoint, origin)).await
+    async fn create_endpoint(
+        &self,
+        endpoint: &HookEndpoint,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let owned = hook_endpoint::Entity::find().filter(inside(Scope::Owner(endpoint.user_id)));
+        self.add_owned(owned, owned_max, row(endpoint)?, events::hook_created(endpoint, origin)).await
     }
 
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {

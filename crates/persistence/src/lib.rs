@@ -32,6 +32,7 @@ mod literal;
 mod login_throttle;
 mod logins;
 mod mcp_servers;
+mod owned;
 mod page;
 mod policies;
 mod purge;

@@ -1,12 +1,11 @@
 //! MCP servers that people have registered.
 
 use crate::{
-    Store, audit,
+    Store,
     entity::mcp_server::{self, Column as C, secrets_to_json},
     error::failure,
     literal::Literal,
     page::{Counting, List, ListName, read_page, try_map},
-    unit::row,
     value::micros,
 };
 use async_trait::async_trait;
@@ -30,24 +29,9 @@ impl McpServers for Store {
         owned_max: u32,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        let mut reads = self.batch();
-        // Whoever makes another one waits for this lock, so that what is counted behind it stays true.
-        let head = audit::lock_head(&mut reads);
-        let owned = mcp_server::Entity::find()
-            .select_only()
-            .column_as(C::Id.count(), "count")
-            .filter(C::UserId.eq(server.user_id.0));
-        let owned = reads.select_as::<Owned>(owned);
-        let (mut read, unit) = self.open(reads).await?;
-        if read.first(owned)?.is_some_and(|owned| owned.count >= i64::from(owned_max)) {
-            return Ok(false);
-        }
-        let mut writes = self.batch();
-        writes.insert::<mcp_server::ActiveModel>(mcp_server::Model::new(server)?.into());
-        let head = audit::head(&mut read, head)?;
-        self.chain(&mut writes, head, [events::mcp_server_created(server, origin)])?;
-        unit.commit(writes).await?;
-        Ok(true)
+        let owned = mcp_server::Entity::find().filter(C::UserId.eq(server.user_id.0));
+        let row = mcp_server::ActiveModel::from(mcp_server::Model::new(server)?);
+        self.add_owned(owned, owned_max, row, events::mcp_server_created(server, origin)).await
     }
 
     async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>> {
@@ -162,13 +146,6 @@ impl McpServers for Store {
         change.writes.run(update);
         change.commit(self, [events::mcp_server_resealed(&found, origin, at)]).await?;
         Ok(true)
-    }
-}
-
-row! {
-    /// How many one owner has.
-    struct Owned {
-        count: i64,
     }
 }
 

@@ -10,7 +10,6 @@ use crate::{
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
     sessions::containing,
-    unit::Batch,
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -30,10 +29,10 @@ use sea_orm::{
 
 #[async_trait]
 impl Tasks for Store {
-    async fn create_task(&self, task: &Task, origin: &Origin) -> StoreResult<()> {
-        let insert = task::Entity::insert::<task::ActiveModel>(task::Model::new(task)?.into());
-        let write = |writes: &mut Batch| writes.run(insert);
-        self.write_audited(write, events::task_created(task, origin)).await
+    async fn create_task(&self, task: &Task, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
+        let (owned, row) = (present(Scope::Owner(task.user_id)), task::Model::new(task)?);
+        let created = events::task_created(task, origin);
+        self.add_owned::<task::Entity>(owned, owned_max, task::ActiveModel::from(row), created).await
     }
 
     async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>> {

@@ -32,10 +32,15 @@ use std::collections::BTreeMap;
 
 #[async_trait]
 impl Templates for Store {
-    async fn create_template(&self, template: &SessionTemplate, origin: &Origin) -> StoreResult<()> {
-        let row = session_template::row(template)?;
-        let write = |writes: &mut Batch| writes.insert(row);
-        self.write_audited(write, events::template_created(template, origin)).await
+    async fn create_template(
+        &self,
+        template: &SessionTemplate,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        let owned = present().filter(C::UserId.eq(template.user_id.0));
+        let created = events::template_created(template, origin);
+        self.add_owned(owned, owned_max, session_template::row(template)?, created).await
     }
 
     async fn template(&self, reader: Scope, id: TemplateId) -> StoreResult<Option<SessionTemplate>> {
@@ -203,9 +208,14 @@ fn update(writes: &mut Batch, id: TemplateId, changes: session_template::ActiveM
     writes.run(session_template::Entity::update_many().set(changes).filter(C::Id.eq(id.0)));
 }
 
+/// Those that were not deleted.
+fn present() -> Select<session_template::Entity> {
+    session_template::Entity::find().filter(C::DeletedAt.is_null())
+}
+
 /// What the reader may see of what is there.
 fn visible(reader: Scope) -> Select<session_template::Entity> {
-    let rows = session_template::Entity::find().filter(C::DeletedAt.is_null());
+    let rows = present();
     match reader {
         Scope::All => rows,
         Scope::Owner(user) => {

@@ -30,6 +30,7 @@ mod journal;
 mod ledger;
 mod logins;
 mod mcp_servers;
+mod owned;
 mod policies;
 mod purge;
 mod queue;
@@ -72,6 +73,7 @@ pub use journal::*;
 pub use ledger::*;
 pub use logins::*;
 pub use mcp_servers::*;
+pub use owned::*;
 pub use policies::*;
 pub use purge::*;
 pub use queue::*;
@@ -360,6 +362,7 @@ macro_rules! store_conformance {
             the_use_of_a_template_is_counted_with_the_session
             templates_of_an_erased_user_are_gone
             the_life_of_a_template_is_in_the_audit_log
+            nobody_has_more_than_they_may
             a_key_is_claimed_once_and_answered_again
             a_key_that_is_given_up_may_come_again
             of_many_claims_at_once_one_gets_the_key

@@ -9,7 +9,8 @@ use crate::{
 };
 use actix_web::web::Data;
 use apidoc::{
-    Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid, ValidQuery,
+    Conflict, Created, Done, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid,
+    ValidQuery,
 };
 use domain::{Access, ApiKey, ApiKeyId, Area, PageRequest, access::UnknownScope};
 use jiff::Timestamp;
@@ -154,7 +155,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<ApiKeyCreateRequest>,
-) -> Result<Created<NewApiKeyResponse>, Fail<(Forbidden, Invalid, Unavailable)>> {
+) -> Result<Created<NewApiKeyResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
     let ApiKeyCreateRequest { name, scopes, expires_at } = body.0;
     let made = state.accounts.create_api_key(&caller.0, name, access(&scopes), expires_at).await;
     let (about, key) = made.map_err(problem)?;

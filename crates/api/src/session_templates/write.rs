@@ -12,7 +12,9 @@ use crate::{
     },
 };
 use actix_web::web::Data;
-use apidoc::{Created, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid};
+use apidoc::{
+    Conflict, Created, Fail, Fetched, Forbidden, Invalid, NotFound, PathParams, Unavailable, Valid,
+};
 use domain::{
     TemplateId,
     template::{TemplateContent, TemplateSettings},
@@ -115,7 +117,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<SessionTemplateRequest>,
-) -> Result<Created<SessionTemplateResponse>, Fail<(Forbidden, Invalid, Unavailable)>> {
+) -> Result<Created<SessionTemplateResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
     let (content, is_public) = body.0.into_content();
     let template = state.sessions.create_template(&caller.0, content, is_public).await.map_err(problem)?;
     let location = format!("/api/v1/session-templates/{}", template.id);

@@ -14,7 +14,7 @@ use crate::{
     word::Word,
 };
 use actix_web::web::Data;
-use apidoc::{Created, Fail, Forbidden, Invalid, Unavailable, Valid};
+use apidoc::{Conflict, Created, Fail, Forbidden, Invalid, Unavailable, Valid};
 use domain::{ReportFormat, TaskSpec};
 use engine::TaskDraft;
 use paperclip::actix::api_v2_operation;
@@ -180,7 +180,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<TaskCreateRequest>,
-) -> Result<Created<NewTaskResponse>, Fail<(Forbidden, Invalid, Unavailable)>> {
+) -> Result<Created<NewTaskResponse>, Fail<(Forbidden, Conflict, Invalid, Unavailable)>> {
     let (task, secret) = state.tasks.create_task(&caller.0, body.0.into()).await.map_err(problem)?;
     let location = format!("/api/v1/tasks/{}", task.id);
     let webhook_secret = secret.map(|secret| secret.expose_secret().to_owned());

@@ -24,6 +24,7 @@ mod mcp_servers;
 mod metrics;
 mod oidc;
 mod once;
+mod owned;
 mod policies;
 mod problems;
 mod query;

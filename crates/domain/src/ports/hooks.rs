@@ -34,8 +34,14 @@ pub trait HookRuns: Send + Sync {
 /// The endpoints of people.
 #[async_trait]
 pub trait HookEndpoints: Send + Sync {
-    /// Stores a new endpoint; [`super::StoreError::Conflict`] if its owner has one of that name.
-    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()>;
+    /// Stores a new endpoint; false if its owner has `owned_max` already, however many are stored at once.
+    /// [`super::StoreError::Conflict`] if they have one of that name.
+    async fn create_endpoint(
+        &self,
+        endpoint: &HookEndpoint,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 
     /// The endpoint, if it is there and inside the scope.
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>>;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 /// work. A task that was deleted is not there any more, and its executions are.
 #[async_trait]
 pub trait Tasks: Send + Sync {
-    /// Stores a new task.
-    async fn create_task(&self, task: &Task, origin: &Origin) -> StoreResult<()>;
+    /// Stores a new task; false if its owner has `owned_max` already, however many are stored at once.
+    async fn create_task(&self, task: &Task, owned_max: u32, origin: &Origin) -> StoreResult<bool>;
 
     /// The task, if it is there and inside the scope.
     async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>>;

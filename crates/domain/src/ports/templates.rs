@@ -14,8 +14,14 @@ use jiff::Timestamp;
 /// [`super::Sessions::create`] counts the use.
 #[async_trait]
 pub trait Templates: Send + Sync {
-    /// Stores a new template. It is public or not, and shared with nobody by name yet.
-    async fn create_template(&self, template: &SessionTemplate, origin: &Origin) -> StoreResult<()>;
+    /// Stores a new template, which is public or not, and shared with nobody by name yet; false if its owner has
+    /// `owned_max` already, however many are stored at once.
+    async fn create_template(
+        &self,
+        template: &SessionTemplate,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool>;
 
     /// The template, if the reader may see it.
     async fn template(&self, reader: Scope, id: TemplateId) -> StoreResult<Option<SessionTemplate>>;

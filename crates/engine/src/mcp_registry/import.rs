@@ -1,7 +1,7 @@
 //! Servers from and to the file in which Claude Desktop keeps them.
 
-use super::{McpRegistry, McpServerDraft, OWNED_MAX, field_error};
-use crate::{Error, FieldError, Result};
+use super::{McpRegistry, McpServerDraft, field_error};
+use crate::{Error, FieldError, Result, owned::OWNED_MAX};
 use domain::{Caller, McpServer, ports::StoreError};
 use mcp::desktop::{self, Entry, Imported};
 use serde_json::Value;

@@ -4,6 +4,7 @@ use super::{TaskManager, template};
 use crate::{
     Error, FieldError, Result, SessionManager,
     draft::{SessionDraft, start},
+    owned::{TASKS_MAX, unless_full},
     workdir,
 };
 use domain::{
@@ -99,7 +100,8 @@ impl TaskManager {
         };
         let task = Task { webhook_secret: sealed, ..task };
         let task = task.rescheduled(now).map_err(|error| Error::Invalid(vec![schedule_fault(&error)]))?;
-        self.store().create_task(&task, &caller.origin()).await?;
+        let stored = self.store().create_task(&task, TASKS_MAX, &caller.origin()).await?;
+        unless_full(stored, "tasks", TASKS_MAX)?;
         Ok((task, secret))
     }
 

@@ -104,7 +104,7 @@ pub fn now(world: &World) -> jiff::Timestamp {
 }
 
 pub async fn stored(world: &World, task: Task) -> Task {
-    world.store.create_task(&task, &Origin::system()).await.unwrap();
+    world.store.create_task(&task, u32::MAX, &Origin::system()).await.unwrap();
     task
 }
 

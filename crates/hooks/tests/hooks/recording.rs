@@ -60,8 +60,13 @@ impl HookRuns for Slow {
 
 #[async_trait]
 impl HookEndpoints for Slow {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
-        self.store.create_endpoint(endpoint, origin).await
+    async fn create_endpoint(
+        &self,
+        endpoint: &HookEndpoint,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
+        self.store.create_endpoint(endpoint, owned_max, origin).await
     }
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
         self.store.endpoint(scope, id).await

@@ -122,7 +122,7 @@ impl World {
             updated_at: at,
         };
         change(&mut endpoint);
-        self.store.create_endpoint(&endpoint, &domain::Origin::system()).await.unwrap();
+        self.store.create_endpoint(&endpoint, u32::MAX, &domain::Origin::system()).await.unwrap();
         (endpoint, secret.expose_secret().to_owned())
     }
 }

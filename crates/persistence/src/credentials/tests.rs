@@ -40,7 +40,7 @@ async fn world() -> World {
         created_at: f.tick(),
         last_used_at: None,
     };
-    f.store.create_api_key(&key, &Origin::system()).await.unwrap();
+    f.store.create_api_key(&key, u32::MAX, &Origin::system()).await.unwrap();
     let w = World { f, family: token.family_id, key: key.id, folder };
     assert_eq!(w.let_in().await, (true, true));
     assert_eq!(w.remembered(), 2);

@@ -71,7 +71,7 @@ impl Queue {
             created_at: now,
             updated_at: now,
         };
-        self.store.create_task(&task, &Origin::system()).await.unwrap();
+        self.store.create_task(&task, u32::MAX, &Origin::system()).await.unwrap();
         task
     }
 

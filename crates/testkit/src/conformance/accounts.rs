@@ -38,8 +38,8 @@ pub async fn an_api_key_works_until_it_expires_or_is_deleted<S: AnyStore>(store:
     let expiry = now + SignedDuration::from_hours(1);
     let brief = key(f.user.id, 1, Some(expiry), now);
     let lasting = key(f.user.id, 2, None, now);
-    f.store.create_api_key(&brief, &Origin::system()).await.unwrap();
-    f.store.create_api_key(&lasting, &Origin::system()).await.unwrap();
+    f.store.create_api_key(&brief, u32::MAX, &Origin::system()).await.unwrap();
+    f.store.create_api_key(&lasting, u32::MAX, &Origin::system()).await.unwrap();
 
     let (found, user) = f.store.use_api_key(brief.secret_sha256, now).await.unwrap().unwrap();
     assert_eq!(found, ApiKey { last_used_at: Some(now), ..brief.clone() });
@@ -59,14 +59,14 @@ pub async fn an_api_key_works_until_it_expires_or_is_deleted<S: AnyStore>(store:
     let mut disabled = fixture::user("mallory", now);
     disabled.user.is_active = false;
     f.store.create_user(&disabled, &Origin::system()).await.unwrap();
-    f.store.create_api_key(&key(disabled.user.id, 3, None, now), &Origin::system()).await.unwrap();
+    f.store.create_api_key(&key(disabled.user.id, 3, None, now), u32::MAX, &Origin::system()).await.unwrap();
     assert!(f.store.use_api_key([3; 32], now).await.unwrap().is_none());
 }
 
 pub async fn the_use_of_an_api_key_is_noted_once_a_minute<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let first = f.tick();
-    f.store.create_api_key(&key(f.user.id, 1, None, first), &Origin::system()).await.unwrap();
+    f.store.create_api_key(&key(f.user.id, 1, None, first), u32::MAX, &Origin::system()).await.unwrap();
     for (later, noted) in [(0, 0), (59, 0), (60, 60), (61, 60), (119, 60), (120, 120)] {
         let at = first + SignedDuration::from_secs(later);
         let (key, _) = f.store.use_api_key([1; 32], at).await.unwrap().unwrap();
@@ -80,9 +80,15 @@ pub async fn the_use_of_an_api_key_is_noted_once_a_minute<S: AnyStore>(store: S)
 pub async fn api_keys_are_listed_newest_first_and_by_owner<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let stranger = f.another_user("eve").await;
-    f.store.create_api_key(&key(stranger.id, 100, None, f.tick()), &Origin::system()).await.unwrap();
+    f.store
+        .create_api_key(&key(stranger.id, 100, None, f.tick()), u32::MAX, &Origin::system())
+        .await
+        .unwrap();
     for n in 1..=5 {
-        f.store.create_api_key(&key(f.user.id, n, None, f.tick()), &Origin::system()).await.unwrap();
+        f.store
+            .create_api_key(&key(f.user.id, n, None, f.tick()), u32::MAX, &Origin::system())
+            .await
+            .unwrap();
     }
     let mut names = Vec::new();
     let mut page = PageRequest::first(2);
@@ -96,7 +102,7 @@ pub async fn api_keys_are_listed_newest_first_and_by_owner<S: AnyStore>(store: S
     assert_eq!(names, ["key 5", "key 4", "key 3", "key 2", "key 1"]);
 }
 
-fn key(user: UserId, n: u8, expires_at: Option<Timestamp>, at: Timestamp) -> ApiKey {
+pub(super) fn key(user: UserId, n: u8, expires_at: Option<Timestamp>, at: Timestamp) -> ApiKey {
     ApiKey {
         id: ApiKeyId::new(),
         user_id: user,

@@ -119,7 +119,7 @@ pub async fn coming_and_going_is_in_the_audit_log<S: AnyStore>(store: S) {
     let at = f.tick();
     let (by, from) = (origin(f.user.id), source());
     let key = key(f.user.id, at);
-    f.store.create_api_key(&key, &by).await.unwrap();
+    f.store.create_api_key(&key, u32::MAX, &by).await.unwrap();
     assert!(f.store.delete_api_key(f.user.id, key.id, at, &by).await.unwrap());
     let (stolen, other) = (token(f.user.id, 1, at), token(f.user.id, 2, at));
     f.store.begin_login(&stolen, &from).await.unwrap();

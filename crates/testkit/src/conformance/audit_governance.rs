@@ -175,7 +175,7 @@ pub async fn the_life_of_an_endpoint_is_in_the_audit_log<S: AnyStore>(store: S) 
     let by = origin(f.user.id);
     let mine = endpoint(f.user.id, "guard", f.tick());
     let before = log(&f.store).await.len();
-    f.store.create_endpoint(&mine, &by).await.unwrap();
+    f.store.create_endpoint(&mine, u32::MAX, &by).await.unwrap();
     let patch = HookEndpointPatch {
         url: Some("https://hooks.example.org/?token=s3cret".into()),
         is_enabled: Some(false),
@@ -199,7 +199,7 @@ pub async fn the_life_of_an_endpoint_is_in_the_audit_log<S: AnyStore>(store: S) 
     );
     assert!(!f.store.rotate_secret(stranger, mine.id, &secret, at, at, &by).await.unwrap());
     assert!(!f.store.delete_endpoint(stranger, mine.id, &domain::Expected::ANY, at, &by).await.unwrap());
-    f.store.create_endpoint(&endpoint(f.user.id, "guard", at), &by).await.unwrap_err();
+    f.store.create_endpoint(&endpoint(f.user.id, "guard", at), u32::MAX, &by).await.unwrap_err();
     assert!(
         f.store.delete_endpoint(Scope::All, mine.id, &domain::Expected::ANY, f.tick(), &by).await.unwrap()
     );

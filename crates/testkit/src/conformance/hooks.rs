@@ -54,9 +54,10 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
     let theirs = HookEndpoint { is_global: true, ..endpoint(stranger.id, "guard", f.tick()) };
     let hidden = endpoint(stranger.id, "hidden", f.tick());
     for one in [&mine, &theirs, &hidden] {
-        f.store.create_endpoint(one, &Origin::system()).await.unwrap();
+        f.store.create_endpoint(one, u32::MAX, &Origin::system()).await.unwrap();
     }
-    let again = f.store.create_endpoint(&endpoint(f.user.id, "guard", f.tick()), &Origin::system()).await;
+    let again =
+        f.store.create_endpoint(&endpoint(f.user.id, "guard", f.tick()), u32::MAX, &Origin::system()).await;
     assert!(matches!(again, Err(StoreError::Conflict { what: "a hook of this name" })), "{again:?}");
 
     let (own, all) = (Scope::Owner(f.user.id), PageRequest::first(10));
@@ -119,7 +120,7 @@ pub async fn a_hook_endpoint_is_its_owners<S: AnyStore>(store: S) {
 pub async fn a_rotated_secret_keeps_the_one_before<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let mine = endpoint(f.user.id, "guard", f.tick());
-    f.store.create_endpoint(&mine, &Origin::system()).await.unwrap();
+    f.store.create_endpoint(&mine, u32::MAX, &Origin::system()).await.unwrap();
     let stranger = Scope::Owner(f.another_user("eve").await.id);
     let (fresh, at) = (SealedSecret(vec![9; 40]), f.tick());
     assert!(!f.store.rotate_secret(stranger, mine.id, &fresh, at, at, &Origin::system()).await.unwrap());
@@ -133,7 +134,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled<S: AnyStore>(store: 
     let f = Fixture::new(store).await;
     let (one, other) = (endpoint(f.user.id, "one", f.tick()), endpoint(f.user.id, "other", f.tick()));
     for endpoint in [&one, &other] {
-        f.store.create_endpoint(endpoint, &Origin::system()).await.unwrap();
+        f.store.create_endpoint(endpoint, u32::MAX, &Origin::system()).await.unwrap();
     }
     let first = delivery(one.id, f.tick());
     let second = delivery(other.id, f.tick());
@@ -182,7 +183,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled<S: AnyStore>(store: 
 pub async fn deliveries_due_at_once_are_each_taken_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let one = endpoint(f.user.id, "one", f.tick());
-    f.store.create_endpoint(&one, &Origin::system()).await.unwrap();
+    f.store.create_endpoint(&one, u32::MAX, &Origin::system()).await.unwrap();
     let sent: Vec<_> = (0..4).map(|_| delivery(one.id, f.tick())).collect();
     f.store.record_hook_runs(vec![], sent.clone(), f.tick()).await.unwrap();
     let now = f.tick();
@@ -199,7 +200,7 @@ pub async fn deliveries_due_at_once_are_each_taken_once<S: AnyStore>(store: S) {
 pub async fn a_delivery_can_be_sent_again_and_goes_with_its_endpoint<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let one = endpoint(f.user.id, "one", f.tick());
-    f.store.create_endpoint(&one, &Origin::system()).await.unwrap();
+    f.store.create_endpoint(&one, u32::MAX, &Origin::system()).await.unwrap();
     let sent = delivery(one.id, f.tick());
     f.store.record_hook_runs(vec![], vec![sent.clone()], f.tick()).await.unwrap();
     let at = f.tick();

@@ -19,7 +19,7 @@ fn claimed(execution: &Execution, worker: ServerId, at: Timestamp) -> Execution 
 }
 
 impl<S: AnyStore> Fixture<S> {
-    fn new_task(&self, name: &str) -> Task {
+    pub(super) fn new_task(&self, name: &str) -> Task {
         let at = self.tick();
         Task {
             id: TaskId::new(),
@@ -44,7 +44,7 @@ impl<S: AnyStore> Fixture<S> {
 
     async fn stored_task(&self, name: &str) -> Task {
         let task = self.new_task(name);
-        self.store.create_task(&task, &Origin::system()).await.unwrap();
+        self.store.create_task(&task, u32::MAX, &Origin::system()).await.unwrap();
         task
     }
 
@@ -81,7 +81,7 @@ pub async fn a_task_is_its_owners_and_comes_back_as_it_was<S: AnyStore>(store: S
     };
     let theirs = Task { user_id: stranger.id, ..f.new_task("theirs") };
     for task in [&mine, &theirs] {
-        f.store.create_task(task, &Origin::system()).await.unwrap();
+        f.store.create_task(task, u32::MAX, &Origin::system()).await.unwrap();
     }
     let (own, all) = (Scope::Owner(f.user.id), PageRequest::first(10));
     assert_eq!(f.store.task(own, mine.id).await.unwrap(), Some(mine.clone()));
@@ -108,7 +108,7 @@ pub async fn tasks_are_found_by_tag_and_by_word<S: AnyStore>(store: S) {
     let one = Task { tags: vec!["nightly".into(), "50%".into()], ..f.new_task("Clean Up") };
     let other = Task { tags: vec!["nightly-2".into()], is_scheduled: true, ..f.new_task("Report") };
     for task in [&one, &other] {
-        f.store.create_task(task, &Origin::system()).await.unwrap();
+        f.store.create_task(task, u32::MAX, &Origin::system()).await.unwrap();
     }
     let all = PageRequest::first(10);
     for (filter, found) in [
@@ -286,7 +286,7 @@ pub async fn a_due_time_has_one_execution_however_many_fire<S: AnyStore>(store: 
         next_run_at: Some(due),
         ..f.new_task("scheduled")
     };
-    f.store.create_task(&task, &Origin::system()).await.unwrap();
+    f.store.create_task(&task, u32::MAX, &Origin::system()).await.unwrap();
     let firing = |next: Option<Timestamp>| {
         let execution = Execution::new(&task, "now".into(), Map::new(), due).of_schedule(due);
         Firing { task: task.id, seen: due, executions: vec![execution], next_run_at: next }
@@ -361,7 +361,7 @@ pub async fn what_is_left_to_do_after_the_end_is_found<S: AnyStore>(store: S) {
 pub async fn nothing_runs_for_a_user_who_is_disabled<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let task = Task { next_run_at: Some(f.tick()), ..f.new_task("task") };
-    f.store.create_task(&task, &Origin::system()).await.unwrap();
+    f.store.create_task(&task, u32::MAX, &Origin::system()).await.unwrap();
     f.queued(&task).await;
     let at = f.tick();
     assert_eq!(f.store.due_tasks(at, 10).await.unwrap().len(), 1);

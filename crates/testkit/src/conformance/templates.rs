@@ -17,7 +17,7 @@ use serde_json::json;
 pub async fn a_template_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let mut stored = template(f.user.id, "review", f.tick());
-    f.store.create_template(&stored, &Origin::system()).await.unwrap();
+    f.store.create_template(&stored, u32::MAX, &Origin::system()).await.unwrap();
     let own = Scope::Owner(f.user.id);
     assert_eq!(f.store.template(own, stored.id).await.unwrap(), Some(stored.clone()));
     assert_eq!(f.store.template(own, TemplateId::new()).await.unwrap(), None);
@@ -47,7 +47,7 @@ pub async fn a_template_is_seen_by_those_it_is_shared_with<S: AnyStore>(store: S
         ..template(f.user.id, "public", f.tick())
     };
     for one in [&private, &public] {
-        f.store.create_template(one, &Origin::system()).await.unwrap();
+        f.store.create_template(one, u32::MAX, &Origin::system()).await.unwrap();
     }
     let seen = async |user: UserId| {
         let (filter, page) = (TemplateFilter::default(), PageRequest::first(10));
@@ -113,7 +113,7 @@ pub async fn templates_are_found_by_what_they_are<S: AnyStore>(store: S) {
         one.content.tags = tags.into_iter().map(str::to_owned).collect();
         one.content.description = Some("In Words".into());
         one.sharing.is_public = name == "write";
-        f.store.create_template(&one, &Origin::system()).await.unwrap();
+        f.store.create_template(&one, u32::MAX, &Origin::system()).await.unwrap();
         made.push(one);
     }
     let found = async |filter: TemplateFilter| {
@@ -148,7 +148,7 @@ pub async fn the_use_of_a_template_is_counted_with_the_session<S: AnyStore>(stor
     let f = Fixture::new(store).await;
     let (one, other) = (template(f.user.id, "one", f.tick()), template(f.user.id, "other", f.tick()));
     for template in [&one, &other] {
-        f.store.create_template(template, &Origin::system()).await.unwrap();
+        f.store.create_template(template, u32::MAX, &Origin::system()).await.unwrap();
     }
     let make = async |template_id| {
         let session = Session { template_id, ..session(f.user.id, f.tick()) };
@@ -178,7 +178,7 @@ pub async fn templates_of_an_erased_user_are_gone<S: AnyStore>(store: S) {
     let mine = template(f.user.id, "mine", f.tick());
     let theirs = template(friend, "theirs", f.tick());
     for one in [&mine, &theirs] {
-        f.store.create_template(one, &Origin::system()).await.unwrap();
+        f.store.create_template(one, u32::MAX, &Origin::system()).await.unwrap();
     }
     for (owner, with, one) in [(f.user.id, friend, &mine), (friend, f.user.id, &theirs)] {
         let sharing = TemplateSharing { is_public: false, shared_with: vec![with] };
@@ -198,7 +198,7 @@ pub async fn the_life_of_a_template_is_in_the_audit_log<S: AnyStore>(store: S) {
     let friend = f.another_user("eve").await.id;
     let one = template(f.user.id, "one", f.tick());
     let before = log(&f.store).await.len();
-    f.store.create_template(&one, &Origin::system()).await.unwrap();
+    f.store.create_template(&one, u32::MAX, &Origin::system()).await.unwrap();
     let at = f.tick();
     f.store.replace_template(Scope::All, one.id, &one.content, true, at, &Origin::system()).await.unwrap();
     let sharing = TemplateSharing { is_public: true, shared_with: vec![friend] };
@@ -224,7 +224,7 @@ fn names(templates: &[SessionTemplate]) -> Vec<&str> {
     templates.iter().map(|template| template.content.name.as_str()).collect()
 }
 
-fn template(owner: UserId, name: &str, at: Timestamp) -> SessionTemplate {
+pub(super) fn template(owner: UserId, name: &str, at: Timestamp) -> SessionTemplate {
     let sdk_options = SdkOptions { model: Some("claude-a".into()), ..SdkOptions::default() };
     SessionTemplate {
         id: TemplateId::new(),

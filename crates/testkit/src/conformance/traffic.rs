@@ -186,7 +186,7 @@ pub async fn a_change_that_expects_another_state_is_refused<S: AnyStore>(store: 
     assert_eq!(f.store.user(f.user.id).await.unwrap().unwrap().team.as_deref(), Some("a"));
 
     let hook = super::hooks::endpoint(f.user.id, "guard", f.tick());
-    f.store.create_endpoint(&hook, &by).await.unwrap();
+    f.store.create_endpoint(&hook, u32::MAX, &by).await.unwrap();
     let stored = f.store.endpoint(Scope::All, hook.id).await.unwrap().unwrap();
     let was = Expected::one_of(vec![EntityTag::of(&stored)]);
     let off = HookEndpointPatch { is_enabled: Some(false), ..HookEndpointPatch::default() };

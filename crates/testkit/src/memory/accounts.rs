@@ -193,10 +193,14 @@ impl Accounts for MemoryStore {
         Ok(true)
     }
 
-    async fn create_api_key(&self, key: &ApiKey, origin: &Origin) -> StoreResult<()> {
+    async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
         let mut state = self.state();
+        if state.api_keys.iter().filter(|one| one.user_id == key.user_id).count() >= owned_max as usize {
+            return Ok(false);
+        }
         state.api_keys.push(key.clone());
-        state.audit(events::api_key_created(key, origin))
+        state.audit(events::api_key_created(key, origin))?;
+        Ok(true)
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {

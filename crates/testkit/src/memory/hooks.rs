@@ -66,13 +66,23 @@ impl HookRuns for MemoryStore {
 
 #[async_trait]
 impl HookEndpoints for MemoryStore {
-    async fn create_endpoint(&self, endpoint: &HookEndpoint, origin: &Origin) -> StoreResult<()> {
+    async fn create_endpoint(
+        &self,
+        endpoint: &HookEndpoint,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
+        let owned = state.endpoints.iter().filter(|one| one.user_id == endpoint.user_id).count();
+        if owned >= owned_max as usize {
+            return Ok(false);
+        }
         if is_taken(&state.endpoints, endpoint) {
             return Err(StoreError::Conflict { what: "a hook of this name" });
         }
         state.endpoints.push(endpoint.clone());
-        state.audit(audited::hook_created(endpoint, origin))
+        state.audit(audited::hook_created(endpoint, origin))?;
+        Ok(true)
     }
 
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {

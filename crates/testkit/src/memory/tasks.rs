@@ -17,10 +17,14 @@ use std::cmp::Reverse;
 
 #[async_trait]
 impl Tasks for MemoryStore {
-    async fn create_task(&self, task: &Task, origin: &Origin) -> StoreResult<()> {
+    async fn create_task(&self, task: &Task, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
         let mut state = self.state();
+        if state.tasks.iter().filter(|one| one.user_id == task.user_id).count() >= owned_max as usize {
+            return Ok(false);
+        }
         state.tasks.push(task.clone());
-        state.audit(events::task_created(task, origin))
+        state.audit(events::task_created(task, origin))?;
+        Ok(true)
     }
 
     async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>> {

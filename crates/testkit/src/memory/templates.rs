@@ -22,10 +22,20 @@ pub(super) struct StoredTemplate {
 
 #[async_trait]
 impl Templates for MemoryStore {
-    async fn create_template(&self, template: &SessionTemplate, origin: &Origin) -> StoreResult<()> {
+    async fn create_template(
+        &self,
+        template: &SessionTemplate,
+        owned_max: u32,
+        origin: &Origin,
+    ) -> StoreResult<bool> {
         let mut state = self.state();
+        let is_theirs = |one: &&StoredTemplate| !one.is_deleted && one.template.user_id == template.user_id;
+        if state.templates.iter().filter(is_theirs).count() >= owned_max as usize {
+            return Ok(false);
+        }
         state.templates.push(StoredTemplate { template: template.clone(), is_deleted: false });
-        state.audit(events::template_created(template, origin))
+        state.audit(events::template_created(template, origin))?;
+        Ok(true)
     }
 
     async fn template(&self, reader: Scope, id: TemplateId) -> StoreResult<Option<SessionTemplate>> {
