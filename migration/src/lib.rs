@@ -34,6 +34,7 @@ mod m0027_identities;
 mod m0028_rounds;
 mod m0029_spend_by_period;
 mod m0030_started_at;
+mod m0031_useless_archives;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_rounds::Migration),
             Box::new(m0029_spend_by_period::Migration),
             Box::new(m0030_started_at::Migration),
+            Box::new(m0031_useless_archives::Migration),
         ]
     }
 }

@@ -203,13 +203,7 @@ impl Archives for Store {
     }
 
     async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
-        let is_useless = Condition::any()
-            .add(C::Status.eq(ArchiveStatus::Failed.as_str()))
-            .add(C::RemovedAt.is_not_null())
-            .add(C::SessionId.is_null());
-        let rows = archive::Entity::find()
-            .filter(C::HasObject.eq_literal(true))
-            .filter(is_useless)
+        let rows = useless()
             .filter(C::Place.ne(ArchivePlace::Local.as_str()).or(C::ServerId.eq(server.0)))
             .order_by_asc(C::Id)
             .limit(u64::from(limit));
@@ -261,6 +255,15 @@ impl Archives for Store {
         let sum = sum.one(&self.read).await.map_err(failure)?;
         Ok(sum.and_then(|sum| sum.bytes).map_or(0, i64::unsigned_abs))
     }
+}
+
+/// Those whose objects are of no use to anybody. There is an index of them.
+pub(crate) fn useless() -> Select<archive::Entity> {
+    let is_useless = Condition::any()
+        .add(C::Status.eq_literal(ArchiveStatus::Failed.as_str()))
+        .add(C::RemovedAt.is_not_null())
+        .add(C::SessionId.is_null());
+    archive::Entity::find().filter(C::HasObject.eq_literal(true)).filter(is_useless)
 }
 
 impl Store {

@@ -26,7 +26,7 @@ impl<C: ColumnTrait> Literal for C {}
 mod tests {
     use super::*;
     use crate::{
-        Database, DatabaseOptions,
+        Database, DatabaseOptions, archives,
         entity::{approval, archive, hook_delivery, turn},
     };
     use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Statement};
@@ -61,7 +61,8 @@ mod tests {
             (pending.build(backend), "ix_approvals_pending"),
             (due.build(backend), "ix_hook_deliveries_due"),
             (open.build(backend), "ux_archives_open"),
-            (stored.build(backend), "ix_archives_stored"),
+            (stored.build(backend), "ix_archives_local"),
+            (archives::useless().build(backend), "ix_archives_useless"),
         ] {
             let plan = plan(statement).await;
             assert!(plan.contains(index), "{index}: {plan}");

@@ -64,6 +64,11 @@ const ROUNDS: &[(&str, &str, &str)] = &[
         "status = 'completed' AND has_files = TRUE AND session_id IS NOT NULL",
         "ix_archives_with_files",
     ),
+    (
+        "archives",
+        "has_object = TRUE AND (status = 'failed' OR removed_at IS NOT NULL OR session_id IS NULL)",
+        "ix_archives_useless",
+    ),
     ("spend", "spender_kind = 'user' AND period IN ('2026-11')", "ix_spend_spender_kind_period"),
 ];
 
@@ -105,6 +110,7 @@ const SUMS: &[(&str, &str)] = &[
     ("messages", "session_id = ID AND created_at >= 7 AND created_at < 9"),
     ("tool_calls", "session_id = ID AND created_at >= 7 AND created_at < 9"),
     ("users", "team = 'x'"),
+    ("archives", "place = 'local' AND server_id = ID AND has_object = TRUE"),
 ];
 
 fn sum((table, filter): (&str, &str), id: &str) -> String {
