@@ -20,8 +20,8 @@ impl MigrationTrait for Migration {
             .or(Expr::col("session_id").is_null());
         let useless = index("archives", &["id"]).name(USELESS).and_where(is_stored().and(is_useless)).take();
         manager.create_index(useless).await?;
-        let local = index("archives", &["place", "server_id", "size_bytes"]);
-        manager.create_index(local.clone().name(LOCAL).and_where(is_stored()).take()).await?;
+        let mut local = index("archives", &["place", "server_id", "size_bytes"]);
+        manager.create_index(local.name(LOCAL).and_where(is_stored()).take()).await?;
         manager.drop_index(Index::drop().name(STORED).table("archives").to_owned()).await
     }
 
