@@ -149,6 +149,7 @@ struct Contest {
     model: Model,
     server: Steward,
     contestants: Vec<(&'static str, Contestant, Sample)>,
+    rounds: usize,
 }
 
 impl Contest {
@@ -174,29 +175,36 @@ impl Contest {
             Err(error) => problems.push(format!("turns by {PYTHON}: {error:#}")),
         }
         let with_sample = |(name, contestant)| (name, contestant, Sample::default());
-        Ok(Self { model, server, contestants: contestants.into_iter().map(with_sample).collect() })
+        let contestants = contestants.into_iter().map(with_sample).collect();
+        Ok(Self { model, server, contestants, rounds: 0 })
     }
 
-    /// Everybody in turn; whoever began the last round is last in this one.
+    /// Everybody in turn.
     async fn warm_round(&mut self, is_counted: bool) -> Result<()> {
-        for (name, contestant, sample) in &mut self.contestants {
+        for place in self.next_order() {
+            let (name, contestant, sample) = &mut self.contestants[place];
             let took = contestant.warm().await.with_context(|| (*name).to_owned())?;
             if is_counted {
                 sample.push_time(took);
             }
             tokio::time::sleep(PAUSE).await;
         }
-        self.contestants.rotate_left(1);
         Ok(())
     }
 
     async fn cold_round(&mut self, round: usize) -> Result<()> {
-        for (name, contestant, sample) in &mut self.contestants {
+        for place in self.next_order() {
+            let (name, contestant, sample) = &mut self.contestants[place];
             sample.push_time(contestant.cold(round).await.with_context(|| (*name).to_owned())?);
             tokio::time::sleep(PAUSE).await;
         }
-        self.contestants.rotate_left(1);
         Ok(())
+    }
+
+    fn next_order(&mut self) -> Vec<usize> {
+        let order = balanced_order(self.rounds, self.contestants.len());
+        self.rounds += 1;
+        order
     }
 
     async fn end(mut self) -> Result<Vec<(&'static str, Sample)>> {
@@ -209,6 +217,19 @@ impl Contest {
         self.server.stop()?;
         Ok(samples)
     }
+}
+
+/// In which order so many have their turns in this round. In as many rounds as they are, or twice as many if that is an odd
+/// number, each is once (twice) in every place, and once (twice) right after every other: what somebody leaves to the next
+/// is left to all alike. (E. J. Williams, 1949, "Experimental designs balanced for the estimation of residual effects of
+/// treatments".)
+fn balanced_order(round: usize, count: usize) -> Vec<usize> {
+    let zigzag = (0..count).map(|place| if place % 2 == 0 { place / 2 } else { count - place.div_ceil(2) });
+    let mut order: Vec<usize> = zigzag.map(|first| (first + round) % count).collect();
+    if round / count % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 /// Several conversations, each with agents of its own: one agent can differ from the next by more than a millisecond
@@ -283,4 +304,27 @@ fn rows(
         (PYTHON, BARE),
     ];
     first.into_iter().chain(pairs.into_iter().filter_map(|(ours, theirs)| row(ours, theirs))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_comes_as_often_in_every_place_and_after_every_other() {
+        for count in 1..8 {
+            let rounds = if count % 2 == 0 { count } else { 2 * count };
+            let (mut places, mut neighbours) = (BTreeMap::new(), BTreeMap::new());
+            for order in (0..rounds).map(|round| balanced_order(round, count)) {
+                order
+                    .iter()
+                    .enumerate()
+                    .for_each(|(place, who)| *places.entry((place, *who)).or_insert(0) += 1);
+                order.windows(2).for_each(|pair| *neighbours.entry((pair[0], pair[1])).or_insert(0) += 1);
+            }
+            assert_eq!(places.len(), count * count);
+            assert_eq!(neighbours.len(), count * (count - 1));
+            assert!(places.values().chain(neighbours.values()).all(|times| *times == rounds / count));
+        }
+    }
 }
