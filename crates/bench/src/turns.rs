@@ -181,8 +181,8 @@ impl Contest {
 
     /// Everybody in turn.
     async fn warm_round(&mut self, is_counted: bool) -> Result<()> {
-        for place in self.next_order() {
-            let (name, contestant, sample) = &mut self.contestants[place];
+        for who in self.next_order() {
+            let (name, contestant, sample) = &mut self.contestants[who];
             let took = contestant.warm().await.with_context(|| (*name).to_owned())?;
             if is_counted {
                 sample.push_time(took);
@@ -193,8 +193,8 @@ impl Contest {
     }
 
     async fn cold_round(&mut self, round: usize) -> Result<()> {
-        for place in self.next_order() {
-            let (name, contestant, sample) = &mut self.contestants[place];
+        for who in self.next_order() {
+            let (name, contestant, sample) = &mut self.contestants[who];
             sample.push_time(contestant.cold(round).await.with_context(|| (*name).to_owned())?);
             tokio::time::sleep(PAUSE).await;
         }
