@@ -149,7 +149,6 @@ struct Contest {
     model: Model,
     server: Steward,
     contestants: Vec<(&'static str, Contestant, Sample)>,
-    rounds: usize,
 }
 
 impl Contest {
@@ -175,13 +174,12 @@ impl Contest {
             Err(error) => problems.push(format!("turns by {PYTHON}: {error:#}")),
         }
         let with_sample = |(name, contestant)| (name, contestant, Sample::default());
-        let contestants = contestants.into_iter().map(with_sample).collect();
-        Ok(Self { model, server, contestants, rounds: 0 })
+        Ok(Self { model, server, contestants: contestants.into_iter().map(with_sample).collect() })
     }
 
     /// Everybody in turn.
-    async fn warm_round(&mut self, is_counted: bool) -> Result<()> {
-        for who in self.next_order() {
+    async fn warm_round(&mut self, round: usize, is_counted: bool) -> Result<()> {
+        for who in balanced_order(round, self.contestants.len()) {
             let (name, contestant, sample) = &mut self.contestants[who];
             let took = contestant.warm().await.with_context(|| (*name).to_owned())?;
             if is_counted {
@@ -193,18 +191,12 @@ impl Contest {
     }
 
     async fn cold_round(&mut self, round: usize) -> Result<()> {
-        for who in self.next_order() {
+        for who in balanced_order(round, self.contestants.len()) {
             let (name, contestant, sample) = &mut self.contestants[who];
             sample.push_time(contestant.cold(round).await.with_context(|| (*name).to_owned())?);
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
-    }
-
-    fn next_order(&mut self) -> Vec<usize> {
-        let order = balanced_order(self.rounds, self.contestants.len());
-        self.rounds += 1;
-        order
     }
 
     async fn end(mut self) -> Result<Vec<(&'static str, Sample)>> {
@@ -242,11 +234,8 @@ pub(crate) async fn measure_warm(
     let mut samples: Vec<(&str, Sample)> = Vec::new();
     for conversation in 0..scale.warm_conversations {
         let mut contest = Contest::new(&format!("warm-{conversation}"), tools, problems).await?;
-        for _ in 0..FIRST_TURNS {
-            contest.warm_round(false).await?;
-        }
-        for _ in 0..scale.warm_rounds {
-            contest.warm_round(true).await?;
+        for round in 0..FIRST_TURNS + scale.warm_rounds {
+            contest.warm_round(round, round >= FIRST_TURNS).await?;
         }
         for (name, sample) in contest.end().await? {
             match samples.iter_mut().find(|(known, _)| *known == name) {

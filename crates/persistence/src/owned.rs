@@ -27,7 +27,7 @@ impl Store {
         let count = owned.select_only().column_as(Expr::cust("COUNT(*)"), "count");
         let count = reads.select_as::<Owned>(count);
         let (mut read, unit) = self.open(reads).await?;
-        if read.first(count)?.is_some_and(|owned| owned.count >= i64::from(max)) {
+        if read.first(count)?.is_none_or(|owned| owned.count >= i64::from(max)) {
             return Ok(false);
         }
         let mut writes = self.batch();

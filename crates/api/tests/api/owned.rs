@@ -40,7 +40,9 @@ async fn a_user_has_a_thousand_of_a_kind_and_no_more() {
         let id = ApiKeyId::new();
         let mut secret_sha256 = [0; 32];
         secret_sha256[..16].copy_from_slice(id.0.as_bytes());
-        store.create_api_key(&ApiKey { id, secret_sha256, ..first.clone() }, MAX, &by).await.unwrap();
+        assert!(
+            store.create_api_key(&ApiKey { id, secret_sha256, ..first.clone() }, MAX, &by).await.unwrap()
+        );
     }
     is_full(&world, keys, json!({"name": "one-more"}), MAX).await;
 
@@ -49,7 +51,7 @@ async fn a_user_has_a_thousand_of_a_kind_and_no_more() {
     let first: HookEndpoint = store.endpoints(Scope::All, &one).await.unwrap().items.remove(0);
     for n in 1..MAX {
         let another = HookEndpoint { id: HookEndpointId::new(), name: format!("hook-{n}"), ..first.clone() };
-        store.create_endpoint(&another, MAX, &by).await.unwrap();
+        assert!(store.create_endpoint(&another, MAX, &by).await.unwrap());
     }
     is_full(&world, hooks, hook("one-more"), MAX).await;
 
@@ -59,7 +61,7 @@ async fn a_user_has_a_thousand_of_a_kind_and_no_more() {
     let first: SessionTemplate = store.templates(Scope::All, &all, &one).await.unwrap().items.remove(0);
     for _ in 1..MAX {
         let another = SessionTemplate { id: TemplateId::new(), ..first.clone() };
-        store.create_template(&another, MAX, &by).await.unwrap();
+        assert!(store.create_template(&another, MAX, &by).await.unwrap());
     }
     is_full(&world, templates, json!({"name": "one-more"}), MAX).await;
 
@@ -70,7 +72,7 @@ async fn a_user_has_a_thousand_of_a_kind_and_no_more() {
     let first: Task = store.tasks(Scope::All, &all, &one).await.unwrap().items.remove(0);
     for _ in 1..TASKS_MAX {
         let another = Task { id: TaskId::new(), ..first.clone() };
-        store.create_task(&another, TASKS_MAX, &by).await.unwrap();
+        assert!(store.create_task(&another, TASKS_MAX, &by).await.unwrap());
     }
     is_full(&world, tasks, task("one-more"), TASKS_MAX).await;
 }
