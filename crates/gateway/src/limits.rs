@@ -54,7 +54,9 @@ pub const AHEAD_DELAY: Duration = Duration::from_millis(5);
 pub const AHEAD_LASTS: Duration = Duration::from_secs(5);
 /// Uses of a server tool that are reckoned with when the request does not bound them.
 pub const SERVER_TOOL_USES_MAX: u64 = 10;
-/// How often what a stream has used so far is noted, for the case that the server dies.
+/// How long a request may be under way until it is noted, for the case that the server dies. Few answers come sooner.
+pub const NOTE_DELAY: Duration = Duration::from_millis(100);
+/// How often what a stream has used so far is noted.
 pub const NOTE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a request whose answer was seen whole waits for the end of the stream until it is booked. The agent waits for
 /// that end too, and is not to wait for the booking.

@@ -1,6 +1,7 @@
 //! Follows one request from when it asks for money until it is booked, whichever way it ends.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,14 +13,18 @@ use monitoring::{
     Ask,
     spans::{self, ChatSpan},
 };
-use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     agents::Agent,
     books::Books,
     headers,
-    limits::NOTE_INTERVAL,
+    limits::{NOTE_DELAY, NOTE_INTERVAL},
     prices::{Bound, PriceTable},
     progress::{self, Progress},
     reading::Reading,
@@ -65,9 +70,13 @@ struct Open {
     is_free: bool,
     reading: Reading,
     progress: Progress,
+    /// From when the whole answer was seen: whoever waits for the agent's bookings waits for this one too.
+    due: Option<TaskTrackerToken>,
     /// When what was seen was noted last, and the noting.
     noted: Option<Instant>,
     noting: Option<JoinHandle<()>>,
+    /// Without it a request that was not under way for long is not noted any more.
+    under_way: Option<oneshot::Sender<Infallible>>,
     chat: Option<ChatSpan>,
 }
 
@@ -93,8 +102,10 @@ impl Meter {
             is_free: false,
             reading: Reading::default(),
             progress: Progress::default(),
+            due: None,
             noted: None,
             noting: None,
+            under_way: None,
             chat: None,
         };
         Self { _in_flight: agent.requests.token(), _slot: slot, books, agent, open: Some(open) }
@@ -136,13 +147,23 @@ impl Meter {
         }
     }
 
-    /// Notes that the request is being sent: from now on it is booked, and its span ends with that.
+    /// Notes that the request is being sent: from now on it is booked, and its span ends with that. If it is under way for
+    /// a while, it is put on record with an estimate.
     pub(crate) fn sent(&mut self, headers: &HeaderMap) {
         self.enter(Stage::Sent);
         let scope = self.agent.scope;
         if let Some(open) = &mut self.open {
             let traceparent = headers::traceparent(headers);
             open.chat = Some(spans::chat(scope, open.turn_id, Some(&open.asked_model), traceparent));
+            let (under_way, over) = oneshot::channel();
+            let (books, asked) = (self.books.clone(), usage(&self.agent, open));
+            let noting = async move {
+                if timeout(NOTE_DELAY, over).await.is_err() {
+                    books.costs.note_seen(&asked).await;
+                }
+            };
+            open.noting = Some(self.agent.requests.spawn_on(noting, &self.books.runtime));
+            open.under_way = Some(under_way);
         }
     }
 
@@ -177,18 +198,35 @@ impl Meter {
         }
     }
 
+    /// Notes that the whole answer was seen: its booking is put off until the agent has it.
+    pub(crate) fn seen_whole(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.due.get_or_insert_with(|| self.agent.bookings.token());
+        }
+    }
+
     /// Has what was seen so far put on record now and then, beside the stream: a server that is killed books that.
     pub(crate) fn note_for_the_worst(&mut self) {
         let now = Instant::now();
         let Some(open) = &mut self.open else { return };
         let is_early = open.noted.is_some_and(|noted| now.duration_since(noted) < NOTE_INTERVAL);
-        let is_busy = open.noting.as_ref().is_some_and(|noting| !noting.is_finished());
-        if open.reading.model.is_none() || is_early || is_busy {
+        if open.reading.model.is_none() || is_early {
+            return;
+        }
+        // The estimate is not noted any more; if that is being done, this comes after it.
+        let is_first = open.under_way.take().is_some();
+        if !is_first && open.noting.as_ref().is_some_and(|noting| !noting.is_finished()) {
             return;
         }
         open.noted = Some(now);
-        let (books, seen) = (self.books.clone(), usage(&self.agent, open));
-        let noting = async move { books.costs.note_seen(&seen).await };
+        let (books, seen, before) = (self.books.clone(), usage(&self.agent, open), open.noting.take());
+        let noting = async move {
+            if let Some(before) = before {
+                // Noting does not fail, and what is noted now holds in any case.
+                let _ = before.await;
+            }
+            books.costs.note_seen(&seen).await;
+        };
         open.noting = Some(self.agent.requests.spawn_on(noting, &self.books.runtime));
     }
 

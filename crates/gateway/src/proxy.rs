@@ -172,16 +172,22 @@ impl Proxy {
         meter.answered(answer.status());
         if answer.status().is_success() && is_event_stream(answer.headers().get(CONTENT_TYPE)) {
             let (head, upstream) = split(answer);
-            return Ok(head.map(|()| relay::metered(Box::pin(upstream.bytes_stream()), meter)));
+            return Ok(head.map(|()| relay::stream(Box::pin(upstream.bytes_stream()), meter)));
         }
-        let read = read_answer(&agent, answer).await;
-        match &read {
-            Ok((answer, _)) if !answer.status().is_success() => meter.used_nothing(),
-            Ok((_, body)) => meter.note(&whole_reading(body), Progress::whole(body)),
-            Err(_) => {}
+        match read_answer(&agent, answer).await {
+            Ok((answer, body)) => {
+                if answer.status().is_success() {
+                    meter.note(&whole_reading(&body), Progress::whole(&body));
+                } else {
+                    meter.used_nothing();
+                }
+                Ok(answer.map(|()| relay::whole(body, meter)))
+            }
+            Err(refusal) => {
+                meter.settle().await;
+                Err(refusal)
+            }
         }
-        meter.settle().await;
-        read.map(|(answer, body)| answer.map(|()| whole(body)))
     }
 
     async fn ask(&self, agent: &Agent, head: Parts, body: Bytes) -> Result<reqwest::Response, Refusal> {

@@ -1,14 +1,13 @@
-//! Passes a stream on as it comes, reading along, and has the request booked when all of it has passed: the agent goes on
-//! with the end of the stream, and booking takes as long as a commit.
+//! Passes an answer on, a stream as it comes and reading along, and has the request booked when all of it has passed: the
+//! agent goes on with the end of the answer, and booking takes as long as a commit.
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, future::OptionFuture, stream};
+use futures::{Stream, StreamExt, future::OptionFuture};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{limits::END_WAIT, meter::Meter, scanner::Scanner};
+use crate::{limits::END_WAIT, meter::Meter, refusal, scanner::Scanner};
 
 /// Why a stream to an agent ends before its end.
 #[derive(Debug, thiserror::Error)]
@@ -24,26 +23,36 @@ struct Relay<S> {
     upstream: S,
     scanner: Scanner,
     meter: Meter,
-    /// Once the whole answer was seen, and until its booking begins. Dropped after the meter, which begins it.
-    due: Option<Due>,
+    /// When its booking begins if the stream does not end; once the whole answer was seen.
+    due: Option<Instant>,
     is_over: bool,
 }
 
-/// A booking that is put off until the agent has the end of the stream.
-struct Due {
-    /// When it begins without one.
-    at: Instant,
-    /// Whoever waits for the agent's bookings waits for this one.
-    _booking: TaskTrackerToken,
+/// An answer that is all there. Its last byte takes the meter with it.
+struct Whole {
+    body: Bytes,
+    _meter: Meter,
 }
 
-/// The body that does it. Nothing is read from the upstream before the agent has room for it.
-pub(crate) fn metered<S>(upstream: S, meter: Meter) -> UnsyncBoxBody<Bytes, Severed>
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// The body of an answer that came whole.
+pub(crate) fn whole(body: Bytes, mut meter: Meter) -> UnsyncBoxBody<Bytes, Severed> {
+    meter.seen_whole();
+    refusal::whole(Bytes::from_owner(Whole { body, _meter: meter }))
+}
+
+/// The body of one that comes as a stream. Nothing is read from the upstream before the agent has room for it.
+pub(crate) fn stream<S>(upstream: S, meter: Meter) -> UnsyncBoxBody<Bytes, Severed>
 where
     S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
 {
     let relay = Relay { upstream, scanner: Scanner::default(), meter, due: None, is_over: false };
-    let frames = stream::unfold(relay, |mut relay| async move {
+    let frames = futures::stream::unfold(relay, |mut relay| async move {
         let next = relay.next().await?;
         Some((next.map(Frame::data), relay))
     });
@@ -60,7 +69,7 @@ where
         }
         let cut = self.meter.agent.cut.clone();
         let next = loop {
-            let due = OptionFuture::from(self.due.as_ref().map(|due| sleep_until(due.at)));
+            let due = OptionFuture::from(self.due.map(sleep_until));
             tokio::select! {
                 biased;
                 () = cut.cancelled() => break Some(Err(Severed::Revoked)),
@@ -85,10 +94,8 @@ where
         self.scanner.feed(chunk);
         self.meter.note(self.scanner.reading(), self.scanner.progress());
         if self.scanner.is_over() {
-            self.due.get_or_insert_with(|| Due {
-                at: Instant::now() + END_WAIT,
-                _booking: self.meter.agent.bookings.token(),
-            });
+            self.meter.seen_whole();
+            self.due.get_or_insert_with(|| Instant::now() + END_WAIT);
         } else {
             self.meter.note_for_the_worst();
         }

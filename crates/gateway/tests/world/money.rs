@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{MicroUsd, ModelAccess, TurnId};
+use domain::{MicroUsd, ModelAccess, RequestUsage, TurnId};
 use gateway::{Options, UnknownModel};
 use serde_json::{Value, json};
 
@@ -190,16 +190,52 @@ async fn a_model_without_a_price_is_refused_or_reckoned_at_the_highest() {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_answers_yet_is_noted_with_an_estimate() {
+    let upstream = Canned::new().await;
+    let world = World::new(&upstream.url()).await;
+    for is_stream in [true, false] {
+        let before = world.budgets.seen().len();
+        let asking = tokio::task::spawn(world.request(body("hi", is_stream)).send());
+        let (socket, _) = tokio::time::timeout(PATIENCE, upstream.accept()).await.unwrap();
+        until("it is noted", || world.budgets.seen().len() > before).await;
+        let (seen, asked) = (world.budgets.seen().pop().unwrap(), world.budgets.admitted().pop().unwrap());
+        assert_eq!((seen.id, seen.model.as_str(), seen.turn_id), (asked.id, "claude-opus-5-5", None));
+        assert!(seen.is_estimated && !seen.is_complete && seen.tokens.input > 0, "{seen:?}");
+        assert!(seen.cost > MicroUsd::ZERO && seen.cost < asked.amount, "{seen:?}");
+        drop(socket);
+        assert_eq!(asking.await.unwrap().unwrap().status(), 502);
+        world.settled().await;
+    }
+    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_request_that_is_answered_at_once_is_not_noted() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    world.ask_streaming("[[text:x]]").await.text().await.unwrap();
+    world.ask("[[text:x]]").await.text().await.unwrap();
+    // Nothing of it is left to wait for either.
+    world.drained().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((world.budgets.booked().len(), world.budgets.seen().len()), (2, 0));
+}
+
+#[tokio::test]
 async fn what_a_stream_has_used_is_noted_while_it_lasts() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
     let mut response = world.ask_streaming("[[usage:in=7]][[first:3600000]]").await;
     assert!(response.chunk().await.unwrap().is_some());
-    until("it is noted", || !world.budgets.seen().is_empty()).await;
-    let seen = world.budgets.seen().remove(0);
+    let its_prompt = |seen: &RequestUsage| seen.tokens.input == 7;
+    until("it is noted", || world.budgets.seen().last().is_some_and(its_prompt)).await;
+    let seen = world.budgets.seen().pop().unwrap();
     assert_eq!((seen.tokens.input, seen.is_complete, seen.is_estimated), (7, false, true));
     assert_eq!(seen.id, world.budgets.admitted()[0].id);
     assert!(seen.cost > MicroUsd::ZERO);
+    // The estimate that is made when nothing comes does not follow.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.budgets.seen().last().is_some_and(its_prompt));
     drop(response);
     world.drained().await;
     assert_eq!(world.budgets.only().id, seen.id);

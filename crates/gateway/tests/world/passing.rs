@@ -109,20 +109,46 @@ async fn the_key_and_the_token_stay_on_their_sides() {
 #[tokio::test]
 async fn whoever_waits_for_the_bookings_of_an_agent_waits_for_those_whose_answers_are_through() {
     let model = offline_model().await;
+    for is_stream in [true, false] {
+        let world = World::new(&model.url()).await;
+        let all = world.budgets.permits.acquire_many(1_000).await.unwrap();
+        let answer = async {
+            let answer = world.request(body("[[text:abcdef]]", is_stream)).send().await?;
+            answer.text().await
+        };
+        // The agent goes on with its answer, and the money stays held.
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
+        assert!(answer.contains("abc") && answer.contains("def"), "{answer}");
+        assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
+        let mut booked = Box::pin(world.gateway.booked(&world.agent.token));
+        let waited = tokio::time::timeout(Duration::from_millis(300), &mut booked).await;
+        assert!(waited.is_err(), "it is not booked yet");
+        drop(all);
+        tokio::time::timeout(PATIENCE, booked).await.unwrap();
+        assert!(world.budgets.only().is_complete);
+        assert_eq!(world.budgets.open(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_booked_when_the_agent_has_it_and_waited_for_until_then() {
+    let model = offline_model().await;
     let world = World::new(&model.url()).await;
-    let all = world.budgets.permits.acquire_many(1_000).await.unwrap();
-    let answer = world.ask_streaming("[[text:abcdef]]").await.text();
-    // The agent goes on with its answer, and the money stays held.
-    let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
-    assert!(answer.contains("message_stop"));
-    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
+    let answer = world.ask("[[usage:in=7,out=9]][[big:20000000]]").await;
     let mut booked = Box::pin(world.gateway.booked(&world.agent.token));
-    let waited = tokio::time::timeout(Duration::from_millis(300), &mut booked).await;
-    assert!(waited.is_err(), "it is not booked yet");
-    drop(all);
-    tokio::time::timeout(PATIENCE, booked).await.unwrap();
-    assert!(world.budgets.only().is_complete);
-    assert_eq!(world.budgets.open(), 0);
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut booked).await.is_err());
+    assert_eq!((world.budgets.booked().len(), world.budgets.open()), (0, 1));
+
+    let (text, booked) = tokio::join!(answer.text(), tokio::time::timeout(PATIENCE, booked));
+    assert!(text.unwrap().len() > 20_000_000);
+    booked.unwrap();
+    assert_eq!(world.budgets.only().tokens.input, 7);
+
+    // One that goes away with half of it is booked for all.
+    drop(world.ask("[[usage:in=8,out=9]][[big:20000000]]").await);
+    world.drained().await;
+    let last = world.budgets.booked().pop().unwrap();
+    assert_eq!((last.tokens.input, last.is_complete), (8, true));
 }
 
 #[tokio::test]
@@ -180,10 +206,13 @@ async fn each_request_is_booked_on_the_turn_it_began_in() {
     let world = World::new(&model.url()).await;
     let turn = TurnId::new();
     world.ask("before").await;
+    world.settled().await;
     world.gateway.attribute(&world.agent.token, Some(turn));
     world.ask("[[usage:in=1,out=2,cr=3,cw=4,cw1h=5]][[stop:max_tokens]][[text:x]]").await;
     world.gateway.attribute(&world.agent.token, None);
+    world.settled().await;
     world.ask("after").await;
+    world.settled().await;
 
     let booked = world.budgets.booked();
     assert_eq!(booked.iter().map(|usage| usage.turn_id).collect::<Vec<_>>(), [None, Some(turn), None]);

@@ -160,13 +160,13 @@ async fn forks_resumes_and_retries_are_booked_once() {
     assert_eq!(figure(&world, "SELECT count(*) FROM request_usage WHERE is_estimated"), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_in_the_middle_of_an_answer_books_what_it_saw() {
+/// Kills the server while it waits for what the model has to say to this, and gives what is booked for that.
+async fn killed_in_the_middle(prompt: &str) -> i64 {
     let mut world = World::start().await;
     let user = world.admin().await;
     let session = user.session(json!({})).await;
     user.ask(&session, "[[usage:in=1000,out=1000]][[text:before]]").await;
-    let turn = user.query_async(&session, "[[usage:in=5000]][[chunk_delay:50]][[endless]]").await;
+    let turn = user.query_async(&session, prompt).await;
     eventually("what was seen is noted", async || {
         (figure(&world, "SELECT count(*) FROM holds WHERE seen IS NOT NULL") == 1).then_some(())
     })
@@ -179,12 +179,24 @@ async fn a_server_killed_in_the_middle_of_an_answer_books_what_it_saw() {
     assert_eq!(figure(&world, "SELECT count(*) FROM holds WHERE NOT is_lost"), 0, "nothing stays held");
     let estimated = "SELECT cost_micro_usd FROM request_usage WHERE is_estimated AND NOT is_complete";
     let lost = figure(&world, estimated);
-    assert!(lost > 5_000 * 3, "its prompt at least is booked: {lost}");
     assert_eq!(booked(&user).await, EACH + lost);
     user.ask(&session, "[[usage:in=1000,out=1000]][[text:after]]").await;
     assert_eq!(booked(&user).await, 2 * EACH + lost, "and nothing twice");
     let spent = figure(&world, "SELECT spent_micro_usd FROM spend WHERE spender_kind = 'user'");
     assert_eq!(spent, 2 * EACH + lost);
+    lost
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_in_the_middle_of_an_answer_books_what_it_saw() {
+    let lost = killed_in_the_middle("[[usage:in=5000]][[chunk_delay:50]][[endless]]").await;
+    assert!(lost > 5_000 * 3, "its prompt at least is booked: {lost}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_before_an_answer_books_what_it_asked() {
+    let lost = killed_in_the_middle("[[hang]]").await;
+    assert!(lost > 0, "it was asked, so it is not free");
 }
 
 #[tokio::test(flavor = "multi_thread")]
