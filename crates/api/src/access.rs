@@ -18,8 +18,9 @@ const EXCEPTIONS: &[(&str, &str, Need)] = &[
     ("POST", "/auth/logout-all", Need::OwnLogin),
     ("GET", "/sessions/{id}/approvals", Need::Scope(Area::Approvals, Reach::Read)),
     ("POST", "/sessions/{id}/approvals/{approval_id}", Need::Scope(Area::Approvals, Reach::Write)),
-    // A search, with more to say than fits into an address.
+    // A search and a question, with more to say than fits into an address.
     ("POST", "/session-templates/search", Need::Scope(Area::SessionTemplates, Reach::Read)),
+    ("POST", "/policies/evaluate", Need::Scope(Area::Policies, Reach::Read)),
 ];
 
 /// Where the areas are.

@@ -100,10 +100,11 @@ fn forwarded(headers: &HeaderMap) -> Vec<Hop> {
     items(headers, "forwarded").iter().map(hop).collect()
 }
 
-/// The items of a list over all lines of a header. None of them has a comma in quotes.
+/// The items of a list over all lines of a header. None of them has a comma in quotes. What is no text spoils its own item
+/// only: a client writes the beginning of the line whose end is the proxy's.
 fn items(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let lines = headers.get_all(name).filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|item| item.trim().to_owned()).collect()
+    let lines = headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    lines.flat_map(|line| line.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()).collect()
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
@@ -141,6 +142,11 @@ mod tests {
             "what was before it is made up"
         );
         assert_eq!(x("10.0.0.1", "garbage, 10.0.0.3"), "10.0.0.3");
+        assert_eq!(
+            x("10.0.0.1", "\u{ff}, 198.51.100.1"),
+            "198.51.100.1",
+            "the end of the line is the proxy's"
+        );
         assert_eq!(x("10.0.0.1", ""), "10.0.0.1");
         assert_eq!(x("fd00::1", "[2001:db8::5]:443"), "2001:db8::5");
         let other = client(ForwardingHeader::Forwarded, "10.0.0.1", &[("x-forwarded-for", "198.51.100.1")]);

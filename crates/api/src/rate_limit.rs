@@ -6,7 +6,7 @@ mod middleware;
 mod shared;
 
 pub use key::CallerKey;
-pub use middleware::limit;
+pub use middleware::{limit, too_many};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use governor::{
@@ -62,7 +62,7 @@ pub enum Counting {
 }
 
 /// What is left to a caller in one window.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Left {
     requests: u32,
     /// Until all of them are there again.
@@ -102,18 +102,22 @@ impl RateLimiter {
     /// Counts a request.
     pub fn count(&self, caller: CallerKey) -> Counted {
         let caller = if self.is_crowded.load(Ordering::Relaxed) { caller.in_a_crowd() } else { caller };
-        let mut lefts = [Left { requests: 0, reset_seconds: 0 }; 2];
+        let mut lefts = Vec::with_capacity(self.windows.len());
         let mut wait = Duration::ZERO;
-        for (window, left) in self.windows.iter().zip(&mut lefts) {
-            // What one window refuses is not counted in the others.
+        for window in &self.windows {
+            // What the minute refuses is not counted in the hour, of which nothing is known then.
             if !wait.is_zero() {
                 break;
             }
-            match window.limiter.check_key(&caller) {
-                Ok(state) => left.requests = state.remaining_burst_capacity(),
-                Err(refused) => wait = refused.wait_time_from(self.clock.now()).max(Duration::from_millis(1)),
-            }
-            left.reset_seconds = window.refilled_in(window.quota - left.requests.min(window.quota));
+            let requests = match window.limiter.check_key(&caller) {
+                Ok(state) => state.remaining_burst_capacity(),
+                Err(refused) => {
+                    wait = refused.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
+                    0
+                }
+            };
+            let reset_seconds = window.refilled_in(window.quota - requests.min(window.quota));
+            lefts.push((window, Left { requests, reset_seconds }));
         }
         if wait.is_zero() {
             self.note(caller);
@@ -156,14 +160,13 @@ impl RateLimiter {
 
     /// As draft-ietf-httpapi-ratelimit-headers has them, and in the three fields that came before, about the window that
     /// ends first.
-    fn headers(&self, lefts: &[Left; 2], refused: Option<u64>) -> Vec<(HeaderName, HeaderValue)> {
-        let told = self.windows.iter().zip(lefts);
-        let items: Vec<String> = told
-            .clone()
+    fn headers(&self, lefts: &[(&Window, Left)], refused: Option<u64>) -> Vec<(HeaderName, HeaderValue)> {
+        let items: Vec<String> = lefts
+            .iter()
             .map(|(of, left)| format!("\"{}\";r={};t={}", of.name, left.requests, left.reset_seconds))
             .collect();
-        let tightest = told.min_by_key(|(_, left)| left.requests);
-        let (limit, left) = tightest.map_or((0, lefts[0]), |(window, left)| (window.quota, *left));
+        let tightest = lefts.iter().min_by_key(|(_, left)| left.requests);
+        let (limit, left) = tightest.map_or((0, Left::default()), |(window, left)| (window.quota, *left));
         let field = HeaderName::from_static;
         vec![
             (field("ratelimit-policy"), self.policy.clone()),
@@ -226,6 +229,9 @@ mod tests {
         assert!((1..=20).contains(&seconds), "{seconds}");
         assert_eq!(header(&refused, "ratelimit-remaining"), "0");
         assert_eq!(header(&refused, "ratelimit-reset"), seconds.to_string());
+        // It was not asked of the hour, which has more.
+        assert!(header(&refused, "ratelimit").starts_with("\"minute\";r=0;t="));
+        assert!(!header(&refused, "ratelimit").contains("hour"), "{refused:?}");
         assert!(limiter.count(bob).retry_after_seconds.is_none());
     }
 

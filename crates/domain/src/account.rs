@@ -131,7 +131,7 @@ pub enum Rotation {
     /// The old token is used up and the new one stands.
     Rotated { user: User, family_id: FamilyId },
     /// The token had been used before: its whole family is now revoked.
-    Reused,
+    Reused { user_id: UserId },
     /// No such token, or it is expired, revoked, or its user is disabled.
     Refused,
 }

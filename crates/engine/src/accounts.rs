@@ -137,8 +137,9 @@ impl AccountManager {
         let (secret, next) = self.refresh_token(UserId::new(), FamilyId::new(), self.refresh_ttl, now);
         match self.store.0.rotate(tokens::fingerprint(refresh_token), &next, now, source).await? {
             Rotation::Rotated { user, family_id } => self.pair(user.id, family_id, secret, now),
-            Rotation::Reused => {
+            Rotation::Reused { user_id } => {
                 tracing::warn!("a refresh token was presented twice; its login is revoked");
+                self.revocations.note(user_id);
                 Err(Error::Unauthenticated)
             }
             Rotation::Refused => Err(Error::Unauthenticated),

@@ -120,6 +120,7 @@ impl SessionManager {
     /// Deletes an endpoint and what was to be sent to it. Sessions that name it do not start agents any more.
     pub async fn delete_hook(&self, caller: &Caller, id: HookEndpointId, expected: &Expected) -> Result<()> {
         let endpoint = self.hook(caller, id).await?;
+        only_admins_reach_everybody(caller, endpoint.is_global)?;
         let (hooks, now) = (&self.inner.stores.hooks, self.inner.clock.now());
         if !hooks.delete_endpoint(caller.scope(), id, expected, now, &caller.origin()).await? {
             return Err(Error::NotFound("hook"));
@@ -134,7 +135,8 @@ impl SessionManager {
         caller: &Caller,
         id: HookEndpointId,
     ) -> Result<(HookEndpoint, SecretString)> {
-        self.hook(caller, id).await?;
+        let endpoint = self.hook(caller, id).await?;
+        only_admins_reach_everybody(caller, endpoint.is_global)?;
         let (secret, now) = (fresh_secret(), self.inner.clock.now());
         let sealed = self.inner.hooks.sealer().seal(id, &secret);
         let sealed = sealed.map_err(|_| Error::Internal("seal the secret of a hook"))?;

@@ -68,7 +68,12 @@ impl Passwords {
     }
 
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _slot = self.slots.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
+        // The slot goes with the work, which goes on when nobody waits for it any more.
+        let work = move || {
+            let _slot = slot;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal("hash the password"))
     }
 }
@@ -134,6 +139,21 @@ mod tests {
         assert!(
             PasswordVerifier::<str>::verify_password(&Argon2::default(), b"correct horse", &ours).is_ok()
         );
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_nobody_waits_for_keeps_its_slot_until_it_is_done() {
+        let passwords = Passwords::default();
+        let (done, working) = std::sync::mpsc::channel::<()>();
+        let working = Arc::new(std::sync::Mutex::new(working));
+        for _ in 0..CONCURRENT_HASHES_MAX {
+            let working = working.clone();
+            let mut work = Box::pin(passwords.compute(move || working.lock().unwrap().recv().is_err()));
+            assert!(futures::poll!(&mut work).is_pending());
+        }
+        assert_eq!(passwords.slots.available_permits(), 0);
+        drop(done);
+        assert!(passwords.compute(|| true).await.unwrap());
     }
 
     /// Each test is a process of its own, so what it takes is what was hashed here.

@@ -63,7 +63,7 @@ pub(crate) async fn rotate(
             store.chain(&mut writes, head, [events::refresh_reused(user, family, source, at)])?;
             unit.commit(writes).await?;
         }
-        return Ok(Rotation::Reused);
+        return Ok(Rotation::Reused { user_id: UserId(old.user_id) });
     }
     if old.revoked_at.is_some() || old.expires_at <= micros(at) {
         return Ok(Rotation::Refused);

@@ -39,7 +39,8 @@ pub async fn limit<B: MessageBody + 'static>(
     Ok(response)
 }
 
-fn too_many(retry_after_seconds: u64) -> Problem {
+/// What somebody is told who asks too often.
+pub fn too_many(retry_after_seconds: u64) -> Problem {
     let detail = "you ask more often than you may; RateLimit-Policy says how often that is";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", detail).retry_after(retry_after_seconds)
 }

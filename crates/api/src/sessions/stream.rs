@@ -5,6 +5,7 @@ use crate::{
     ApiState,
     caller::{Watcher, pass::Pass},
     error::problem,
+    rate_limit::CallerKey,
     stream::{
         line::Line,
         talk::{Command, Talk, Told},
@@ -39,6 +40,7 @@ pub async fn stream(
     let talk = Talk {
         sessions: state.sessions.clone(),
         pass,
+        limiter: state.limiter.clone().map(|limiter| (limiter, CallerKey::of(&watcher.0))),
         check_interval: state.settings.stream_check_interval,
         session_id,
         line: Line::new(session, state.settings.stream_send_timeout),

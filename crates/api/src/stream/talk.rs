@@ -12,6 +12,7 @@ use crate::{
     },
     error::problem,
     prompt::Prompt,
+    rate_limit::{CallerKey, RateLimiter, too_many},
     sessions::query::{IfBusy, begin},
 };
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError};
@@ -22,7 +23,7 @@ use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
@@ -94,6 +95,8 @@ pub enum Reply {
 pub struct Talk {
     pub sessions: SessionManager,
     pub pass: Pass,
+    /// Counts what the client says, as requests of whoever this is.
+    pub limiter: Option<(Arc<RateLimiter>, CallerKey)>,
     /// How often `pass` is checked again, and a silent client asked whether it is there.
     pub check_interval: Duration,
     pub session_id: SessionId,
@@ -189,7 +192,7 @@ impl Talk {
     ) -> Result<(), End> {
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => {
-                match parse(&text) {
+                match self.admit(&text).and_then(|()| parse(&text)) {
                     Ok(command) => running.push(self.carry_out(command)),
                     Err(reply) => self.line.send(&Told::Reply(reply)).await?,
                 }
@@ -210,6 +213,15 @@ impl Talk {
                 Err(End::Close(CloseCode::Protocol, "this is not the WebSocket protocol"))
             }
             None => Err(End::Gone),
+        }
+    }
+
+    /// Counts a message, or refuses it.
+    fn admit(&self, text: &str) -> Result<(), Reply> {
+        let Some((limiter, caller)) = &self.limiter else { return Ok(()) };
+        match limiter.count(*caller).retry_after_seconds {
+            None => Ok(()),
+            Some(seconds) => Err(refusal(request_id_in(text), &too_many(seconds))),
         }
     }
 

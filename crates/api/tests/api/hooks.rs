@@ -1,6 +1,6 @@
 //! Hooks over HTTP: made, changed, tried out, and refused by field.
 
-use crate::world::World;
+use crate::world::{PASSWORD, World};
 use serde_json::{Value, json};
 
 /// An endpoint that decides, where nobody listens.
@@ -97,6 +97,24 @@ async fn only_admins_make_hooks_for_everybody() {
     let path = world.alice.post("/api/v1/hooks", hook("mine")).await.header("location").to_owned();
     assert_eq!(world.alice.patch(&path, json!({ "is_global": true })).await.status, 403);
     assert_eq!(world.admin.post("/api/v1/hooks", everybodys).await.status, 201);
+
+    // Who was one does not reach everybody any more, whatever was theirs.
+    let ada = json!({ "email": "ada@example.com", "password": PASSWORD, "role": "admin" });
+    let made = world.admin.post("/api/v1/admin/users", ada).await.json();
+    let ada = world.anonymous.logged_in("ada@example.com").await;
+    let guard = with(json!({ "name": "adas", "is_global": true }));
+    let guard = ada.post("/api/v1/hooks", guard).await.header("location").to_owned();
+    let user = format!("/api/v1/admin/users/{}", made["id"].as_str().unwrap());
+    assert_eq!(world.admin.patch(&user, json!({ "role": "member" })).await.status, 200);
+    for refused in [
+        ada.delete(&guard).await,
+        ada.post(&format!("{guard}/rotate-secret"), json!({})).await,
+        ada.patch(&guard, json!({ "is_enabled": false })).await,
+    ] {
+        assert_eq!((refused.status, refused.error_code().as_str()), (403, "FORBIDDEN"));
+    }
+    assert_eq!(ada.get(&guard).await.status, 200);
+    assert_eq!(world.admin.delete(&guard).await.status, 204);
 
     let session = |names: Value| json!({ "hooks_enabled": names });
     assert_eq!(world.alice.post("/api/v1/sessions", session(json!(["mine", "guard"]))).await.status, 201);

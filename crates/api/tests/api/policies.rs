@@ -67,6 +67,9 @@ async fn members_and_keys_that_only_read_write_no_policies() {
         }
     }
     assert_eq!(reader.get(&one).await.json()["version"], 1);
+    // To ask what they say is to read them.
+    let asked = json!({ "tool_name": "Bash", "tool_input": { "command": "git push" } });
+    assert_eq!(reader.post(&format!("{PATH}/evaluate"), asked).await.status, 200);
     assert_eq!(world.anonymous.get(&one).await.status, 401);
 }
 

@@ -1,6 +1,9 @@
 //! How often a caller may ask.
 
-use crate::world::{Plan, World};
+use crate::{
+    stream::Socket,
+    world::{Plan, World},
+};
 use api::{ApiSettings, Counting, Proxies, RateLimiter};
 use serde_json::json;
 use std::{num::NonZeroU32, sync::Arc};
@@ -37,6 +40,26 @@ async fn each_caller_is_let_through_so_often_and_told_how_much_is_left() {
         assert_ne!(answer.status, 429, "{probe}");
         assert_eq!(answer.header("ratelimit"), "", "{probe}");
     }
+}
+
+#[actix_web::test]
+async fn what_is_said_over_a_websocket_is_counted_too() {
+    let world = world(6, &[]).await;
+    let session = world.session().await;
+    let mut socket = Socket::open(&world, &world.alice, &session, "").await;
+    assert_eq!(socket.hear().await["type"], "connected");
+    // One more is let through every ten seconds, and these take milliseconds.
+    let mut refused = json!(null);
+    for number in 0..30 {
+        socket.say(json!({"type": "ping", "request_id": number.to_string()})).await;
+        let answer = socket.hear().await;
+        assert_eq!(answer["request_id"], number.to_string());
+        if answer["type"] != "pong" {
+            refused = answer;
+            break;
+        }
+    }
+    assert_eq!((&refused["type"], &refused["error_code"]), (&json!("error"), &json!("RATE_LIMITED")));
 }
 
 #[actix_web::test]

@@ -90,6 +90,20 @@ async fn a_logout_from_everything_ends_the_streams_of_every_login() {
 }
 
 #[actix_web::test]
+async fn a_refresh_token_that_is_shown_twice_ends_the_streams_of_its_login() {
+    let world = world().await;
+    let session = world.session().await;
+    let ada = json!({"email": "alice@example.com", "password": PASSWORD});
+    let tokens = world.anonymous.post("/api/v1/auth/login", ada).await.json();
+    let first = json!({"refresh_token": tokens["refresh_token"]});
+    let refreshed = world.anonymous.post("/api/v1/auth/refresh", first.clone()).await.json();
+    let thief = world.anonymous.with_token(refreshed["access_token"].as_str().unwrap());
+    let streams = Streams::open(&world, &thief, &session).await;
+    assert_eq!(world.anonymous.post("/api/v1/auth/refresh", first).await.status, 401);
+    streams.end().await;
+}
+
+#[actix_web::test]
 async fn an_account_that_is_removed_watches_nothing_any_more() {
     let world = world().await;
     let session = world.session().await;

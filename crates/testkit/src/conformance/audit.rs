@@ -125,7 +125,8 @@ pub async fn coming_and_going_is_in_the_audit_log<S: AnyStore>(store: S) {
     f.store.begin_login(&stolen, &from).await.unwrap();
     f.store.begin_login(&other, &from).await.unwrap();
     f.store.rotate([1; 32], &token(f.user.id, 3, at), at, &from).await.unwrap();
-    assert_eq!(f.store.rotate([1; 32], &token(f.user.id, 4, at), at, &from).await.unwrap(), Rotation::Reused);
+    let reused = Rotation::Reused { user_id: f.user.id };
+    assert_eq!(f.store.rotate([1; 32], &token(f.user.id, 4, at), at, &from).await.unwrap(), reused);
     f.store.revoke_login(other.family_id, at, &by).await.unwrap();
     f.store.begin_login(&token(f.user.id, 5, at), &from).await.unwrap();
     f.store.revoke_logins(f.user.id, at, &by).await.unwrap();
@@ -167,7 +168,7 @@ pub async fn what_did_not_happen_is_not_in_the_audit_log<S: AnyStore>(store: S) 
     // Its login ended with the first reuse; showing it again tells nothing new.
     assert_eq!(
         f.store.rotate([1; 32], &token(f.user.id, 4, at), at, &source()).await.unwrap(),
-        Rotation::Reused
+        Rotation::Reused { user_id: f.user.id }
     );
     assert_eq!(
         f.store.rotate([9; 32], &token(f.user.id, 5, at), at, &source()).await.unwrap(),

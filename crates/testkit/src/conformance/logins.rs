@@ -39,7 +39,7 @@ pub async fn using_a_refresh_token_twice_revokes_its_family<S: AnyStore>(store: 
 
     assert_eq!(
         f.store.rotate([1; 32], &token(f.user.id, 3, at), at, &Source::default()).await.unwrap(),
-        Rotation::Reused
+        Rotation::Reused { user_id: f.user.id }
     );
     assert_eq!(f.store.login_user(stolen.family_id, at).await.unwrap(), None);
     assert_eq!(
@@ -65,7 +65,7 @@ pub async fn one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_aw
     )
     .await;
     let outcomes = [a.unwrap(), b.unwrap()];
-    assert!(outcomes.contains(&Rotation::Reused), "{outcomes:?}");
+    assert!(outcomes.contains(&Rotation::Reused { user_id: f.user.id }), "{outcomes:?}");
     assert!(outcomes.iter().any(|outcome| matches!(outcome, Rotation::Rotated { .. })), "{outcomes:?}");
     assert_eq!(f.store.login_user(first.family_id, at).await.unwrap(), None);
 }

@@ -124,7 +124,7 @@ impl Accounts for MemoryStore {
             if state.revoke(|token| token.family_id == family_id) {
                 state.audit(events::refresh_reused(user_id, family_id, source, at))?;
             }
-            return Ok(Rotation::Reused);
+            return Ok(Rotation::Reused { user_id });
         }
         if old.is_revoked || old.token.expires_at <= at {
             return Ok(Rotation::Refused);
