@@ -84,10 +84,11 @@ impl Reading {
         self.tokens.input = newer(usage.input_tokens, self.tokens.input);
         self.tokens.output = newer(usage.output_tokens, self.tokens.output);
         self.tokens.cache_read = newer(usage.cache_read_input_tokens, self.tokens.cache_read);
-        if let Some((five_minutes, hour)) = usage.cache_writes() {
-            self.tokens.cache_write_5m = five_minutes;
-            self.tokens.cache_write_1h = hour;
-        }
+        self.tokens = CacheCreation::put_into(
+            self.tokens,
+            usage.cache_creation_input_tokens,
+            usage.cache_creation.as_ref(),
+        );
         let searches = usage.server_tool_use.as_ref().and_then(|used| used.web_search_requests);
         self.web_searches = newer(searches, self.web_searches);
         self.tells_input |= usage.input_tokens.is_some();
@@ -182,25 +183,27 @@ struct Usage {
     output_tokens_details: Option<OutputDetails>,
 }
 
-impl Usage {
-    /// Tokens written to the cache for five minutes and for an hour, if any were.
-    ///
-    /// What the total has beyond the two lifetimes counts as five minutes, the lifetime that needs not be asked for.
-    fn cache_writes(&self) -> Option<(u64, u64)> {
-        let hour =
-            self.cache_creation.as_ref().and_then(|parts| parts.ephemeral_1h_input_tokens).unwrap_or(0);
-        let listed =
-            self.cache_creation.as_ref().and_then(|parts| parts.ephemeral_5m_input_tokens).unwrap_or(0);
-        let total = self.cache_creation_input_tokens.unwrap_or(0);
-        let five_minutes = listed.max(total.saturating_sub(hour));
-        (five_minutes > 0 || hour > 0).then_some((five_minutes, hour))
-    }
-}
-
+/// Tokens written to the cache, by how long they stay.
 #[derive(Debug, Deserialize)]
 struct CacheCreation {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
+}
+
+impl CacheCreation {
+    /// Takes over the tokens written to the cache, if any are told.
+    ///
+    /// Lifetimes stay as they were told last. What the total has beyond them counts as five minutes, the lifetime that
+    /// needs not be asked for.
+    fn put_into(before: TokenUsage, total: Option<u64>, parts: Option<&Self>) -> TokenUsage {
+        let told = |count: Option<u64>| count.unwrap_or(0);
+        let parts = parts
+            .map(|parts| (told(parts.ephemeral_5m_input_tokens), told(parts.ephemeral_1h_input_tokens)))
+            .filter(|parts| *parts != (0, 0));
+        let (listed, cache_write_1h) = parts.unwrap_or((before.cache_write_5m, before.cache_write_1h));
+        let cache_write_5m = listed.max(told(total).saturating_sub(cache_write_1h));
+        TokenUsage { cache_write_5m, cache_write_1h, ..before }
+    }
 }
 
 #[derive(Debug, Deserialize)]

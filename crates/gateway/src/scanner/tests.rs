@@ -160,3 +160,24 @@ fn cache_writes_without_their_lifetimes_count_as_five_minutes() {
     let start = "event: message_start\ndata: {\"message\":{\"model\":\"m\",\"usage\":{\"cache_creation_input_tokens\":9}}}\n\n";
     assert_eq!(scan([start.as_bytes()]).reading().tokens.cache_write_5m, 9);
 }
+
+#[test]
+fn cache_writes_keep_the_lifetimes_that_were_told_once() {
+    let start = "event: message_start\ndata: {\"message\":{\"model\":\"m\",\"usage\":{\"cache_creation_input_tokens\":9,\
+        \"cache_creation\":{\"ephemeral_5m_input_tokens\":2,\"ephemeral_1h_input_tokens\":7}}}}\n\n";
+    for (later, five_minutes) in [
+        ("\"cache_creation_input_tokens\":9", 2),
+        ("\"cache_creation_input_tokens\":9,\"cache_creation\":null", 2),
+        (
+            "\"cache_creation_input_tokens\":9,\"cache_creation\":{\"ephemeral_5m_input_tokens\":0,\"ephemeral_1h_input_tokens\":0}",
+            2,
+        ),
+        ("\"cache_creation_input_tokens\":12", 5),
+        ("\"cache_creation_input_tokens\":0", 2),
+        ("\"output_tokens\":1", 2),
+    ] {
+        let delta = format!("event: message_delta\ndata: {{\"usage\":{{{later}}}}}\n\n");
+        let tokens = scan([start.as_bytes(), delta.as_bytes()]).reading().tokens;
+        assert_eq!((tokens.cache_write_5m, tokens.cache_write_1h), (five_minutes, 7), "{later}");
+    }
+}
