@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use domain::MicroUsd;
+
 /// Most bytes of a request's body; the API itself takes half of it.
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most bytes of an answer that is not a stream.
@@ -54,6 +56,10 @@ pub const AHEAD_DELAY: Duration = Duration::from_millis(5);
 pub const AHEAD_LASTS: Duration = Duration::from_secs(5);
 /// Uses of a server tool that are reckoned with when the request does not bound them.
 pub const SERVER_TOOL_USES_MAX: u64 = 10;
+/// Uses of one that are reckoned with however many the request allows: the API pauses an answer long before.
+pub const SERVER_TOOL_USES_ASKED_MAX: u64 = 100;
+/// The most that is held for one request: a million dollars, which none costs. Sums of millions of them fit.
+pub const HOLD_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
 /// How long a request may be under way until it is noted, for the case that the server dies. Few answers come sooner.
 pub const NOTE_DELAY: Duration = Duration::from_millis(100);
 /// How often what a stream has used so far is noted.

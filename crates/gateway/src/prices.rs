@@ -10,7 +10,10 @@ use domain::{MicroUsd, MicroUsdPerMtok, TokenUsage};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::reading::{Reading, Speed};
+use crate::{
+    limits::HOLD_MAX,
+    reading::{Reading, Speed},
+};
 
 const EMBEDDED: &str = include_str!("../prices/2026-11-22.toml");
 /// What the CLI puts behind a model's name to ask for the large context window.
@@ -202,7 +205,7 @@ impl PriceTable {
             rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
         let sum = (tokens * u128::from(self.us_inference_percent)).div_ceil(100);
         let searches = u128::from(self.web_search) * u128::from(bound.web_searches) * MICROS;
-        MicroUsdPerMtok::round_up(sum + searches)
+        MicroUsdPerMtok::round_up(sum + searches).min(HOLD_MAX)
     }
 
     /// The models it has prices for, each by its own name.

@@ -110,6 +110,14 @@ fn searches_and_inference_in_the_us_are_added() {
 }
 
 #[test]
+fn sums_of_what_is_held_fit_however_much_is_asked_for() {
+    let bound = Bound { web_searches: u64::MAX, ..Bound::default() };
+    let most = table().most("claude-opus-5-5", &bound);
+    assert_eq!(most, HOLD_MAX);
+    assert!(most.0.checked_mul(1_000_000).is_some());
+}
+
+#[test]
 fn a_row_listed_twice_is_an_error() {
     let twice = EMBEDDED.replace("claude-fable-5-1", "claude-fable-5-2");
     assert!(

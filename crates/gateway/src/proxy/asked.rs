@@ -9,7 +9,10 @@ use serde::{
 };
 
 use crate::{
-    limits::{CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX, SERVER_TOOL_USES_MAX},
+    limits::{
+        CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX, SERVER_TOOL_USES_ASKED_MAX,
+        SERVER_TOOL_USES_MAX,
+    },
     prices::Bound,
 };
 
@@ -67,7 +70,7 @@ impl Asked {
         }
         self.is_open_ended = true;
         if kind.starts_with(WEB_SEARCH) {
-            let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX);
+            let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX).min(SERVER_TOOL_USES_ASKED_MAX);
             self.web_searches = self.web_searches.saturating_add(uses);
         }
     }
@@ -186,6 +189,8 @@ mod tests {
         assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search","max_uses":8}"#), 8);
         assert_eq!(searches(r#"{"type":"web_search_20250305","name":"web_search"}"#), SERVER_TOOL_USES_MAX);
         assert_eq!(searches(r#"{"name":"web_search","input_schema":{"type":"object"}}"#), 0);
+        let endless = r#"{"type":"web_search_20250305","max_uses":18446744073709551615}"#;
+        assert_eq!(searches(endless), SERVER_TOOL_USES_ASKED_MAX);
     }
 
     #[test]

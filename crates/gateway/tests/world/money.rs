@@ -190,6 +190,18 @@ async fn a_model_without_a_price_is_refused_or_reckoned_at_the_highest() {
 }
 
 #[tokio::test]
+async fn whoever_allows_uses_without_end_has_no_more_held_than_anybody_needs() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    let tool = r#"{"tools":[{"type":"web_search_20250305","name":"x","max_uses":18446744073709551615}],"#;
+    let endless = sized(10, "hi").replacen('{', tool, 1);
+    assert!(world.request(endless).send().await.unwrap().status().is_success());
+    // A million tokens of input, ten of output, and a hundred searches.
+    let most = (1_000_000 * 8 + 10 * 20) * 110 / 100 + 100 * 10_000;
+    assert_eq!(world.budgets.admitted().remove(0).amount, MicroUsd(most));
+}
+
+#[tokio::test]
 async fn a_request_that_nobody_answers_yet_is_noted_with_an_estimate() {
     let upstream = Canned::new().await;
     let world = World::new(&upstream.url()).await;
