@@ -79,7 +79,7 @@ impl Agent {
     pub(crate) fn note_asked(&self, model: &str, bound: &Bound) {
         let mut account = lock(&self.account);
         if account.largest.as_ref().is_none_or(|largest| largest.bound.input_tokens <= bound.input_tokens) {
-            account.largest = Some(Precedent { model: model.to_owned(), bound: *bound });
+            account.largest = Some(Precedent { model: model.to_owned(), bound: bound.clone() });
         }
     }
 

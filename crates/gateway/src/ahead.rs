@@ -46,7 +46,10 @@ impl Ahead {
     /// an answer more.
     pub(crate) fn begin(books: &Arc<Books>, agent: &Agent, turn: TurnId, precedent: Precedent) -> Self {
         let Precedent { model, mut bound } = precedent;
-        bound.input_tokens = bound.input_tokens.saturating_add(AHEAD_TOKENS_ADDED);
+        let of_advisors = bound.advisors.iter_mut().map(|advisor| &mut advisor.input_tokens);
+        for input in std::iter::once(&mut bound.input_tokens).chain(of_advisors) {
+            *input = input.saturating_add(AHEAD_TOKENS_ADDED);
+        }
         let (id, prices) = (RequestUsageId::new(), books.prices.current());
         let most = prices.most(&model, &bound);
         let ask = Ask {

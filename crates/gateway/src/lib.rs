@@ -23,7 +23,7 @@ pub use crate::{
     books::UnknownModel,
     gateway::{Gateway, GatewayError, Options},
     prices::{PriceFileError, PriceTable, PriceTableError, Prices, Quote},
-    reading::{Reading, Speed},
+    reading::{Reading, Sampling, SamplingKind, Speed},
     reports::REPORTS_PATH,
     scanner::Scanner,
 };

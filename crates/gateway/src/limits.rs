@@ -40,6 +40,8 @@ pub const UPSTREAM_POOL_IDLE: Duration = Duration::from_secs(50);
 /// Names of called tools that are kept of one answer, and bytes of one that is kept.
 pub const TOOLS_PER_ANSWER_MAX: usize = 64;
 pub const TOOL_NAME_BYTES_MAX: usize = 256;
+/// Passes of models that are read of one answer. The API pauses an answer long before.
+pub const SAMPLINGS_PER_ANSWER_MAX: usize = 256;
 /// Most output tokens that a hold is made for: no model answers longer.
 pub const OUTPUT_TOKENS_MAX: u64 = 1_000_000;
 /// Tokens of the largest context window: the most input there can be when a request refers to what is not in it.
@@ -58,6 +60,8 @@ pub const AHEAD_LASTS: Duration = Duration::from_secs(5);
 pub const SERVER_TOOL_USES_MAX: u64 = 10;
 /// Uses of one that are reckoned with however many the request allows: the API pauses an answer long before.
 pub const SERVER_TOOL_USES_ASKED_MAX: u64 = 100;
+/// Most output tokens of one use of an advisor whose tool does not bound them: no model that advises answers longer.
+pub const ADVICE_TOKENS_MAX: u64 = 128_000;
 /// The most that is held for one request: a million dollars, which none costs. Sums of millions of them fit.
 pub const HOLD_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
 /// How long a request may be under way until it is noted, for the case that the server dies. Few answers come sooner.

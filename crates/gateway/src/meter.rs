@@ -111,13 +111,11 @@ impl Meter {
         Self { _in_flight: agent.requests.token(), _slot: slot, books, agent, open: Some(open) }
     }
 
-    /// Whether the model that was asked for has a price.
-    pub(crate) fn knows_its_price(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.prices.knows(&open.asked_model))
-    }
-
-    pub(crate) fn asked_model(&self) -> &str {
-        self.open.as_ref().map_or("", |open| &open.asked_model)
+    /// A model without a price that may answer, or advise the one that does.
+    pub(crate) fn without_price<'a>(&'a self, bound: &'a Bound) -> Option<&'a str> {
+        let open = self.open.as_ref()?;
+        let advisors = bound.advisors.iter().map(|advisor| advisor.model.as_str());
+        std::iter::once(open.asked_model.as_str()).chain(advisors).find(|model| !open.prices.knows(model))
     }
 
     /// What is asked of the budgets before it is sent.
@@ -280,17 +278,17 @@ fn usage(agent: &Agent, open: &Open) -> RequestUsage {
     let (reading, is_estimated) = filled_in(open);
     let model = reading.model.clone().unwrap_or_else(|| open.asked_model.clone());
     let quote = open.prices.quote(&model, &reading);
-    let output = reading.tokens.output;
     RequestUsage {
         id: open.id,
         session_id: agent.scope.session_id,
         user_id: agent.scope.user_id,
         turn_id: open.turn_id,
         model,
-        tokens: reading.tokens,
-        thinking_tokens: reading
-            .thinking_tokens
-            .map_or_else(|| open.progress.thinking_of(output), |told| told.min(output)),
+        tokens: quote.tokens,
+        thinking_tokens: reading.thinking_tokens.map_or_else(
+            || open.progress.thinking_of(reading.tokens.output),
+            |told| told.min(quote.tokens.output),
+        ),
         tools: reading.tools,
         cost: quote.cost,
         price_version: open.prices.version().to_owned(),

@@ -1,5 +1,6 @@
 //! The price table: what a reading costs, to the micro-dollar.
 
+mod parts;
 mod source;
 
 pub use source::{PriceFileError, Prices};
@@ -14,6 +15,7 @@ use crate::{
     limits::HOLD_MAX,
     reading::{Reading, Speed},
 };
+use parts::Part;
 
 const EMBEDDED: &str = include_str!("../prices/2026-11-22.toml");
 /// What the CLI puts behind a model's name to ask for the large context window.
@@ -41,18 +43,32 @@ pub enum PriceTableError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
     pub cost: MicroUsd,
-    /// False when the table has no price for it and the highest known one was taken.
+    /// All tokens that it is made up of, of whichever model.
+    pub tokens: TokenUsage,
+    /// False when the table has no price for some of it and the highest known one was taken.
     pub is_priced: bool,
 }
 
 /// What of a request bounds its cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bound {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub web_searches: u64,
     /// Whether the rates of fast mode may apply.
     pub may_be_fast: bool,
+    /// The advisors that the model may ask.
+    pub advisors: Vec<Advisor>,
+}
+
+/// What bounds the cost of an advisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advisor {
+    pub model: String,
+    pub uses: u64,
+    /// Of each use.
+    pub input_tokens: u64,
+    pub output_tokens: u64,
 }
 
 /// List prices of one date.
@@ -112,6 +128,11 @@ impl Rates {
             + self.cache_read.times(tokens.cache_read)
     }
 
+    /// The exact cost of so many tokens, whatever they are, in the same unit.
+    fn most(&self, input_tokens: u64, output_tokens: u64) -> u128 {
+        self.dearest_input().times(input_tokens) + self.output.times(output_tokens)
+    }
+
     /// Of a token of input, however it is priced.
     fn dearest_input(&self) -> MicroUsdPerMtok {
         self.input.max(self.cache_write_5m).max(self.cache_write_1h).max(self.cache_read)
@@ -135,11 +156,9 @@ impl Row {
         [self.long_prompt, fast].into_iter().flatten().fold(self.standard, Rates::max)
     }
 
-    /// The rates for this reading; `None` when the list has none for its speed.
-    fn rates(&self, reading: &Reading) -> Option<Rates> {
-        let tokens = &reading.tokens;
-        let prompt = tokens.input.saturating_add(tokens.cache_creation()).saturating_add(tokens.cache_read);
-        match reading.speed {
+    /// The rates at this speed, for a prompt of so many tokens; `None` when the list has none for the speed.
+    fn rates(&self, speed: Speed, prompt: u64) -> Option<Rates> {
+        match speed {
             Speed::Fast => self.fast,
             Speed::Standard if self.long_prompt_over.is_some_and(|over| prompt > over) => {
                 self.long_prompt.or(Some(self.standard))
@@ -199,13 +218,22 @@ impl PriceTable {
 
     /// The most that a request within these bounds can cost if this model answers it.
     pub fn most(&self, model: &str, bound: &Bound) -> MicroUsd {
-        let highest = if bound.may_be_fast { self.highest_fast } else { self.highest_standard };
-        let rates = self.row(model).map_or(highest, |row| row.dearest(bound.may_be_fast));
-        let tokens =
-            rates.dearest_input().times(bound.input_tokens) + rates.output.times(bound.output_tokens);
+        let rates = self.dearest(model, bound.may_be_fast);
+        let mut tokens = rates.most(bound.input_tokens, bound.output_tokens);
+        for advisor in &bound.advisors {
+            // Of the two rates the dearer: what is said, the model that answers reads.
+            let rates = rates.max(self.dearest(&advisor.model, bound.may_be_fast));
+            tokens += rates.most(advisor.input_tokens, advisor.output_tokens) * u128::from(advisor.uses);
+        }
         let sum = (tokens * u128::from(self.us_inference_percent)).div_ceil(100);
         let searches = u128::from(self.web_search) * u128::from(bound.web_searches) * MICROS;
         MicroUsdPerMtok::round_up(sum + searches).min(HOLD_MAX)
+    }
+
+    /// The dearest rates that may apply if this model answers.
+    fn dearest(&self, model: &str, may_be_fast: bool) -> Rates {
+        let highest = if may_be_fast { self.highest_fast } else { self.highest_standard };
+        self.row(model).map_or(highest, |row| row.dearest(may_be_fast))
     }
 
     /// The models it has prices for, each by its own name.
@@ -215,24 +243,40 @@ impl PriceTable {
 
     /// What the reading costs if `model` answered.
     pub fn quote(&self, model: &str, reading: &Reading) -> Quote {
-        let known = self.row(model).and_then(|row| row.rates(reading));
-        let rates = known.unwrap_or(match reading.speed {
-            Speed::Standard => self.highest_standard,
-            Speed::Fast => self.highest_fast,
-        });
-        let mut sum = rates.times(&reading.tokens);
+        let parts = parts::of(model, reading, |one, other| self.index(one) == self.index(other));
+        let (mut sum, mut tokens, mut is_priced) = (0, TokenUsage::default(), true);
+        for part in parts {
+            let known = self.rates(&part, model, reading.speed);
+            let rates = known.unwrap_or(match reading.speed {
+                Speed::Standard => self.highest_standard,
+                Speed::Fast => self.highest_fast,
+            });
+            sum += rates.times(&part.tokens);
+            tokens = tokens + part.tokens;
+            is_priced &= known.is_some();
+        }
         if reading.in_us {
             sum = (sum * u128::from(self.us_inference_percent)).div_ceil(100);
         }
         sum += u128::from(self.web_search) * u128::from(reading.web_searches) * MICROS;
-        Quote { cost: MicroUsdPerMtok::round_up(sum), is_priced: known.is_some() }
+        Quote { cost: MicroUsdPerMtok::round_up(sum), tokens, is_priced }
+    }
+
+    /// The rates for a part of an answer of `model`, whose speed is that of the other models too if they have it.
+    fn rates(&self, part: &Part<'_>, model: &str, speed: Speed) -> Option<Rates> {
+        let row = self.row(part.model)?;
+        let rates = row.rates(speed, part.prompt);
+        if part.model == model { rates } else { rates.or(row.rates(Speed::Standard, part.prompt)) }
+    }
+
+    fn row(&self, model: &str) -> Option<&Row> {
+        self.rows.get(self.index(model)?)
     }
 
     /// The row of exactly this name, else of the name without its date (`-20251001`) or `-latest`.
-    fn row(&self, model: &str) -> Option<&Row> {
+    fn index(&self, model: &str) -> Option<usize> {
         let model = model.strip_suffix(LARGE_CONTEXT_SUFFIX).unwrap_or(model);
-        let index = self.by_name.get(model).or_else(|| self.by_name.get(undated(model)?))?;
-        self.rows.get(*index)
+        self.by_name.get(model).or_else(|| self.by_name.get(undated(model)?)).copied()
     }
 }
 

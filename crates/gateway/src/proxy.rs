@@ -114,8 +114,10 @@ impl Proxy {
         let asked = Asked::of(body);
         let bound = asked.bound();
         let mut meter = Meter::new(self.books.clone(), agent.clone(), slot, asked.model, body.len());
-        if self.books.unknown_model == UnknownModel::Deny && !meter.knows_its_price() {
-            return Err(Refusal::UnknownModel(meter.asked_model().to_owned()));
+        if self.books.unknown_model == UnknownModel::Deny
+            && let Some(model) = meter.without_price(&bound)
+        {
+            return Err(Refusal::UnknownModel(model.to_owned()));
         }
         let Some(ask) = meter.ask(&bound) else { return Err(Refusal::MoneyUnknown) };
         agent.note_asked(&ask.model, &bound);

@@ -1,6 +1,11 @@
 //! What the usage fields of an answer say, whole or event by event.
 
+mod sampling;
+
+pub use sampling::{Sampling, SamplingKind};
+
 use domain::TokenUsage;
+use sampling::Samplings;
 use serde::Deserialize;
 
 use crate::limits::{TOOL_NAME_BYTES_MAX, TOOLS_PER_ANSWER_MAX};
@@ -10,8 +15,12 @@ use crate::limits::{TOOL_NAME_BYTES_MAX, TOOLS_PER_ANSWER_MAX};
 pub struct Reading {
     /// The model that answered.
     pub model: Option<String>,
-    /// Tokens so far; the API counts up, it does not add.
+    /// Tokens so far; the API counts up, it does not add. Without those of passes that only [`samplings`] has.
+    ///
+    /// [`samplings`]: Self::samplings
     pub tokens: TokenUsage,
+    /// The passes that the answer took, as far as they were told.
+    pub samplings: Vec<Sampling>,
     /// Web searches that the API ran itself.
     pub web_searches: u64,
     /// The speed class of the answer.
@@ -53,7 +62,7 @@ impl Reading {
     pub(crate) fn start(&mut self, message: Message) {
         self.model = message.model;
         self.stop_reason = message.stop_reason;
-        self.take(&message.usage.unwrap_or_default());
+        self.take(message.usage.unwrap_or_default());
         message.content.into_iter().flatten().for_each(|block| self.block(block));
     }
 
@@ -75,11 +84,22 @@ impl Reading {
         }
         let usage = event.usage.unwrap_or_default();
         self.tells_output |= usage.output_tokens.is_some();
-        self.take(&usage);
+        self.take(usage);
     }
 
     /// Takes over what is there: counts are totals so far, and one that is missing or zero has not changed.
-    fn take(&mut self, usage: &Usage) {
+    fn take(&mut self, usage: Usage) {
+        if let Some(Samplings(told)) = usage.iterations
+            && !told.is_empty()
+        {
+            if let Some(served) = told.iter().rfind(|sampling| sampling.kind == SamplingKind::FallbackMessage)
+            {
+                // What was counted until now was of an attempt that was declined, which is among the passes too.
+                self.tokens = TokenUsage::default();
+                self.model = served.model.clone().or(self.model.take());
+            }
+            self.samplings = told;
+        }
         let newer = |count: Option<u64>, old: u64| count.filter(|count| *count > 0).unwrap_or(old);
         self.tokens.input = newer(usage.input_tokens, self.tokens.input);
         self.tokens.output = newer(usage.output_tokens, self.tokens.output);
@@ -181,6 +201,7 @@ struct Usage {
     speed: Option<String>,
     inference_geo: Option<String>,
     output_tokens_details: Option<OutputDetails>,
+    iterations: Option<Samplings>,
 }
 
 /// Tokens written to the cache, by how long they stay.

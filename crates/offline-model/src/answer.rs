@@ -8,7 +8,7 @@ use crate::{
     Charge, Options,
     conversation::{MessagesRequest, Prompt},
     directive,
-    step::{Block, DirectiveError, Step, Wanted},
+    step::{Block, DirectiveError, Iteration, Step, Wanted},
 };
 
 const ECHOED_CHARS: usize = 200;
@@ -52,6 +52,7 @@ pub(crate) struct Usage {
     web_searches: u64,
     thinking: Option<u64>,
     speed: Option<String>,
+    iterations: Vec<Iteration>,
     is_told: bool,
 }
 
@@ -67,18 +68,24 @@ impl Usage {
             web_searches: tokens.web_searches,
             thinking: tokens.thinking,
             speed: step.speed.clone(),
+            iterations: step.iterations.clone(),
             is_told: !step.hides_usage,
         }
     }
 
-    /// Puts the usage object of the API into a message or event, with `output` tokens so far.
-    pub(crate) fn put_into(&self, object: &mut Value, output: u64) {
+    /// As it is told when the answer begins: a token has come, and no pass is over.
+    fn at_start(&self) -> Self {
+        Self { output: 1, iterations: Vec::new(), ..self.clone() }
+    }
+
+    /// Puts the usage object of the API into a message or event.
+    pub(crate) fn put_into(&self, object: &mut Value) {
         if self.is_told {
-            object["usage"] = self.to_json(output);
+            object["usage"] = self.to_json();
         }
     }
 
-    fn to_json(&self, output: u64) -> Value {
+    fn to_json(&self) -> Value {
         let mut usage = json!({
             "input_tokens": self.input,
             "cache_creation_input_tokens": self.cache_write_5m + self.cache_write_1h,
@@ -87,7 +94,7 @@ impl Usage {
                 "ephemeral_5m_input_tokens": self.cache_write_5m,
                 "ephemeral_1h_input_tokens": self.cache_write_1h,
             },
-            "output_tokens": output,
+            "output_tokens": self.output,
             "server_tool_use": {"web_search_requests": self.web_searches, "web_fetch_requests": 0},
             "service_tier": "standard",
             "speed": self.speed,
@@ -95,8 +102,30 @@ impl Usage {
         if let Some(thinking) = self.thinking {
             usage["output_tokens_details"] = json!({"thinking_tokens": thinking});
         }
+        if !self.iterations.is_empty() {
+            usage["iterations"] = self.iterations.iter().map(iteration_json).collect();
+        }
         usage
     }
+}
+
+fn iteration_json(iteration: &Iteration) -> Value {
+    let tokens = &iteration.tokens;
+    let mut told = json!({
+        "type": iteration.kind,
+        "input_tokens": tokens.input.unwrap_or(0),
+        "output_tokens": tokens.output.unwrap_or(0),
+        "cache_read_input_tokens": tokens.cache_read,
+        "cache_creation_input_tokens": tokens.cache_write_5m + tokens.cache_write_1h,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": tokens.cache_write_5m,
+            "ephemeral_1h_input_tokens": tokens.cache_write_1h,
+        },
+    });
+    if let Some(model) = &iteration.model {
+        told["model"] = json!(model);
+    }
+    told
 }
 
 impl Part {
@@ -157,15 +186,15 @@ impl Answer {
     /// The whole message, as a request without `stream` gets it.
     pub(crate) fn to_json(&self) -> Value {
         let content: Vec<Value> = self.parts.iter().map(Part::to_json).collect();
-        self.envelope(&json!(content), &json!(self.stop_reason), self.usage.output)
+        self.envelope(&json!(content), &json!(self.stop_reason), &self.usage)
     }
 
     /// The message as it stands in `message_start`: no content yet, no end yet.
     pub(crate) fn start_json(&self) -> Value {
-        self.envelope(&json!([]), &Value::Null, 1)
+        self.envelope(&json!([]), &Value::Null, &self.usage.at_start())
     }
 
-    /// What it costs, in tokens.
+    /// What it costs, in tokens. Without what only its iterations tell, which other models may have used.
     pub(crate) fn charge(&self) -> Charge {
         let usage = &self.usage;
         Charge {
@@ -180,7 +209,7 @@ impl Answer {
         }
     }
 
-    fn envelope(&self, content: &Value, stop_reason: &Value, output: u64) -> Value {
+    fn envelope(&self, content: &Value, stop_reason: &Value, usage: &Usage) -> Value {
         let mut message = json!({
             "id": self.id,
             "type": "message",
@@ -190,7 +219,7 @@ impl Answer {
             "stop_reason": stop_reason,
             "stop_sequence": null,
         });
-        self.usage.put_into(&mut message, output);
+        usage.put_into(&mut message);
         message
     }
 }

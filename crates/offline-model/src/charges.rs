@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Options;
 
-/// What one answer is charged.
+/// What one answer is charged, but for what only its iterations tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Charge {
     /// The model that the answer claims to be from.

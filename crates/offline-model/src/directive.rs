@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use crate::step::{Block, DirectiveError, Fault, MAX_GENERATED_BYTES, Step, Tokens, Wanted};
+use crate::step::{Block, DirectiveError, Fault, Iteration, MAX_GENERATED_BYTES, Step, Tokens, Wanted};
 
 const BIG_ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\n";
 const BIG_CHUNK_CHARS: usize = 4_096;
@@ -140,7 +140,8 @@ fn apply(step: &mut Step, name: &str, argument: Argument<'_>) -> Result<bool, Di
         "stop" => step.stop = Some(text.to_owned()),
         "model" => step.model = Some(text.to_owned()),
         "sse_error" => step.sse_error = Some(text.to_owned()),
-        "usage" => step.tokens = tokens(text)?,
+        "usage" => step.tokens = tokens(name, text)?,
+        "iteration" => step.iterations.push(iteration(name, text)?),
         "header" => step.headers.push(header(text)?),
         "error" => step.fault = Some(fault(text)?),
         _ => return Ok(false),
@@ -148,11 +149,22 @@ fn apply(step: &mut Step, name: &str, argument: Argument<'_>) -> Result<bool, Di
     Ok(true)
 }
 
-fn tokens(text: &str) -> Result<Tokens, DirectiveError> {
+/// Reads `KIND [MODEL] COUNTS`.
+fn iteration(directive: &str, text: &str) -> Result<Iteration, DirectiveError> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (kind, model, counts) = match words[..] {
+        [kind, counts] => (kind, None, counts),
+        [kind, model, counts] => (kind, Some(model.to_owned()), counts),
+        _ => return Err(wrong(directive, "KIND [MODEL] in=1,out=2 is needed")),
+    };
+    Ok(Iteration { kind: kind.to_owned(), model, tokens: tokens(directive, counts)? })
+}
+
+fn tokens(directive: &str, text: &str) -> Result<Tokens, DirectiveError> {
     let mut tokens = Tokens::default();
     for part in text.split(',') {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let count = number("usage", value)?;
+        let count = number(directive, value)?;
         match key.trim() {
             "in" => tokens.input = Some(count),
             "out" => tokens.output = Some(count),
@@ -161,7 +173,7 @@ fn tokens(text: &str) -> Result<Tokens, DirectiveError> {
             "cw1h" => tokens.cache_write_1h = count,
             "search" => tokens.web_searches = count,
             "think" => tokens.thinking = Some(count),
-            other => return Err(wrong("usage", format!("no such count: {other:?}"))),
+            other => return Err(wrong(directive, format!("no such count: {other:?}"))),
         }
     }
     Ok(tokens)

@@ -65,6 +65,14 @@ pub(crate) struct Tokens {
     pub(crate) thinking: Option<u64>,
 }
 
+/// A pass of a model that the usage lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Iteration {
+    pub(crate) kind: String,
+    pub(crate) model: Option<String>,
+    pub(crate) tokens: Tokens,
+}
+
 /// One answer as the prompt asks for it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Step {
@@ -79,6 +87,7 @@ pub(crate) struct Step {
     /// Deltas after which the connection is dropped.
     pub(crate) cut_after: Option<u64>,
     pub(crate) tokens: Tokens,
+    pub(crate) iterations: Vec<Iteration>,
     /// Whether the answer does not tell what it used.
     pub(crate) hides_usage: bool,
     /// Speed class that the usage names.

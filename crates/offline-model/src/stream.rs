@@ -101,7 +101,7 @@ impl EventSender {
         }
         let delta = json!({"stop_reason": answer.stop_reason, "stop_sequence": null});
         let mut end = json!({"type": "message_delta", "delta": delta});
-        answer.usage.put_into(&mut end, answer.usage.output);
+        answer.usage.put_into(&mut end);
         self.event("message_delta", &end);
         self.event("message_stop", &json!({"type": "message_stop"}));
         self.flush().await

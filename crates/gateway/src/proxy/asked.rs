@@ -10,10 +10,10 @@ use serde::{
 
 use crate::{
     limits::{
-        CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX, SERVER_TOOL_USES_ASKED_MAX,
-        SERVER_TOOL_USES_MAX,
+        ADVICE_TOKENS_MAX, CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX,
+        SERVER_TOOL_USES_ASKED_MAX, SERVER_TOOL_USES_MAX,
     },
-    prices::Bound,
+    prices::{Advisor, Bound},
 };
 
 /// Where a request may refer to something that is not in it, an image at an address for example. An image that is in it
@@ -25,6 +25,7 @@ static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u00")
 /// Kinds of tools that the API describes and the client runs.
 const CLIENT_TOOLS: [&str; 5] = ["custom", "bash_", "text_editor_", "computer_", "memory_"];
 const WEB_SEARCH: &str = "web_search";
+const ADVISOR: &str = "advisor_";
 const STANDARD_SPEED: &str = "standard";
 
 /// What was read of a body. When it could not be read, everything is assumed.
@@ -33,11 +34,20 @@ pub(crate) struct Asked {
     pub(crate) model: Option<String>,
     max_tokens: Option<u64>,
     web_searches: u64,
+    advisors: Vec<Advice>,
     /// Whether it may be answered in fast mode, which is asked for with `"speed": "fast"`.
     may_be_fast: bool,
     /// Whether the model may be given what is not in the body.
     is_open_ended: bool,
     body_bytes: usize,
+}
+
+/// An advisor that the model may ask, and how often.
+#[derive(Debug, PartialEq, Eq)]
+struct Advice {
+    model: String,
+    uses: u64,
+    max_tokens: Option<u64>,
 }
 
 impl Asked {
@@ -47,6 +57,11 @@ impl Asked {
         if read.is_err() {
             (asked.max_tokens, asked.web_searches) = (None, SERVER_TOOL_USES_MAX);
             (asked.may_be_fast, asked.is_open_ended) = (true, true);
+            asked.advisors.push(Advice {
+                model: String::new(),
+                uses: SERVER_TOOL_USES_MAX,
+                max_tokens: None,
+            });
         }
         asked.is_open_ended |= SOURCE.find(body).is_some() || hides_words(body);
         asked
@@ -55,22 +70,38 @@ impl Asked {
     /// The most that it can use. A token is at least a byte.
     pub(crate) fn bound(&self) -> Bound {
         let input = (self.body_bytes as u64).saturating_add(INPUT_TOKENS_ADDED);
+        let with_context =
+            |is_open_ended, input: u64| if is_open_ended { input.max(CONTEXT_TOKENS_MAX) } else { input };
+        let output_tokens = self.max_tokens.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX);
+        // An advisor runs without tools: it reads the request, and what was answered until then.
+        let advisor = |advice: &Advice| Advisor {
+            model: advice.model.clone(),
+            uses: advice.uses,
+            input_tokens: with_context(self.is_open_ended, input.saturating_add(output_tokens)),
+            output_tokens: advice.max_tokens.unwrap_or(ADVICE_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
+        };
         Bound {
-            input_tokens: if self.is_open_ended { input.max(CONTEXT_TOKENS_MAX) } else { input },
-            output_tokens: self.max_tokens.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
+            input_tokens: with_context(self.is_open_ended || !self.advisors.is_empty(), input),
+            output_tokens,
             web_searches: self.web_searches,
             may_be_fast: self.may_be_fast,
+            advisors: self.advisors.iter().map(advisor).collect(),
         }
     }
 
-    fn offer(&mut self, tool: &Tool<'_>) {
+    fn offer(&mut self, tool: Tool<'_>) {
         let Some(kind) = tool.kind.as_deref() else { return };
         if CLIENT_TOOLS.iter().any(|client| kind.starts_with(client)) {
             return;
         }
+        let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX).min(SERVER_TOOL_USES_ASKED_MAX);
+        if kind.starts_with(ADVISOR) {
+            let model = tool.model.unwrap_or_default().into_owned();
+            self.advisors.push(Advice { model, uses, max_tokens: tool.max_tokens });
+            return;
+        }
         self.is_open_ended = true;
         if kind.starts_with(WEB_SEARCH) {
-            let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX).min(SERVER_TOOL_USES_ASKED_MAX);
             self.web_searches = self.web_searches.saturating_add(uses);
         }
     }
@@ -88,6 +119,10 @@ struct Tool<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(default)]
     max_uses: Option<u64>,
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(default)]
+    max_tokens: Option<u64>,
 }
 
 /// Reads the body's own fields. One that is there twice counts at its most.
@@ -112,7 +147,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 }
                 "tools" => {
                     for tool in map.next_value::<Option<Vec<Tool<'de>>>>()?.into_iter().flatten() {
-                        asked.offer(&tool);
+                        asked.offer(tool);
                     }
                 }
                 "mcp_servers" => {
@@ -143,7 +178,7 @@ mod tests {
         let input_tokens = body.len() as u64 + INPUT_TOKENS_ADDED;
         assert_eq!(
             asked.bound(),
-            Bound { input_tokens, output_tokens: 7, web_searches: 0, may_be_fast: false }
+            Bound { input_tokens, output_tokens: 7, web_searches: 0, may_be_fast: false, advisors: vec![] }
         );
     }
 
@@ -154,12 +189,20 @@ mod tests {
             output_tokens: OUTPUT_TOKENS_MAX,
             web_searches: 10,
             may_be_fast: true,
+            advisors: vec![Advisor {
+                model: String::new(),
+                uses: 10,
+                input_tokens: OUTPUT_TOKENS_MAX + INPUT_TOKENS_ADDED,
+                output_tokens: ADVICE_TOKENS_MAX,
+            }],
         };
         let unreadable =
             ["", "[]", r#"{"model":3}"#, r#"{"max_tokens":7"#, r#"{"max_tokens":-1}"#, r#"{"speed":1}"#];
         for body in unreadable {
             let asked = asked(body);
-            assert_eq!((asked.model.as_deref(), asked.bound()), (None, most), "{body}");
+            let mut bound = asked.bound();
+            bound.advisors[0].input_tokens -= body.len() as u64;
+            assert_eq!((asked.model.as_deref(), &bound), (None, &most), "{body}");
         }
         assert_eq!(asked(r#"{"model":"a","#).model.as_deref(), Some("a"));
         assert_eq!(asked("{}").bound().output_tokens, OUTPUT_TOKENS_MAX);
@@ -191,6 +234,39 @@ mod tests {
         assert_eq!(searches(r#"{"name":"web_search","input_schema":{"type":"object"}}"#), 0);
         let endless = r#"{"type":"web_search_20250305","max_uses":18446744073709551615}"#;
         assert_eq!(searches(endless), SERVER_TOOL_USES_ASKED_MAX);
+    }
+
+    #[test]
+    fn an_advisor_is_bounded_by_its_tool_and_by_what_it_can_read() {
+        let bound = |tool: &str, rest: &str| {
+            let body = format!(r#"{{"max_tokens":500,"tools":[{tool}]{rest}}}"#);
+            (asked(&body).bound(), body.len() as u64)
+        };
+        let tool = r#"{"type":"advisor_20260301","name":"advisor","model":"claude-opus-4-6","max_uses":3,"max_tokens":2048}"#;
+        let (asked, bytes) = bound(tool, "");
+        let advisor = Advisor {
+            model: "claude-opus-4-6".to_owned(),
+            uses: 3,
+            input_tokens: bytes + INPUT_TOKENS_ADDED + 500,
+            output_tokens: 2_048,
+        };
+        assert_eq!(asked.advisors, [advisor]);
+        // Advice is not in the body.
+        assert_eq!((asked.input_tokens, asked.web_searches), (CONTEXT_TOKENS_MAX, 0));
+
+        let open = r#","mcp_servers":[{"type":"url"}]"#;
+        let (asked, _) = bound(&format!(r#"{tool},{{"type":"advisor_20990101"}}"#), open);
+        assert!(asked.advisors.iter().all(|advisor| advisor.input_tokens == CONTEXT_TOKENS_MAX));
+        let unbounded = &asked.advisors[1];
+        assert_eq!((unbounded.model.as_str(), unbounded.uses), ("", SERVER_TOOL_USES_MAX));
+        assert_eq!(unbounded.output_tokens, ADVICE_TOKENS_MAX);
+
+        let endless = tool.replace(":3,", ":18446744073709551615,").replace("2048", "18446744073709551615");
+        let (asked, _) = bound(&endless, "");
+        assert_eq!(asked.advisors[0].uses, SERVER_TOOL_USES_ASKED_MAX);
+        assert_eq!(asked.advisors[0].output_tokens, OUTPUT_TOKENS_MAX);
+        let own = r#"{"name":"advisor","model":"x","input_schema":{}}"#;
+        assert_eq!(bound(own, "").0.advisors, []);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use domain::TokenUsage;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Speed;
+use crate::{Sampling, SamplingKind, Speed, limits::SAMPLINGS_PER_ANSWER_MAX};
 
 const STREAM: &str = concat!(
     "event: message_start\n",
@@ -25,6 +25,7 @@ fn expected() -> Reading {
     Reading {
         model: Some("claude-opus-5-5".to_owned()),
         tokens: TokenUsage { input: 11, output: 42, cache_write_5m: 4, cache_write_1h: 5, cache_read: 7 },
+        samplings: vec![],
         web_searches: 3,
         speed: Speed::Fast,
         in_us: false,
@@ -180,4 +181,65 @@ fn cache_writes_keep_the_lifetimes_that_were_told_once() {
         let tokens = scan([start.as_bytes(), delta.as_bytes()]).reading().tokens;
         assert_eq!((tokens.cache_write_5m, tokens.cache_write_1h), (five_minutes, 7), "{later}");
     }
+}
+
+/// The events of an answer with these usages.
+fn events(start: &str, deltas: &[&str]) -> String {
+    let start =
+        format!("event: message_start\ndata: {{\"message\":{{\"model\":\"m\",\"usage\":{{{start}}}}}}}\n\n");
+    let delta = |usage: &&str| format!("event: message_delta\ndata: {{\"usage\":{{{usage}}}}}\n\n");
+    start + &deltas.iter().map(delta).collect::<String>()
+}
+
+#[test]
+fn the_passes_told_last_are_those_that_count() {
+    let advised = r#""iterations":[{"type":"message","input_tokens":1,"output_tokens":2},
+        {"type":"advisor_message","model":"a","input_tokens":3,"output_tokens":4,"cache_read_input_tokens":5,
+         "cache_creation_input_tokens":13,"cache_creation":{"ephemeral_5m_input_tokens":6,"ephemeral_1h_input_tokens":7}}]"#;
+    let advised = advised.replace('\n', "");
+    let first = r#""iterations":[{"type":"message","input_tokens":1,"output_tokens":1}]"#;
+    let message = Sampling {
+        kind: SamplingKind::Message,
+        model: None,
+        tokens: TokenUsage { input: 1, output: 2, ..TokenUsage::default() },
+    };
+    let advice = Sampling {
+        kind: SamplingKind::AdvisorMessage,
+        model: Some("a".to_owned()),
+        tokens: TokenUsage { input: 3, output: 4, cache_write_5m: 6, cache_write_1h: 7, cache_read: 5 },
+    };
+    for later in ["\"output_tokens\":9", "\"iterations\":null", "\"iterations\":[]"] {
+        let stream = events(r#""input_tokens":1,"iterations":null"#, &[first, &advised, later]);
+        let scanner = scan([stream.as_bytes()]);
+        assert_eq!(scanner.reading().samplings, [message.clone(), advice.clone()], "{later}");
+    }
+    let kinds = r#""iterations":[{"type":"compaction"},{"type":"unheard_of"},{"model":null}]"#;
+    let scanner = scan([events(kinds, &[]).as_bytes()]);
+    let kinds: Vec<_> = scanner.reading().samplings.iter().map(|sampling| sampling.kind).collect();
+    assert_eq!(kinds, [SamplingKind::Compaction, SamplingKind::Other, SamplingKind::Other]);
+}
+
+#[test]
+fn the_passes_that_are_read_are_bounded() {
+    let entries = vec![r#"{"type":"message","input_tokens":1}"#; SAMPLINGS_PER_ANSWER_MAX + 9].join(",");
+    let scanner =
+        scan([events("", &[&format!("\"output_tokens\":7,\"iterations\":[{entries}]")]).as_bytes()]);
+    assert_eq!(scanner.reading().samplings.len(), SAMPLINGS_PER_ANSWER_MAX);
+    assert_eq!(scanner.reading().tokens.output, 7, "the rest is read all the same");
+}
+
+#[test]
+fn after_a_fallback_the_counts_are_those_of_the_model_that_took_over() {
+    let end = r#""input_tokens":412,"output_tokens":264,"cache_read_input_tokens":0,"iterations":[
+        {"type":"message","model":"m","input_tokens":535,"output_tokens":30,"cache_read_input_tokens":5000},
+        {"type":"fallback_message","model":"f","input_tokens":412,"output_tokens":264}]"#;
+    let stream = events(
+        r#""input_tokens":535,"cache_read_input_tokens":5000,"output_tokens":1"#,
+        &[&end.replace('\n', "")],
+    );
+    let scanner = scan([stream.as_bytes()]);
+    let reading = scanner.reading();
+    assert_eq!(reading.model.as_deref(), Some("f"));
+    assert_eq!(reading.tokens, TokenUsage { input: 412, output: 264, ..TokenUsage::default() });
+    assert_eq!(reading.samplings.len(), 2);
 }

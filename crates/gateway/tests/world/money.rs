@@ -189,16 +189,99 @@ async fn a_model_without_a_price_is_refused_or_reckoned_at_the_highest() {
     assert_eq!((model.requests().len(), world.budgets.admitted().len()), (1, 0));
 }
 
+/// A request that may ask this advisor three times, and is told to say what the prompt has.
+fn advised(advisor: &str, prompt: &str, stream: bool) -> String {
+    let tool = json!({
+        "type": "advisor_20260301", "name": "advisor", "model": advisor, "max_uses": 3, "max_tokens": 2_048
+    });
+    let messages = json!([{"role": "user", "content": prompt}]);
+    json!({"model": "claude-opus-5-5", "stream": stream, "max_tokens": 100, "tools": [tool], "messages": messages})
+        .to_string()
+}
+
+#[tokio::test]
+async fn what_only_the_passes_of_an_answer_tell_is_held_and_booked() {
+    let model = offline_model().await;
+    for stream in [false, true] {
+        let world = World::new(&model.url()).await;
+        let prompt = "[[usage:in=1000,out=100]][[iteration:compaction in=5000,out=10]]\
+             [[iteration:message in=1000,out=100]][[iteration:advisor_message claude-opus-4-6 in=800,out=7,cr=9,cw1h=11]]";
+        let body = advised("claude-opus-4-6", prompt, stream);
+        let bytes = body.len() as i64;
+        world.request(body).send().await.unwrap().text().await.unwrap();
+        world.settled().await;
+        let held = world.budgets.admitted().remove(0);
+        // A million tokens of input at most, and three times all that was said at the rates of Opus 4.6.
+        let own = 1_000_000 * 8 + 100 * 20;
+        let advice = (bytes + 2_000 + 100) * 10 + 2_048 * 25;
+        assert_eq!(held.amount, MicroUsd(((own + 3 * advice) * 110 + 99) / 100));
+        let booked = world.budgets.only();
+        let advice = 800 * 5 + 7 * 25 + 11 * 10;
+        // Nine tokens of the cache at half a micro-dollar are rounded up.
+        assert_eq!(booked.cost, MicroUsd(6_000 * 4 + 110 * 20 + advice + 5), "stream: {stream}");
+        let tokens = booked.tokens;
+        assert_eq!((tokens.input, tokens.output, tokens.cache_read), (6_800, 117, 9));
+        assert_eq!((tokens.cache_write_5m, tokens.cache_write_1h), (0, 11));
+        assert!(booked.is_priced && booked.is_complete && !booked.is_estimated, "{booked:?}");
+        assert_eq!(booked.model, "claude-opus-5-5");
+    }
+}
+
+#[tokio::test]
+async fn a_fallback_is_booked_on_the_model_that_took_over() {
+    let model = offline_model().await;
+    let world = World::new(&model.url()).await;
+    let prompt = "[[usage:in=412,out=264]][[iteration:message claude-opus-5-5 in=535,out=30]]\
+         [[iteration:fallback_message claude-opus-4-8 in=412,out=264]]";
+    world.request(body(prompt, true)).send().await.unwrap().text().await.unwrap();
+    world.settled().await;
+    let booked = world.budgets.only();
+    assert_eq!(booked.model, "claude-opus-4-8");
+    assert_eq!(booked.cost, MicroUsd(412 * 5 + 264 * 25 + 535 * 4 + 30 * 20));
+    assert_eq!((booked.tokens.input, booked.tokens.output), (947, 294));
+}
+
+#[tokio::test]
+async fn an_advisor_without_a_price_is_refused_or_reckoned_at_the_highest() {
+    let model = offline_model().await;
+    let ask = async |world: &World| {
+        let prompt = "[[usage:in=10,out=0]][[iteration:advisor_message mystery-1 in=10,out=0]]";
+        world.request(advised("mystery-1", prompt, false)).send().await.unwrap()
+    };
+    let mut options = Options::new(model.url(), Some(REAL_KEY.into()));
+    let world = World::with(&options).await;
+    assert!(ask(&world).await.status().is_success());
+    world.settled().await;
+    let booked = world.budgets.only();
+    assert_eq!((booked.is_priced, booked.cost), (false, MicroUsd(10 * 4 + 10 * 15)));
+
+    options.unknown_model = UnknownModel::Deny;
+    let world = World::with(&options).await;
+    let refused = ask(&world).await;
+    assert_eq!(refused.status(), 402);
+    assert!(refused.text().await.unwrap().contains("mystery-1"));
+    assert_eq!((model.requests().len(), world.budgets.admitted().len()), (1, 0));
+}
+
 #[tokio::test]
 async fn whoever_allows_uses_without_end_has_no_more_held_than_anybody_needs() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
-    let tool = r#"{"tools":[{"type":"web_search_20250305","name":"x","max_uses":18446744073709551615}],"#;
-    let endless = sized(10, "hi").replacen('{', tool, 1);
-    assert!(world.request(endless).send().await.unwrap().status().is_success());
+    let endless = |kind: &str| {
+        sized(10, "hi").replacen(
+            '{',
+            &format!(r#"{{"tools":[{{"type":"{kind}","name":"x","model":"claude-opus-5-5","max_tokens":10,"max_uses":18446744073709551615}}],"#),
+            1,
+        )
+    };
+    for kind in ["web_search_20250305", "advisor_20260301"] {
+        assert!(world.request(endless(kind)).send().await.unwrap().status().is_success());
+    }
+    let held = world.budgets.admitted();
+    let [searches, advice] = held.as_slice() else { panic!("{held:?}") };
     // A million tokens of input, ten of output, and a hundred searches.
-    let most = (1_000_000 * 8 + 10 * 20) * 110 / 100 + 100 * 10_000;
-    assert_eq!(world.budgets.admitted().remove(0).amount, MicroUsd(most));
+    assert_eq!(searches.amount, MicroUsd((1_000_000 * 8 + 10 * 20) * 110 / 100 + 100 * 10_000));
+    assert!((8_800_000..20_000_000).contains(&advice.amount.0), "{advice:?}");
 }
 
 #[tokio::test]

@@ -112,6 +112,25 @@ fn timing_and_the_rest_are_read() {
 }
 
 #[test]
+fn iterations_keep_their_order() {
+    let step =
+        step("[[iteration:compaction in=5,cw1h=6]][[iteration:advisor_message claude-opus-4-6 out=7]]");
+    let compaction = Tokens { input: Some(5), cache_write_1h: 6, ..Tokens::default() };
+    let advice = Tokens { output: Some(7), ..Tokens::default() };
+    assert_eq!(
+        step.iterations,
+        [
+            Iteration { kind: "compaction".to_owned(), model: None, tokens: compaction },
+            Iteration {
+                kind: "advisor_message".to_owned(),
+                model: Some("claude-opus-4-6".to_owned()),
+                tokens: advice
+            },
+        ]
+    );
+}
+
+#[test]
 fn bad_arguments_name_their_directive() {
     let table = [
         ("[[delay:soon]]", "delay"),
@@ -119,6 +138,8 @@ fn bad_arguments_name_their_directive() {
         ("[[big:99999999999]]", "big"),
         ("[[usage:tokens=1]]", "usage"),
         ("[[usage:in=]]", "usage"),
+        ("[[iteration:message]]", "iteration"),
+        ("[[iteration:message m tokens=1]]", "iteration"),
         ("[[header:none]]", "header"),
         ("[[error:200]]", "error"),
         ("[[error:500 often=1]]", "error"),
