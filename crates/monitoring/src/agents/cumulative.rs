@@ -15,24 +15,33 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     time::{Duration, Instant},
 };
 
 /// Streams of all agents; further ones are dropped while there are so many.
 const STREAMS_MAX: usize = 20_000;
+/// Those of one session: an agent that makes up attributes leaves room for the others.
+const SESSION_STREAMS_MAX: usize = 1_000;
+/// Bytes of what tells a stream of a session from the others, its name and its attributes.
+const KEY_BYTES_MAX: usize = 4 * 1024;
 /// How long a stream may be quiet.
 const QUIET_MAX: Duration = Duration::from_secs(600);
+/// How often those that were are forgotten, beside whenever there is no room.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Buckets of a histogram.
 const BUCKETS_MAX: usize = 200;
 
-/// What has been added up, by stream.
+/// What has been added up, by session and stream.
 #[derive(Debug, Default)]
-pub(super) struct Streams(HashMap<Key, Stream>);
+pub(super) struct Streams {
+    by_session: HashMap<SessionId, HashMap<Key, Stream>>,
+    count: usize,
+    swept: Option<Instant>,
+}
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    session: SessionId,
     metric: String,
     /// Sorted and encoded.
     attributes: Vec<u8>,
@@ -69,9 +78,7 @@ impl Streams {
         series: &AgentSeries,
         now: Instant,
     ) -> u64 {
-        if self.0.len() >= STREAMS_MAX {
-            self.0.retain(|_, stream| now.duration_since(stream.seen) < QUIET_MAX);
-        }
+        self.sweep(now);
         let mut lost = 0;
         let metrics =
             resources.iter_mut().flat_map(|one| &mut one.scope_metrics).flat_map(|one| &mut one.metrics);
@@ -138,7 +145,21 @@ impl Streams {
         }
     }
 
-    /// The stream of these attributes, a new one if need be; `None` when there are too many.
+    /// Forgets streams that were quiet for long.
+    fn sweep(&mut self, now: Instant) {
+        let is_due = self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP_INTERVAL);
+        if !is_due && self.count < STREAMS_MAX {
+            return;
+        }
+        self.swept = Some(now);
+        self.by_session.retain(|_, streams| {
+            streams.retain(|_, stream| !stream.is_quiet(now));
+            !streams.is_empty()
+        });
+        self.count = self.by_session.values().map(HashMap::len).sum();
+    }
+
+    /// The stream of these attributes, a new one if need be; `None` when there are too many, or they are too large.
     fn stream(
         &mut self,
         session: SessionId,
@@ -147,21 +168,42 @@ impl Streams {
         start: u64,
         now: Instant,
     ) -> Option<&mut Stream> {
-        let key = Key { session, metric: metric.to_owned(), attributes: encode(attributes) };
-        if self.0.get(&key).is_some_and(|stream| now.duration_since(stream.seen) >= QUIET_MAX) {
-            self.0.remove(&key);
-        }
-        if self.0.len() >= STREAMS_MAX && !self.0.contains_key(&key) {
-            return None;
-        }
+        let key = Key::new(metric, attributes)?;
         let new = || Stream { start, last: 0, seen: now, total: Total::Number(0.0) };
-        let stream = self.0.entry(key).or_insert_with(new);
+        let streams = self.by_session.entry(session).or_default();
+        let has_room = self.count < STREAMS_MAX && streams.len() < SESSION_STREAMS_MAX;
+        let stream = match streams.entry(key) {
+            Entry::Occupied(known) => {
+                let stream = known.into_mut();
+                if stream.is_quiet(now) {
+                    *stream = new();
+                }
+                stream
+            }
+            Entry::Vacant(place) if has_room => {
+                self.count += 1;
+                place.insert(new())
+            }
+            Entry::Vacant(_) => return None,
+        };
         stream.seen = now;
         Some(stream)
     }
 }
 
+impl Key {
+    /// `None` when it is too large to be kept.
+    fn new(metric: &str, attributes: &[KeyValue]) -> Option<Self> {
+        let bytes = attributes.iter().map(Message::encoded_len).fold(metric.len(), usize::saturating_add);
+        (bytes <= KEY_BYTES_MAX).then(|| Self { metric: metric.to_owned(), attributes: encode(attributes) })
+    }
+}
+
 impl Stream {
+    fn is_quiet(&self, now: Instant) -> bool {
+        now.duration_since(self.seen) >= QUIET_MAX
+    }
+
     /// Whether a point comes after all that were seen; notes it if so.
     fn advance(&mut self, span: Span) -> bool {
         let is_next = span.end > self.last && span.start >= self.start;

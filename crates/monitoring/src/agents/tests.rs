@@ -179,9 +179,13 @@ fn gauges_pass_and_foreign_names_are_not_shown() {
 }
 
 #[test]
-fn an_agent_cannot_make_series_without_end() {
+fn agents_cannot_make_series_without_end() {
     let mut bench = Bench::new();
     for n in 0..1_500_u64 {
+        // No session has as many streams.
+        if n % 500 == 0 {
+            bench.session = SessionId::new();
+        }
         let mut one = point(1, 2, 1.0);
         one.attributes.push(attribute("model", &format!("model-{n}")));
         bench.take(DELTA, vec![one]);
@@ -189,6 +193,61 @@ fn an_agent_cannot_make_series_without_end() {
     let scrape = bench.scrape();
     assert_eq!(scrape.lines().filter(|line| line.starts_with("claude_code_")).count(), 1_001);
     assert!(scrape.contains(r#"otel_metric_overflow="true"} 500"#), "nothing is lost");
+}
+
+fn named(attributes: &[(&str, &str)], start: u64) -> NumberDataPoint {
+    let attributes = attributes.iter().map(|(key, value)| attribute(key, value)).collect();
+    NumberDataPoint { attributes, ..point(start, start + 1, 1.0) }
+}
+
+#[test]
+fn a_stream_with_large_attributes_is_lost_and_not_kept() {
+    let mut bench = Bench::new();
+    let (some, more) = ("x".repeat(3_000), "x".repeat(5_000));
+    for (large, lost) in [
+        (named(&[("a", &some)], 1), 0),
+        (named(&[("a", &more)], 1), 1),
+        (named(&[(&more, "a")], 1), 1),
+        (named(&[("a", &some), ("b", &some)], 1), 1),
+        (named(&[("", ""); 3_000], 1), 1),
+    ] {
+        assert_eq!(bench.take(DELTA, vec![large]).1, lost);
+    }
+    let mut long = report(&more, sum(DELTA, vec![point(1, 2, 1.0)]));
+    assert_eq!(bench.streams.take(bench.session, &mut long, &bench.series, bench.now), 1);
+}
+
+#[test]
+fn a_session_has_its_share_of_streams_until_they_are_quiet() {
+    let mut bench = Bench::new();
+    let many = |from: u64, count: u64| {
+        (from..from + count).map(|n| named(&[("n", &n.to_string())], 1)).collect::<Vec<_>>()
+    };
+    assert_eq!(bench.take(DELTA, many(0, 1_007)).1, 7);
+    assert_eq!(bench.take(DELTA, vec![named(&[("n", "0")], 2)]), (vec![(1, 2.0)], 0), "those it has go on");
+
+    let crowded = std::mem::replace(&mut bench.session, SessionId::new());
+    assert_eq!(bench.take(DELTA, many(0, 1_000)).1, 0, "another session has as many");
+
+    bench.session = crowded;
+    bench.now += Duration::from_secs(599);
+    assert_eq!(bench.take(DELTA, many(2_000, 1)).1, 1);
+    bench.now += Duration::from_secs(61);
+    assert_eq!(bench.take(DELTA, many(2_000, 1_000)).1, 0, "those that were quiet are gone");
+}
+
+#[test]
+fn all_sessions_together_have_a_bounded_number_of_streams() {
+    let mut bench = Bench::new();
+    let many = |count: u64| (0..count).map(|n| named(&[("n", &n.to_string())], 1)).collect::<Vec<_>>();
+    for _ in 0..20 {
+        bench.session = SessionId::new();
+        assert_eq!(bench.take(DELTA, many(1_000)).1, 0);
+    }
+    bench.session = SessionId::new();
+    assert_eq!(bench.take(DELTA, many(3)).1, 3);
+    bench.now += Duration::from_secs(600);
+    assert_eq!(bench.take(DELTA, many(3)).1, 0);
 }
 
 fn stamped(content: Content, span: Span) -> (Vec<KeyValue>, Vec<Span>) {
