@@ -104,6 +104,7 @@ impl Launcher for ProcessLauncher {
 
 /// Kills every process left behind by an earlier life of the host that marks its agents with `marker`, and says how many
 /// there were; sockets that it left go as well. Call it before the first agent is started. It never kills this process.
+/// One that it may not kill, because it runs as somebody else, is told in the log and left.
 pub fn sweep_host(marker: &str) -> io::Result<usize> {
     let mark = sweep::Mark::new(HOST_MARKER, marker);
     let swept = sweep::sweep(&mark, &mut sweep::Known::default(), HOST_SWEEP_TIMEOUT)?;

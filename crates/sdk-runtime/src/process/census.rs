@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::unistd;
+use nix::{errno::Errno, unistd};
 use procfs::{
     FromRead as _,
     process::{ProcState, Stat},
@@ -123,7 +123,7 @@ impl Census {
             if is_left_alone {
                 continue;
             }
-            match Seen::look(pid, before, now) {
+            match Seen::look(pid, before, now)? {
                 Some(seen) => self.seen.insert(pid, seen),
                 None => self.seen.remove(&pid),
             };
@@ -173,22 +173,24 @@ impl Census {
 
 impl Seen {
     /// `None` for a process that is gone or waits to be reaped.
-    fn look(pid: i32, before: Option<&Self>, now: Instant) -> Option<Self> {
-        let stat = stat(pid)?;
+    fn look(pid: i32, before: Option<&Self>, now: Instant) -> io::Result<Option<Self>> {
+        let Some(stat) = stat(pid)? else {
+            return Ok(None);
+        };
         if matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead)) {
-            return None;
+            return Ok(None);
         }
         let identity = Identity { pid, start_ticks: stat.starttime };
         let image = Image([stat.arg_start, stat.env_start, stat.env_end]);
         let before = before.filter(|before| before.row.identity == identity);
         let marks = match before.filter(|before| before.image == image) {
             Some(before) => Arc::clone(&before.row.marks),
-            None => marks(pid),
+            None => marks(pid)?,
         };
         let is_watched = !marks.is_empty() || before.is_some_and(|before| before.is_watched);
         let cpu_ticks = cpu_ticks(&stat);
         let row = Row { identity, parent: stat.ppid, session: stat.session, cpu_ticks, marks };
-        Some(Self { row, image, seen_at: now, is_watched })
+        Ok(Some(Self { row, image, seen_at: now, is_watched }))
     }
 }
 
@@ -204,13 +206,16 @@ fn pids() -> io::Result<HashSet<i32>> {
     Ok(pids)
 }
 
-/// What the kernel says of a process, unless it is gone.
-pub(super) fn stat(pid: i32) -> Option<Stat> {
+/// What the kernel says of a process; `None` for one that is gone, or that is closed to us.
+pub(super) fn stat(pid: i32) -> io::Result<Option<Stat>> {
     // One read is the whole file; the crate's own way takes three times as many system calls, and those are what a
     // look costs.
     let mut text = [0; STAT_BYTES];
-    let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text)).ok()?;
-    Stat::from_read(text.get(..read)?).ok()
+    let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text));
+    let Some(read) = unless_absent(read)? else {
+        return Ok(None);
+    };
+    Stat::from_read(text.get(..read).unwrap_or_default()).map(Some).map_err(io::Error::other)
 }
 
 /// Anonymous and shared-memory pages; zero for a process that is gone.
@@ -224,14 +229,25 @@ pub(super) fn memory_bytes(pid: i32) -> u64 {
     status.lines().filter_map(kibibytes).fold(0_u64, u64::saturating_add).saturating_mul(1024)
 }
 
-fn marks(pid: i32) -> Arc<[Vec<u8>]> {
-    // The environment of other users' processes is closed to us; those are not ours.
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+fn marks(pid: i32) -> io::Result<Arc<[Vec<u8>]>> {
+    let environment = unless_absent(fs::read(format!("/proc/{pid}/environ")))?.unwrap_or_default();
     let is_mark = |entry: &&[u8]| {
         let named = |key: &str| entry.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
         named(AGENT_MARKER) || named(HOST_MARKER)
     };
-    environment.split(|byte| *byte == 0).filter(is_mark).map(<[u8]>::to_vec).collect()
+    Ok(environment.split(|byte| *byte == 0).filter(is_mark).map(<[u8]>::to_vec).collect())
+}
+
+/// `None` when the process is gone, or is somebody else's and closed to us, and so not ours. That it could not be read
+/// for any other reason, such as too many open files, says nothing about it.
+fn unless_absent<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 fn cpu_ticks(stat: &Stat) -> u64 {

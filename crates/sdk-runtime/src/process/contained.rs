@@ -11,11 +11,12 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use procfs::process::{ProcState, Process};
+use procfs::process::ProcState;
 use tokio::process::Child;
 
 use super::{
     bridge::{self, Bridge},
+    census,
     sweep::{self, Known, Mark},
 };
 use crate::{
@@ -132,7 +133,7 @@ fn find_init(monitor: u32, mark: &Mark, known: &mut Known) -> io::Result<Option<
             sweep::remember(mark, u32::try_from(init).map_err(io::Error::other)?, known)?;
             return Ok(Some(init));
         }
-        if is_gone(monitor) {
+        if is_gone(monitor)? {
             return Ok(None);
         }
         if Instant::now() >= deadline {
@@ -146,7 +147,7 @@ fn find_init(monitor: u32, mark: &Mark, known: &mut Known) -> io::Result<Option<
 fn stands(init: i32) -> bool {
     let deadline = Instant::now() + INIT_TIMEOUT;
     let Ok(init) = u32::try_from(init) else { return false };
-    while Instant::now() < deadline && !is_gone(init) {
+    while Instant::now() < deadline && is_gone(init).is_ok_and(|is_gone| !is_gone) {
         match sweep::child_of(init) {
             Ok(Some(_)) => return true,
             Ok(None) => thread::sleep(LOOK_INTERVAL),
@@ -156,10 +157,7 @@ fn stands(init: i32) -> bool {
     false
 }
 
-fn is_gone(pid: u32) -> bool {
-    let Ok(pid) = i32::try_from(pid) else {
-        return true;
-    };
-    let stat = Process::new(pid).and_then(|process| process.stat());
-    stat.map_or(true, |stat| matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead)))
+fn is_gone(pid: u32) -> io::Result<bool> {
+    let stat = census::stat(i32::try_from(pid).map_err(io::Error::other)?)?;
+    Ok(stat.is_none_or(|stat| matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead))))
 }

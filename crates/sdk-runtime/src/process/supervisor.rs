@@ -172,21 +172,16 @@ impl Supervisor {
 
     /// Waits for the end, helping along once it is wanted.
     async fn ladder(&mut self, mut wanted: watch::Receiver<Option<Haste>>) -> Option<ExitStatus> {
-        let mut known = std::mem::take(&mut self.known);
         let tree = Tree { mark: &self.mark, pid: self.child.id() };
         let haste = tokio::select! {
-            status = self.child.wait() => {
-                self.known = known;
-                return status.ok();
-            }
+            status = self.child.wait() => return status.ok(),
             haste = wait_for(&mut wanted, Haste::AfterGrace) => haste,
-            exceeded = tally::exceeded(&self.sums, tree, &self.is_cpu_time_restarted, &mut known) => {
+            exceeded = tally::exceeded(&self.sums, tree, &self.is_cpu_time_restarted, &mut self.known) => {
                 tracing::warn!(%exceeded, "an agent is killed for what it uses");
                 self.exceeded = Some(exceeded);
                 Haste::Now
             }
         };
-        self.known = known;
         if haste == Haste::AfterGrace {
             self.remember_descendants().await;
             let rungs = [(None, self.limits.close_grace), (Some(Signal::SIGTERM), self.limits.term_grace)];
@@ -213,12 +208,10 @@ impl Supervisor {
         let Some(pid) = self.child.id() else {
             return;
         };
-        let known = std::mem::take(&mut self.known);
-        let mark = self.mark.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let mut known = known;
-            sweep::remember(&mark, pid, &mut known).map(|()| known)
-        });
+        // Who is known stays known, should this look fail.
+        let (mark, mut known) = (self.mark.clone(), self.known.clone());
+        let looked =
+            tokio::task::spawn_blocking(move || sweep::remember(&mark, pid, &mut known).map(|()| known));
         match looked.await {
             Ok(Ok(known)) => self.known = known,
             Ok(Err(error)) => tracing::warn!(%error, "the process table could not be read"),
@@ -228,7 +221,8 @@ impl Supervisor {
 
     async fn sweep(&mut self) -> usize {
         let (mark, bound) = (self.mark.clone(), self.limits.sweep_timeout);
-        let mut known = std::mem::take(&mut self.known);
+        // The drop sweeps as well, should the runtime end meanwhile.
+        let mut known = self.known.clone();
         let swept = tokio::task::spawn_blocking(move || sweep::sweep(&mark, &mut known, bound));
         match swept.await {
             Ok(Ok(swept)) => swept,
@@ -236,7 +230,10 @@ impl Supervisor {
                 tracing::error!(%error, "processes of an agent may be left");
                 0
             }
-            Err(_) => 0,
+            Err(_) => {
+                tracing::error!("the sweep was cut short, so processes of an agent may be left");
+                0
+            }
         }
     }
 

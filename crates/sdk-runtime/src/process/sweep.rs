@@ -42,6 +42,15 @@ pub(super) struct Usage {
     pub(super) sessions: BTreeMap<i32, i32>,
 }
 
+/// What came of killing one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    Gone,
+    /// It runs as somebody whom this process may not signal.
+    OutOfReach,
+}
+
 impl Row {
     fn carries(&self, mark: &Mark) -> bool {
         self.marks.contains(&mark.0)
@@ -138,28 +147,64 @@ pub(super) fn child_of(pid: u32) -> io::Result<Option<i32>> {
     }
 }
 
-/// Kills what belongs until nothing is left, and says how many processes that were.
+/// Kills what belongs until nothing is left that can be killed, and says how many processes that were.
 pub(super) fn sweep(mark: &Mark, known: &mut Known, bound: Duration) -> io::Result<usize> {
+    sweep_by(mark, known, bound, census::whole, end)
+}
+
+fn sweep_by(
+    mark: &Mark,
+    known: &mut Known,
+    bound: Duration,
+    mut look: impl FnMut() -> io::Result<Table>,
+    mut end: impl FnMut(Identity) -> io::Result<End>,
+) -> io::Result<usize> {
     // Without one there is no moment that far away.
     let deadline = Instant::now().checked_add(bound);
     let mut killed: HashSet<Identity> = HashSet::new();
+    let mut out_of_reach: HashSet<Identity> = HashSet::new();
+    let mut is_last = false;
     loop {
-        let table = census::whole()?;
-        spread(&table, mark, known);
-        let identities = table.rows.iter().map(|row| row.identity);
-        let left: Vec<Identity> = identities.filter(|identity| known.0.contains(identity)).collect();
-        if left.is_empty() {
-            return Ok(killed.len());
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let message = format!("{} processes would not die within {bound:?}", left.len());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-        }
-        for identity in left {
-            if end(identity)? {
-                killed.insert(identity);
+        let problem = match look() {
+            Ok(table) => {
+                spread(&table, mark, known);
+                let identities = table.rows.iter().map(|row| row.identity);
+                let left: Vec<Identity> = identities
+                    .filter(|identity| known.0.contains(identity) && !out_of_reach.contains(identity))
+                    .collect();
+                if left.is_empty() {
+                    return Ok(killed.len());
+                }
+                let message = format!("{} processes would not die within {bound:?}", left.len());
+                let mut problem = io::Error::new(io::ErrorKind::TimedOut, message);
+                for identity in left {
+                    match end(identity) {
+                        Ok(End::Killed) => {
+                            killed.insert(identity);
+                        }
+                        Ok(End::Gone) => {}
+                        // One that runs as somebody else does not keep the others alive, nor a host from starting.
+                        Ok(End::OutOfReach) => {
+                            tracing::warn!(
+                                pid = identity.pid,
+                                "a process of an agent may not be killed and is left"
+                            );
+                            out_of_reach.insert(identity);
+                        }
+                        // Whose pid it is now is not known, so it is left to the next look.
+                        Err(error) => problem = error,
+                    }
+                }
+                problem
             }
+            // Out of files or of memory, which passes; that nobody was seen does not mean that nobody is there.
+            Err(error) => error,
+        };
+        if is_last {
+            return Err(problem);
         }
+        // A look may have to wait for others; whoever it found late was killed all the same, and is looked for once more.
+        is_last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         thread::sleep(LOOK_INTERVAL);
     }
 }
@@ -194,15 +239,19 @@ fn spread(Table { rows, spared }: &Table, mark: &Mark, known: &mut Known) {
     known.0.retain(|identity| !spared.contains(&identity.pid));
 }
 
-/// Kills exactly this process; `false` when it is gone, even if its pid is in use again.
-fn end(identity: Identity) -> io::Result<bool> {
+/// Kills exactly this process, and not another one that has its pid by now.
+fn end(identity: Identity) -> io::Result<End> {
     let Identity { pid, start_ticks } = identity;
-    if census::stat(pid).is_none_or(|stat| stat.starttime != start_ticks) {
-        return Ok(false);
+    if census::stat(pid)?.is_none_or(|stat| stat.starttime != start_ticks) {
+        return Ok(End::Gone);
     }
     match kill(Pid::from_raw(pid), Signal::SIGKILL) {
-        Ok(()) => Ok(true),
-        Err(Errno::ESRCH) => Ok(false),
+        Ok(()) => Ok(End::Killed),
+        Err(Errno::ESRCH) => Ok(End::Gone),
+        Err(Errno::EPERM) => Ok(End::OutOfReach),
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ fn an_agents_processes_are_found_at_once_and_stay_its_own() {
     // It gives up its environment, not its parent, by whom it is found however late one looks; then its parent is gone
     // too, and it was seen before.
     agent.say("env -i sleep 60 & wait");
-    let is_sleep = |pid: i32| stat(pid).is_some_and(|stat| stat.comm == "sleep");
+    let is_sleep = |pid: i32| stat(pid).unwrap().is_some_and(|stat| stat.comm == "sleep");
     let mut sleeper = None;
     until(|| {
         census.count(now, Extent::Agents(None)).unwrap();
@@ -143,4 +143,16 @@ fn one_look_does_for_all_who_look_soon_after() {
     assert!(rows(&of(later.pid(), LONG)).contains(&later.pid()), "who is asked for is always there");
     let spared = unistd::getpid().as_raw();
     assert!(first.spared.contains(&spared) && first.spared.contains(&unistd::getppid().as_raw()));
+}
+
+#[test]
+fn only_who_is_gone_or_closed_to_us_is_not_there() {
+    let read = |errno: Errno| unless_absent::<()>(Err(io::Error::from_raw_os_error(errno as i32)));
+    for errno in [Errno::ENOENT, Errno::ESRCH, Errno::EACCES, Errno::EPERM] {
+        assert!(read(errno).unwrap().is_none(), "{errno}");
+    }
+    for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EIO] {
+        assert_eq!(read(errno).unwrap_err().raw_os_error(), Some(errno as i32));
+    }
+    assert!(stat(i32::MAX).unwrap().is_none());
 }
