@@ -152,28 +152,26 @@ impl Decision {
         self
     }
 
-    /// What the agent would not take, in words for it.
-    pub(crate) fn fault(&self) -> Option<String> {
-        match self {
-            Self::Allow { updated_input: Some(input), .. } if !input.is_object() => {
-                Some("answered with an input that is no object".to_owned())
-            }
-            Self::Allow { updated_permissions, .. } if updated_permissions.len() > PERMISSION_UPDATES_MAX => {
-                Some(format!("answered with more than {PERMISSION_UPDATES_MAX} rule changes"))
-            }
-            Self::Allow { .. } | Self::Deny { .. } => None,
-        }
-    }
-
-    pub(crate) fn into_wire(self) -> Value {
+    /// The answer as the agent reads it, or what it would not take, in words for it.
+    pub(crate) fn into_wire(self) -> Result<Value, String> {
         let (mut answer, classification) = match self {
             Self::Allow { updated_input, updated_permissions, classification } => {
                 let mut answer = json!({ "behavior": "allow" });
                 if let Some(input) = updated_input {
+                    if !input.is_object() {
+                        return Err("answered with an input that is no object".to_owned());
+                    }
                     answer["updatedInput"] = input;
                 }
+                if updated_permissions.len() > PERMISSION_UPDATES_MAX {
+                    return Err(format!("answered with more than {PERMISSION_UPDATES_MAX} rule changes"));
+                }
                 if !updated_permissions.is_empty() {
-                    answer["updatedPermissions"] = json!(updated_permissions);
+                    // A directory may have a name that is not UTF-8.
+                    answer["updatedPermissions"] =
+                        serde_json::to_value(updated_permissions).map_err(|error| {
+                            format!("answered with rule changes that cannot be written: {error}")
+                        })?;
                 }
                 (answer, classification)
             }
@@ -188,7 +186,7 @@ impl Decision {
         if let Some(who) = classification {
             answer["decisionClassification"] = who.as_str().into();
         }
-        answer
+        Ok(answer)
     }
 }
 

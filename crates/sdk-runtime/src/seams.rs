@@ -2,7 +2,7 @@
 
 use std::{
     future::{self, Future},
-    panic::AssertUnwindSafe,
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::Duration,
 };
@@ -48,17 +48,27 @@ impl Seams {
         }
     }
 
-    /// The answer to one request. What depends on the order of requests is done before this returns.
+    /// The answer to one request. What depends on the order of requests is done before this returns. Whatever
+    /// breaks down on the way, the agent gets an answer, and the driver lives.
     pub(crate) fn answer(
         self: Arc<Self>,
         request: RequestKind,
         mcp: &Sessions,
     ) -> BoxFuture<'static, Answer> {
+        let broken = || Answer::Error("the host broke down over this request".to_owned());
+        match panic::catch_unwind(AssertUnwindSafe(|| self.begin(request, mcp))) {
+            Ok(answer) => {
+                async move { AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| broken()) }
+                    .boxed()
+            }
+            Err(_panic) => future::ready(broken()).boxed(),
+        }
+    }
+
+    fn begin(self: Arc<Self>, request: RequestKind, mcp: &Sessions) -> BoxFuture<'static, Answer> {
         match request {
             RequestKind::McpMessage { server_name, message } => mcp.take(&server_name, message),
-            RequestKind::CanUseTool(question) => {
-                async move { Answer::Success(self.ask_gate(question).await.into_wire()) }.boxed()
-            }
+            RequestKind::CanUseTool(question) => async move { self.ask_gate(question).await }.boxed(),
             RequestKind::HookCallback { callback_id, input } => {
                 async move { self.call_hook(&callback_id, input).await }.boxed()
             }
@@ -74,30 +84,30 @@ impl Seams {
         }
     }
 
-    async fn ask_gate(&self, question: ToolQuestion) -> Decision {
+    async fn ask_gate(&self, question: ToolQuestion) -> Answer {
         let timed = Timed::gate(&question.tool_name);
         let Some(gate) = &self.gate else {
             timed.end("nobody");
-            return Decision::deny(NO_GATE_MESSAGE);
+            return denied(NO_GATE_MESSAGE);
         };
         let decision = guarded(self.gate_timeout, async { gate.can_use_tool(question).await })
             .instrument(timed.span())
             .await;
-        let decision = decision.and_then(|decision| match decision.fault() {
-            None => Ok(decision),
-            Some(fault) => Err(fault),
+        let decided = decision.and_then(|decision| {
+            let word = match decision {
+                Decision::Allow { .. } => "allow",
+                Decision::Deny { .. } => "deny",
+            };
+            Ok((word, decision.into_wire()?))
         });
-        match decision {
-            Ok(decision) => {
-                timed.end(match decision {
-                    Decision::Allow { .. } => "allow",
-                    Decision::Deny { .. } => "deny",
-                });
-                decision
+        match decided {
+            Ok((word, decision)) => {
+                timed.end(word);
+                Answer::Success(decision)
             }
             Err(failure) => {
                 timed.end("failed");
-                Decision::deny(format!("Permission denied: the approval {failure}."))
+                denied(&format!("Permission denied: the approval {failure}."))
             }
         }
     }
@@ -170,6 +180,10 @@ impl Seams {
     }
 }
 
+fn denied(message: &str) -> Answer {
+    Decision::deny(message).into_wire().map_or_else(Answer::Error, Answer::Success)
+}
+
 /// An error answer alone would let the tool run in agents that ignore `onFailure`, so it is spelled out.
 fn hook_failed(hook: &HookRegistration, failure: &str) -> Answer {
     let no = match hook.on_failure {
@@ -187,6 +201,8 @@ async fn guarded<T>(
     timeout: Option<Duration>,
     answer: impl Future<Output = Result<T, SeamError>>,
 ) -> Result<T, String> {
+    // The words of an error are the host's code too.
+    let answer = async { answer.await.map_err(|error| format!("failed: {error}")) };
     let answer = AssertUnwindSafe(answer).catch_unwind();
     let answered = match timeout {
         None => answer.await,
@@ -194,8 +210,5 @@ async fn guarded<T>(
             .await
             .map_err(|_| format!("did not answer within {timeout:?}"))?,
     };
-    match answered {
-        Ok(answer) => answer.map_err(|error| format!("failed: {error}")),
-        Err(_panic) => Err("broke down".to_owned()),
-    }
+    answered.unwrap_or_else(|_panic| Err("broke down".to_owned()))
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to fail")]
 
-use std::{future::pending, time::Duration};
+use std::{ffi::OsStr, fmt, future::pending, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use sdk_runtime::{
     Agent, AgentOptions, Decision, DialogAnswer, Dialogs, ElicitationAnswer, Error, Event, HookEvent,
@@ -12,6 +12,7 @@ use sdk_runtime::{
     testing::ScriptedLauncher,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 /// What the host answers to one request of the agent.
 async fn answer(options: AgentOptions, request: Value) -> Value {
@@ -104,8 +105,53 @@ async fn an_answer_the_agent_would_not_take_is_a_no() {
         let updates = vec![update.clone(); sdk_runtime::PERMISSION_UPDATES_MAX + 1];
         async { Ok(Decision::allow().with_updates(updates)) }
     });
-    let answered = answer(too_many, ask).await;
+    let answered = answer(too_many, ask.clone()).await;
     assert!(answered["message"].as_str().unwrap().contains("4096"), "{answered}");
+    let unspeakable = AgentOptions::default().with_gate_fn(|_| async {
+        Ok(Decision::allow().with_updates(vec![PermissionUpdate::AddDirectories {
+            directories: vec![OsStr::from_bytes(b"/srv/\xff").into()],
+            destination: PermissionDestination::Session,
+        }]))
+    });
+    let answered = answer(unspeakable, ask).await;
+    assert_eq!(answered["behavior"], "deny", "{answered}");
+    assert!(answered["message"].as_str().unwrap().contains("cannot be written"), "{answered}");
+}
+
+/// An error whose words are not to be had.
+#[derive(Debug)]
+struct Speechless;
+
+impl fmt::Display for Speechless {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("on purpose")
+    }
+}
+
+impl std::error::Error for Speechless {}
+
+/// Breaks down when it is given up.
+struct Brittle;
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_a_host_breaks_down_over_leaves_the_agent_without_an_answer() {
+    let hook = HookRegistration::raw("PreToolUse", |_| async { Err(Speechless.into()) });
+    let answered = hooked(hook, json!({ "hook_event_name": "PreToolUse" })).await;
+    assert_eq!(answered["hookSpecificOutput"]["permissionDecision"], "deny", "{answered}");
+    let mut options = AgentOptions::default().with_gate_fn(|_| async {
+        let _brittle = Brittle;
+        pending().await
+    });
+    options.limits.gate_timeout = Some(Duration::from_secs(5));
+    let ask = json!({ "subtype": "can_use_tool", "tool_name": "Bash", "input": {}, "tool_use_id": "t" });
+    let answered = timeout(Duration::from_secs(60), answer(options, ask)).await.unwrap();
+    assert!(answered["error"].is_string(), "{answered}");
 }
 
 #[tokio::test(start_paused = true)]
