@@ -33,7 +33,7 @@ use crate::{
     seams::Seams,
     store::{Materialized, Mirror, MirrorLoss, Report},
     task, telemetry,
-    wire::{self, SkipReason},
+    wire::{self, Head, SkipReason},
     writer::{Room, Writer},
 };
 
@@ -249,13 +249,13 @@ impl Driver {
                 } else {
                     match wire::read_line(line) {
                         Ok(frame) => self.frame(frame, line.len()),
-                        Err(reason) => self.protocol.skipped(reason, line.len() as u64),
+                        Err(reason) => self.protocol.skipped(reason, line.len() as u64, &Head::read(line)),
                     }
                 }
                 line.len()
             }
-            Piece::Oversized { bytes } => {
-                self.protocol.skipped(SkipReason::Oversized, *bytes);
+            Piece::Oversized { head, bytes } => {
+                self.protocol.skipped(SkipReason::Oversized, *bytes, &Head::read(head));
                 0
             }
         };

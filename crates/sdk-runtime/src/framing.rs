@@ -4,11 +4,14 @@ use memchr::memchr;
 
 /// Above this the buffer of a finished line is given back rather than kept for the next one.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
+/// Of a line that is too long so much is kept as says what it is and whose.
+pub const HEAD_BYTES: usize = 512;
 
 /// Splits a byte stream on `\n` only, because raw U+2028, U+2029 and U+0085 occur inside JSON strings.
 #[derive(Debug)]
 pub struct LineSplitter {
     line_bytes_max: usize,
+    /// What has come of a line; its head, of one that is too long.
     buffer: Vec<u8>,
     /// Bytes already thrown away of a line that is too long, while its end has not come.
     skipping: Option<u64>,
@@ -19,8 +22,10 @@ pub struct LineSplitter {
 pub enum Piece<'a> {
     /// A whole line without its `\n`.
     Line(&'a [u8]),
-    /// A line longer than the bound; its bytes are gone, the next line is intact.
+    /// A line longer than the bound; all but its head is gone, the next line is intact.
     Oversized {
+        /// Its first bytes, at most [`HEAD_BYTES`].
+        head: &'a [u8],
         /// Length of the line without its `\n`.
         bytes: u64,
     },
@@ -50,13 +55,16 @@ impl LineSplitter {
 
     fn complete(&mut self, tail: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         if let Some(skipped) = self.skipping.take() {
-            each(Piece::Oversized { bytes: skipped + tail.len() as u64 });
+            self.behead(tail);
+            each(Piece::Oversized { head: &self.buffer, bytes: skipped + tail.len() as u64 });
+            self.buffer.clear();
             return;
         }
         let bytes = self.buffer.len() + tail.len();
         if bytes > self.line_bytes_max {
-            self.buffer = Vec::new();
-            each(Piece::Oversized { bytes: bytes as u64 });
+            self.behead(tail);
+            each(Piece::Oversized { head: &self.buffer, bytes: bytes as u64 });
+            self.buffer.clear();
         } else if self.buffer.is_empty() {
             each(Piece::Line(tail));
         } else {
@@ -72,11 +80,20 @@ impl LineSplitter {
     fn keep(&mut self, rest: &[u8]) {
         if let Some(skipped) = &mut self.skipping {
             *skipped += rest.len() as u64;
+            self.behead(rest);
         } else if self.buffer.len() + rest.len() > self.line_bytes_max {
             self.skipping = Some((self.buffer.len() + rest.len()) as u64);
-            self.buffer = Vec::new();
+            self.behead(rest);
         } else {
             self.buffer.extend_from_slice(rest);
         }
+    }
+
+    /// Leaves the head of a line that is too long, of which this comes next.
+    fn behead(&mut self, rest: &[u8]) {
+        let missing = HEAD_BYTES.saturating_sub(self.buffer.len());
+        self.buffer.extend_from_slice(&rest[..rest.len().min(missing)]);
+        self.buffer.truncate(HEAD_BYTES);
+        self.buffer.shrink_to_fit();
     }
 }

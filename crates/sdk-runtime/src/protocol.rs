@@ -25,7 +25,7 @@ use crate::{
     limits::Limits,
     prompt::Prompt,
     turn_result::{TurnResult, prompt_ids},
-    wire::SkipReason,
+    wire::{Head, SkipReason},
 };
 
 /// What the driver has to do.
@@ -182,14 +182,23 @@ impl Protocol {
         }
     }
 
-    /// A line of the agent could not be read.
-    pub fn skipped(&mut self, reason: SkipReason, bytes: u64) {
+    /// A line of the agent could not be read; `head` is what it says of itself all the same.
+    pub fn skipped(&mut self, reason: SkipReason, bytes: u64, head: &Head) {
         if self.has_ended {
             return;
         }
-        // It may have been a result; prompts that are over now must not wait for one.
-        self.prompts.note_possible_loss();
+        // Prompts that are over must not wait for a result that will not come.
+        if reason != SkipReason::NotAnObject && head.kind.as_deref().is_none_or(|kind| kind == "result") {
+            self.prompts.note_possible_loss();
+        }
+        let refusal = format!("the host could not read this request: {reason}");
         self.deliver(Event::Skipped { reason, bytes });
+        if let Head { kind: Some(kind), request_id: Some(request_id) } = head
+            && kind == "control_request"
+            && !self.requests.is_open(request_id)
+        {
+            self.refuse(request_id, refusal);
+        }
     }
 
     /// Its output ended and its process is gone: everything open fails with what it said.
@@ -224,13 +233,16 @@ impl Protocol {
                 self.outputs.push(Output::Dispatch(Box::new(request)));
             }
             requests::Opened::AlreadyOpen => {}
-            // Left alone the agent would wait for ever, and the tool call it is about with it. An error is a no.
             requests::Opened::TooMany => {
-                let answer = Answer::Error("the host has too many requests open".to_owned());
-                self.outputs.push(Output::Refuse(answer.into_frame(&request_id)));
+                self.refuse(&request_id, "the host has too many requests open".to_owned());
                 self.deliver(Event::Skipped { reason: SkipReason::TooManyRequests, bytes: 0 });
             }
         }
+    }
+
+    /// Left alone the agent would wait for ever, and the tool call it is about with it. An error is a no.
+    fn refuse(&mut self, request_id: &str, why: String) {
+        self.outputs.push(Output::Refuse(Answer::Error(why).into_frame(request_id)));
     }
 
     fn withdrawal(&mut self, raw: &Value) {

@@ -1,7 +1,11 @@
 //! The wire: one line is one JSON object, or it is skipped with a reason.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
+use serde::{
+    Deserializer as _,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::Value;
 
 /// Why something the agent wrote was passed over.
@@ -14,7 +18,7 @@ pub enum SkipReason {
     NotAnObject,
     /// Not UTF-8.
     InvalidUtf8,
-    /// Starts like an object but is not JSON.
+    /// Starts like an object but is not JSON, or is nested more deeply than this crate reads.
     InvalidJson,
     /// `result_index` jumped: results in between never reached us.
     ResultGap {
@@ -28,13 +32,13 @@ pub enum SkipReason {
     TooManyRequests,
 }
 
-impl std::fmt::Display for SkipReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Oversized => f.write_str("the line is longer than the bound"),
             Self::NotAnObject => f.write_str("the line is no JSON object"),
             Self::InvalidUtf8 => f.write_str("the line is not UTF-8"),
-            Self::InvalidJson => f.write_str("the line is not JSON"),
+            Self::InvalidJson => f.write_str("the line is not JSON, or is nested too deeply"),
             Self::ResultGap { expected, found } => {
                 write!(f, "result {expected} was expected and result {found} came")
             }
@@ -55,6 +59,49 @@ pub fn read_line(line: &[u8]) -> Result<Value, SkipReason> {
             Cow::Owned(mended) => serde_json::from_str(&mended),
         })
         .map_err(|_| SkipReason::InvalidJson)
+}
+
+/// What a line says of itself that cannot be read as a whole, or of which only the beginning is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Its `type`.
+    pub kind: Option<String>,
+    /// Its `request_id`.
+    pub request_id: Option<String>,
+}
+
+impl Head {
+    /// Reads as far as the line can be read. What is of no interest is passed over at any depth.
+    pub fn read(line: &[u8]) -> Self {
+        let mut head = Self::default();
+        let mut json = serde_json::Deserializer::from_slice(line);
+        // That the line cannot be read to its end is why it is looked at here.
+        let _ = json.deserialize_map(HeadVisitor(&mut head));
+        head
+    }
+}
+
+struct HeadVisitor<'a>(&'a mut Head);
+
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<String>()? {
+            match &*name {
+                "type" => self.0.kind = Some(fields.next_value()?),
+                "request_id" => self.0.request_id = Some(fields.next_value()?),
+                _ => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes one object as a line with its `\n`.
@@ -128,5 +175,24 @@ mod tests {
         assert_eq!(read_line(b"{\"a\":"), Err(SkipReason::InvalidJson));
         assert_eq!(read_line(b"{\"a\\"), Err(SkipReason::InvalidJson));
         assert_eq!(read_line(b"{\"\xff\":1}"), Err(SkipReason::InvalidUtf8));
+    }
+
+    #[test]
+    fn what_cannot_be_read_still_says_what_it_is() {
+        let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(r#"{{"request":{open}{close},"type":"control_request","request_id":"r"}}"#);
+        assert_eq!(read_line(deep.as_bytes()), Err(SkipReason::InvalidJson));
+        let whose = br#"{"type":"control_request","request_id":"r","#;
+        let garbled: [&[u8]; 4] =
+            [b"", b"\"request\":{\"input\":\"", b"\"request\":\"\xff\"}", b"\"a\" \"b\"}"];
+        let lines = garbled.map(|rest| [whose, rest].concat());
+        for line in lines.iter().map(Vec::as_slice).chain([deep.as_bytes()]) {
+            let head = Head::read(line);
+            assert_eq!(head.kind.as_deref(), Some("control_request"), "{}", line.escape_ascii());
+            assert_eq!(head.request_id.as_deref(), Some("r"), "{}", line.escape_ascii());
+        }
+        for line in [&b"[SandboxDebug] x"[..], b"", b"{\"type\":7,", b"{\"type\":\"control_req"] {
+            assert_eq!(Head::read(line), Head::default(), "{}", line.escape_ascii());
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! Framing: however the bytes are cut, the same lines come out.
 
 use proptest::prelude::*;
-use sdk_runtime::framing::{LineSplitter, Piece};
+use sdk_runtime::framing::{HEAD_BYTES, LineSplitter, Piece};
 
 const LINE_BYTES_MAX: usize = 40;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Got {
     Line(Vec<u8>),
-    Oversized(u64),
+    Oversized(Vec<u8>, u64),
 }
 
 fn split(chunks: &[&[u8]]) -> Vec<Got> {
@@ -16,7 +16,7 @@ fn split(chunks: &[&[u8]]) -> Vec<Got> {
     let mut take = |piece: Piece<'_>| {
         got.push(match piece {
             Piece::Line(line) => Got::Line(line.to_vec()),
-            Piece::Oversized { bytes } => Got::Oversized(bytes),
+            Piece::Oversized { head, bytes } => Got::Oversized(head.to_vec(), bytes),
         });
     };
     let mut splitter = LineSplitter::new(LINE_BYTES_MAX);
@@ -35,7 +35,7 @@ fn expected(stream: &[u8]) -> Vec<Got> {
     }
     let line = |line: &[u8]| match line.len() {
         0..=LINE_BYTES_MAX => Got::Line(line.to_vec()),
-        _ => Got::Oversized(line.len() as u64),
+        bytes => Got::Oversized(line[..bytes.min(HEAD_BYTES)].to_vec(), bytes as u64),
     };
     lines.into_iter().map(line).collect()
 }
@@ -66,11 +66,12 @@ proptest! {
 
 #[test]
 fn a_line_that_is_too_long_is_skipped_and_the_next_is_intact() {
-    let long = "x".repeat(LINE_BYTES_MAX + 1);
-    let stream = format!("{{\"a\":1}}\n{long}\n{{\"b\":\"\u{2028}\"}}\n");
+    let (long, longer) = ("x".repeat(LINE_BYTES_MAX + 1), "y".repeat(HEAD_BYTES + 1));
+    let stream = format!("{{\"a\":1}}\n{long}\n{longer}\n{{\"b\":\"\u{2028}\"}}\n");
     let wanted = [
         Got::Line(b"{\"a\":1}".to_vec()),
-        Got::Oversized(long.len() as u64),
+        Got::Oversized(long.clone().into(), long.len() as u64),
+        Got::Oversized(longer[..HEAD_BYTES].into(), longer.len() as u64),
         Got::Line("{\"b\":\"\u{2028}\"}".as_bytes().to_vec()),
     ];
     assert_eq!(split(&[stream.as_bytes()]), wanted);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use sdk_runtime::{
     Event, Exit, Limits, SkipReason,
     protocol::{Answer, Output, Protocol, Ticket},
+    wire::Head,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,12 +23,22 @@ enum Step {
     Abandon(u8),
     Answer(u8),
     Lifecycle(u8, &'static str),
-    Result { names: Vec<u8>, has_origin: bool, index: u64 },
+    Result {
+        names: Vec<u8>,
+        has_origin: bool,
+        index: u64,
+    },
     Request(u8, &'static str),
     Withdraw(u8),
-    Response { ticket: u8, cancels: Vec<u8>, is_error: bool },
+    Response {
+        ticket: u8,
+        cancels: Vec<u8>,
+        is_error: bool,
+    },
     Noise(u8),
     Lost,
+    /// A request on a line that cannot be read.
+    LostRequest(u8),
     End,
 }
 
@@ -50,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(ticket, cancels, is_error)| Step::Response { ticket, cancels, is_error }),
         1 => any::<u8>().prop_map(Step::Noise),
         1 => Just(Step::Lost),
+        1 => n().prop_map(Step::LostRequest),
         1 => Just(Step::End),
     ];
     prop::collection::vec(step, 0..80)
@@ -62,6 +74,8 @@ struct World {
     prompts: HashMap<Uuid, usize>,
     /// Requests that were dispatched and are still to be answered, with a number per life of an id.
     open_requests: HashSet<String>,
+    /// The request that was just lost and is to be refused.
+    lost_request: Option<String>,
     /// Control requests, with how often each was settled.
     tickets: HashMap<Ticket, usize>,
     abandoned: HashSet<Ticket>,
@@ -85,6 +99,7 @@ impl World {
             protocol: Protocol::new(&limits),
             prompts: HashMap::new(),
             open_requests: HashSet::new(),
+            lost_request: None,
             tickets: HashMap::new(),
             abandoned: HashSet::new(),
             has_ended: false,
@@ -127,7 +142,15 @@ impl World {
                 let frame = json!({ "type": "control_cancel_request", "request_id": id });
                 self.protocol.frame(frame);
             }
-            Step::Lost => self.protocol.skipped(SkipReason::Oversized, 1),
+            Step::Lost => self.protocol.skipped(SkipReason::Oversized, 1, &Head::default()),
+            Step::LostRequest(number) => {
+                let id = format!("r{number}");
+                let head = Head { kind: Some("control_request".to_owned()), request_id: Some(id.clone()) };
+                self.lost_request = Some(id.clone()).filter(|id| !self.open_requests.contains(id));
+                self.protocol.skipped(SkipReason::InvalidJson, 1, &head);
+                self.check();
+                assert!(self.lost_request.take().is_none() || self.has_ended, "{id} waits for ever");
+            }
             Step::End => self.end(),
             said => self.protocol.frame(frame(said)),
         }
@@ -156,8 +179,9 @@ impl World {
                     assert!(self.open_requests.remove(&request_id), "aborted what was not open");
                 }
                 Output::Refuse(frame) => {
-                    assert_eq!(self.open_requests.len(), 3, "refused although there was room");
                     let id = frame["response"]["request_id"].as_str().unwrap();
+                    let is_lost = self.lost_request.take_if(|lost| lost == id).is_some();
+                    assert!(is_lost || self.open_requests.len() == 3, "refused although there was room");
                     assert!(!self.open_requests.contains(id), "refused what is being asked");
                     assert_eq!(frame["response"]["subtype"], "error");
                 }
@@ -250,6 +274,25 @@ fn a_lost_result_does_not_leave_its_prompt_waiting() {
     world.step(&Step::Lost);
     world.step(&Step::Lifecycle(0, "completed"));
     assert_eq!(world.prompts[&prompt_id(0)], 1);
+}
+
+#[test]
+fn what_was_no_result_is_not_taken_for_a_lost_one() {
+    let head = |kind: &str| Head { kind: Some(kind.to_owned()), request_id: None };
+    for (reason, head, is_loss) in [
+        (SkipReason::NotAnObject, Head::default(), false),
+        (SkipReason::Oversized, head("user"), false),
+        (SkipReason::InvalidJson, head("control_request"), false),
+        (SkipReason::Oversized, head("result"), true),
+        (SkipReason::InvalidJson, Head::default(), true),
+    ] {
+        let mut world = World::new();
+        world.step(&Step::Prompt(0));
+        world.step(&Step::Lifecycle(0, "started"));
+        world.protocol.skipped(reason.clone(), 1, &head);
+        world.step(&Step::Lifecycle(0, "completed"));
+        assert_eq!(world.prompts[&prompt_id(0)], usize::from(is_loss), "{reason:?} {head:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use sdk_runtime::{
     testing::{Say, ScriptedLauncher},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 async fn start(launcher: &ScriptedLauncher, options: AgentOptions) -> (Agent, Events) {
@@ -339,4 +340,35 @@ async fn nothing_the_agent_writes_stops_the_reader() {
         [SkipReason::NotAnObject, SkipReason::InvalidJson, SkipReason::InvalidUtf8, SkipReason::Oversized];
     assert_eq!(skipped, wanted);
     assert_eq!(unknown, 2, "what can be read is kept, known or not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_read_is_refused_and_nobody_is_asked() {
+    let launcher = ScriptedLauncher::new();
+    let mut options =
+        AgentOptions::default().with_gate_fn(|question| async move { panic!("asked about {question:?}") });
+    options.limits.line_bytes_max = 10_000;
+    let (agent, _events) = start(&launcher, options).await;
+    let (open, close) = ("[".repeat(200), "]".repeat(200));
+    let inputs =
+        [("deep", format!("{open}{close}")), ("long", "1".repeat(10_000)), ("broken", "{".to_owned())];
+    for (id, input) in &inputs {
+        let request =
+            format!(r#"{{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t","input":{input}}}"#);
+        let line = format!(r#"{{"type":"control_request","request_id":"{id}","request":{request}}}"#);
+        launcher.last_agent().say_bytes(format!("{line}\n").into_bytes());
+    }
+    let answer = |frames: &[Value], id: &str| {
+        let of = |frame: &&Value| frame["response"]["request_id"] == id;
+        frames.iter().find(of).map(|frame| frame["response"].clone())
+    };
+    for (id, _) in inputs {
+        let scripted = launcher.last_agent();
+        let answered = scripted.wait_for(|frames| answer(frames, id).is_some());
+        timeout(Duration::from_secs(60), answered).await.unwrap();
+        let answered = answer(&scripted.received(), id).unwrap();
+        assert_eq!(answered["subtype"], "error", "{answered}");
+        assert!(answered["error"].as_str().unwrap().contains("could not read"), "{answered}");
+    }
+    agent.close().await;
 }

@@ -115,8 +115,12 @@ impl Requests {
         Self { open: HashSet::new(), open_max }
     }
 
+    pub(super) fn is_open(&self, request_id: &str) -> bool {
+        self.open.contains(request_id)
+    }
+
     pub(super) fn open(&mut self, request_id: &str) -> Opened {
-        if self.open.contains(request_id) {
+        if self.is_open(request_id) {
             return Opened::AlreadyOpen;
         }
         if self.open.len() >= self.open_max {

@@ -73,7 +73,7 @@ impl Drop for Ear {
 fn note(direction: Direction, piece: &Piece<'_>) -> Note {
     match piece {
         Piece::Line(line) => Note::Line(direction, line.to_vec()),
-        Piece::Oversized { bytes } => Note::Oversized(direction, *bytes),
+        Piece::Oversized { bytes, .. } => Note::Oversized(direction, *bytes),
     }
 }
 
