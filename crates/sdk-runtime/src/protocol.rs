@@ -272,7 +272,8 @@ impl Protocol {
     fn result(&mut self, raw: Value) {
         self.check_result_index(&raw);
         let result = TurnResult::read(raw);
-        let prompts = self.prompts.finish(&result.named_prompts(), result.has_own_origin());
+        let (prompts, missing) = self.prompts.finish(&result.named_prompts(), result.has_own_origin());
+        self.drop_prompts(missing, DropReason::ResultMissing);
         if result.is_error {
             self.last_error_result = Some(Box::new(result.clone()));
         } else {

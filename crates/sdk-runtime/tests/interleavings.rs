@@ -276,6 +276,50 @@ fn a_lost_result_does_not_leave_its_prompt_waiting() {
     assert_eq!(world.prompts[&prompt_id(0)], 1);
 }
 
+/// A prompt that runs, and a second one that is folded into its turn.
+fn folded() -> World {
+    let mut world = World::new();
+    for number in [0, 1] {
+        world.step(&Step::Prompt(number));
+        world.step(&Step::Lifecycle(number, "started"));
+    }
+    world
+}
+
+#[test]
+fn a_lost_line_does_not_take_its_result_from_a_folded_prompt() {
+    let mut world = folded();
+    world.step(&Step::Lost);
+    world.step(&Step::Lifecycle(1, "completed"));
+    let ended = |world: &World| [0, 1].map(|number| world.prompts[&prompt_id(number)]);
+    assert_eq!(ended(&world), [0, 0], "its turn goes on");
+    world.protocol.frame(frame(&Step::Result { names: vec![0, 1], has_origin: false, index: 0 }));
+    let outputs = world.protocol.take_outputs();
+    let [Output::Deliver(Event::Finished { prompts, .. })] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(*prompts, prompt_ids(&[0, 1]));
+}
+
+#[test]
+fn a_folded_prompt_whose_result_was_lost_ends_with_its_turn() {
+    let ended = |world: &World| [0, 1].map(|number| world.prompts[&prompt_id(number)]);
+    let mut lost = folded();
+    for step in [Step::Lost, Step::Lifecycle(1, "completed"), Step::Lifecycle(0, "completed")] {
+        lost.step(&step);
+    }
+    assert_eq!(ended(&lost), [1, 1]);
+    let mut not_named = folded();
+    for step in [
+        Step::Lost,
+        Step::Lifecycle(1, "completed"),
+        Step::Result { names: vec![0], has_origin: false, index: 0 },
+    ] {
+        not_named.step(&step);
+    }
+    assert_eq!(ended(&not_named), [1, 1]);
+}
+
 #[test]
 fn what_was_no_result_is_not_taken_for_a_lost_one() {
     let head = |kind: &str| Head { kind: Some(kind.to_owned()), request_id: None };

@@ -13,8 +13,15 @@ pub(super) struct Prompts {
     used: HashSet<Uuid>,
     used_order: VecDeque<Uuid>,
     used_max: usize,
-    /// Counts results and lost lines, so that "since this prompt started" can be asked.
-    results_passed: u64,
+    passed: Passed,
+}
+
+/// Counts, so that "since this prompt started" can be asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Passed {
+    results: u64,
+    /// Lines that were lost and may have been results.
+    losses: u64,
 }
 
 #[derive(Debug)]
@@ -28,10 +35,12 @@ enum Stage {
     /// Sent, perhaps queued by the agent.
     Waiting,
     /// Part of the running turn.
-    Started { results_passed: u64 },
+    Started { passed: Passed },
     /// The agent says it is over, and its result is still to come: a prompt that was folded into a
     /// running turn is reported completed before the result that names it.
     Over,
+    /// The same, and a line was lost that may have been that result.
+    MaybeLost,
 }
 
 impl Prompts {
@@ -41,7 +50,7 @@ impl Prompts {
             used: HashSet::new(),
             used_order: VecDeque::new(),
             used_max,
-            results_passed: 0,
+            passed: Passed::default(),
         }
     }
 
@@ -61,38 +70,46 @@ impl Prompts {
         true
     }
 
-    /// A result came: the prompts it ends.
-    pub(super) fn finish(&mut self, named: &[Uuid], has_own_origin: bool) -> Vec<Uuid> {
-        self.results_passed += 1;
+    /// A result came: the prompts it ends, and those whose own was lost, since this is not it.
+    pub(super) fn finish(&mut self, named: &[Uuid], has_own_origin: bool) -> (Vec<Uuid>, Vec<Uuid>) {
+        self.passed.results += 1;
         // A result that names nobody and was not started by the agent itself belongs to what is running.
         let is_anonymous = named.is_empty() && !has_own_origin;
-        self.take(|prompt| match prompt.stage {
+        let finished = self.take(|prompt| match prompt.stage {
             Stage::Over => true,
-            Stage::Started { .. } => is_anonymous || named.contains(&prompt.id),
+            Stage::Started { .. } | Stage::MaybeLost => is_anonymous || named.contains(&prompt.id),
             Stage::Waiting => named.contains(&prompt.id),
-        })
+        });
+        (finished, self.take(|prompt| prompt.stage == Stage::MaybeLost))
     }
 
     /// A lifecycle frame came: the prompts that end by it without a result.
     pub(super) fn advance(&mut self, id: Uuid, state: &str) -> Option<(Vec<Uuid>, DropReason)> {
-        let results_passed = self.results_passed;
+        let passed = self.passed;
+        let is_started = |prompt: &Prompt| matches!(prompt.stage, Stage::Started { .. });
+        let is_alone = !self.open.iter().any(|prompt| prompt.id != id && is_started(prompt));
         let prompt = self.open.iter_mut().find(|prompt| prompt.id == id)?;
         match (state, prompt.stage) {
             ("started", Stage::Waiting) => {
-                prompt.stage = Stage::Started { results_passed };
-                None
+                prompt.stage = Stage::Started { passed };
+                // A new turn, so the result of the last one does not come any more.
+                is_alone.then(|| {
+                    (self.take(|prompt| prompt.stage == Stage::MaybeLost), DropReason::ResultMissing)
+                })
             }
             ("cancelled", Stage::Waiting) => Some((self.cancel(&[id]), DropReason::Cancelled)),
             ("completed", Stage::Waiting) => {
                 prompt.stage = Stage::Over;
                 None
             }
-            ("completed" | "cancelled", Stage::Started { results_passed: then }) => {
-                prompt.stage = Stage::Over;
-                // The turn's result is already past and did not name it, or it was lost.
-                let is_missing = results_passed > then;
-                is_missing.then(|| {
-                    let over = self.take(|prompt| prompt.stage == Stage::Over);
+            ("completed" | "cancelled", Stage::Started { passed: then }) => {
+                // The turn's result is already past and did not name it, or it was lost. A loss alone says little as
+                // long as the turn goes on into which this prompt was folded: its result is still to come.
+                let is_past = passed.results > then.results;
+                let is_lost = passed.losses > then.losses;
+                prompt.stage = if is_lost { Stage::MaybeLost } else { Stage::Over };
+                (is_past || is_lost && is_alone).then(|| {
+                    let over = self.take(|prompt| matches!(prompt.stage, Stage::Over | Stage::MaybeLost));
                     (over, DropReason::ResultMissing)
                 })
             }
@@ -107,7 +124,7 @@ impl Prompts {
 
     /// A line was lost that may have been a result.
     pub(super) fn note_possible_loss(&mut self) {
-        self.results_passed += 1;
+        self.passed.losses += 1;
     }
 
     /// Everything still open; nothing is afterwards.
