@@ -82,7 +82,8 @@ pub struct Containment {
 }
 
 /// A user and a group of the operating system, by number; an agent that runs as them has no other groups. The
-/// working directory and the configuration must be theirs.
+/// working directory and the configuration must be theirs; the folder in which a session of a store is resumed is given
+/// to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunAs {
     /// The user's number.

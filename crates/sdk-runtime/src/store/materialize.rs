@@ -1,6 +1,10 @@
 //! Materialising: a session of the store becomes a private configuration folder the CLI can resume in.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    os::unix::fs::lchown,
+    path::{Path, PathBuf},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
@@ -14,6 +18,7 @@ use super::{
 };
 use crate::{
     blocking::blocking,
+    containment::RunAs,
     options::{AgentOptions, SessionStart},
     sessions::{
         SessionError, StoreAction,
@@ -75,8 +80,9 @@ pub(crate) async fn materialize(options: &mut AgentOptions) -> Result<Option<Mat
     let subagents = subagents(&store, &key, id).await?;
     let session = Session { id, entries, subagents };
     let source = ConfigDir::of_agent(&options.env, options.inherit_env);
+    let user = options.containment.user;
     // When this is dropped meanwhile, the folder is dropped, and removed, where it was made.
-    let made = blocking(move || Materialized::make(&session, &local_key, source.as_ref()));
+    let made = blocking(move || Materialized::make(&session, &local_key, source.as_ref(), user));
     let made = made.await.map_err(stopped)??;
     let folder = made.folder.path().to_string_lossy().into_owned();
     options.env.insert("CLAUDE_CONFIG_DIR".to_owned(), folder);
@@ -85,7 +91,12 @@ pub(crate) async fn materialize(options: &mut AgentOptions) -> Result<Option<Mat
 }
 
 impl Materialized {
-    fn make(session: &Session, project_key: &str, source: Option<&ConfigDir>) -> Result<Self, SessionError> {
+    fn make(
+        session: &Session,
+        project_key: &str,
+        source: Option<&ConfigDir>,
+        user: Option<RunAs>,
+    ) -> Result<Self, SessionError> {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("claude-resume-").permissions(private).tempdir();
         let folder = folder.map_err(|error| SessionError::io("make", std::env::temp_dir(), error))?;
@@ -98,6 +109,9 @@ impl Materialized {
         }
         if let Some(source) = source {
             seed_config::seed(source, folder.path())?;
+        }
+        if let Some(user) = user {
+            give(folder.path(), user)?;
         }
         Ok(Self { folder })
     }
@@ -198,6 +212,17 @@ fn write(path: &Path, entries: &[Value]) -> Result<(), SessionError> {
 
 fn make_folder(path: &Path) -> Result<(), SessionError> {
     std::fs::create_dir_all(path).map_err(|error| SessionError::io("make", path, error))
+}
+
+/// Gives a folder with all that is in it to the user the agent runs as, to whom it would be closed.
+fn give(path: &Path, user: RunAs) -> Result<(), SessionError> {
+    let failed = |error: io::Error| SessionError::io("give to the agent's user", path, error);
+    if fs::symlink_metadata(path).map_err(failed)?.is_dir() {
+        for entry in fs::read_dir(path).map_err(failed)? {
+            give(&entry.map_err(failed)?.path(), user)?;
+        }
+    }
+    lchown(path, Some(user.uid), Some(user.gid)).map_err(failed)
 }
 
 #[cfg(test)]

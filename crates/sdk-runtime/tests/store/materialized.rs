@@ -10,8 +10,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use nix::unistd::{getegid, geteuid};
 use sdk_runtime::{
-    Agent, AgentOptions, Error, SessionStart,
+    Agent, AgentOptions, Containment, Error, RunAs, SessionStart,
     sessions::{SessionError, project_key},
     store::{MemoryStore, SessionKey, SessionStore, SessionStoreOptions, StoreError, StoredSession},
     testing::ScriptedLauncher,
@@ -89,6 +90,40 @@ async fn the_agent_runs_in_a_private_folder_that_goes_with_it() {
     );
     assert!(!fs::read_to_string(folder.join(".credentials.json")).unwrap().contains("hush"));
     assert_eq!(fs::read_to_string(folder.join("settings.json")).unwrap(), r#"{"apiKeyHelper":"h"}"#);
+    agent.close().await;
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn the_folder_belongs_to_the_user_the_agent_runs_as() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("settings.json"), "{}").unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let id = Uuid::new_v4();
+    keep(&store, id, &[user("one")]).await;
+    let side = SessionKey::main("p", id.to_string()).with_subpath("subagents/agent-a");
+    store.append(&side, &[user("side")]).await.unwrap();
+    // Only root may give anything away; others may give it to themselves.
+    let (uid, gid) =
+        if geteuid().is_root() { (65_534, 65_534) } else { (geteuid().as_raw(), getegid().as_raw()) };
+    let launcher = ScriptedLauncher::new();
+    let env = BTreeMap::from([("CLAUDE_CONFIG_DIR".to_owned(), home.path().to_str().unwrap().to_owned())]);
+    let options = options(store, resume(id))
+        .with_env(env)
+        .with_containment(Containment::default().with_user(Some(RunAs { uid, gid })));
+    let (agent, _events) = Agent::start(&launcher, options).await.unwrap();
+    let folder = started(&launcher).0.unwrap();
+    let mut found = vec![folder.clone()];
+    let mut looked_at = 0;
+    while let Some(path) = found.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (uid, gid), "{}", path.display());
+        if metadata.is_dir() {
+            found.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        looked_at += 1;
+    }
+    assert_eq!(looked_at, 8, "the folder, settings, two transcripts and what they lie in");
     agent.close().await;
     assert!(!folder.exists());
 }
