@@ -65,6 +65,7 @@ pub enum DropReason {
 pub struct Events {
     queue: mpsc::UnboundedReceiver<(Event, usize)>,
     unread_bytes: Arc<AtomicUsize>,
+    has_overrun: bool,
 }
 
 impl Events {
@@ -77,7 +78,13 @@ impl Events {
     /// The same, for who passes the event on: it counts as unread until the receipt is dropped.
     pub(crate) async fn next_with_receipt(&mut self) -> Option<(Event, Receipt)> {
         let (event, bytes) = self.queue.recv().await?;
+        self.has_overrun |= matches!(event, Event::Overrun { .. });
         Some((event, Receipt { bytes, unread_bytes: Arc::clone(&self.unread_bytes) }))
+    }
+
+    /// Whether [`Event::Overrun`] was read: frames are lost from there on, also those of turns that begin later.
+    pub fn has_overrun(&self) -> bool {
+        self.has_overrun
     }
 
     /// How much lies unread: bytes of lines, with a little for each event.
@@ -115,7 +122,8 @@ pub(crate) struct EventQueue {
 pub(crate) fn queue(bytes_max: usize) -> (EventQueue, Events) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let unread_bytes = Arc::new(AtomicUsize::new(0));
-    let events = Events { queue: receiver, unread_bytes: Arc::clone(&unread_bytes) };
+    let events =
+        Events { queue: receiver, unread_bytes: Arc::clone(&unread_bytes), bytes_max, has_overrun: false };
     let queue = EventQueue { queue: sender, unread_bytes, put: Vec::new(), bytes_max, is_overrun: false };
     (queue, events)
 }

@@ -316,7 +316,7 @@ async fn one_turn(
     on_event: &mut impl FnMut(&Event),
 ) -> Result<(Box<TurnResult>, Footprint), TurnLost> {
     let id = agent.prompt(prompt).await.map_err(TurnLost::Unsent)?;
-    let mut footprint = Footprint::default();
+    let mut footprint = Footprint::from_here(events);
     while let Some(event) = events.next().await {
         on_event(&event);
         footprint.observe(&event);

@@ -12,8 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use sdk_runtime::{
-    Agent, AgentOptions, Error, Events, Invocation, Launcher, Outcome, PromptContent, Transport,
-    retry::{BreakerState, CircuitBreaker, GaveUp, Retry, RetryBudget, RetryError, RetryVerdict, Turn},
+    Agent, AgentOptions, Error, Event, Events, Invocation, Launcher, Outcome, PromptContent, Transport,
+    retry::{
+        BreakerState, CircuitBreaker, GaveUp, NoRetry, Retry, RetryBudget, RetryError, RetryVerdict, Turn,
+    },
     testing::{Say, ScriptedLauncher},
 };
 use serde_json::json;
@@ -157,6 +159,38 @@ async fn an_agent_that_dies_says_whether_its_prompt_may_go_to_another() {
             panic!("{turn:?}");
         };
         assert_eq!(verdict == RetryVerdict::Retry, may, "{verdict:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_after_an_overrun_is_not_repeated_because_nobody_saw_what_it_did() {
+    for is_exit in [false, true] {
+        let launcher = ScriptedLauncher::new().on_prompt(move |prompt, say| async move {
+            match prompt.text().as_str() {
+                "flood" => (0..100).for_each(|_| say.text("x".repeat(1000))),
+                _ if is_exit => say.exit(137, "").await,
+                _ => {
+                    say.tool_use("Bash", &json!({}));
+                    api_error(&say, 529);
+                }
+            }
+        });
+        let mut options = AgentOptions::default();
+        options.limits.event_bytes_max = 10_000;
+        let (agent, mut events) = Agent::start(&launcher, options).await.unwrap();
+        agent.prompt(PromptContent::Text("flood".into())).await.unwrap();
+        // Nobody reads until the turn is over.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        while !matches!(events.next().await.unwrap(), Event::Finished { .. }) {}
+        assert!(events.has_overrun());
+        let content = PromptContent::Text("go".into());
+        match Retry::default().prompt(&agent, &mut events, content, |_| {}).await {
+            Ok(turn) => assert_eq!((turn.attempts, turn.gave_up), (1, Some(GaveUp::NotRetryable))),
+            Err(RetryError::AgentEnded { verdict, .. }) => {
+                assert_eq!(verdict, RetryVerdict::Never(NoRetry::Uncertain));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 

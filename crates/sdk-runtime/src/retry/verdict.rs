@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::{
     error::{Error, Said},
-    event::Event,
+    event::{Event, Events},
     frame::Frame,
     turn_result::{Outcome, TurnResult},
 };
@@ -12,7 +12,8 @@ use crate::{
 /// Frames of the system that tell of work begun beside the conversation.
 const TASK_FRAMES: [&str; 4] = ["task_started", "task_progress", "task_updated", "task_notification"];
 
-/// What is known of what a turn did. Give it every event from the prompt on.
+/// What is known of what a turn did. Give it every event from the prompt on, and begin it with
+/// [`Footprint::from_here`], because an overrun is told once and concerns all turns after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Footprint {
     called_tools: bool,
@@ -47,6 +48,11 @@ pub enum NoRetry {
 }
 
 impl Footprint {
+    /// That of a turn whose prompt is sent now.
+    pub fn from_here(events: &Events) -> Self {
+        Self { lost: events.has_overrun(), ..Self::default() }
+    }
+
     /// Takes note of an event.
     pub fn observe(&mut self, event: &Event) {
         match event {
