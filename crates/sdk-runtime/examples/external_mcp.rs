@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         options = options.with_mcp_server("remote", remote);
     }
 
-    let (conversation, _background) = Conversation::start(&ProcessLauncher, options).await?;
+    let (conversation, _) = Conversation::start(&ProcessLauncher, options).await?;
     let mut turn = conversation.send(prompt).await?;
     let result = turn.result().await?;
     println!("{:?}: {}", result.outcome(), result.text.unwrap_or_default());

@@ -23,8 +23,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_cwd(env::current_dir()?)
         .with_inherit_env(EnvMode::Merge)
         .with_partial_messages(true);
-    // What the agent does of its own accord arrives in `_background`; this chat starts nothing there.
-    let (conversation, _background) = Conversation::start(&ProcessLauncher, options).await?;
+    // What the agent does of its own accord would arrive beside it; this chat starts nothing there.
+    let (conversation, _) = Conversation::start(&ProcessLauncher, options).await?;
     println!("Claude Code {}; /quit to end", conversation.agent().initialized().version);
 
     let mut lines = BufReader::new(tokio::io::stdin()).lines();

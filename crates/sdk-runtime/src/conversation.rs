@@ -8,7 +8,8 @@
 //!
 //! Reading is never a duty: control requests, hooks and permissions are answered whether or not anybody
 //! reads, a dropped [`Turn`] drops its messages alone, and what lies unread is bounded by
-//! `Limits::event_bytes_max`.
+//! `Limits::event_bytes_max`: of all turns together, and of `Background` by itself, so that who never reads it
+//! loses nothing of a turn.
 //!
 //! ```no_run
 //! use futures::StreamExt as _;
@@ -16,7 +17,7 @@
 //!
 //! # async fn chat() -> Result<(), TurnError> {
 //! let options = AgentOptions::default().with_cli("claude").with_cwd("/srv/demo");
-//! let (conversation, _background) = Conversation::start(&ProcessLauncher, options).await?;
+//! let (conversation, _) = Conversation::start(&ProcessLauncher, options).await?;
 //! let mut turn = conversation.send("what changed here last week?").await?;
 //! while let Some(message) = turn.next().await {
 //!     if let Message::Assistant(said) = message? {
@@ -30,6 +31,7 @@
 //! ```
 
 mod desk;
+mod outside;
 mod router;
 
 use std::{
@@ -42,7 +44,10 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use self::desk::{Desk, Item};
+use self::{
+    desk::{Desk, Item},
+    outside::outside,
+};
 use crate::{
     agent::{Agent, InterruptReceipt, Queued},
     error::{Error, Exit},
@@ -75,7 +80,9 @@ pub struct Turn {
 }
 
 /// What belongs to no prompt of this conversation: turns the agent begins by itself, news of background
-/// tasks, the state of the session. It ends with the agent. Dropping it drops such messages.
+/// tasks, the state of the session. It ends with the agent. Dropping it drops such messages. When more than
+/// `Limits::event_bytes_max` lies unread here, messages are lost until some are read, which a
+/// [`Lost`](crate::message::Lost) says in their place; results have the same room again.
 #[derive(Debug)]
 pub struct Background {
     messages: mpsc::UnboundedReceiver<(Message, Receipt)>,
@@ -115,7 +122,7 @@ impl Conversation {
     /// Talks to an agent that runs already. Prompts that were sent before are answered in `Background`.
     pub fn with_agent(agent: Agent, events: Events) -> (Self, Background) {
         let desk = Arc::new(Desk::default());
-        let (outside, messages) = mpsc::unbounded_channel();
+        let (outside, messages) = outside(events.bytes_max());
         task::spawn(router::run(events, Arc::clone(&desk), outside));
         (Self { agent, desk }, Background { messages })
     }

@@ -65,6 +65,7 @@ pub enum DropReason {
 pub struct Events {
     queue: mpsc::UnboundedReceiver<(Event, usize)>,
     unread_bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
     has_overrun: bool,
 }
 
@@ -87,6 +88,11 @@ impl Events {
         self.has_overrun
     }
 
+    /// How much may lie unread.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// How much lies unread: bytes of lines, with a little for each event.
     pub fn unread_bytes(&self) -> usize {
         self.unread_bytes.load(Ordering::Relaxed)
@@ -98,6 +104,18 @@ impl Events {
 pub(crate) struct Receipt {
     bytes: usize,
     unread_bytes: Arc<AtomicUsize>,
+}
+
+impl Receipt {
+    /// Counts these bytes as unread.
+    pub(crate) fn new(bytes: usize, unread_bytes: &Arc<AtomicUsize>) -> Self {
+        unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes, unread_bytes: Arc::clone(unread_bytes) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Drop for Receipt {

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest line read from the agent; a longer one is skipped. A line holds a whole tool result.
     pub line_bytes_max: usize,
-    /// Lines that may lie unread by the host, in bytes.
+    /// Lines that may lie unread by the host, in bytes; as much again in `Background`, which is bounded by itself.
     pub event_bytes_max: usize,
     /// Lines that may wait for the agent to read its stdin; whoever has one more waits.
     pub write_queue_max: usize,

@@ -238,6 +238,39 @@ async fn a_failed_turn_has_a_result_and_no_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_background_that_nobody_reads_takes_nothing_from_the_turns() {
+    let launcher = ScriptedLauncher::new().on_prompt(|_, say| async move {
+        let mut of_before = text(&"x".repeat(1000));
+        of_before["parent_tool_use_id"] = "a call of an earlier turn".into();
+        (0..10).for_each(|_| say.frame(&of_before));
+        say.text("heard");
+    });
+    let mut options = AgentOptions::default();
+    options.limits.event_bytes_max = 50_000;
+    let (conversation, mut background) = Conversation::start(&launcher, options).await.unwrap();
+    let ask = async || {
+        let mut turn = conversation.send("go").await.unwrap();
+        let (texts, result) = hear(&mut turn).await;
+        assert_eq!((texts, result.unwrap()), (vec!["heard".to_owned()], "heard".to_owned()));
+    };
+    for _ in 0..20 {
+        ask().await;
+    }
+    // What was kept is there to be read, then comes word of what was not, and who reads hears again.
+    let mut kept = 0;
+    loop {
+        match background.next().await.unwrap() {
+            Message::Lost(lost) => break assert!(lost.is_overrun && lost.bytes <= 50_000, "{lost:?}"),
+            message => kept += usize::from(message.text().is_some()),
+        }
+    }
+    assert!((10..200).contains(&kept), "{kept}");
+    ask().await;
+    while background.next().await.unwrap().text().is_none() {}
+    conversation.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn unread_messages_of_a_turn_stay_bounded_and_the_result_still_comes() {
     let launcher = ScriptedLauncher::new().on_prompt(|_, say| async move {
         for _ in 0..1000 {

@@ -3,10 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{TurnError, desk::Desk};
+use super::{TurnError, desk::Desk, outside::Outside};
 use crate::{
     error::Error,
     event::{DropReason, Event, Events, Receipt},
@@ -16,11 +15,7 @@ use crate::{
 };
 
 /// Runs until the agent is gone.
-pub(super) async fn run(
-    mut events: Events,
-    desk: Arc<Desk>,
-    outside: mpsc::UnboundedSender<(Message, Receipt)>,
-) {
+pub(super) async fn run(mut events: Events, desk: Arc<Desk>, outside: Outside) {
     let mut router = Router { desk, outside, running: Vec::new(), calls: HashSet::new() };
     while let Some((event, receipt)) = events.next_with_receipt().await {
         router.route(event, receipt);
@@ -31,7 +26,7 @@ pub(super) async fn run(
 
 struct Router {
     desk: Arc<Desk>,
-    outside: mpsc::UnboundedSender<(Message, Receipt)>,
+    outside: Outside,
     /// The prompts the running turn answers.
     running: Vec<Uuid>,
     /// Tool calls and tasks of the running turn. A subagent of an earlier turn may speak beside it.
@@ -47,7 +42,7 @@ impl Router {
                 if prompts.iter().any(|id| self.desk.is_open(*id)) {
                     self.end(&prompts, Ok(message), Some(receipt));
                 } else {
-                    self.to_outside(message, receipt);
+                    self.tell_outside(message, receipt);
                 }
             }
             Event::Dropped { prompts, why } => {
@@ -58,15 +53,15 @@ impl Router {
                 self.end(&prompts, Err(error), Some(receipt));
             }
             Event::Skipped { reason, bytes } => {
-                self.to_running(Message::Lost(Lost::skipped(&reason, bytes)), receipt);
+                self.tell_running(Message::Lost(Lost::skipped(&reason, bytes)), receipt);
             }
             Event::Overrun { unread_bytes } => {
                 // Everybody loses by it, whoever did not read.
                 let message = Message::Lost(Lost::overrun(unread_bytes));
                 self.desk.tell(&self.desk.all(), Ok(message.clone()), None);
-                self.to_outside(message, receipt);
+                self.tell_outside(message, receipt);
             }
-            Event::MirrorFailed(loss) => self.to_outside(Message::Lost(Lost::unmirrored(&loss)), receipt),
+            Event::MirrorFailed(loss) => self.tell_outside(Message::Lost(Lost::unmirrored(&loss)), receipt),
             Event::Exited(said) => {
                 let error = TurnError::Agent(Error::Exited { said });
                 self.end(&self.desk.all(), Err(error), Some(receipt));
@@ -88,10 +83,10 @@ impl Router {
             return;
         }
         if self.running.is_empty() || self.is_of_an_earlier_turn(&frame) {
-            return self.to_outside(frame.into_message(), receipt);
+            return self.tell_outside(frame.into_message(), receipt);
         }
         self.note_calls(&frame);
-        self.to_running(frame.into_message(), receipt);
+        self.tell_running(frame.into_message(), receipt);
     }
 
     fn is_of_an_earlier_turn(&self, frame: &Frame) -> bool {
@@ -112,17 +107,17 @@ impl Router {
         }
     }
 
-    fn to_running(&self, message: Message, receipt: Receipt) {
+    fn tell_running(&mut self, message: Message, receipt: Receipt) {
         if self.running.is_empty() {
-            self.to_outside(message, receipt);
+            self.tell_outside(message, receipt);
         } else {
             self.desk.tell(&self.running, Ok(message), Some(receipt));
         }
     }
 
-    fn to_outside(&self, message: Message, receipt: Receipt) {
-        // Nobody may be interested.
-        let _ = self.outside.send((message, receipt));
+    /// From here on it is bounded elsewhere, and the receipt is given back.
+    fn tell_outside(&mut self, message: Message, receipt: Receipt) {
+        self.outside.put(message, receipt.bytes());
     }
 
     fn end(&mut self, ids: &[Uuid], item: Result<Message, TurnError>, receipt: Option<Receipt>) {
