@@ -12,6 +12,10 @@ enum Got {
 }
 
 fn split(chunks: &[&[u8]]) -> Vec<Got> {
+    split_at(LINE_BYTES_MAX, chunks)
+}
+
+fn split_at(line_bytes_max: usize, chunks: &[&[u8]]) -> Vec<Got> {
     let mut got = Vec::new();
     let mut take = |piece: Piece<'_>| {
         got.push(match piece {
@@ -19,7 +23,7 @@ fn split(chunks: &[&[u8]]) -> Vec<Got> {
             Piece::Oversized { head, bytes } => Got::Oversized(head.to_vec(), bytes),
         });
     };
-    let mut splitter = LineSplitter::new(LINE_BYTES_MAX);
+    let mut splitter = LineSplitter::new(line_bytes_max);
     for chunk in chunks {
         splitter.push(chunk, &mut take);
     }
@@ -77,4 +81,14 @@ fn a_line_that_is_too_long_is_skipped_and_the_next_is_intact() {
     assert_eq!(split(&[stream.as_bytes()]), wanted);
     let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
     assert_eq!(split(&bytes), wanted);
+}
+
+#[test]
+fn of_a_line_that_is_too_long_no_more_is_kept_than_its_head() {
+    let line: Vec<u8> = (b'a'..=b'z').cycle().take(3 * HEAD_BYTES).collect();
+    let wanted = [Got::Oversized(line[..HEAD_BYTES].to_vec(), line.len() as u64)];
+    for size in [1, HEAD_BYTES - 1, 2 * HEAD_BYTES, line.len()] {
+        let chunks: Vec<&[u8]> = line.chunks(size).collect();
+        assert_eq!(split_at(2 * HEAD_BYTES, &chunks), wanted, "in chunks of {size}");
+    }
 }

@@ -11,14 +11,14 @@ use rmcp::{
     service::RequestContext,
 };
 use sdk_runtime::{
-    Agent, Outcome, PromptContent, Queued,
+    Agent, Decision, DropReason, Event, Frame, Outcome, PromptContent, Queued,
     mcp::{McpPermission, McpServer, Structured, Tool, ToolCall, ToolError, ToolOutput},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    bench::{Bench, result_of, say, tool_results},
+    bench::{Bench, next, result_of, say, tool_results},
     tap::Tap,
 };
 
@@ -138,6 +138,43 @@ async fn only_calls_cross_the_pipe() {
         r#"go [[tool!:mcp__svc__echo {"x":"z"}]][[tool!:mcp__calc__add {"a":2,"b":2}]][[next]][[text:end]]"#;
     let all = say_and_read(&agent, &mut events, again).await.join("\n");
     assert!(all.contains(r#"{\"x\":\"z\"}"#) && all.contains(r#"{\"sum\":4}"#), "{all}");
+    agent.close().await;
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_deep_to_be_asked_about_is_refused_and_the_turn_ends() {
+    let bench = Bench::new().await;
+    let options = bench
+        .options()
+        .with_gate_fn(|_| async { Ok(Decision::allow()) })
+        .with_mcp_server("svc", McpServer::from_service(Echo));
+    let (agent, mut events) = bench.start(options).await;
+    let prompt = |depth: usize| {
+        let input = (0..depth).fold(json!("y"), |inner, _| json!({ "x": inner }));
+        format!("go [[tool!:mcp__svc__echo {input}]][[next]][[text:end]]")
+    };
+    let told = say_and_read(&agent, &mut events, &prompt(100)).await;
+    assert!(told.len() == 1 && told[0].contains(r#"\"y\""#), "{told:?}");
+
+    // The model may write it, and the question about it is deeper by two. So is the result of the turn, which names what
+    // was denied, and is lost.
+    let id = say(&agent, &prompt(126)).await;
+    let mut is_refused = false;
+    loop {
+        match next(&mut events).await {
+            Event::Frame(Frame::User { raw, .. }) => {
+                is_refused |= raw.to_string().contains("could not read this request");
+            }
+            Event::Dropped { prompts, why } => {
+                assert_eq!((prompts, why), (vec![id], DropReason::ResultMissing));
+                break;
+            }
+            Event::Exited(said) => panic!("the agent ended: {}", said.words()),
+            _ => {}
+        }
+    }
+    assert!(is_refused);
     agent.close().await;
     bench.assert_nothing_left().await;
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use sdk_runtime::{
-    AgentOptions, Event, Events, SessionStart,
+    AgentOptions, Event, Events, RunAs, SessionStart,
     sessions::{ForkOptions, Page, Project, Role, SessionFiles, project_key},
     store::{
         DirectoryStore, MemoryStore, MirrorLossReason, SessionKey, SessionStore, SessionStoreOptions,
@@ -118,6 +118,25 @@ async fn kept(store: &dyn SessionStore, project: &str, id: Uuid) -> Vec<(String,
 
 fn uuids(entries: &[Value]) -> Vec<String> {
     entries.iter().filter_map(|entry| entry["uuid"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn an_agent_that_runs_as_another_user_resumes_from_a_store() {
+    // Nobody but root runs an agent as another user.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = Bench::new().await;
+    let id = Uuid::new_v4();
+    let store = SessionStoreOptions::new(Arc::new(MemoryStore::new()));
+    let options = bench.options_for(RunAs { uid: 65_534, gid: 65_534 }).with_session_store(store);
+    let new = options.clone().with_session(SessionStart::New { id });
+    turn(&bench, new, "plum [[text:noted plum]]").await;
+    fs::remove_dir_all(bench.path("config/projects")).unwrap();
+    turn(&bench, options.with_session(resume(id)), "go on [[text:still the plum]]").await;
+    let texts = asked(&bench);
+    assert!(texts.iter().any(|text| text == "noted plum"), "{texts:?}");
+    bench.assert_nothing_left().await;
 }
 
 const WITH_SUBAGENT: &str = r#"plum [[tool:Agent {"description":"d","prompt":"[[text:found it]]","subagent_type":"general-purpose","run_in_background":false}]][[next]][[text:noted plum]]"#;
