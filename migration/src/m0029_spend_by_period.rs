@@ -16,4 +16,9 @@ impl MigrationTrait for Migration {
         let index = Index::drop().name("ix_spend_spender_kind_period").table("spend").to_owned();
         manager.drop_index(index).await
     }
+
+    /// A step that is stopped half-way must leave nothing, on SQLite too.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
 }

@@ -53,6 +53,14 @@ async fn every_step_leads_up_and_back_on_postgres() {
     leads_up_and_back(connect(own.url()).await).await;
 }
 
+/// Otherwise SQLite keeps the change of a step that is killed before it is noted, and no later start gets past it.
+#[test]
+fn every_step_is_a_transaction() {
+    let steps = Migrator::migrations();
+    let without = steps.iter().filter(|step| step.use_transaction() != Some(true));
+    assert_eq!(without.map(|step| step.name()).collect::<Vec<_>>(), [""; 0]);
+}
+
 async fn leads_up_and_back(db: DatabaseConnection) {
     let steps = u32::try_from(Migrator::migrations().len()).unwrap();
     let mut after_each = vec![schema(&db).await];
