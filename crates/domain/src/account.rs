@@ -43,6 +43,15 @@ pub enum UserPatched {
     LastAdmin,
 }
 
+/// What came of making a user nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserErased {
+    Erased,
+    NoUser,
+    /// Nobody would be left who may do everything.
+    LastAdmin,
+}
+
 impl UserPatch {
     /// The user as this leaves them.
     #[must_use]

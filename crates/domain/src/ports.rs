@@ -53,7 +53,7 @@ use crate::{
     ApiKey, ApiKeyId, Entry, Event, FamilyId, Generation, Message, NewUser, Operation, Origin, Page,
     PageRequest, RefreshToken, RequestUsage, Scope, ServerId, Session, SessionId, SessionStatus, Source,
     ToolCall, Turn, TurnEnd, TurnId, User, UserId,
-    account::{Rotation, UserPatch, UserPatched},
+    account::{Rotation, UserErased, UserPatch, UserPatched},
     entity_tag::Expected,
     fork::{MessageEntry, NewFork, Relative},
     login_throttle::LoginAttempt,
@@ -348,14 +348,14 @@ pub trait Accounts: Send + Sync {
     async fn revoke_logins(&self, user: UserId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
 
     /// Makes a user nobody: no name, address or password, no logins, keys or hooks. The row stays for what refers to it:
-    /// what they cost, and what they did. Doing it twice changes nothing; false if there is no such user.
+    /// what they cost, and what they did. Doing it twice changes nothing; the last admin who is active stays one.
     async fn erase_user(
         &self,
         user: UserId,
         expected: &Expected,
         at: Timestamp,
         origin: &Origin,
-    ) -> StoreResult<bool>;
+    ) -> StoreResult<UserErased>;
 
     /// Stores an API key; false if its owner has `owned_max` already, however many are stored at once.
     async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool>;

@@ -2,7 +2,8 @@
 
 use crate::{AccountManager, Error, Result, SessionManager};
 use domain::{
-    Caller, Expected, PageRequest, Role, Scope, SessionId, UserId, ports::Purged, session::SessionFilter,
+    Caller, Expected, PageRequest, Role, Scope, SessionId, UserId, account::UserErased, ports::Purged,
+    session::SessionFilter,
 };
 
 /// Sessions of a user that are looked up at a time.
@@ -46,18 +47,20 @@ impl SessionManager {
 }
 
 impl AccountManager {
-    /// Makes a user nobody and ends their logins; for admins, and not for themselves, so that one is left.
+    /// Makes a user nobody and ends their logins; for admins, and not for themselves. The last admin stays one.
     pub async fn erase(&self, caller: &Caller, user: UserId, expected: &Expected) -> Result<()> {
         admits(caller)?;
         if caller.user_id == user {
             return Err(Error::Forbidden("an admin cannot remove their own account"));
         }
-        let is_there = self.store.0.erase_user(user, expected, self.clock.now(), &caller.origin()).await?;
-        if !is_there {
-            return Err(Error::NotFound("user"));
+        match self.store.0.erase_user(user, expected, self.clock.now(), &caller.origin()).await? {
+            UserErased::Erased => {
+                self.revocations.note(user);
+                Ok(())
+            }
+            UserErased::NoUser => Err(Error::NotFound("user")),
+            UserErased::LastAdmin => Err(Error::LastAdmin),
         }
-        self.revocations.note(user);
-        Ok(())
     }
 }
 

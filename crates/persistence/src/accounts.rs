@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use domain::{
     ApiKey, ApiKeyId, Expected, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, User,
     UserId, UserPatch,
-    account::{Rotation, UserPatched},
+    account::{Rotation, UserErased, UserPatched},
     audit::events,
     login_throttle::LoginAttempt,
     ports::{Accounts, StoreResult},
@@ -114,7 +114,7 @@ impl Accounts for Store {
         expected: &Expected,
         at: Timestamp,
         origin: &Origin,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<UserErased> {
         purge::user(self, user, expected, at, origin).await
     }
 

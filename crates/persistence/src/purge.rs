@@ -7,10 +7,11 @@ use crate::{
         mcp_server, message, permission_decision, refresh_token, session, spend, task, tool_call, turn, user,
     },
     recording::{lock, locked},
-    templates,
+    templates, users,
 };
 use domain::{
     Expected, Origin, SessionId, SessionStatus, Spender, User, UserId,
+    account::UserErased,
     audit::events,
     ports::{Purged, StoreResult},
 };
@@ -74,17 +75,21 @@ pub(crate) async fn user(
     expected: &Expected,
     at: Timestamp,
     origin: &Origin,
-) -> StoreResult<bool> {
+) -> StoreResult<UserErased> {
     let mut reads = store.batch();
-    let row = reads.select(user::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
+    let rows = reads.select(users::with_admins(id).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
-    let Some(row) = read.first(row)? else { return Ok(false) };
-    let nobody = User::nobody(id);
-    if row.username == nobody {
-        return Ok(true);
+    let users = read.all(rows)?.into_iter().map(User::try_from).collect::<StoreResult<Vec<_>>>()?;
+    let Some(before) = users.iter().find(|user| user.id == id) else { return Ok(UserErased::NoUser) };
+    if before.is_erased() {
+        return Ok(UserErased::Erased);
     }
-    expected.admit(&User::try_from(row)?)?;
+    expected.admit(before)?;
+    if users::is_last_admin(before, &users) {
+        return Ok(UserErased::LastAdmin);
+    }
+    let nobody = User::nobody(id);
     let changes = user::ActiveModel {
         email: Set(format!("{nobody}@invalid")),
         username: Set(nobody),
@@ -114,5 +119,5 @@ pub(crate) async fn user(
     let head = audit::head(&mut read, head)?;
     store.chain(&mut writes, head, [events::user_erased(id, origin, at)])?;
     unit.commit(writes).await?;
-    Ok(true)
+    Ok(UserErased::Erased)
 }

@@ -35,9 +35,6 @@ pub(crate) async fn list(store: &Store, page: &PageRequest) -> StoreResult<Page<
 }
 
 /// Changes a user, and ends their logins if they are not active any more.
-///
-/// Whoever could stop being an admin is looked at together with all other admins, which are locked in one order: two
-/// admins who demote each other at one instant would both find the other one still there.
 pub(crate) async fn patch(
     store: &Store,
     id: UserId,
@@ -47,7 +44,11 @@ pub(crate) async fn patch(
     origin: &Origin,
 ) -> StoreResult<UserPatched> {
     let mut reads = store.batch();
-    let rows = reads.select(concerned(id, patch));
+    let rows = match patch.demotes() {
+        true => with_admins(id),
+        false => user::Entity::find_by_id(id.0),
+    };
+    let rows = reads.select(rows.lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let users = read.all(rows)?.into_iter().map(User::try_from).collect::<StoreResult<Vec<_>>>()?;
@@ -57,8 +58,7 @@ pub(crate) async fn patch(
     }
     expected.admit(before)?;
     let after = patch.apply(before.clone());
-    let is_last = || !users.iter().any(|user| user.id != id && user.is_active_admin());
-    if before.is_active_admin() && !after.is_active_admin() && is_last() {
+    if !after.is_active_admin() && is_last_admin(before, &users) {
         return Ok(UserPatched::LastAdmin);
     }
     let mut writes = store.batch();
@@ -78,14 +78,18 @@ pub(crate) async fn patch(
     Ok(UserPatched::Patched(Box::new(after)))
 }
 
-/// The user, and where it matters every admin who is active.
-fn concerned(id: UserId, patch: &UserPatch) -> Select<user::Entity> {
-    let this = C::Id.eq(id.0);
-    let rows = match patch.demotes() {
-        true => this.or(C::Role.eq(Role::Admin.as_str()).and(C::IsActive.eq(true))),
-        false => this,
-    };
-    user::Entity::find().filter(rows).order_by_asc(C::Id).lock(LockType::NoKeyUpdate)
+/// The user together with every admin who is active, to be locked in one order.
+///
+/// Whoever could stop being an admin is looked at like this: two admins who demote or remove each other at one instant
+/// would both find the other one still there.
+pub(crate) fn with_admins(id: UserId) -> Select<user::Entity> {
+    let rows = C::Id.eq(id.0).or(C::Role.eq(Role::Admin.as_str()).and(C::IsActive.eq(true)));
+    user::Entity::find().filter(rows).order_by_asc(C::Id)
+}
+
+/// Whether nobody else among these is an admin who is active, and this one is.
+pub(crate) fn is_last_admin(this: &User, users: &[User]) -> bool {
+    this.is_active_admin() && !users.iter().any(|user| user.id != this.id && user.is_active_admin())
 }
 
 fn changes(user: &User) -> user::ActiveModel {

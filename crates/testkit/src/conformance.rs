@@ -171,6 +171,7 @@ macro_rules! store_conformance {
             a_user_who_is_disabled_is_out_at_once
             an_erased_user_stays_nobody
             the_last_active_admin_stays_one
+            the_last_active_admin_is_not_removed
             a_refresh_token_works_once_and_passes_on_its_family
             using_a_refresh_token_twice_revokes_its_family
             one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_away

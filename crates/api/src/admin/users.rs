@@ -143,7 +143,8 @@ pub async fn patch(
 ///
 /// For admins. Their logins and keys end at once, their sessions are ended and removed with all that belongs to them, and
 /// their account loses name, address and password. What they cost, what they did in the audit log and the policies they
-/// wrote stay, under the id of an account that is nobody's. If it fails half-way, ask again.
+/// wrote stay, under the id of an account that is nobody's. If it fails half-way, ask again. The last admin who is active
+/// stays one: 409 `LAST_ADMIN`.
 #[api_v2_operation(tags(Admin), operation_id = "deleteUser")]
 pub async fn delete(
     state: Data<ApiState>,

@@ -1,7 +1,8 @@
 //! Who may come in, and for how long.
 
 use domain::{
-    Access, Actor, AuditFilter, Clock as _, Credential, NewUser, Origin, Role, Source, User, UserId,
+    Access, Actor, AuditFilter, Clock as _, Credential, Expected, NewUser, Origin, Role, Source, User,
+    UserId,
     audit::Fact,
     ports::{Accounts as _, Audit as _},
 };
@@ -198,6 +199,25 @@ async fn a_given_password_of_the_admin_is_not_shown_again() {
     let shown = door.accounts.ensure_admin(EMAIL, Some(PASSWORD.to_owned())).await.unwrap();
     assert_eq!(shown, None);
     assert!(door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.is_ok());
+}
+
+/// Two admins who remove each other at one instant: each was let in before the other one was gone.
+#[tokio::test]
+async fn the_last_admin_is_not_removed() {
+    let door = door(Registration::Closed).await;
+    door.accounts.ensure_admin(EMAIL, Some(PASSWORD.to_owned())).await.unwrap();
+    let pair = door.accounts.login(EMAIL, PASSWORD.to_owned(), &source()).await.unwrap();
+    let one = door.accounts.authenticate(&pair.access_token).await.unwrap();
+    let other = door.accounts.add(&one, registrant("bob@example.org", PASSWORD), Role::Admin).await.unwrap();
+    let pair = door.accounts.login("bob@example.org", PASSWORD.to_owned(), &source()).await.unwrap();
+    let bob = door.accounts.authenticate(&pair.access_token).await.unwrap();
+    door.accounts.erase(&one, other.id, &Expected::ANY).await.unwrap();
+    let refused = door.accounts.erase(&bob, one.user_id, &Expected::ANY).await;
+    assert!(matches!(refused, Err(Error::LastAdmin)), "{refused:?}");
+    let left = door.store.user(one.user_id).await.unwrap().unwrap();
+    assert!(left.is_active_admin());
+    let nobody = door.accounts.erase(&one, UserId::new(), &Expected::ANY).await;
+    assert!(matches!(nobody, Err(Error::NotFound(_))), "{nobody:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use super::*;
 use crate::{Database, DatabaseOptions, entity::user};
 use domain::{
     Access, ApiKeyId, Clock, Expected, NewUser, Origin, RefreshToken, RefreshTokenId, Role, Source, UserId,
-    UserPatch, account::Rotation, ports::Accounts,
+    UserPatch,
+    account::{Rotation, UserErased},
+    ports::Accounts,
 };
 use jiff::SignedDuration;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
@@ -126,8 +128,7 @@ async fn what_ends_a_credential_ends_it_at_once() {
     assert_eq!(w.let_in().await, (false, false));
 
     let w = world().await;
-    let at = w.f.tick();
-    assert!(w.f.store.erase_user(w.f.user.id, &Expected::default(), at, &Origin::system()).await.unwrap());
+    assert_eq!(w.f.erase(w.f.user.id).await, UserErased::Erased);
     assert_eq!(w.let_in().await, (false, false));
 
     // The first use is one of many, the second a thief's.

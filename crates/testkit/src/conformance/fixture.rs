@@ -3,9 +3,10 @@
 use super::AnyStore;
 use crate::TestClock;
 use domain::{
-    Clock, Event, EventBody, Generation, HookRun, MessageId, MessageType, NewMessage, NewUser, Origin, Role,
-    Scope, SdkOptions, ServerId, Session, SessionId, SessionMode, SessionSpec, SessionStatus, Turn, TurnEnd,
-    TurnId, TurnStatus, User, UserId,
+    Clock, Event, EventBody, Expected, Generation, HookRun, MessageId, MessageType, NewMessage, NewUser,
+    Origin, Role, Scope, SdkOptions, ServerId, Session, SessionId, SessionMode, SessionSpec, SessionStatus,
+    Turn, TurnEnd, TurnId, TurnStatus, User, UserId,
+    account::UserErased,
     ports::Turns,
     turn::{Begin, BegunTurn, NewTurn},
 };
@@ -41,6 +42,19 @@ impl<S: AnyStore> Fixture<S> {
         let new = user(name, self.tick());
         self.store.create_user(&new, &Origin::system()).await.unwrap();
         new.user
+    }
+
+    /// Stores another user who is an admin.
+    pub(super) async fn admin(&self, name: &str) -> UserId {
+        let mut new = user(name, self.tick());
+        new.user.role = Role::Admin;
+        self.store.create_user(&new, &Origin::system()).await.unwrap();
+        new.user.id
+    }
+
+    /// Makes a user nobody.
+    pub async fn erase(&self, user: UserId) -> UserErased {
+        self.store.erase_user(user, &Expected::ANY, self.tick(), &Origin::system()).await.unwrap()
     }
 
     /// Stores a fresh session of the user.

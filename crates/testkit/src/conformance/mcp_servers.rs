@@ -6,7 +6,7 @@ use super::{
 };
 use domain::{
     McpCheck, McpCheckStatus, McpServer, McpServerId, McpTransport, Origin, PageRequest, Scope, UserId,
-    audit::Fact, hook::SealedSecret, mcp::McpServerPatch, ports::StoreError,
+    account::UserErased, audit::Fact, hook::SealedSecret, mcp::McpServerPatch, ports::StoreError,
 };
 use jiff::Timestamp;
 
@@ -184,7 +184,7 @@ pub async fn mcp_servers_go_with_their_user<S: AnyStore>(store: S) {
     for server in [&theirs, &mine] {
         f.store.create_mcp_server(server, MANY, &Origin::system()).await.unwrap();
     }
-    assert!(f.store.erase_user(gone.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap());
+    assert_eq!(f.erase(gone.id).await, UserErased::Erased);
     assert_eq!(f.store.mcp_servers_after(None, 10).await.unwrap(), [mine]);
 }
 

@@ -2,8 +2,8 @@
 
 use super::{AnyStore, Fixture, audit::log, fixture::message, ledger::usage};
 use domain::{
-    Entry, Generation, Origin, PageRequest, Scope, SessionStatus, Total, ports::Purged,
-    session::SessionFilter,
+    Entry, Generation, Origin, PageRequest, Scope, SessionStatus, Total, UserId, account::UserErased,
+    ports::Purged, session::SessionFilter,
 };
 use serde_json::json;
 
@@ -49,16 +49,9 @@ pub async fn an_erased_user_is_nobody_and_cannot_come_in<S: AnyStore>(store: S) 
     let gone = f.another_user("bob").await;
     let session = f.session().await.id;
     for _ in 0..2 {
-        assert!(
-            f.store.erase_user(gone.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap()
-        );
+        assert_eq!(f.erase(gone.id).await, UserErased::Erased);
     }
-    assert!(
-        !f.store
-            .erase_user(domain::UserId::new(), &domain::Expected::ANY, f.tick(), &Origin::system())
-            .await
-            .unwrap()
-    );
+    assert_eq!(f.erase(UserId::new()).await, UserErased::NoUser);
     assert_eq!(f.store.login("bob@example.org").await.unwrap(), None);
     let row = f.store.user(gone.id).await.unwrap().unwrap();
     assert!(!row.is_active);

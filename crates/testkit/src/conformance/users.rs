@@ -1,9 +1,11 @@
 //! Users as admins see and change them.
 
-use super::{AnyStore, Fixture, audit::log, fixture};
+use super::{AnyStore, Fixture, audit::log};
 use domain::{
     FamilyId, Origin, PageRequest, RefreshToken, RefreshTokenId, Role, Source, User, UserId, UserPatch,
-    account::UserPatched, audit::Fact, ports::StoreError,
+    account::{UserErased, UserPatched},
+    audit::Fact,
+    ports::StoreError,
 };
 use futures::future::join_all;
 use jiff::SignedDuration;
@@ -74,9 +76,7 @@ pub async fn a_user_who_is_disabled_is_out_at_once<S: AnyStore>(store: S) {
 
 pub async fn an_erased_user_stays_nobody<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    assert!(
-        f.store.erase_user(f.user.id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap()
-    );
+    assert_eq!(f.erase(f.user.id).await, UserErased::Erased);
     let before = f.store.user(f.user.id).await.unwrap().unwrap();
     let enable = UserPatch { is_active: Some(true), ..UserPatch::default() };
     assert_eq!(change(&f, f.user.id, &enable).await, UserPatched::Erased);
@@ -85,13 +85,7 @@ pub async fn an_erased_user_stays_nobody<S: AnyStore>(store: S) {
 
 pub async fn the_last_active_admin_stays_one<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    let admins: Vec<UserId> = join_all(["grace", "hedy", "joan"].map(async |name| {
-        let mut admin = fixture::user(name, f.tick());
-        admin.user.role = Role::Admin;
-        f.store.create_user(&admin, &Origin::system()).await.unwrap();
-        admin.user.id
-    }))
-    .await;
+    let admins = join_all(["grace", "hedy", "joan"].map(|name| f.admin(name))).await;
     // One that is disabled does not count.
     let disable = UserPatch { is_active: Some(false), ..UserPatch::default() };
     assert!(matches!(change(&f, admins[0], &disable).await, UserPatched::Patched(_)));
@@ -102,13 +96,45 @@ pub async fn the_last_active_admin_stays_one<S: AnyStore>(store: S) {
     let came = join_all(both.map(|(id, patch)| change(&f, id, patch))).await;
     let refused = came.iter().filter(|one| **one == UserPatched::LastAdmin).count();
     assert_eq!(refused, 1, "{came:?}");
-    let left = f.store.users(&PageRequest::first(10)).await.unwrap().items;
-    assert_eq!(left.iter().filter(|user| user.is_active_admin()).count(), 1);
+    let left = admins_of(&f).await;
+    assert_eq!(left.len(), 1);
 
     // Nothing else of that one is refused.
-    let last = left.iter().find(|user| user.is_active_admin()).unwrap().id;
+    let last = left[0];
     let rename = UserPatch { full_name: Some(None), role: Some(Role::Admin), ..UserPatch::default() };
     assert!(matches!(change(&f, last, &rename).await, UserPatched::Patched(_)));
+}
+
+pub async fn the_last_active_admin_is_not_removed<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let alone = f.admin("grace").await;
+    assert_eq!(f.erase(alone).await, UserErased::LastAdmin);
+    assert_eq!(admins_of(&f).await, [alone]);
+
+    // All are removed at one instant, and then some of them are demoted instead.
+    let demote = UserPatch { role: Some(Role::Member), ..UserPatch::default() };
+    for demoted in [0, 4] {
+        for n in 0..7 {
+            f.admin(&format!("admin-{demoted}-{n}")).await;
+        }
+        let admins = admins_of(&f).await;
+        assert_eq!(admins.len(), 8);
+        let is_refused = admins.iter().enumerate().map(async |(n, id)| match n < demoted {
+            true => change(&f, *id, &demote).await == UserPatched::LastAdmin,
+            false => f.erase(*id).await == UserErased::LastAdmin,
+        });
+        let refused = join_all(is_refused).await.into_iter().filter(|refused| *refused).count();
+        assert_eq!((refused, admins_of(&f).await.len()), (1, 1));
+    }
+    let told = log(&f.store).await.into_iter().filter(|entry| entry.event.action == "user.erased").count();
+    let users = f.store.users(&PageRequest::first(100)).await.unwrap().items;
+    assert_eq!(told, users.iter().filter(|user| user.is_erased()).count(), "a refusal is not told");
+}
+
+/// Those who are active.
+async fn admins_of<S: AnyStore>(f: &Fixture<S>) -> Vec<UserId> {
+    let users = f.store.users(&PageRequest::first(100)).await.unwrap().items;
+    users.iter().filter(|user| user.is_active_admin()).map(|user| user.id).collect()
 }
 
 async fn change<S: AnyStore>(f: &Fixture<S>, id: UserId, patch: &UserPatch) -> UserPatched {

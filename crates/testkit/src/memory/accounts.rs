@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::{
     ApiKey, ApiKeyId, Expected, FamilyId, NewUser, Origin, Page, PageRequest, RefreshToken, Source, Spender,
     User, UserId, UserPatch,
-    account::{Rotation, UserPatched},
+    account::{Rotation, UserErased, UserPatched},
     audit::events,
     login_throttle::{LoginAttempt, Tally},
     ports::{Accounts, StoreError, StoreResult},
@@ -60,8 +60,7 @@ impl Accounts for MemoryStore {
         }
         expected.admit(&before)?;
         let after = patch.apply(before.clone());
-        let mut others = state.users.iter().map(|known| &known.user).filter(|user| user.id != id);
-        if before.is_active_admin() && !after.is_active_admin() && !others.any(User::is_active_admin) {
+        if !after.is_active_admin() && state.is_last_admin(&before) {
             return Ok(UserPatched::LastAdmin);
         }
         state.users[index].user = after.clone();
@@ -162,14 +161,21 @@ impl Accounts for MemoryStore {
         expected: &Expected,
         at: Timestamp,
         origin: &Origin,
-    ) -> StoreResult<bool> {
+    ) -> StoreResult<UserErased> {
         let mut state = self.state();
-        let Some(known) = state.users.iter_mut().find(|known| known.user.id == id) else { return Ok(false) };
-        let nobody = User::nobody(id);
-        if known.user.username == nobody {
-            return Ok(true);
+        let Some(index) = state.users.iter().position(|known| known.user.id == id) else {
+            return Ok(UserErased::NoUser);
+        };
+        let before = &state.users[index].user;
+        if before.is_erased() {
+            return Ok(UserErased::Erased);
         }
-        expected.admit(&known.user)?;
+        expected.admit(before)?;
+        if state.is_last_admin(before) {
+            return Ok(UserErased::LastAdmin);
+        }
+        let nobody = User::nobody(id);
+        let known = &mut state.users[index];
         known.user.email = format!("{nobody}@invalid");
         known.user.username = nobody;
         known.user.full_name = None;
@@ -190,7 +196,7 @@ impl Accounts for MemoryStore {
         state.budgets.remove(&Spender::User(id));
         state.forget_alerts(|alert| alert.user_id == Some(id));
         state.audit(events::user_erased(id, origin, at))?;
-        Ok(true)
+        Ok(UserErased::Erased)
     }
 
     async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
@@ -248,6 +254,11 @@ impl Accounts for MemoryStore {
 }
 
 impl State {
+    fn is_last_admin(&self, this: &User) -> bool {
+        let mut others = self.users.iter().map(|known| &known.user).filter(|user| user.id != this.id);
+        this.is_active_admin() && !others.any(User::is_active_admin)
+    }
+
     fn active_user(&self, id: UserId) -> Option<User> {
         self.users.iter().map(|known| &known.user).find(|user| user.id == id && user.is_active).cloned()
     }
