@@ -3,6 +3,7 @@
 use crate::{
     Store,
     entity::login_tally::{self, Column as L},
+    unit::Batch,
     value::micros,
 };
 use domain::{
@@ -12,11 +13,12 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{LockType, OnConflict},
+    sea_query::{Expr, LockType, OnConflict},
 };
 
 pub(crate) async fn admit(store: &Store, attempt: &LoginAttempt) -> StoreResult<SignedDuration> {
     let mut reads = store.batch();
+    make_and_lock(&mut reads, attempt);
     let rows = reads.select(of(attempt));
     let (mut read, unit) = store.open(reads).await?;
     let tallies = tallies(attempt, read.all(rows)?)?;
@@ -61,6 +63,20 @@ pub(crate) async fn forget(store: &Store, now: Timestamp) -> StoreResult<u64> {
     let unknown = Condition::any().add(L::SucceededAt.is_null()).add(L::SucceededAt.lte(long_ago(KNOWN_FOR)));
     let over = L::LastAt.lte(long_ago(FORGOTTEN_AFTER));
     store.write_one(login_tally::Entity::delete_many().filter(over).filter(unknown)).await
+}
+
+/// Makes rows that count nothing for those of its keys that have none, and locks those that have: what is not there can
+/// be locked by nobody, and each of many first attempts at once would be the first. They go again if it has to wait.
+fn make_and_lock(batch: &mut Batch, attempt: &LoginAttempt) {
+    let mut keys: Vec<_> = attempt.keys.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    let nothing = Tally { failures: 0, last_at: attempt.at, succeeded_at: None };
+    let rows = keys.into_iter().map(|key| login_tally::Model::new(key, nothing).into());
+    let rows: Vec<login_tally::ActiveModel> = rows.collect();
+    // A row that is there is locked by this too and not written. Left alone it could be forgotten before it is read.
+    let mut known = OnConflict::column(L::KeySha256);
+    known.update_column(L::Failures).action_and_where(Expr::cust("FALSE"));
+    batch.run(login_tally::Entity::insert_many(rows).on_conflict(known));
 }
 
 /// The rows of an attempt, locked in one order.

@@ -6,7 +6,7 @@ use domain::{
     ServerId, Session,
     entity_tag::{EntityTag, Expected},
     idempotency::{Claim, KeyLimits, KeyedRequest},
-    login_throttle::LoginAttempt,
+    login_throttle::{FORGOTTEN_AFTER, LoginAttempt},
     ports::{RateReport, StoreError},
     session::SessionPatch,
 };
@@ -133,12 +133,26 @@ pub async fn attempts_to_log_in_are_counted_and_forgiven<S: AnyStore>(store: S) 
 
 pub async fn of_many_attempts_at_once_no_more_pass_than_are_free<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
-    let attempt = LoginAttempt::new("ada@example.org", Some(IpAddr::from([192, 0, 2, 1])), f.tick());
-    // The rows are there, as they are once anybody has failed.
-    f.store.admit_login(&attempt).await.unwrap();
-    let waits = join_all((0..16).map(|_| f.store.admit_login(&attempt))).await;
-    let admitted = waits.into_iter().filter(|wait| wait.as_ref().unwrap().is_zero()).count();
-    assert_eq!(admitted, 4);
+    let at = f.tick();
+    let admitted = async |email: &str| {
+        let attempt = LoginAttempt::new(email, Some(IpAddr::from([192, 0, 2, 1])), at);
+        let waits = join_all((0..16).map(|_| f.store.admit_login(&attempt))).await;
+        waits.into_iter().filter(|wait| wait.as_ref().unwrap().is_zero()).count()
+    };
+    // Where nobody has failed yet no row is there.
+    for account in 0..9 {
+        assert_eq!(admitted(&format!("{account}@example.org")).await, 5, "{account}");
+    }
+    let one = LoginAttempt::new("ada@example.org", Some(IpAddr::from([192, 0, 2, 1])), at);
+    f.store.admit_login(&one).await.unwrap();
+    assert_eq!(admitted("ada@example.org").await, 4);
+    // That was all that is free for the address, at whatever account.
+    assert_eq!(admitted("eve@example.org").await, 0);
+    let forgotten = f.store.forget_login_attempts(at + FORGOTTEN_AFTER).await.unwrap();
+    assert_eq!(
+        forgotten, 21,
+        "ten accounts, from one address each, and the address; what waits leaves nothing"
+    );
 }
 
 pub async fn servers_hear_what_others_report<S: AnyStore>(store: S) {
