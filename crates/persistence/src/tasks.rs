@@ -10,6 +10,7 @@ use crate::{
     error::failure,
     page::{Counting, List, ListName, read_page, try_map},
     sessions::containing,
+    unit::row,
     value::{Reader, micros},
 };
 use async_trait::async_trait;
@@ -22,9 +23,9 @@ use domain::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, DbBackend, EntityTrait, InsertMany, Order, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, Func, OnConflict, SelectStatement, SimpleExpr},
+    ColumnTrait, Condition, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
+    sea_query::{Expr, ExprTrait, Func, LockType, SelectStatement, SimpleExpr},
 };
 
 #[async_trait]
@@ -105,22 +106,25 @@ impl Tasks for Store {
     }
 
     async fn fire(&self, firing: &Firing) -> StoreResult<bool> {
-        let found = self.change_of::<_, Task>(one(Scope::All, firing.task)).await?;
-        let as_seen = found.filter(|(task, _)| task.next_run_at == Some(firing.seen));
-        let Some((_, mut change)) = as_seen else { return Ok(false) };
-        let rows = firing.executions.iter().map(|one| Ok(execution::Model::new(one)?.into()));
-        let rows = rows.collect::<StoreResult<Vec<execution::ActiveModel>>>()?;
-        if !rows.is_empty() {
-            // A schedule that was set back comes to times again that it had.
-            use execution::Column as E;
-            let known = OnConflict::columns([E::TaskId, E::ScheduledFor]).do_nothing().to_owned();
-            change.writes.run(InsertMany::many(rows).on_conflict(known));
+        let mut reads = self.batch();
+        let task = reads.select(one(Scope::All, firing.task).lock(LockType::NoKeyUpdate));
+        let had = reads.select_as::<Had>(had(firing));
+        let (mut read, mut change) = self.change(reads).await?;
+        let task = read.first(task)?.map(Task::try_from).transpose()?;
+        if task.is_none_or(|task| task.next_run_at != Some(firing.seen)) {
+            return Ok(false);
         }
+        // A schedule that was set back comes to times again that it had. Whoever adds others waits for the task.
+        let had: Vec<_> = read.all(had)?.into_iter().map(|had| Some(had.scheduled_for)).collect();
+        let new = firing.executions.iter().filter(|one| !had.contains(&one.scheduled_for.map(micros)));
+        let new: Vec<_> = new.collect();
+        let rows = new.iter().map(|one| Ok(execution::Model::new(one)?.into()));
+        change.writes.insert_all(rows.collect::<StoreResult<Vec<execution::ActiveModel>>>()?);
         let next = firing.next_run_at.map(micros);
         let moved = task::Entity::update_many().col_expr(C::NextRunAt, Expr::value(next));
         change.writes.run(moved.filter(C::Id.eq(firing.task.0)));
         let system = Origin::system();
-        let events = firing.executions.iter().map(|one| events::execution_created(one, &system));
+        let events = new.into_iter().map(|one| events::execution_created(one, &system));
         change.commit(self, events).await?;
         Ok(true)
     }
@@ -135,6 +139,21 @@ impl Store {
         };
         Expr::expr(Func::cust(position).arg(C::Tags.into_expr()).arg(tagged(tag))).gt(0)
     }
+}
+
+row! {
+    /// A due time for which there is an execution.
+    struct Had {
+        scheduled_for: i64,
+    }
+}
+
+/// Those of these due times that the task had before.
+fn had(firing: &Firing) -> Select<execution::Entity> {
+    use execution::Column as E;
+    let times = firing.executions.iter().filter_map(|one| one.scheduled_for).map(micros);
+    let rows = execution::Entity::find().select_only().column(E::ScheduledFor);
+    rows.filter(E::TaskId.eq(firing.task.0)).filter(E::ScheduledFor.is_in(times))
 }
 
 fn one(scope: Scope, id: TaskId) -> Select<task::Entity> {

@@ -1,6 +1,6 @@
 //! Tasks, and the queue that their executions are.
 
-use super::{AnyStore, Fixture};
+use super::{AnyStore, Fixture, audit::log};
 use domain::{
     AuditFilter, Execution, ExecutionError, ExecutionStatus, MicroUsd, Origin, PageRequest, Scope, ServerId,
     Settlement, Task, TaskId, TaskPatch, TaskSpec, TurnId, UserPatch,
@@ -303,11 +303,17 @@ pub async fn a_due_time_has_one_execution_however_many_fire<S: AnyStore>(store: 
     let moved = f.store.task(Scope::All, task.id).await.unwrap().unwrap();
     assert_eq!(moved.next_run_at, Some(next));
 
-    // A schedule that comes to the same time again.
-    let again = Firing { seen: next, ..firing(None) };
+    // A schedule that comes to the same time again, and to one that it has not had.
+    let mut again = Firing { seen: next, ..firing(None) };
+    again.executions.push(Execution::new(&task, "now".into(), Map::new(), next).of_schedule(next));
     assert!(f.store.fire(&again).await.unwrap());
-    assert_eq!(f.store.executions(Scope::All, task.id, None, &all).await.unwrap().items.len(), 1);
+    let created = f.store.executions(Scope::All, task.id, None, &all).await.unwrap().items;
+    assert_eq!(created.iter().map(|one| one.scheduled_for).collect::<Vec<_>>(), [Some(next), Some(due)]);
     assert_eq!(f.store.due_tasks(f.tick(), 10).await.unwrap(), []);
+    let told = log(&f.store).await.into_iter().filter(|entry| entry.event.action == "execution.created");
+    let told: Vec<_> = told.map(|entry| entry.event.subject.unwrap().id).collect();
+    let ids: Vec<_> = created.iter().rev().map(|one| one.id.to_string()).collect();
+    assert_eq!(told, ids, "what is told was created");
 }
 
 pub async fn what_a_lost_worker_had_is_found<S: AnyStore>(store: S) {

@@ -95,8 +95,8 @@ impl Tasks for MemoryStore {
             });
             if !is_known {
                 state.executions.push(execution.clone());
+                state.audit(events::execution_created(execution, &Origin::system()))?;
             }
-            state.audit(events::execution_created(execution, &Origin::system()))?;
         }
         Ok(true)
     }
