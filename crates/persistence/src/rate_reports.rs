@@ -25,13 +25,12 @@ impl RateReports for Store {
         let recent = R::ReportedAt.gte(micros(forgotten_before));
         let others = rate_report::Entity::find().filter(R::ServerId.ne(server.0)).filter(recent);
         let others = others.order_by_asc(R::Id).all(&self.read).await.map_err(failure)?;
+        let mut writes = self.batch();
+        writes.run(rate_report::Entity::delete_many().filter(R::ReportedAt.lt(micros(forgotten_before))));
         if let Some(report) = report {
-            let mut writes = self.batch();
-            let own = rate_report::Entity::delete_many().filter(R::ServerId.eq(server.0));
-            writes.run(own.filter(R::ReportedAt.lt(micros(forgotten_before))));
             writes.insert::<rate_report::ActiveModel>(rate_report::Model::new(report)?.into());
-            self.write_whole(writes).await?;
         }
+        self.write_whole(writes).await?;
         others.into_iter().map(RateReport::try_from).collect()
     }
 }

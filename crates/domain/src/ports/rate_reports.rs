@@ -19,8 +19,8 @@ pub struct RateReport {
 /// Reports of all servers.
 #[async_trait]
 pub trait RateReports: Send + Sync {
-    /// Stores a report, if there is one, and removes what its server reported before `forgotten_before`; answers with
-    /// what other servers have reported since then.
+    /// Stores a report, if there is one, and removes what any server reported before `forgotten_before`, for those that
+    /// are gone or idle do not; answers with what other servers have reported since then.
     async fn exchange_reports(
         &self,
         server: ServerId,

@@ -173,6 +173,10 @@ pub async fn servers_hear_what_others_report<S: AnyStore>(store: S) {
     let second = report(one, later, 4);
     f.store.exchange_reports(one, Some(&second), later - SignedDuration::from_secs(60)).await.unwrap();
     assert_eq!(f.store.exchange_reports(other, None, since).await.unwrap(), [second], "the first is old");
+    // Whoever looks removes it, though its server is gone and nothing is there to report.
+    let gone = later + SignedDuration::from_micros(1);
+    assert_eq!(f.store.exchange_reports(other, None, gone).await.unwrap(), []);
+    assert_eq!(f.store.exchange_reports(other, None, since).await.unwrap(), []);
 }
 
 pub async fn a_change_that_expects_another_state_is_refused<S: AnyStore>(store: S) {

@@ -17,9 +17,8 @@ impl RateReports for MemoryStore {
         forgotten_before: Timestamp,
     ) -> StoreResult<Vec<RateReport>> {
         let mut state = self.state();
-        state.rate_reports.retain(|old| old.server != server || old.at >= forgotten_before);
+        state.rate_reports.retain(|old| old.at >= forgotten_before);
         state.rate_reports.extend(report.cloned());
-        let others = state.rate_reports.iter().filter(|one| one.server != server);
-        Ok(others.filter(|one| one.at >= forgotten_before).cloned().collect())
+        Ok(state.rate_reports.iter().filter(|one| one.server != server).cloned().collect())
     }
 }
