@@ -35,6 +35,7 @@ mod m0028_rounds;
 mod m0029_spend_by_period;
 mod m0030_started_at;
 mod m0031_useless_archives;
+mod m0032_expired_logins;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0029_spend_by_period::Migration),
             Box::new(m0030_started_at::Migration),
             Box::new(m0031_useless_archives::Migration),
+            Box::new(m0032_expired_logins::Migration),
         ]
     }
 }

@@ -341,6 +341,9 @@ pub trait Accounts: Send + Sync {
     /// The active user of a login that is neither revoked nor expired.
     async fn login_user(&self, family: FamilyId, at: Timestamp) -> StoreResult<Option<User>>;
 
+    /// Forgets refresh tokens that expired before then, used or not, at most `limit`; answers with how many went.
+    async fn forget_refresh_tokens(&self, before: Timestamp, limit: u32) -> StoreResult<u64>;
+
     /// Ends one login.
     async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()>;
 

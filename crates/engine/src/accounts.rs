@@ -22,8 +22,12 @@ use tokio_util::sync::CancellationToken;
 /// Shortest password that is accepted, in characters.
 pub const PASSWORD_CHARS_MIN: usize = 12;
 const API_KEY_SHOWN_CHARS: usize = 12;
-/// How often attempts to log in are forgotten.
+/// How often attempts to log in and refresh tokens are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(300);
+/// How long a refresh token is known after it expired: whoever shows one that was used still ends its login.
+const EXPIRED_KNOWN_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Refresh tokens that are forgotten at a time: more than are issued in between.
+const FORGOTTEN_MAX: u32 = 10_000;
 
 /// Logs people in and knows them again.
 #[derive(Debug)]
@@ -174,13 +178,17 @@ impl AccountManager {
         self.store.0.user(caller.user_id).await?.ok_or(Error::NotFound("user"))
     }
 
-    /// Forgets attempts to log in that nothing is needed of any more.
+    /// Forgets attempts to log in and refresh tokens that nothing is needed of any more.
     pub async fn keep_house(&self, cancelled: CancellationToken) {
         let mut ticks = tokio::time::interval(FORGET_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while cancelled.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.store.0.forget_login_attempts(self.clock.now()).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "old attempts to log in stay");
+            }
+            let before = self.clock.now() - EXPIRED_KNOWN_FOR;
+            if let Err(error) = self.store.0.forget_refresh_tokens(before, FORGOTTEN_MAX).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old refresh tokens stay");
             }
         }
     }

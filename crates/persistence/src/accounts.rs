@@ -100,6 +100,10 @@ impl Accounts for Store {
         logins::user(self, family, at).await
     }
 
+    async fn forget_refresh_tokens(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
+        logins::forget(self, before, limit).await
+    }
+
     async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
         logins::revoke(self, logins::of_family(family.0), at, events::logout(family, origin, at)).await
     }

@@ -17,7 +17,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Select,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     prelude::Uuid,
     sea_query::{Expr, LockType},
 };
@@ -52,7 +52,7 @@ pub(crate) async fn rotate(
     let (mut read, unit) = store.open(reads).await?;
     let Some(old) = read.first(old)? else { return Ok(Rotation::Refused) };
     let mut writes = store.batch();
-    // Asked first: whoever shows a used token, however old, has a copy that somebody else used.
+    // Asked first: whoever shows a used token, expired or not, has a copy that somebody else used.
     if old.used_at.is_some() {
         // Whoever shows it once more, to a login that has ended, changes nothing and must not fill the log.
         if read.first(alive)?.is_some() {
@@ -97,6 +97,17 @@ pub(crate) async fn user(store: &Store, family: FamilyId, at: Timestamp) -> Stor
         Ok(Some(Holder { user: user.try_into()?, api_key: None, until: token.expires_at }))
     };
     Ok(store.holder(Shown::Login(family), at, look_up).await?.map(|holder| holder.user))
+}
+
+/// Removes tokens that expired before then, the longest expired first, at most `limit`.
+pub(crate) async fn forget(store: &Store, before: Timestamp, limit: u32) -> StoreResult<u64> {
+    let old = refresh_token::Entity::find()
+        .select_only()
+        .column(C::Id)
+        .filter(C::ExpiresAt.lt(micros(before)))
+        .order_by_asc(C::ExpiresAt)
+        .limit(u64::from(limit));
+    store.write_one(refresh_token::Entity::delete_many().filter(C::Id.in_subquery(old.into_query()))).await
 }
 
 pub(crate) fn of_family(family: Uuid) -> Expr {

@@ -176,6 +176,7 @@ macro_rules! store_conformance {
             using_a_refresh_token_twice_revokes_its_family
             one_of_two_rotations_at_once_wins_and_the_other_gives_the_family_away
             a_login_ends_by_expiry_by_logout_and_with_its_user
+            refresh_tokens_are_forgotten_some_time_after_they_expired
             an_identity_is_its_issuer_and_its_subject
             an_identity_is_somebodys_once
             an_erased_user_leaves_their_identities

@@ -7,9 +7,10 @@ use domain::{
     ports::{Accounts as _, Audit as _},
 };
 use engine::{AccountManager, AuditLog, Error, Registrant, Registration, TokenPair, Tokens};
-use jiff::SignedDuration;
-use std::sync::Arc;
+use jiff::{SignedDuration, Timestamp};
+use std::{sync::Arc, time::Duration};
 use testkit::{MemoryStore, TestClock};
+use tokio_util::sync::CancellationToken;
 
 const EMAIL: &str = "ada@example.org";
 const PASSWORD: &str = "correct horse battery";
@@ -125,6 +126,19 @@ async fn a_refresh_token_expires() {
     let refused = door.accounts.refresh(&pair.refresh_token, &source()).await;
     assert!(matches!(refused, Err(Error::Unauthenticated)), "{refused:?}");
     assert!(door.accounts.refresh("stwr_never", &source()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refresh_tokens_are_forgotten_a_week_after_they_expired() {
+    let (door, pair) = with_ada().await;
+    door.clock.advance(SignedDuration::from_secs(1));
+    door.accounts.refresh(&pair.refresh_token, &source()).await.unwrap();
+    door.clock.advance(SignedDuration::from_hours(8 * 24));
+    let round = Duration::from_secs(1);
+    let cancelled = tokio::time::timeout(round, door.accounts.keep_house(CancellationToken::new())).await;
+    assert!(cancelled.is_err(), "it kept house for a round");
+    let kept = door.store.forget_refresh_tokens(Timestamp::MAX, 10).await.unwrap();
+    assert_eq!(kept, 1, "the one that was used is forgotten, and the one that expired later is not yet");
 }
 
 #[tokio::test]

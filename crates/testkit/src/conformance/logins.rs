@@ -105,6 +105,37 @@ pub async fn a_login_ends_by_expiry_by_logout_and_with_its_user<S: AnyStore>(sto
     assert_eq!(f.store.rotate([60; 32], &next, at, &Source::default()).await.unwrap(), Rotation::Refused);
 }
 
+pub async fn refresh_tokens_are_forgotten_some_time_after_they_expired<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let at = f.tick();
+    let login = token(f.user.id, 1, at);
+    f.store.begin_login(&login, &Source::default()).await.unwrap();
+    // A login that goes on: of its tokens the newest is alive.
+    let mut used = 1;
+    let mut rotate = async |at: Timestamp| {
+        let rotated =
+            f.store.rotate([used; 32], &token(f.user.id, used + 1, at), at, &Source::default()).await;
+        used += 1;
+        rotated.unwrap()
+    };
+    for hour in [1, 2, 3] {
+        assert!(matches!(rotate(at + SignedDuration::from_hours(hour)).await, Rotation::Rotated { .. }));
+    }
+    let show =
+        async |n| f.store.rotate([n; 32], &token(f.user.id, 99, at), at, &Source::default()).await.unwrap();
+    let forget = async |before, limit| f.store.forget_refresh_tokens(before, limit).await.unwrap();
+    assert_eq!(forget(at + LIFE, 10).await, 0, "what expires then is kept");
+    let past = |hours| at + LIFE + SignedDuration::from_hours(hours) + SignedDuration::from_micros(1);
+    assert_eq!(forget(past(2), 1).await, 1, "so many at a time");
+    assert_eq!(show(1).await, Rotation::Refused, "the longest expired first");
+    assert_eq!(forget(past(1), 10).await, 1);
+    assert_eq!(show(2).await, Rotation::Refused);
+    assert!(f.store.login_user(login.family_id, past(2)).await.unwrap().is_some(), "another token is alive");
+    assert_eq!(show(3).await, Rotation::Reused, "whoever shows what was used gives the login away");
+    assert_eq!(f.store.login_user(login.family_id, past(2)).await.unwrap(), None);
+    assert_eq!(forget(past(9), 10).await, 2, "and what is revoked goes too");
+}
+
 pub(super) fn token(user: UserId, n: u8, at: Timestamp) -> RefreshToken {
     RefreshToken {
         id: RefreshTokenId::new(),

@@ -143,6 +143,15 @@ impl Accounts for MemoryStore {
         Ok(live.and_then(|issued| state.active_user(issued.token.user_id)))
     }
 
+    async fn forget_refresh_tokens(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
+        let mut state = self.state();
+        state.refresh_tokens.sort_by_key(|issued| issued.token.expires_at);
+        let old = state.refresh_tokens.iter().take_while(|issued| issued.token.expires_at < before);
+        let gone = old.take(limit as usize).count();
+        state.refresh_tokens.drain(..gone);
+        Ok(gone as u64)
+    }
+
     async fn revoke_login(&self, family: FamilyId, at: Timestamp, origin: &Origin) -> StoreResult<()> {
         let mut state = self.state();
         let ended = state.revoke(|token| token.family_id == family);
