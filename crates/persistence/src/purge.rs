@@ -17,7 +17,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DeleteMany, EntityTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, DeleteMany, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
 
@@ -29,8 +29,17 @@ pub(crate) async fn session(
     at: Timestamp,
     origin: &Origin,
 ) -> StoreResult<Purged> {
+    let its = Spender::Session(id);
+    let account = Condition::all()
+        .add(spend::Column::SpenderKind.eq(its.kind()))
+        .add(spend::Column::SpenderKey.eq(its.key()));
     let mut reads = store.batch();
+    // In the order in which everybody takes them: a request that is booked late has the turn and waits for the session.
+    let turns = turn::Entity::find().select_only().column(turn::Column::Id);
+    let turns = turns.filter(turn::Column::SessionId.eq(id.0)).order_by_asc(turn::Column::Id);
+    reads.select(turns.lock(LockType::NoKeyUpdate));
     let row = lock(&mut reads, id);
+    reads.select(spend::Entity::find().filter(account.clone()).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
     let Some(locked) = locked(&mut read, row)? else { return Ok(Purged::NoSession) };
@@ -48,11 +57,7 @@ pub(crate) async fn session(
     writes.run(message::Entity::delete_many().filter(message::Column::SessionId.eq(id.0)));
     writes.run(turn::Entity::delete_many().filter(turn::Column::SessionId.eq(id.0)));
     // Its own account. What it cost its user and team stays on theirs, and so does what is held of them for it.
-    let its = Spender::Session(id);
     writes.run(budget_of(&its));
-    let account = Condition::all()
-        .add(spend::Column::SpenderKind.eq(its.kind()))
-        .add(spend::Column::SpenderKey.eq(its.key()));
     writes.run(spend::Entity::delete_many().filter(account));
     // Whatever else belongs to a session goes with its row.
     writes.run(session::Entity::delete_many().filter(session::Column::Id.eq(id.0)));

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::{
-    Entry, EventBody, Generation, MessageId, MessageType, NewMessage, Origin, Scope, ServerId,
-    ports::{Accounts, Audit, Journal, Ping, Servers, Sessions, StoreError},
+    Entry, EventBody, Expected, Generation, MessageId, MessageType, NewMessage, Origin, Scope, ServerId,
+    ports::{Accounts, Audit, Journal, Ping, Purged, Servers, Sessions, StoreError, Turns},
 };
 use persistence::{Database, DatabaseOptions, OpenError, Store};
 use serde_json::json;
@@ -48,6 +48,32 @@ async fn a_write_waits_for_whoever_has_the_row_and_gives_up_in_time() {
     };
     let (written, ()) = futures::future::join(write, release).await;
     assert_eq!(written.unwrap()[0].seq, 1);
+}
+
+/// Whoever books a request late locks its turn first and its session then, and must not find that locked by somebody who
+/// waits for the turn.
+#[tokio::test]
+async fn a_purge_waits_for_a_turn_before_it_takes_the_session() {
+    let (own, f) = world().await;
+    let session = f.session().await.id;
+    let turn = f.begin(session).await.turn_id;
+    f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
+    f.store.terminate(session, &Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
+    let mut other = PgConnection::connect(own.url()).await.unwrap();
+    other.execute("BEGIN; SELECT id FROM turns FOR NO KEY UPDATE").await.unwrap();
+    let purge = async { f.store.purge(session, f.tick(), &Origin::system()).await };
+    let booking = async {
+        let waits = "SELECT 'yes' FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = async { while own.texts(waits).await.is_empty() {} };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it does not wait");
+        let taken = other.execute("SELECT id FROM sessions FOR NO KEY UPDATE NOWAIT").await.map(drop);
+        other.execute("ROLLBACK").await.unwrap();
+        taken
+    };
+    let (purged, taken) = futures::future::join(purge, booking).await;
+    taken.unwrap();
+    assert_eq!(purged.unwrap(), Purged::Purged);
 }
 
 #[tokio::test]
