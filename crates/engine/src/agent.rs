@@ -4,6 +4,7 @@ use crate::{
     Error,
     containment::NoPort,
     governance::{Governance, Governed, only_listed},
+    removal::remove_tree,
     settings::EngineSettings,
     workdir,
 };
@@ -176,12 +177,10 @@ impl Directories {
     /// Removes everything the session has on disk, except a working directory that was there before it.
     pub fn remove(&self) -> Result<(), Error> {
         let own = self.own.as_deref().map(workdir::all_own).transpose().map_err(not_removed)?;
-        [self.config.clone(), self.temporary.clone()].into_iter().chain(own.unwrap_or_default()).try_for_each(
-            |path| match std::fs::remove_dir_all(path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                other => other.map_err(not_removed),
-            },
-        )
+        let all = [self.config.clone(), self.temporary.clone()].into_iter().chain(own.unwrap_or_default());
+        // One that cannot be removed keeps no other.
+        let removed: Vec<_> = all.map(|path| remove_tree(&path)).collect();
+        removed.into_iter().collect::<std::io::Result<()>>().map_err(not_removed)
     }
 }
 

@@ -80,10 +80,14 @@ impl SessionManager {
         }
     }
 
-    /// Clears away what terminated sessions have on this server's disk, those that were ended on other servers too.
+    /// Clears away what terminated sessions have on this server's disk, those that were ended on other servers too. One
+    /// that cannot be cleared away keeps no other from it.
     pub(crate) async fn clear_terminated(&self) -> Result<()> {
         for session in self.inner.lease.store.terminated(self.server(), CLEARED_MAX).await? {
-            self.clear_away(&session).await?;
+            if let Err(error) = self.clear_away(&session).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(session_id = %session.id, error, "could not clear a terminated session away for now");
+            }
         }
         Ok(())
     }

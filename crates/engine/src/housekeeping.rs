@@ -27,10 +27,13 @@ impl SessionManager {
             self.rescue_transcript(&session).await;
             self.end_orphan(turn).await?;
         }
-        self.sweep_forks().await?;
-        self.clear_terminated().await?;
-        self.keep_approvals().await?;
-        self.keep_archives().await?;
+        // A server begins without these too: its rounds and its next life do them again.
+        tell([
+            ("remove what unfinished forks left", self.sweep_forks().await),
+            ("clear terminated sessions away", self.clear_terminated().await),
+            ("keep approvals", self.keep_approvals().await),
+        ]);
+        self.keep_archives().await;
         self.admit_later();
         Ok(turns.len())
     }
@@ -56,12 +59,7 @@ impl SessionManager {
             }
             self.inner.feed.forget_unwatched();
             self.inner.self_test.retry(self).await;
-            if let Err(error) = self.round().await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "housekeeping could not finish a round"
-                );
-            }
+            self.round().await;
         }
     }
 
@@ -94,10 +92,28 @@ impl SessionManager {
         self.inner.live.count()
     }
 
-    async fn round(&self) -> Result<()> {
-        let now = self.inner.clock.now();
+    /// One round. Every step looks at the state and can be repeated; one that fails keeps no other from its turn.
+    async fn round(&self) {
+        tell([
+            ("look for other servers", self.look_for_others().await),
+            ("end turns that nobody runs", self.end_orphans().await),
+            ("clear terminated sessions away", self.clear_terminated().await),
+            ("keep budgets", self.keep_money().await),
+            ("keep approvals", self.keep_approvals().await),
+        ]);
+        self.keep_archives().await;
+        // Another server may have queued something, and a look may have failed.
+        self.admit_later();
+    }
+
+    async fn look_for_others(&self) -> Result<()> {
         let lease = &self.inner.lease;
         lease.note_others(lease.store.others(self.server()).await?);
+        Ok(())
+    }
+
+    async fn end_orphans(&self) -> Result<()> {
+        let now = self.inner.clock.now();
         for turn in self.inner.stores.turns.running(self.server()).await? {
             let is_ours =
                 self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn.id);
@@ -106,12 +122,6 @@ impl SessionManager {
                 self.end_orphan(&turn).await?;
             }
         }
-        self.clear_terminated().await?;
-        self.keep_money().await?;
-        self.keep_approvals().await?;
-        self.keep_archives().await?;
-        // Another server may have queued something, and a look may have failed.
-        self.admit_later();
         Ok(())
     }
 
@@ -151,5 +161,18 @@ impl SessionManager {
             self.inner.feed.publish_end(ended, end.called_tools);
         }
         Ok(())
+    }
+}
+
+/// Tells of the steps that failed: what each is for, and what came of it.
+pub(crate) fn tell(steps: impl IntoIterator<Item = (&'static str, Result<()>)>) {
+    for (step, done) in steps {
+        if let Err(error) = done {
+            tracing::warn!(
+                step,
+                error = &error as &dyn std::error::Error,
+                "housekeeping could not finish a step"
+            );
+        }
     }
 }

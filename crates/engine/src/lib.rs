@@ -39,6 +39,7 @@ mod owned;
 mod passwords;
 mod policies;
 mod purge;
+mod removal;
 mod reporting;
 mod reports;
 mod revocations;

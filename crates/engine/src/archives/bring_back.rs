@@ -4,7 +4,7 @@ use super::{
     put_away::{TRANSCRIPT, WORKSPACE},
     words,
 };
-use crate::{Error, Result, SessionManager, agent::Directories, workdir};
+use crate::{Error, Result, SessionManager, agent::Directories, removal::remove_tree, workdir};
 use domain::{
     Operation, Session, SessionStatus,
     ports::{ArchiveError, ArchiveRef},
@@ -134,14 +134,14 @@ impl SessionManager {
         let beside = beside(&target);
         blocking({
             let beside = beside.clone();
-            move || remove(&beside)
+            move || remove_tree(&beside)
         })
         .await?;
         self.inner.stores.archive_store.restore(stored, root, beside.clone()).await?;
         blocking(move || {
             match aside {
                 Some(aside) => set_aside(&target, &aside)?,
-                None => remove(&target)?,
+                None => remove_tree(&target)?,
             }
             if let Some(parent) = target.parent() {
                 std::fs::create_dir_all(parent)?;
@@ -166,18 +166,11 @@ fn is_empty(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
 /// Gives the folder this name, unless there is one of that name: then that was left here, and the folder is what an
 /// attempt that was cut short put in its place.
 fn set_aside(folder: &Path, aside: &Path) -> io::Result<()> {
     if aside.try_exists()? {
-        return remove(folder);
+        return remove_tree(folder);
     }
     match std::fs::rename(folder, aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,9 +1,9 @@
 //! What nobody asks for: going on with what was left, archiving what lies idle, removing what is of no use any more.
 
 use super::workshop::Alone;
-use crate::{Error, Result, SessionManager, agent::Directories};
+use crate::{Error, Result, SessionManager, agent::Directories, housekeeping::tell};
 use domain::{
-    ArchiveId, ArchivePlace, Origin, Session,
+    ArchiveId, ArchivePlace, Origin, Scope, Session, SessionId, SessionStatus,
     ports::{ArchiveOpened, StoreError},
 };
 
@@ -12,15 +12,14 @@ const ROUND_MAX: u32 = 64;
 
 impl SessionManager {
     /// One round. Every step looks at the state and can be repeated; one that fails keeps no other from its turn.
-    pub(crate) async fn keep_archives(&self) -> Result<()> {
-        let steps = [
-            self.go_on_with_archives().await,
-            self.clean_archived().await,
-            self.expire_archives().await,
-            self.delete_objects().await,
-            self.archive_idle().await,
-        ];
-        steps.into_iter().collect()
+    pub(crate) async fn keep_archives(&self) {
+        tell([
+            ("go on with archives", self.go_on_with_archives().await),
+            ("clean up after archives", self.clean_archived().await),
+            ("remove archives whose time is up", self.expire_archives().await),
+            ("delete archives that are of no use any more", self.delete_objects().await),
+            ("archive idle sessions", self.archive_idle().await),
+        ]);
     }
 
     /// Takes up what was asked for and nobody works on.
@@ -46,14 +45,22 @@ impl SessionManager {
         }
         for session in self.inner.stores.archives.sessions_to_clean(self.server(), ROUND_MAX).await? {
             let Some(alone) = self.inner.archiving.try_enter(session.id) else { continue };
-            // It may have been restored since it was listed.
-            let session = self.load(domain::Scope::All, session.id).await?;
-            if session.status == domain::SessionStatus::Archived
-                && session.operation.is_none()
-                && let Some(archive) = session.archive_id
-            {
-                self.clean_up(&session, archive, &alone).await?;
+            if let Err(error) = self.clean_up_if_archived(session.id, &alone).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(session_id = %session.id, error, "could not clean up after an archive for now");
             }
+        }
+        Ok(())
+    }
+
+    /// It may have been restored since it was listed.
+    async fn clean_up_if_archived(&self, id: SessionId, alone: &Alone) -> Result<()> {
+        let session = self.load(Scope::All, id).await?;
+        if session.status == SessionStatus::Archived
+            && session.operation.is_none()
+            && let Some(archive) = session.archive_id
+        {
+            self.clean_up(&session, archive, alone).await?;
         }
         Ok(())
     }

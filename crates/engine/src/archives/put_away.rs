@@ -1,7 +1,7 @@
 //! Putting a session away: close its agent, store what it has on disk and its transcript, and only then remove it.
 
 use super::{words, workshop::Alone};
-use crate::{Error, Result, SessionManager, agent::Directories, workdir};
+use crate::{Error, Result, SessionManager, agent::Directories, removal::remove_tree, workdir};
 use domain::{
     Archive, ArchivePlace, Session, SessionStatus,
     archive::ArchiveContent,
@@ -243,10 +243,7 @@ impl Staging {
     }
 
     fn remove(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
+        remove_tree(&self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The folder is there from before the first file until after the fork is stored. So a server that finds one when it
 //! starts knows which fork was not finished, and where its files are.
 
-use crate::{Error, Result, settings::DirectorySettings};
+use crate::{Error, Result, removal::remove_tree, settings::DirectorySettings};
 use domain::{SessionId, UserId};
 use std::{
     fs, io,
@@ -74,7 +74,7 @@ impl Staging {
     /// The fork is stored, or has no files: nothing is on its way any more.
     pub(super) async fn forget(&self) {
         let folder = self.folder();
-        self.told(blocking("remove the fork's staging folder", move || remove(&folder)).await);
+        self.told(blocking("remove the fork's staging folder", move || remove_tree(&folder)).await);
     }
 
     /// The fork is not: its files go, if the directory was made for it.
@@ -82,9 +82,9 @@ impl Staging {
         let (folder, target) = (self.folder(), self.target());
         let removed = blocking("remove the files of a fork that was not made", move || {
             if is_own {
-                remove(&target)?;
+                remove_tree(&target)?;
             }
-            remove(&folder)
+            remove_tree(&folder)
         });
         self.told(removed.await);
     }
@@ -101,13 +101,6 @@ impl Staging {
 
     fn target(&self) -> PathBuf {
         self.workspaces.join(self.user.to_string()).join(self.fork.to_string())
-    }
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 

@@ -14,6 +14,7 @@ mod endings;
 mod failures;
 mod files;
 mod governance;
+mod housekeeping;
 mod interrupting;
 mod last_words;
 mod leases;

@@ -22,11 +22,20 @@ pub struct Leases {
     store: MemoryStore,
     /// While true, no renewal gets through.
     pub is_cut_off: Arc<AtomicBool>,
+    /// While true, nobody is told which servers live, nor which sessions are to be cleared away.
+    pub is_unreadable: Arc<AtomicBool>,
 }
 
 impl Leases {
     pub fn around(store: MemoryStore) -> Self {
-        Self { store, is_cut_off: Arc::default() }
+        Self { store, is_cut_off: Arc::default(), is_unreadable: Arc::default() }
+    }
+
+    fn may_read(&self) -> StoreResult<()> {
+        if self.is_unreadable.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("no connection is free".into()));
+        }
+        Ok(())
     }
 }
 
@@ -44,6 +53,7 @@ impl Servers for Leases {
     }
 
     async fn others(&self, server: ServerId) -> StoreResult<Vec<ServerId>> {
+        self.may_read()?;
         self.store.others(server).await
     }
 
@@ -61,6 +71,7 @@ impl Servers for Leases {
     }
 
     async fn terminated(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
+        self.may_read()?;
         self.store.terminated(home, limit).await
     }
 
