@@ -12,7 +12,7 @@ use crate::{
     disk::overgrown,
     feed::Delta,
     live::{Hold, LiveAgent, Stop},
-    run::stopped,
+    run::{lease_lost, stopped},
     transcribe::Transcript,
     waits::Waits,
 };
@@ -80,13 +80,27 @@ impl Attempt<'_> {
         let access = &self.manager.inner.model_access;
         access.attribute(&live.token, Some(self.begun.turn_id));
         live.governed.turn.set(Some(self.begun.turn_id));
-        // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
-        let conversing = self.converse(&mut live, conversation, &mut hold.stop, last_words);
-        let conversing = AssertUnwindSafe(conversing);
-        let (ended, afterwards) = conversing
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| (Ended::panicked(self.begun.session.id), Afterwards::Close));
+        let mut stop = hold.stop.clone();
+        let conversed = {
+            // Caught here and not further out, so that the agent is closed and its access ended after a panic too.
+            let conversing = self.converse(&mut live, conversation, &mut hold.stop, last_words);
+            let conversing = pin!(AssertUnwindSafe(conversing).catch_unwind());
+            tokio::select! {
+                biased;
+                // Whatever the conversation waits for: a store without an answer is why most leases are lost.
+                () = lease_lost(&mut stop) => None,
+                conversed = conversing => Some(conversed),
+            }
+        };
+        let (ended, afterwards) = match conversed {
+            Some(conversed) => {
+                conversed.unwrap_or_else(|_| (Ended::panicked(self.begun.session.id), Afterwards::Close))
+            }
+            None => {
+                live.agent.kill().await;
+                (Ended::stopped(Stop::LeaseLost).in_conversation(conversation), Afterwards::Close)
+            }
+        };
         access.attribute(&live.token, None);
         live.governed.turn.set(None);
         match afterwards {
@@ -156,10 +170,6 @@ impl Attempt<'_> {
             let event = tokio::select! {
                 biased;
                 why = stopped(stop), if !matches!(cut, Some(Cut::Stop(_))) => {
-                    if why == Stop::LeaseLost {
-                        live.agent.kill().await;
-                        return (Ended::stopped(why).in_conversation(before), Afterwards::Close);
-                    }
                     cut = Some(Cut::Stop(why));
                     grace = Some(Instant::now() + INTERRUPT_GRACE);
                     interrupts.push(self.interrupt(&live.agent));
@@ -376,9 +386,6 @@ impl Attempt<'_> {
             why = stopped(stop) => Cut::Stop(why),
             () = tokio::time::sleep_until(self.deadline) => Cut::Deadline,
         };
-        if matches!(cut, Cut::Stop(Stop::LeaseLost)) {
-            return cut;
-        }
         tokio::time::sleep(INTERRUPT_GRACE).await;
         cut
     }

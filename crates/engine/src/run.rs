@@ -227,6 +227,14 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
     }
 }
 
+/// Waits until the lease is lost under which the turn runs.
+pub(crate) async fn lease_lost(stop: &mut watch::Receiver<Option<Stop>>) {
+    if stop.wait_for(|why| *why == Some(Stop::LeaseLost)).await.is_err() {
+        // As above.
+        std::future::pending().await
+    }
+}
+
 /// The delay doubles with each retry and varies by a tenth, so that many sessions do not come back at one instant.
 fn retry_delay(base_ms: u64, retry: u32) -> Duration {
     let doubled = base_ms.saturating_mul(1 << retry.saturating_sub(1).min(16));

@@ -54,6 +54,57 @@ async fn a_server_that_cannot_renew_its_lease_ends_its_agents_in_time_and_goes_o
     assert_eq!(world.ask(busy, "go on").await.status, TurnStatus::Completed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_ended_with_the_lease_although_its_turn_waits_for_the_store() {
+    let launcher = ScriptedLauncher::new().on_prompt(|_, say| async move {
+        say.text("on it");
+        say.hang().await;
+    });
+    let world = World::new(launcher);
+    world.manager.recover().await.unwrap();
+    let session = world.session().await;
+    world.faults.answers_record.send_replace(false);
+    let started = world.ask_and_leave(session, "one").await;
+    soon(async {
+        while world.faults.answers_record.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let renewed = Instant::now();
+    world.leases.is_cut_off.store(true, Ordering::SeqCst);
+    world.alive(0).await;
+    assert!(renewed.elapsed() < Duration::from_secs(30), "{:?}", renewed.elapsed());
+    assert_eq!(world.faults.answers_record.receiver_count(), 0, "nobody waits for the store any more");
+
+    world.faults.answers_record.send_replace(true);
+    let turn = world.end(started).await;
+    assert_eq!((turn.status, turn.failure), (TurnStatus::Interrupted, Some(TurnFailure::ServerStopped)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_was_just_interrupted_is_ended_with_the_lease_too() {
+    let world = World::new(hanging().on_control("interrupt", |_| Ok(serde_json::json!({}))));
+    world.manager.recover().await.unwrap();
+    let session = world.session().await;
+    let started = world.ask_and_leave(session, "hang").await;
+    let renewed = Instant::now();
+    world.leases.is_cut_off.store(true, Ordering::SeqCst);
+    let interrupting = async {
+        // The lease is over one second later, and the agent's time to come to its result is not.
+        tokio::time::sleep(Duration::from_secs(24)).await;
+        assert_eq!(world.manager.lease(), Ok(None));
+        world.manager.interrupt(&world.caller, session).await.unwrap();
+    };
+    let dying = async {
+        world.alive(0).await;
+        renewed.elapsed()
+    };
+    let ((), lived) = soon(async { tokio::join!(interrupting, dying) }).await;
+    assert!((Duration::from_secs(24)..Duration::from_secs(30)).contains(&lived), "{lived:?}");
+    assert_eq!(world.end(started).await.failure, Some(TurnFailure::ServerStopped));
+}
+
 /// In real time: the thread that everything else runs on stands still.
 #[tokio::test]
 async fn a_lease_is_kept_while_nothing_else_gets_a_processor() {

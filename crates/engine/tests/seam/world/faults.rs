@@ -35,8 +35,12 @@ pub struct Faults {
     pub decisions: Arc<AtomicU32>,
     /// So many readings of the policies in force fail from now on.
     pub policies: Arc<AtomicU32>,
-    /// While false, `begin` has done its work and does not answer.
+    /// While false, `begin` and `begin_queued` have done their work and do not answer.
     pub answers_begin: watch::Sender<bool>,
+    /// While false, `running` has looked and does not answer.
+    pub answers_running: watch::Sender<bool>,
+    /// While false, `record` has done nothing yet and does not answer.
+    pub answers_record: watch::Sender<bool>,
     /// The prompts that waited, in the order in which they began.
     pub begun: Arc<Mutex<Vec<Value>>>,
 }
@@ -55,6 +59,8 @@ impl Faults {
             decisions,
             policies,
             answers_begin: watch::Sender::new(true),
+            answers_running: watch::Sender::new(true),
+            answers_record: watch::Sender::new(true),
             begun: Arc::default(),
         }
     }
@@ -67,6 +73,11 @@ fn fail_if_told(left: &AtomicU32) -> StoreResult<()> {
     }
 }
 
+async fn may_answer(answers: &watch::Sender<bool>) {
+    // The caller has the sender, so the wait can only end with success.
+    let _ = answers.subscribe().wait_for(|answers| *answers).await;
+}
+
 #[async_trait]
 impl Journal for Faults {
     async fn record(
@@ -77,6 +88,7 @@ impl Journal for Faults {
         entries: Vec<Entry>,
         at: Timestamp,
     ) -> StoreResult<Vec<Event>> {
+        may_answer(&self.answers_record).await;
         fail_if_told(&self.records)?;
         self.store.record(session, by, turn, entries, at).await
     }
@@ -92,8 +104,7 @@ impl Journal for Faults {
 impl Turns for Faults {
     async fn begin(&self, turn: &NewTurn, first_status: SessionStatus, home: ServerId) -> StoreResult<Begin> {
         let begin = self.store.begin(turn, first_status, home).await;
-        // The sender lives in self, so the wait can only end with success.
-        let _ = self.answers_begin.subscribe().wait_for(|answers| *answers).await;
+        may_answer(&self.answers_begin).await;
         begin
     }
 
@@ -112,6 +123,7 @@ impl Turns for Faults {
         if let Some(Begin::Begun(begun)) = &begin {
             self.begun.lock().unwrap().push(begun.prompt.clone());
         }
+        may_answer(&self.answers_begin).await;
         Ok(begin)
     }
 
@@ -146,7 +158,9 @@ impl Turns for Faults {
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
-        self.store.running(home).await
+        let running = self.store.running(home).await;
+        may_answer(&self.answers_running).await;
+        running
     }
 
     async fn paused_by_budget(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
