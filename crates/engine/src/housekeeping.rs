@@ -113,10 +113,11 @@ impl SessionManager {
     }
 
     async fn end_orphans(&self) -> Result<()> {
+        // What runs here is noted before the store is asked: a turn that ends meanwhile is in its answer and not lost.
+        let ours = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let now = self.inner.clock.now();
         for turn in self.inner.stores.turns.running(self.server()).await? {
-            let is_ours =
-                self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn.id);
+            let is_ours = ours.contains_key(&turn.id);
             let is_old = turn.started_at.is_none_or(|started| now.duration_since(started) > ORPHAN_AGE);
             if !is_ours && (is_old || self.is_abandoned(&turn).await?) {
                 self.end_orphan(&turn).await?;
