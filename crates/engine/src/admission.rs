@@ -140,7 +140,7 @@ impl SessionManager {
     async fn let_in(&self, turn: &WaitingTurn) -> Result<LetIn> {
         let WaitingTurn { session_id, user_id, mode, generation, .. } = *turn;
         let subject = Subject { session_id, user_id, mode, generation };
-        let hold = match self.take_seat(subject) {
+        let hold = match self.take_seat(subject)? {
             Taken::Held(hold) => *hold,
             Taken::Busy | Taken::Waking => return Ok(LetIn::Later),
             Taken::Full => return Ok(LetIn::Full),

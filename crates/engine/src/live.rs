@@ -339,6 +339,11 @@ impl LiveAgents {
 }
 
 impl Hold {
+    /// The session that it is the seat of.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// The state in which a turn on this seat begins.
     pub fn first_status(&self) -> SessionStatus {
         match self.agent {

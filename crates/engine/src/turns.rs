@@ -302,7 +302,7 @@ impl SessionManager {
     /// Begins a turn if nothing stands in its way; `None` if it has to wait, or may not begin at all.
     pub(crate) async fn begin_now(&self, subject: Subject, turn: &NewTurn) -> Result<Option<StartedTurn>> {
         let hold = loop {
-            match self.take_seat(subject) {
+            match self.take_seat(subject)? {
                 Taken::Held(hold) => break *hold,
                 Taken::Busy | Taken::Full => return Ok(None),
                 // Its agent will be here sooner than a new one would.
@@ -330,18 +330,37 @@ impl SessionManager {
         Ok(Some(StartedTurn { session_id, turn_id, queue_position: None, after_seq }))
     }
 
-    /// The session's seat, if it is to be had. Whoever gets it for nothing gives it back.
-    pub(crate) fn take_seat(&self, subject: Subject) -> Taken {
+    /// The session's seat, if it is to be had and work is taken. Whoever gets it for nothing gives it back.
+    pub(crate) fn take_seat(&self, subject: Subject) -> Result<Taken> {
         let (taken, evicted) = self.inner.live.take(subject);
         if let Some(agent) = evicted {
             self.close_later(agent);
         }
-        taken
+        // Asked with the seat taken: whoever ends all work says so first and asks the seats to stop after that, so a turn
+        // either does not begin or hears of it.
+        match (self.admit_work(), taken) {
+            (Ok(()), taken) => Ok(taken),
+            (Err(why), Taken::Held(hold)) => {
+                self.give_back(*hold);
+                Err(why)
+            }
+            (Err(why), Taken::Busy | Taken::Waking | Taken::Full) => Err(why),
+        }
     }
 
     /// Gives back a seat that no turn runs on. Somebody may have found it taken meanwhile.
     pub(crate) fn give_back(&self, hold: Hold) {
+        let session = hold.session();
         drop(hold);
+        // Whoever ended the idle agents found this one at work.
+        if let Err(why) = self.admit_work()
+            && let Some(agent) = self.inner.live.dismiss(session)
+        {
+            match why {
+                Error::LeaseLost => self.kill_later(agent),
+                _ => self.close_later(agent),
+            }
+        }
         self.admit_later();
     }
 

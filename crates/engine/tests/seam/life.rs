@@ -133,3 +133,53 @@ async fn a_prompt_that_is_just_beginning_is_waited_for() {
     let (turn, alive, ()) = soon(async { tokio::join!(prompting, ending, opening) }).await;
     assert_eq!((turn.status, alive), (TurnStatus::Completed, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_that_waits_for_a_starting_agent_begins_nothing_once_the_server_ends() {
+    let world = World::new(ScriptedLauncher::new().silent_at_start());
+    let session = world.session().await;
+    world.manager.wake(&world.caller, session).await.unwrap();
+    world.launcher.launched(1).await;
+    let ending = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.manager.shut_down(Duration::from_secs(5)).await;
+    };
+    let (prompted, ()) = soon(async { tokio::join!(world.prompt(session, "one"), ending) }).await;
+    assert!(matches!(prompted, Err(Error::ShuttingDown)), "{prompted:?}");
+    assert_eq!(world.launcher.agents().len(), 1);
+    assert_eq!(world.journal(session).await, []);
+    assert_eq!((world.launcher.alive().len(), world.manager.live_agents()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queued_turn_does_not_begin_once_the_server_ends() {
+    let world = World::with(hanging(), |settings| settings.limits.interactive_agents_max = 2);
+    let mut running = vec![];
+    for _ in 0..2 {
+        let session = world.session().await;
+        running.push(world.ask_and_leave(session, "hang").await);
+    }
+    let (first, second) = (world.session().await, world.session().await);
+    let first = world.queue(first, "first").await.unwrap();
+    let second = world.queue(second, "second").await.unwrap();
+    world.faults.answers_begin.send_replace(false);
+    for turn in running {
+        soon(world.manager.interrupt(&world.caller, turn.session_id)).await.unwrap();
+    }
+    soon(async {
+        while world.faults.answers_begin.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let opening = async {
+        while !world.manager.is_draining() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.faults.answers_begin.send_replace(true);
+    };
+    soon(async { tokio::join!(world.manager.shut_down(Duration::from_secs(20)), opening) }).await;
+    assert_eq!(world.end(first).await.status, TurnStatus::Completed, "it had begun");
+    let second = world.manager.turn(&world.caller, second.session_id, second.turn_id).await.unwrap();
+    assert_eq!(second.status, TurnStatus::Queued, "the next life begins it");
+}
