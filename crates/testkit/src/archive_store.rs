@@ -31,6 +31,8 @@ pub struct MemoryArchives {
     pub failures: Arc<AtomicU32>,
     /// While false, what is being stored or restored has been read and is not written.
     pub writes: watch::Sender<bool>,
+    /// While false, what is to be deleted is there, and nobody answers.
+    pub deletes: watch::Sender<bool>,
     /// Which place is for new archives. S3 can sign.
     place: ArchivePlace,
 }
@@ -38,7 +40,8 @@ pub struct MemoryArchives {
 impl Default for MemoryArchives {
     fn default() -> Self {
         let (objects, failures) = (Arc::default(), Arc::default());
-        Self { objects, failures, writes: watch::Sender::new(true), place: ArchivePlace::Local }
+        let (writes, deletes) = (watch::Sender::new(true), watch::Sender::new(true));
+        Self { objects, failures, writes, deletes, place: ArchivePlace::Local }
     }
 }
 
@@ -180,6 +183,8 @@ impl ArchiveStore for MemoryArchives {
 
     async fn delete(&self, _: ArchivePlace, key: &str) -> Result<(), ArchiveError> {
         self.answer()?;
+        // Fails only without a sender, and this value holds one.
+        let _ = self.deletes.subscribe().wait_for(|may| *may).await;
         self.objects().remove(key);
         Ok(())
     }

@@ -17,9 +17,9 @@ impl SessionManager {
             ("go on with archives", self.go_on_with_archives().await),
             ("clean up after archives", self.clean_archived().await),
             ("remove archives whose time is up", self.expire_archives().await),
-            ("delete archives that are of no use any more", self.delete_objects().await),
             ("archive idle sessions", self.archive_idle().await),
         ]);
+        self.delete_objects_later();
     }
 
     /// Takes up what was asked for and nobody works on.
@@ -93,6 +93,19 @@ impl SessionManager {
             }
         }
         Ok(())
+    }
+
+    /// In a task of its own, unless there is one: a store that does not answer takes its time for each, and nothing else
+    /// waits for that.
+    fn delete_objects_later(&self) {
+        let Some(alone) = self.inner.archiving.try_delete() else { return };
+        let this = self.clone();
+        self.spawn(async move {
+            // The next life of this server, or another server, goes on with it.
+            let deleting = this.inner.draining.run_until_cancelled(this.delete_objects());
+            tell([("delete archives that are of no use any more", deleting.await.unwrap_or(Ok(())))]);
+            drop(alone);
+        });
     }
 
     async fn delete_objects(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use domain::SessionId;
 use std::{collections::HashSet, sync::Arc};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit, watch};
 
 /// Archives that are packed or unpacked at once; each takes some 80 MiB and all the disk can give.
 const AT_ONCE_MAX: usize = 2;
@@ -12,6 +12,8 @@ const AT_ONCE_MAX: usize = 2;
 pub(crate) struct Workshop {
     sessions: watch::Sender<HashSet<SessionId>>,
     room: Semaphore,
+    /// For whoever deletes what is of no use any more.
+    deleting: Arc<Mutex<()>>,
 }
 
 /// The right to touch what the session has on disk; given back when dropped.
@@ -23,7 +25,11 @@ pub(crate) struct Alone {
 
 impl Default for Workshop {
     fn default() -> Self {
-        Self { sessions: watch::Sender::default(), room: Semaphore::new(AT_ONCE_MAX) }
+        Self {
+            sessions: watch::Sender::default(),
+            room: Semaphore::new(AT_ONCE_MAX),
+            deleting: Arc::default(),
+        }
     }
 }
 
@@ -49,6 +55,11 @@ impl Workshop {
             // Fails only without a sender, and this value holds one.
             let _ = sessions.changed().await;
         }
+    }
+
+    /// The right to delete what is of no use any more, unless somebody has it.
+    pub(crate) fn try_delete(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.deleting).try_lock_owned().ok()
     }
 
     /// Room for the heavy part.

@@ -393,3 +393,44 @@ async fn an_ended_session_can_be_put_away_too() {
     let ended = world.store.get(world.caller.scope(), session).await.unwrap().unwrap();
     assert_eq!(ended.archive_id, Some(archive.id), "until its time is up");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_an_archive_store_that_does_not_delete() {
+    let world = World::new(talking());
+    let session = worked(&world).await;
+    let old = archive(&world, session).await;
+    soon(world.manager.restore(&world.caller, session, true)).await.unwrap();
+    world.clock.advance(SignedDuration::from_secs(1));
+    let new = archive(&world, session).await;
+    world.archives.deletes.send_replace(false);
+
+    let world = world.next_life();
+    soon(world.manager.recover()).await.unwrap();
+    let _house = keeping_house(&world);
+    let another = worked(&world).await;
+    let asked = Archive::pending(
+        &world.get(another).await,
+        domain::ArchivePlace::Local,
+        domain::Compression::Gzip,
+        domain::Clock::now(&world.clock),
+    );
+    world.store.open_archive(&asked, &domain::Origin::system()).await.unwrap();
+    world.reaches(another, SessionStatus::Archived).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.archives.deletes.receiver_count(), 1, "one is deleted at a time");
+    let begun = tokio::time::Instant::now();
+    soon(world.manager.shut_down(Duration::from_secs(20))).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(world.archives.keys().contains(&old.key));
+
+    let world = world.next_life();
+    world.archives.deletes.send_replace(true);
+    world.manager.recover().await.unwrap();
+    soon(async {
+        while world.archives.keys().contains(&old.key) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(world.archives.keys().contains(&new.key));
+}
