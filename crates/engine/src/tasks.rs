@@ -190,6 +190,12 @@ impl TaskManager {
         self.queue(execution.once_more(&task, self.now()), &caller.origin()).await
     }
 
+    /// Leaves to those that work what this server had as a worker in an earlier life: no other takes it from a server that
+    /// lives. Answers with how many executions that were.
+    pub async fn leave_to_others(&self) -> Result<u64> {
+        Ok(self.store().give_up_executions(self.inner.sessions.server()).await?)
+    }
+
     /// How much there is in the queue, of all users.
     pub async fn levels(&self) -> Result<ExecutionLevels> {
         Ok(self.store().execution_levels(self.now()).await?)

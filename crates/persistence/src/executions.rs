@@ -20,9 +20,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, UpdateMany,
-    sea_query::{LockType, SelectStatement},
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, UpdateMany,
+    sea_query::{Expr, ExprTrait, LockType, SelectStatement},
 };
 
 #[async_trait]
@@ -143,6 +145,18 @@ impl Executions for Store {
             .order_by_asc(C::Id)
             .limit(u64::from(limit));
         self.executions_of(rows).await
+    }
+
+    async fn give_up_executions(&self, worker: ServerId) -> StoreResult<u64> {
+        let is_unfinished = Condition::any()
+            .add(C::Status.eq(ExecutionStatus::Running.as_str()))
+            .add(C::SettleDueAt.is_not_null());
+        let given_up = execution::Entity::update_many()
+            .set(execution::ActiveModel { worker_id: Set(None), ..Default::default() })
+            .col_expr(C::Version, Expr::col(C::Version).add(1))
+            .filter(C::WorkerId.eq(worker.0))
+            .filter(is_unfinished);
+        self.write_one(given_up).await
     }
 
     async fn execution_levels(&self, at: Timestamp) -> StoreResult<ExecutionLevels> {

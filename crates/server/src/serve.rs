@@ -60,6 +60,16 @@ async fn serve_until_told(
     let metrics_address = for_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let mut signals = Signals::new()?;
     let parts = compose(&config, telemetry, lease_runtime).await?;
+    if !role.works() {
+        let left =
+            parts.tasks.leave_to_others().await.context("could not leave executions to the workers")?;
+        if left > 0 {
+            tracing::info!(
+                left,
+                "this server works on no tasks any more: executions that it had are the workers'"
+            );
+        }
+    }
     let streams = TaskTracker::new();
     let state = Data::new(api_state(&config, &parts, streams.clone()));
     let server = match role.answers() {

@@ -356,6 +356,7 @@ macro_rules! store_conformance {
             a_due_time_has_one_execution_however_many_fire
             what_a_lost_worker_had_is_found
             what_is_left_to_do_after_the_end_is_found
+            what_a_server_gives_up_is_found_by_those_that_work
             nothing_runs_for_a_user_who_is_disabled
             the_life_of_a_task_is_in_the_audit_log
             a_template_comes_back_as_it_was_stored

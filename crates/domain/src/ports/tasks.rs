@@ -101,6 +101,10 @@ pub trait Executions: Send + Sync {
         limit: u32,
     ) -> StoreResult<Vec<Execution>>;
 
+    /// Makes nobody's what this server has as a worker, so that those that work find it: what runs, and what is over and
+    /// has something left to do. Answers with how many there were.
+    async fn give_up_executions(&self, worker: ServerId) -> StoreResult<u64>;
+
     /// How much there is in the queue at `at`.
     async fn execution_levels(&self, at: Timestamp) -> StoreResult<ExecutionLevels>;
 }

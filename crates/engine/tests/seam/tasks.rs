@@ -340,6 +340,33 @@ async fn what_a_lost_worker_had_acted_on_ends_as_unknown_with_what_was_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_server_had_that_works_no_more_is_done_by_another_although_it_lives() {
+    let permits = Arc::new(Semaphore::new(0));
+    let former = World::new(held(&permits));
+    let lost = Worker::start(&former);
+    let queued = queue(&former, &lost, "work").await;
+    told(&former, 1).await;
+    lost.stop().await;
+    // The same server once more, with its lease and without a worker.
+    let former = former.next_life();
+    former.manager.recover().await.unwrap();
+    let settings = TaskSettings::default();
+    let store = Arc::new(former.store.clone());
+    let api = TaskManager::new(former.manager.clone(), store, settings, Arc::new(NothingAfter));
+    let other = former.another_server(answering());
+    other.manager.recover().await.unwrap();
+    let _worker = Worker::start(&other);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(look(&other, &queued).await.status, ExecutionStatus::Running, "it is a living server's");
+
+    assert_eq!(api.leave_to_others().await.unwrap(), 1);
+    let done = reaches(&other, &queued, ExecutionStatus::Completed).await;
+    assert_eq!((done.result.as_deref(), done.attempt), (Some("work: done"), 2));
+    assert_eq!(api.leave_to_others().await.unwrap(), 0);
+    permits.add_permits(1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_kills_its_workers_is_a_dead_letter_in_the_end() {
     let permits = Arc::new(Semaphore::new(0));
     let first = World::new(held(&permits));

@@ -287,3 +287,26 @@ async fn a_role_is_for_servers_that_share_a_database_and_says_what_they_do() {
     let refused = alone.refused().await;
     assert!(refused.contains("SQLite is for one server alone"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_had_before_its_role_changed_is_done_by_the_workers() {
+    let postgres = Postgres::start().await;
+    let mut one = postgres.server("all").await;
+    let queue = Queue::of(postgres.url()).await;
+    let queued = queue.add("[[hang]]", 3).await;
+    let first = eventually("it runs", async || {
+        let now = queue.look(&queued).await;
+        now.session_created.then_some(now)
+    })
+    .await;
+    one.kill().await;
+    one.set("SERVER_ROLE", "api");
+    one.launch().await;
+    let _two = postgres.server("worker").await;
+    let again = eventually("another attempt is made", async || {
+        let now = queue.look(&queued).await;
+        (now.attempt == 2 && now.session_created).then_some(now)
+    })
+    .await;
+    assert_ne!((again.session_id, again.worker), (first.session_id, first.worker));
+}

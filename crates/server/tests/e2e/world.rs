@@ -267,6 +267,12 @@ impl World {
         database
     }
 
+    /// Has another value for a setting from the next launch on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Takes a setting away from the next launch.
     pub fn unset(&mut self, name: &str) {
         self.settings.retain(|(set, _)| set != name);

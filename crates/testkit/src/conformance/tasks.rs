@@ -336,6 +336,42 @@ pub async fn what_a_lost_worker_had_is_found<S: AnyStore>(store: S) {
     assert_eq!(f.store.lost_executions(me, &[], 10).await.unwrap(), running);
 }
 
+pub async fn what_a_server_gives_up_is_found_by_those_that_work<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let task = f.stored_task("task").await;
+    let (former, worker) = (f.worker().await, f.worker().await);
+    let run = async |at| {
+        let running = claimed(&f.queued(&task).await, at, f.tick());
+        assert!(f.store.claim_execution(&running, None).await.unwrap());
+        running
+    };
+    let end = async |running: &Execution, settlement| {
+        let done = Outcome { status: ExecutionStatus::Completed, result: None, error: None };
+        let done = Execution { settlement, ..running.ended(done, f.tick()).unwrap() };
+        assert!(f.store.advance_execution(&done, f.tick(), None).await.unwrap());
+        done
+    };
+    let (running, theirs) = (run(former).await, run(worker).await);
+    let later =
+        Settlement { due_at: Some(f.tick() + SignedDuration::from_hours(1)), ..Settlement::default() };
+    let unsettled = end(&run(former).await, later.clone()).await;
+    let settled = end(&run(former).await, Settlement::default()).await;
+    let find = async || {
+        let lost = f.store.lost_executions(worker, &[theirs.id], 10).await.unwrap();
+        let unsettled = f.store.unsettled_executions(worker, later.due_at.unwrap(), 10).await.unwrap();
+        lost.into_iter().chain(unsettled).collect::<Vec<_>>()
+    };
+    assert_eq!(find().await, []);
+    assert_eq!(f.store.give_up_executions(former).await.unwrap(), 2);
+    let nobodys = |one: &Execution| Execution { worker: None, version: one.version + 1, ..one.clone() };
+    assert_eq!(find().await, [nobodys(&running), nobodys(&unsettled)]);
+    let late = running.entered(TurnId::new()).unwrap();
+    assert!(!f.store.advance_execution(&late, f.tick(), None).await.unwrap(), "it follows what is no more");
+    assert_eq!(f.stored_execution(&theirs).await, theirs);
+    assert_eq!(f.stored_execution(&settled).await, settled);
+    assert_eq!(f.store.give_up_executions(former).await.unwrap(), 0);
+}
+
 pub async fn what_is_left_to_do_after_the_end_is_found<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let task = f.stored_task("task").await;

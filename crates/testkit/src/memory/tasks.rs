@@ -199,6 +199,20 @@ impl Executions for MemoryStore {
         Ok(due)
     }
 
+    async fn give_up_executions(&self, worker: ServerId) -> StoreResult<u64> {
+        let mut state = self.state();
+        let had = state.executions.iter_mut().filter(|one| {
+            let is_unfinished = one.status == ExecutionStatus::Running || one.settlement.due_at.is_some();
+            is_unfinished && one.worker == Some(worker)
+        });
+        let mut count = 0;
+        for one in had {
+            (one.worker, one.version) = (None, one.version + 1);
+            count += 1;
+        }
+        Ok(count)
+    }
+
     async fn execution_levels(&self, at: Timestamp) -> StoreResult<ExecutionLevels> {
         let state = self.state();
         let mut levels = ExecutionLevels::default();
