@@ -7,7 +7,7 @@ use crate::{
     Store,
     entity::{
         archive::{self, Column as C},
-        session, turn,
+        server, session, turn,
     },
     error::failure,
     literal::Literal,
@@ -52,6 +52,7 @@ impl Archives for Store {
             .filter(C::Status.eq(archive.status.as_str()))
             .filter(C::Status.in_literals(OPEN))
             .filter(self.of_sessions_of(server))
+            .filter(self.free_for(server))
             .filter(C::Attempt.eq(i64::from(archive.attempt)));
         Ok((self.write_one(as_known).await? == 1).then_some(claimed))
     }
@@ -110,6 +111,7 @@ impl Archives for Store {
         let rows = archive::Entity::find()
             .filter(C::Status.in_literals(OPEN))
             .filter(self.of_sessions_of(home))
+            .filter(self.free_for(home))
             .filter(due)
             .order_by_asc(C::CreatedAt)
             .order_by_asc(C::Id);
@@ -270,6 +272,18 @@ impl Store {
     /// Archives of sessions that no other server looks after.
     fn of_sessions_of(&self, home: ServerId) -> SimpleExpr {
         of_session(C::SessionId, self.looked_after_by(home))
+    }
+
+    /// Archives that no other server that lives is at, or of sessions whose home this one is: while a home is gone all
+    /// others look after its sessions, and one of them is enough.
+    fn free_for(&self, server: ServerId) -> Condition {
+        let living = self.living().select_only().column(server::Column::Id).into_query();
+        Condition::any()
+            .add(C::Status.ne(ArchiveStatus::InProgress.as_str()))
+            .add(C::ServerId.is_null())
+            .add(C::ServerId.eq(server.0))
+            .add(C::ServerId.not_in_subquery(living))
+            .add(of_session(C::SessionId, session::Column::ServerId.eq(server.0)))
     }
 
     async fn archives(&self, rows: Select<archive::Entity>, limit: u32) -> StoreResult<Vec<Archive>> {

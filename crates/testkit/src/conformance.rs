@@ -327,6 +327,7 @@ macro_rules! store_conformance {
             sessions_in_which_nothing_happens_are_found
             what_archives_leave_over_is_found_until_it_is_gone
             a_session_is_packed_by_its_home_or_by_anybody
+            of_those_that_a_home_leaves_behind_one_packs
             whoever_restores_a_session_is_its_home
             what_is_on_another_servers_disk_is_left_to_it
             the_life_of_an_archive_is_in_the_audit_log
@@ -355,8 +356,8 @@ macro_rules! store_conformance {
             whoever_read_an_older_version_changes_nothing
             a_due_time_has_one_execution_however_many_fire
             what_a_lost_worker_had_is_found
-            what_is_left_to_do_after_the_end_is_found
             what_a_server_gives_up_is_found_by_those_that_work
+            what_is_left_to_do_after_the_end_is_found
             nothing_runs_for_a_user_who_is_disabled
             the_life_of_a_task_is_in_the_audit_log
             a_template_comes_back_as_it_was_stored

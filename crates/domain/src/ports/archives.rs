@@ -19,8 +19,9 @@ pub trait Archives: Send + Sync {
     async fn open_archive(&self, archive: &Archive, origin: &Origin) -> StoreResult<ArchiveOpened>;
 
     /// Begins an attempt: the archive is due, or in progress and nobody runs it any more, which the caller knows. The
-    /// answer is the archive with the number of this attempt; `None` if somebody else was faster, or if the session has
-    /// another home that lives, which has its files.
+    /// answer is the archive with the number of this attempt; `None` if somebody else was faster, if the session has
+    /// another home that lives, which has its files, or if another server that lives is at it. Only the session's home
+    /// takes it from that one.
     async fn claim_archive(
         &self,
         archive: &Archive,
@@ -60,7 +61,8 @@ pub trait Archives: Send + Sync {
     /// One archive.
     async fn archive(&self, id: ArchiveId) -> StoreResult<Option<Archive>>;
 
-    /// Archives that are due or in progress, oldest first, of sessions that no other server looks after.
+    /// Archives that are due or in progress, oldest first, of sessions that no other server looks after, and that
+    /// [`Archives::claim_archive`] would let this one have.
     async fn open_archives(&self, home: ServerId, now: Timestamp, limit: u32) -> StoreResult<Vec<Archive>>;
 
     /// Holds a session for being restored from `from`, the archive that is its newest, and makes `home` its home: it

@@ -56,6 +56,39 @@ pub async fn a_session_is_packed_by_its_home_or_by_anybody<S: AnyStore>(store: S
     assert_eq!(idle(other).await, [session.id]);
 }
 
+pub async fn of_those_that_a_home_leaves_behind_one_packs<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let (session, one, two) = (at_home(&f).await, ServerId::new(), ServerId::new());
+    let found = async |server| f.store.open_archives(server, f.tick(), 10).await.unwrap();
+    for server in [one, two] {
+        f.store.renew(server, LEASE).await.unwrap();
+    }
+    let archive = open(&f, &session).await;
+    f.store.resign(f.home).await.unwrap();
+    assert_eq!((found(one).await, found(two).await), (vec![archive.clone()], vec![archive.clone()]));
+    let first = f.store.claim_archive(&archive, one, f.tick()).await.unwrap().unwrap();
+    assert_eq!(found(two).await, [], "it is at work");
+    assert_eq!(f.store.claim_archive(&first, two, f.tick()).await.unwrap(), None);
+    // Its own next attempt.
+    assert_eq!(found(one).await, std::slice::from_ref(&first));
+    let second = f.store.claim_archive(&first, one, f.tick()).await.unwrap().unwrap();
+
+    // One that waits is anybody's, and one whose server is gone is too.
+    let due_at = f.tick();
+    assert!(f.store.postpone_archive(&second, "down", due_at, due_at).await.unwrap());
+    let [waits] = &found(two).await[..] else { panic!("it is not found") };
+    let third = f.store.claim_archive(waits, one, f.tick()).await.unwrap().unwrap();
+    assert_eq!(found(two).await, []);
+    f.store.resign(one).await.unwrap();
+    assert_eq!(found(two).await, std::slice::from_ref(&third));
+    let fourth = f.store.claim_archive(&third, two, f.tick()).await.unwrap().unwrap();
+
+    // The home is back, and has the files.
+    f.store.renew(f.home, LEASE).await.unwrap();
+    assert_eq!((found(two).await, found(f.home).await), (vec![], vec![fourth.clone()]));
+    assert!(f.store.claim_archive(&fourth, f.home, f.tick()).await.unwrap().is_some());
+}
+
 pub async fn whoever_restores_a_session_is_its_home<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let (session, other) = (at_home(&f).await, ServerId::new());

@@ -57,7 +57,7 @@ impl Archives for MemoryStore {
         at: Timestamp,
     ) -> StoreResult<Option<Archive>> {
         let mut state = self.state();
-        if !state.is_looked_after_by(archive.session_id, server) {
+        if !state.is_looked_after_by(archive.session_id, server) || !state.is_free_for(archive, server) {
             return Ok(None);
         }
         let as_known = |known: &Archive| {
@@ -141,7 +141,7 @@ impl Archives for MemoryStore {
         let due = |archive: &Archive| {
             let is_due = archive.status == ArchiveStatus::InProgress
                 || (archive.status == ArchiveStatus::Pending && archive.due_at <= now);
-            is_due && state.is_looked_after_by(archive.session_id, home)
+            is_due && state.is_looked_after_by(archive.session_id, home) && state.is_free_for(archive, home)
         };
         Ok(state.archives_where(due, |archive| archive.created_at, limit))
     }
@@ -339,6 +339,13 @@ impl State {
 
     fn claimed(&mut self, claimed: &Archive) -> Option<&mut StoredArchive> {
         self.stored(claimed.id).filter(|stored| stored.archive.is_claimed_as(claimed))
+    }
+
+    fn is_free_for(&self, archive: &Archive, server: ServerId) -> bool {
+        let home = self.sessions.get(&archive.session_id).and_then(|session| session.server_id);
+        archive.status != ArchiveStatus::InProgress
+            || home == Some(server)
+            || archive.server_id.is_none_or(|by| by == server || !self.lives(by))
     }
 
     fn restoring(&self, id: SessionId, by: Generation) -> StoreResult<Option<Session>> {
