@@ -2,42 +2,69 @@
 
 use cap_std::{
     ambient_authority,
-    fs::{Dir, Permissions, PermissionsExt},
+    fs::{Dir, MetadataExt, Permissions, PermissionsExt},
 };
-use std::{ffi::OsStr, fs, io, path::Path};
+use std::{ffi::OsStr, io, path::Path};
+use uuid::Uuid;
+
+/// All that the owner of a folder may do.
+const ALL: u32 = 0o700;
 
 /// Removes the tree, if there is one. Folders that nobody may write to are common in caches of packages, and would keep
 /// what is in them.
+///
+/// Whatever lies deeper than one level is moved up first: a tree may be deeper than a stack, or open files, or the length
+/// of a path go. By handles, so that whatever becomes a link meanwhile leads nowhere but into the tree.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match removed(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            allow_removal(path)?;
-            removed(path)
-        }
-        removed => removed,
-    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    unless_gone(Dir::open_ambient_dir(parent, ambient_authority()).and_then(|parent| remove(&parent, name)))
 }
 
-fn removed(path: &Path) -> io::Result<()> {
-    unless_gone(fs::remove_dir_all(path))
+fn remove(parent: &Dir, name: &OsStr) -> io::Result<()> {
+    let root = open(parent, name)?;
+    while level(&root)? {}
+    parent.remove_dir(name)
 }
 
-/// Lets its owner do everything in the tree, from the top down: a folder that cannot be read does not say what is in it.
-fn allow_removal(path: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let parent = Dir::open_ambient_dir(parent, ambient_authority())?;
-    unless_gone(allow_below(&parent, name))
-}
-
-/// By handles, so that whatever becomes a link meanwhile leads nowhere but into the tree.
-fn allow_below(within: &Dir, name: &OsStr) -> io::Result<()> {
-    within.set_permissions(name, Permissions::from_mode(0o700))?;
-    let folder = within.open_dir(name)?;
-    for entry in folder.entries()? {
+/// Removes all folders of the root with all but their folders, which become the root's. False if there was nothing.
+fn level(root: &Dir) -> io::Result<bool> {
+    let mut is_there = false;
+    for entry in root.entries()? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            allow_below(&folder, &entry.file_name())?;
+        is_there = true;
+        let name = entry.file_name();
+        if !entry.file_type()?.is_dir() {
+            root.remove_file(&name)?;
+            continue;
         }
+        let folder = open(root, &name)?;
+        for below in folder.entries()? {
+            let below = below?;
+            if below.file_type()?.is_dir() {
+                // One that changes its parent is written to.
+                allow(&folder, &below.file_name())?;
+                folder.rename(below.file_name(), root, Uuid::new_v4().simple().to_string())?;
+            } else {
+                folder.remove_file(below.file_name())?;
+            }
+        }
+        root.remove_dir(&name)?;
+    }
+    Ok(is_there)
+}
+
+fn open(within: &Dir, name: &OsStr) -> io::Result<Dir> {
+    allow(within, name)?;
+    within.open_dir(name)
+}
+
+/// Lets its owner do everything in a folder. Whoever may not is told by what they do then.
+fn allow(within: &Dir, name: &OsStr) -> io::Result<()> {
+    let metadata = within.symlink_metadata(name)?;
+    if metadata.is_dir() && metadata.mode() & ALL != ALL {
+        within.set_permissions(name, Permissions::from_mode(ALL))?;
     }
     Ok(())
 }
@@ -54,7 +81,10 @@ fn unless_gone(done: io::Result<()>) -> io::Result<()> {
 mod tests {
     use super::*;
     use nix::unistd::{Uid, geteuid, setfsuid};
-    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, chown, symlink},
+    };
 
     /// On a thread whose files are somebody's whom permissions bind; root's would bind nobody.
     fn as_somebody<T: Send>(test: impl FnOnce() -> T + Send) -> T {
@@ -101,6 +131,23 @@ mod tests {
         assert!(!tree.exists());
         assert!(elsewhere.join("file").exists() && mode(&elsewhere) == 0o555, "a link leads nowhere");
         fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Removed by a function that calls itself it takes 20 MB of stack, or as many open files as there are folders.
+    #[test]
+    fn a_tree_may_be_as_deep_as_it_likes() {
+        const FOLDERS: usize = 20_000;
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let mut deepest = Dir::open_ambient_dir(&tree, ambient_authority()).unwrap();
+        for _ in 0..FOLDERS {
+            deepest.create_dir("d").unwrap();
+            deepest.write("file", "x").unwrap();
+            deepest = deepest.open_dir("d").unwrap();
+        }
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
     }
 
     #[test]
