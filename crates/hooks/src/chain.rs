@@ -3,7 +3,7 @@
 use crate::{
     HookScope, Matcher, Observation, Observer, Origin, SessionHook,
     excerpt::excerpt,
-    joined::{Joined, apply, is_no},
+    joined::{Joined, alone},
     recorder::Recorder,
 };
 use async_trait::async_trait;
@@ -54,12 +54,7 @@ impl Hook for Chain {
             if !matcher.matches(input.tool_name.as_deref()) {
                 continue;
             }
-            let told = input.clone();
-            let (run, output) = self.run(hook, told, &mut input, &mut fatal).await;
-            runs.push(run);
-            if let Some(output) = output {
-                joined.add(&output);
-            }
+            runs.push(self.run(hook, &mut input, &mut joined, &mut fatal).await);
             if joined.is_no() || fatal.is_some() {
                 break;
             }
@@ -88,24 +83,25 @@ impl Chain {
         }
     }
 
-    /// Calls a hook. What it changed is in `input` afterwards; `fatal` says what nothing can go on after.
+    /// Calls a hook. Its answer is in `joined` afterwards, and what it changed in `input`; `fatal` says what nothing can
+    /// go on after.
     async fn run(
         &self,
         hook: &SessionHook,
-        told: HookInput,
         input: &mut HookInput,
+        joined: &mut Joined,
         fatal: &mut Option<String>,
-    ) -> (HookRun, Option<HookOutput>) {
+    ) -> HookRun {
         let executed_at = self.clock.now();
         let started = Instant::now();
-        let recorded_input = excerpt(&told.raw);
-        let (call_id, tool) = (told.tool_use_id.clone(), told.tool_name.clone());
+        let recorded_input = excerpt(&input.raw);
+        let (call_id, tool) = (input.tool_use_id.clone(), input.tool_name.clone());
         let turn = self.scope.turn.get();
         let step = spans::hook(turn, call_id.as_deref(), self.event.as_str(), &hook.name, tool.as_deref());
-        let answer = call(&self.event, hook, told).instrument(step.span()).await;
+        let answer = call(&self.event, hook, input.clone()).instrument(step.span()).await;
         let elapsed = started.elapsed();
         let (status, output, error) = match answer {
-            Answer::Output(output) if is_no(&self.event, &output) => {
+            Answer::Output(output) if alone(&self.event, &output).is_no() => {
                 (HookRunStatus::Blocked, Some(output), None)
             }
             Answer::Output(output) => (HookRunStatus::Completed, Some(output), None),
@@ -119,7 +115,6 @@ impl Chain {
             other => step.end(other.as_str()),
         }
         let recorded_output = output.as_ref().map(|output| excerpt(&output.0));
-        let changed = output.as_ref().is_some_and(|output| apply(output, input));
         let refusal = error.as_ref().filter(|_| hook.on_failure == OnFailure::Block);
         let refusal = refusal.map(|error| format!("Denied: the hook {} {error}.", hook.name));
         let effective = match &refusal {
@@ -129,9 +124,13 @@ impl Chain {
                 None
             }),
         };
-        let stops = effective.as_ref().is_some_and(|output| output.0["continue"] == false);
+        let stops = effective.as_ref().is_some_and(|output| alone(&self.event, output).is_stop());
+        if let Some(output) = &effective {
+            joined.add(output);
+        }
+        let changed = joined.apply(input);
         let continued = refusal.is_none() && status != HookRunStatus::Blocked && !stops;
-        let run = HookRun {
+        HookRun {
             hook_name: hook.name.clone(),
             input: recorded_input,
             output: recorded_output,
@@ -142,8 +141,7 @@ impl Chain {
             duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             executed_at,
             ..self.blank(input)
-        };
-        (run, effective)
+        }
     }
 
     fn observe(

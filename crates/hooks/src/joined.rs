@@ -116,6 +116,42 @@ impl Joined {
             || self.specific.get("decision").is_some_and(|decision| decision["behavior"] == "deny")
     }
 
+    /// Whether the turn is to end.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Puts what was changed so far into what the next hook is told; whether that is news. It is read from what the
+    /// agent gets, so that nobody judges what does not happen.
+    pub fn apply(&self, input: &mut HookInput) -> bool {
+        let Some((field, changed)) = self.changed() else { return false };
+        if input.raw[field] == *changed {
+            return false;
+        }
+        if field == "tool_input" {
+            input.tool_input = changed.clone();
+        }
+        if let Some(raw) = input.raw.as_object_mut() {
+            raw.insert(field.to_owned(), changed.clone());
+        }
+        true
+    }
+
+    /// The field of an event's input that was changed, and to what.
+    fn changed(&self) -> Option<(&'static str, &Value)> {
+        let given = |name: &str| self.specific.get(name);
+        match self.event {
+            HookEvent::PreToolUse => Some(("tool_input", given("updatedInput")?)),
+            HookEvent::PermissionRequest => Some(("tool_input", given("decision")?.get("updatedInput")?)),
+            HookEvent::PostToolUse => {
+                let changed = given("updatedMCPToolOutput").or_else(|| given("updatedToolOutput"))?;
+                Some(("tool_response", changed))
+            }
+            _ => None,
+        }
+    }
+
     /// The reason of a no, if one was given.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -172,35 +208,11 @@ impl Joined {
     }
 }
 
-/// Puts what an answer changed into what the next hook is told; whether there was anything.
-pub fn apply(output: &HookOutput, input: &mut HookInput) -> bool {
-    let specific = &output.0["hookSpecificOutput"];
-    let (field, changed) = match input.event {
-        HookEvent::PreToolUse => ("tool_input", &specific["updatedInput"]),
-        HookEvent::PermissionRequest => ("tool_input", &specific["decision"]["updatedInput"]),
-        HookEvent::PostToolUse if !specific["updatedMCPToolOutput"].is_null() => {
-            ("tool_response", &specific["updatedMCPToolOutput"])
-        }
-        HookEvent::PostToolUse => ("tool_response", &specific["updatedToolOutput"]),
-        _ => return false,
-    };
-    if changed.is_null() {
-        return false;
-    }
-    if field == "tool_input" {
-        input.tool_input = changed.clone();
-    }
-    if let Some(raw) = input.raw.as_object_mut() {
-        raw.insert(field.to_owned(), changed.clone());
-    }
-    true
-}
-
-/// Whether an answer by itself is a no.
-pub fn is_no(event: &HookEvent, output: &HookOutput) -> bool {
+/// An answer by itself.
+pub fn alone(event: &HookEvent, output: &HookOutput) -> Joined {
     let mut alone = Joined::new(event.clone());
     alone.add(output);
-    alone.is_no()
+    alone
 }
 
 #[cfg(test)]
@@ -278,6 +290,6 @@ mod tests {
         let decision = |behavior: &str| json!({ "hookSpecificOutput": { "hookEventName": "PermissionRequest", "decision": { "behavior": behavior } } });
         let outputs = [decision("deny"), decision("allow")];
         assert_eq!(joined(HookEvent::PermissionRequest, &outputs), decision("deny"));
-        assert!(is_no(&HookEvent::PermissionRequest, &HookOutput(decision("deny"))));
+        assert!(alone(&HookEvent::PermissionRequest, &HookOutput(decision("deny"))).is_no());
     }
 }

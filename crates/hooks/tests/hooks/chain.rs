@@ -70,6 +70,22 @@ async fn nobody_gets_behind_the_last_hook() {
 }
 
 #[tokio::test]
+async fn what_an_answer_in_the_background_changes_is_neither_judged_nor_run() {
+    let world = World::new(&[]).await;
+    let (verdict, seen) = witness("verdict", i32::MAX);
+    let mut change = specific(json!({ "updatedInput": { "command": "second" } }));
+    change["async"] = true.into();
+    change["continue"] = false.into();
+    let hooks = world.hooks(Switches::default(), vec![answers("change", 0, change)]);
+    let manager = hooks.for_session(&world.session, &CurrentTurn::default(), vec![verdict]).await.unwrap();
+    let output = call(&manager.into_registrations(), "PreToolUse", "Bash").await.unwrap();
+    assert_eq!(output, json!({}), "the agent runs what it had");
+    assert_eq!(*seen.lock().unwrap(), [json!({ "command": "first" })], "and that was judged");
+    hooks.flush().await;
+    assert!(world.runs().await[0].continued);
+}
+
+#[tokio::test]
 async fn a_trial_is_the_last_hooks_alone_and_leaves_no_trace() {
     let world = World::new(&[]).await;
     let receiver = Receiver::start(Reply::Status(204)).await;
