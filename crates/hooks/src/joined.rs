@@ -113,7 +113,7 @@ impl Joined {
     pub fn is_no(&self) -> bool {
         self.block.is_some()
             || self.decision.as_ref().is_some_and(|(permission, _)| *permission == Permission::Deny)
-            || self.specific.get("decision").is_some_and(|decision| decision["behavior"] == "deny")
+            || self.request().is_some_and(|decision| decision["behavior"] == "deny")
     }
 
     /// Whether the turn is to end.
@@ -143,7 +143,7 @@ impl Joined {
         let given = |name: &str| self.specific.get(name);
         match self.event {
             HookEvent::PreToolUse => Some(("tool_input", given("updatedInput")?)),
-            HookEvent::PermissionRequest => Some(("tool_input", given("decision")?.get("updatedInput")?)),
+            HookEvent::PermissionRequest => Some(("tool_input", self.request()?.get("updatedInput")?)),
             HookEvent::PostToolUse => {
                 let changed = given("updatedMCPToolOutput").or_else(|| given("updatedToolOutput"))?;
                 Some(("tool_response", changed))
@@ -157,7 +157,7 @@ impl Joined {
     pub fn reason(&self) -> Option<&str> {
         let decided = self.decision.as_ref().and_then(|(_, reason)| reason.as_deref());
         let blocked = self.block.as_ref().and_then(|reason| reason.as_deref());
-        let denied = self.specific.get("decision").and_then(|decision| decision["message"].as_str());
+        let denied = self.request().and_then(|decision| decision["message"].as_str());
         blocked.or(decided).or(denied)
     }
 
@@ -194,6 +194,11 @@ impl Joined {
             output.insert("hookSpecificOutput".into(), specific.into());
         }
         HookOutput(output.into())
+    }
+
+    /// What becomes of a PermissionRequest. To the agent it is a decision there and nowhere else.
+    fn request(&self) -> Option<&Value> {
+        self.specific.get("decision").filter(|_| self.event == HookEvent::PermissionRequest)
     }
 
     fn has_permission(&self) -> bool {
@@ -291,5 +296,7 @@ mod tests {
         let outputs = [decision("deny"), decision("allow")];
         assert_eq!(joined(HookEvent::PermissionRequest, &outputs), decision("deny"));
         assert!(alone(&HookEvent::PermissionRequest, &HookOutput(decision("deny"))).is_no());
+        // Elsewhere the agent does not know it, so it ends no round.
+        assert!(!alone(&HookEvent::PreToolUse, &HookOutput(decision("deny"))).is_no());
     }
 }

@@ -169,6 +169,11 @@ async fn a_hook_that_hangs_errs_breaks_or_babbles_is_its_fail_mode() {
             HookRunStatus::Failed,
         ),
         (
+            "PreToolUse does not have",
+            answers("x", 0, specific(json!({ "decision": { "behavior": "deny" } }))),
+            HookRunStatus::Failed,
+        ),
+        (
             "another event",
             answers("x", 0, json!({ "hookSpecificOutput": { "hookEventName": "Stop" } })),
             HookRunStatus::Failed,

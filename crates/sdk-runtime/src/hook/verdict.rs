@@ -31,7 +31,21 @@ pub(crate) fn fault(event: &HookEvent, output: &HookOutput) -> Option<String> {
     if !is_word(specific.get("permissionDecision"), &decisions) {
         return Some("answered with a permissionDecision that does not exist".to_owned());
     }
-    if specific.get("updatedInput").is_some_and(|input| !input.is_object() && !input.is_null()) {
+    let decision = specific.get("decision").filter(|decision| !decision.is_null());
+    match decision {
+        Some(_) if *event != HookEvent::PermissionRequest => {
+            return Some(format!("answered with a decision in a form that {event} does not have"));
+        }
+        Some(decision) if !["allow", "deny"].map(Some).contains(&decision["behavior"].as_str()) => {
+            return Some("answered with a decision that neither allows nor denies".to_owned());
+        }
+        _ => {}
+    }
+    let inputs = [Some(specific), decision.and_then(Value::as_object)].into_iter().flatten();
+    if inputs
+        .filter_map(|fields| fields.get("updatedInput"))
+        .any(|input| !input.is_object() && !input.is_null())
+    {
         return Some("answered with an updatedInput that is no object".to_owned());
     }
     None
@@ -76,9 +90,23 @@ mod tests {
             json!({ "hookSpecificOutput": { "hookEventName": "PostToolUse" } }),
             json!({ "hookSpecificOutput": { "hookEventName": "PreToolUse", "permissionDecision": "perhaps" } }),
             json!({ "hookSpecificOutput": { "hookEventName": "PreToolUse", "updatedInput": "x" } }),
+            json!({ "hookSpecificOutput": { "hookEventName": "PreToolUse", "decision": { "behavior": "deny" } } }),
         ];
         for output in garbage {
             assert!(fault(&event, &HookOutput(output.clone())).is_some(), "{output}");
+        }
+        let request = HookEvent::PermissionRequest;
+        for decision in [
+            json!("deny"),
+            json!({}),
+            json!({ "behavior": "ask" }),
+            json!({ "behavior": "allow", "updatedInput": 1 }),
+        ] {
+            let specific = json!({ "hookEventName": request.as_str(), "decision": decision });
+            assert!(
+                fault(&request, &HookOutput(json!({ "hookSpecificOutput": specific }))).is_some(),
+                "{decision}"
+            );
         }
         for word in HookEvent::KNOWN {
             let event = HookEvent::from(*word);
