@@ -26,6 +26,8 @@ pub struct Chain {
     pub scope: HookScope,
     /// In order.
     pub hooks: Vec<(Matcher, SessionHook)>,
+    /// Who judges what hooks of `PermissionRequest` allow, as they judge the call itself.
+    pub verdicts: Vec<(Matcher, SessionHook)>,
     pub observers: Vec<Arc<dyn Observer>>,
     pub recorder: Recorder,
     pub clock: Arc<dyn Clock>,
@@ -59,6 +61,9 @@ impl Hook for Chain {
                 break;
             }
         }
+        if fatal.is_none() && joined.is_allowed_request() {
+            self.judge(&input, &mut joined, &mut runs).await;
+        }
         let deliveries = self.observe(&input, &mut runs, &joined, fatal.as_deref());
         let recorded = self.recorder.record(self.scope.generation, runs, deliveries).await;
         recorded.map_err(|error| format!("could not {error}"))?;
@@ -83,6 +88,30 @@ impl Chain {
         }
     }
 
+    /// Has judged what a hook allows where somebody would be asked. The agent asks both at once and takes the first
+    /// answer, and what a hook made of the input was not judged yet.
+    async fn judge(&self, input: &HookInput, joined: &mut Joined, runs: &mut Vec<HookRun>) {
+        let mut call = input.clone();
+        call.event = HookEvent::PreToolUse;
+        if let Some(raw) = call.raw.as_object_mut() {
+            raw.insert("hook_event_name".to_owned(), call.event.as_str().into());
+        }
+        let mut judged = Joined::new(call.event.clone());
+        let tool = input.tool_name.as_deref();
+        let judges: Vec<_> = self.verdicts.iter().filter(|(matcher, _)| matcher.matches(tool)).collect();
+        if judges.is_empty() {
+            judged.add(&HookOutput::ask_gate("nobody judges it"));
+        }
+        for (_, judge) in judges {
+            // A call can always be refused, so no failure is fatal.
+            runs.push(self.run(judge, &mut call, &mut judged, &mut None).await);
+            if judged.is_no() {
+                break;
+            }
+        }
+        joined.hold_request_to(&judged);
+    }
+
     /// Calls a hook. Its answer is in `joined` afterwards, and what it changed in `input`; `fatal` says what nothing can
     /// go on after.
     async fn run(
@@ -92,16 +121,17 @@ impl Chain {
         joined: &mut Joined,
         fatal: &mut Option<String>,
     ) -> HookRun {
+        let event = joined.event().clone();
         let executed_at = self.clock.now();
         let started = Instant::now();
         let recorded_input = excerpt(&input.raw);
         let (call_id, tool) = (input.tool_use_id.clone(), input.tool_name.clone());
         let turn = self.scope.turn.get();
-        let step = spans::hook(turn, call_id.as_deref(), self.event.as_str(), &hook.name, tool.as_deref());
-        let answer = call(&self.event, hook, input.clone()).instrument(step.span()).await;
+        let step = spans::hook(turn, call_id.as_deref(), event.as_str(), &hook.name, tool.as_deref());
+        let answer = call(&event, hook, input.clone()).instrument(step.span()).await;
         let elapsed = started.elapsed();
         let (status, output, error) = match answer {
-            Answer::Output(output) if alone(&self.event, &output).is_no() => {
+            Answer::Output(output) if alone(&event, &output).is_no() => {
                 (HookRunStatus::Blocked, Some(output), None)
             }
             Answer::Output(output) => (HookRunStatus::Completed, Some(output), None),
@@ -119,12 +149,12 @@ impl Chain {
         let refusal = refusal.map(|error| format!("Denied: the hook {} {error}.", hook.name));
         let effective = match &refusal {
             None => output,
-            Some(refusal) => HookOutput::refuse(&self.event, refusal).or_else(|| {
+            Some(refusal) => HookOutput::refuse(&event, refusal).or_else(|| {
                 *fatal = Some(format!("the hook {} {}", hook.name, error.as_deref().unwrap_or_default()));
                 None
             }),
         };
-        let stops = effective.as_ref().is_some_and(|output| alone(&self.event, output).is_stop());
+        let stops = effective.as_ref().is_some_and(|output| alone(&event, output).is_stop());
         if let Some(output) = &effective {
             joined.add(output);
         }

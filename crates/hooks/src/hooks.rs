@@ -92,12 +92,13 @@ impl Hooks {
         Self { store, clock, switches, own: own.into(), audit, figures, client, recorder, sender, is_trial }
     }
 
-    /// The hooks of a session's agent: the operator's, those it names, everybody's, and `more`, such as the policy's.
+    /// The hooks of a session's agent: the operator's, those it names, everybody's, and after them all the `verdicts`,
+    /// which are the policies'.
     pub async fn for_session(
         &self,
         session: &Session,
         turn: &CurrentTurn,
-        more: Vec<SessionHook>,
+        verdicts: Vec<SessionHook>,
     ) -> Result<HookManager, HooksError> {
         let scope = self.scope(session, turn);
         let mut hooks = vec![];
@@ -135,10 +136,8 @@ impl Hooks {
                 }
             }
         }
-        // After all others, so that nobody of the same order gets behind the policy's and changes what it has judged.
-        hooks.extend(more);
         let observers = self.observers(told);
-        Ok(HookManager::new(&scope, hooks, &observers, &self.recorder, &self.clock)?)
+        Ok(HookManager::new(&scope, hooks, verdicts, &observers, &self.recorder, &self.clock)?)
     }
 
     /// The hooks of a session that nobody has and that is for trials alone: this one, called as in any other session.
@@ -148,7 +147,8 @@ impl Hooks {
         turn: &CurrentTurn,
         hook: SessionHook,
     ) -> Result<HookManager, HooksError> {
-        Ok(HookManager::new(&self.scope(session, turn), vec![hook], &[], &self.recorder, &self.clock)?)
+        let scope = self.scope(session, turn);
+        Ok(HookManager::new(&scope, vec![], vec![hook], &[], &self.recorder, &self.clock)?)
     }
 
     fn scope(&self, session: &Session, turn: &CurrentTurn) -> HookScope {

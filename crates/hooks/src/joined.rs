@@ -1,7 +1,7 @@
 //! One answer out of the answers of several hooks: deny beats ask beats allow, and the first reason counts.
 
 use sdk_runtime::{HookEvent, HookInput, HookOutput};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The answers of an event's hooks so far.
 #[derive(Debug)]
@@ -65,6 +65,12 @@ impl Joined {
         }
     }
 
+    /// At which the answers are given.
+    #[must_use]
+    pub fn event(&self) -> &HookEvent {
+        &self.event
+    }
+
     /// Adds an answer without fault.
     pub fn add(&mut self, output: &HookOutput) {
         let fields = &output.0;
@@ -98,9 +104,8 @@ impl Joined {
                     }
                 }
                 "additionalContext" => self.contexts.extend(text(value)),
-                // The decision of a PermissionRequest: a no stands.
-                "decision" if self.specific.get(name).is_some_and(|before| before["behavior"] == "deny") => {}
                 _ if value.is_null() => {}
+                "decision" if self.event == HookEvent::PermissionRequest => self.decide_request(value),
                 _ => {
                     self.specific.insert(name.clone(), value.clone());
                 }
@@ -113,7 +118,27 @@ impl Joined {
     pub fn is_no(&self) -> bool {
         self.block.is_some()
             || self.decision.as_ref().is_some_and(|(permission, _)| *permission == Permission::Deny)
-            || self.request().is_some_and(|decision| decision["behavior"] == "deny")
+            || self.request_is("deny")
+    }
+
+    /// Whether a hook allows what somebody would be asked about.
+    #[must_use]
+    pub fn is_allowed_request(&self) -> bool {
+        self.request_is("allow")
+    }
+
+    /// What the judgement of the call leaves of an allowed request: a no is one here too, and whoever is to be asked is.
+    pub fn hold_request_to(&mut self, judged: &Self) {
+        match &judged.decision {
+            Some((Permission::Deny, reason)) => {
+                let message = reason.as_deref().unwrap_or_default();
+                self.specific.insert("decision".into(), json!({ "behavior": "deny", "message": message }));
+            }
+            Some((Permission::Ask | Permission::Defer, _)) => {
+                self.specific.remove("decision");
+            }
+            Some((Permission::Allow, _)) | None => {}
+        }
     }
 
     /// Whether the turn is to end.
@@ -199,6 +224,28 @@ impl Joined {
     /// What becomes of a PermissionRequest. To the agent it is a decision there and nowhere else.
     fn request(&self) -> Option<&Value> {
         self.specific.get("decision").filter(|_| self.event == HookEvent::PermissionRequest)
+    }
+
+    fn request_is(&self, behavior: &str) -> bool {
+        self.request().is_some_and(|decision| decision["behavior"] == behavior)
+    }
+
+    /// A no stands. A yes is one to this call only, with the input that was last given: rules for later ones
+    /// (`updatedPermissions`) are not a hook's to make.
+    fn decide_request(&mut self, decision: &Value) {
+        if self.request_is("deny") {
+            return;
+        }
+        let mut kept = decision.clone();
+        if decision["behavior"] == "allow" {
+            kept = json!({ "behavior": "allow" });
+            let before = self.request().map(|before| &before["updatedInput"]);
+            let inputs = [Some(&decision["updatedInput"]), before];
+            if let Some(input) = inputs.into_iter().flatten().find(|input| !input.is_null()) {
+                kept["updatedInput"] = input.clone();
+            }
+        }
+        self.specific.insert("decision".into(), kept);
     }
 
     fn has_permission(&self) -> bool {

@@ -26,21 +26,26 @@ pub struct HookManager {
 }
 
 impl HookManager {
-    /// Sorts hooks and observers by their events.
+    /// Sorts hooks and observers by their events. The `verdicts` come after all hooks, whatever their order, so that
+    /// nobody gets behind them and changes what they have judged.
     pub fn new(
         scope: &HookScope,
         mut hooks: Vec<SessionHook>,
+        verdicts: Vec<SessionHook>,
         observers: &[Arc<dyn Observer>],
         recorder: &Recorder,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadMatcher> {
         // Stable: of equal ones the first is asked first.
         hooks.sort_by_key(|hook| hook.order);
+        let parsed = |hook: SessionHook| Ok((Matcher::parse(hook.matcher.as_deref())?, hook));
+        let verdicts = verdicts.into_iter().map(parsed).collect::<Result<Vec<_>, BadMatcher>>()?;
         let mut chains: BTreeMap<HookEvent, Chain> = BTreeMap::new();
         let chain = |event: &HookEvent| Chain {
             event: event.clone(),
             scope: scope.clone(),
             hooks: vec![],
+            verdicts: vec![],
             observers: observers.to_vec(),
             recorder: recorder.clone(),
             clock: clock.clone(),
@@ -48,9 +53,13 @@ impl HookManager {
         for event in observers.iter().flat_map(|observer| observer.events()) {
             chains.entry(event).or_insert_with_key(chain);
         }
-        for hook in hooks {
-            let matcher = Matcher::parse(hook.matcher.as_deref())?;
+        let hooks = hooks.into_iter().map(parsed).collect::<Result<Vec<_>, BadMatcher>>()?;
+        for (matcher, hook) in hooks.into_iter().chain(verdicts.iter().cloned()) {
             chains.entry(hook.event.clone()).or_insert_with_key(chain).hooks.push((matcher, hook));
+        }
+        if let Some(requests) = chains.get_mut(&HookEvent::PermissionRequest) {
+            requests.verdicts = verdicts;
+            requests.verdicts.retain(|(_, verdict)| verdict.event == HookEvent::PreToolUse);
         }
         Ok(Self { chains })
     }
@@ -64,7 +73,7 @@ impl HookManager {
 
 fn registration(chain: Chain) -> HookRegistration {
     let must_hold = chain.hooks.iter().any(|(_, hook)| hook.on_failure == OnFailure::Block);
-    let hooks_take: Duration = chain.hooks.iter().map(|(_, hook)| hook.timeout).sum();
+    let hooks_take: Duration = chain.hooks.iter().chain(&chain.verdicts).map(|(_, hook)| hook.timeout).sum();
     let on_failure = if must_hold { OnFailure::Block } else { OnFailure::Continue };
     HookRegistration::new(chain.event.clone(), Arc::new(chain))
         .with_timeout(hooks_take + ANSWER_MARGIN)

@@ -7,5 +7,6 @@ mod chain;
 mod load;
 mod receiver;
 mod recording;
+mod requests;
 mod sending;
 mod world;
