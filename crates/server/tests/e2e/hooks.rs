@@ -106,6 +106,37 @@ async fn changed_input_is_what_the_next_hook_sees_and_what_runs_in_every_mode() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_endpoint_allows_in_a_persons_place_is_judged_too() {
+    let world = World::with(&LOCAL).await;
+    let user = world.admin().await;
+    let house = r#"
+@id("no-tags") @reason("releases are made by the release team")
+forbid(principal, action == Action::"run_command", resource == Command::"git")
+when { resource.line like "git tag*" };
+"#;
+    let made = user.post("/policies", json!({ "name": "house", "text": house })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let allowing = |command: &str| {
+        let decision = json!({ "behavior": "allow", "updatedInput": { "command": command } });
+        let specific = json!({ "hookEventName": "PermissionRequest", "decision": decision });
+        Reply::Body(json!({ "hookSpecificOutput": specific }).to_string())
+    };
+    let receiver = Receiver::start(allowing("touch changed")).await;
+    decider(&user, "yes", &receiver, json!({ "event_types": ["PermissionRequest"] })).await;
+    let session = user.session(json!({ "hooks_enabled": ["yes"], "custom_policies": ["house"] })).await;
+
+    user.query(&session, &bash("touch asked")).await.ok();
+    assert!(has_file(&user, &session, "changed").await, "no policy minds, and nobody else is asked");
+    receiver.reply_with(allowing("touch forbidden; git tag v1"));
+    user.query(&session, &bash("touch asked")).await.ok();
+    let told = world.model.requests().last().unwrap().json().unwrap().to_string();
+    assert!(told.contains("releases are made by the release team"), "{told}");
+    for name in ["asked", "forbidden"] {
+        assert!(!has_file(&user, &session, name).await, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_endpoint_means_what_its_fail_mode_says_whatever_the_permission_mode() {
     let world = World::with(&LOCAL).await;
     let user = world.admin().await;
