@@ -1,7 +1,10 @@
 //! The hosts that a tool call names.
 
+mod options;
+
 use super::hosts::NamedHost;
 use crate::shell::{Analysis, SimpleCommand, Word};
+use options::{Argument, Options};
 use serde_json::Value;
 
 /// A host that a call is going to talk to.
@@ -15,84 +18,8 @@ pub(crate) enum Named {
 /// Schemes of URLs that lead to a host.
 const SCHEMES: [&str; 12] =
     ["http", "https", "ftp", "ftps", "sftp", "ssh", "git", "git+ssh", "ws", "wss", "ldap", "gopher"];
-/// Options of curl and wget whose value is neither a URL nor a proxy.
-const PLAIN_VALUES: &[&str] = &[
-    "-H",
-    "--header",
-    "-d",
-    "--data",
-    "--data-raw",
-    "--data-binary",
-    "--data-urlencode",
-    "--json",
-    "-F",
-    "--form",
-    "-o",
-    "--output",
-    "-X",
-    "--request",
-    "-u",
-    "--user",
-    "-A",
-    "--user-agent",
-    "-b",
-    "--cookie",
-    "-c",
-    "--cookie-jar",
-    "-D",
-    "--dump-header",
-    "-e",
-    "--referer",
-    "-m",
-    "--max-time",
-    "--connect-timeout",
-    "--retry",
-    "--retry-delay",
-    "-T",
-    "--upload-file",
-    "-w",
-    "--write-out",
-    "-K",
-    "--config",
-    "-E",
-    "--cert",
-    "--key",
-    "--cacert",
-    "-O",
-    "-P",
-    "-r",
-    "--range",
-    "-C",
-    "--output-dir",
-    "--post-data",
-    "--post-file",
-    "--method",
-    "--body-data",
-    "-t",
-    "--tries",
-    "-i",
-    "--input-file",
-    "-z",
-    "-y",
-    "-Y",
-    "--limit-rate",
-    "--max-redirs",
-    "--interface",
-    "--cookie-jar",
-    "--ciphers",
-    "--retry-max-time",
-    "--resolve",
-    "--connect-to",
-    "-a",
-    "--timeout",
-    "-Q",
-    "-l",
-    "-A",
-    "-R",
-    "-D",
-    "-I",
-    "-X",
-];
+/// Commands of the shell that set variables for what comes after them.
+const SETTING: [&str; 5] = ["export", "declare", "typeset", "readonly", "local"];
 
 /// What a command line names.
 pub(crate) fn of_line(analysis: &Analysis) -> Vec<Named> {
@@ -113,14 +40,18 @@ pub(crate) fn of_input(value: &Value) -> Vec<Named> {
     }
 }
 
-/// What a tool that fetches a URL names, whatever it is written like.
+/// What a tool that fetches a URL names, whatever it is written like: `https:host` has a host too, and of `host:80/x`
+/// the part before the colon is no scheme.
 pub(crate) fn of_address(text: &str) -> Named {
-    let whole = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{}", text.trim_start_matches('/'))
-    };
-    of_url(&whole)
+    let text = text.trim();
+    let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    });
+    match NamedHost::of_url(text) {
+        Some(host) => Named::Host(host),
+        None if has_scheme => Named::Unknown(text.to_owned()),
+        None => of_url(&format!("http://{}", text.trim_start_matches('/'))),
+    }
 }
 
 fn of_url(text: &str) -> Named {
@@ -139,19 +70,37 @@ fn of_command(command: &SimpleCommand, named: &mut Vec<Named>) {
             target.known().and_then(|path| path.strip_prefix("/dev/tcp/").or(path.strip_prefix("/dev/udp/")));
         named.extend(device.and_then(|rest| rest.split('/').next()).map(host));
     }
+    for (name, value) in &command.assignments {
+        proxy(name, head(value), named);
+    }
     let Some((_, words)) = command.words.split_first() else { return };
-    match command.program().unwrap_or_default() {
+    let program = command.program().unwrap_or_default();
+    match program {
         "echo" | "printf" => return,
-        "curl" | "wget" | "http" | "https" | "xh" | "aria2c" => return fetched(words, named),
-        "ssh" | "sftp" | "mosh" | "telnet" | "nc" | "ncat" | "ftp" | "ping" | "ssh-copy-id" => {
-            let first = words.iter().find(|word| !head(word).starts_with('-'));
-            named.extend(first.map(|word| login(head(word))));
-        }
         "scp" | "rsync" => named.extend(words.iter().filter_map(remote)),
         "git" => git(words, named),
+        setting if SETTING.contains(&setting) => {
+            let settings = words.iter().filter_map(|word| head(word).split_once('='));
+            settings.for_each(|(name, value)| proxy(name, value, named));
+        }
         _ => {}
     }
-    words.iter().filter_map(|word| urls(head(word))).flatten().for_each(|one| named.push(one));
+    let Some(options) = Options::of(program) else {
+        return words.iter().for_each(|word| named.extend(urls(head(word))));
+    };
+    let arguments = options.read(words);
+    match program {
+        "curl" | "wget" | "http" | "https" | "xh" | "aria2c" => fetched(program, &arguments, named),
+        _ => connected(program, &arguments, named),
+    }
+}
+
+/// A variable by which programs are told of a proxy.
+fn proxy(name: &str, value: &str, named: &mut Vec<Named>) {
+    let name = name.to_ascii_lowercase();
+    if name.ends_with("_proxy") && name != "no_proxy" && !value.is_empty() {
+        named.push(of_address(value));
+    }
 }
 
 /// The known text of a word.
@@ -163,62 +112,90 @@ fn head(word: &Word) -> &str {
 }
 
 /// URLs that stand anywhere in a text.
-fn urls(text: &str) -> Option<Vec<Named>> {
+fn urls(text: &str) -> Vec<Named> {
     if !text.contains("://") {
-        return None;
+        return vec![];
     }
     let ends = |c: char| {
         c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')' | ',' | ';' | '=' | '(')
     };
-    Some(text.split(ends).filter(|part| is_url(part)).map(of_url).collect())
+    text.split(ends).filter(|part| is_url(part)).map(of_url).collect()
 }
 
-/// `curl` and `wget`: every operand is an address, with or without a scheme.
-fn fetched(words: &[Word], named: &mut Vec<Named>) {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let text = head(word);
-        if text.starts_with('-') && text.len() > 1 {
-            let (option, value) = match text.split_once('=') {
-                Some((option, value)) if text.starts_with("--") => (option, Some(value)),
-                _ => (text, None),
-            };
-            match option {
-                "--url" | "-x" | "--proxy" | "--preproxy" | "--socks5" | "--doh-url" => {
-                    let value = value.or_else(|| words.next().map(head));
-                    named.extend(value.map(of_address));
+/// `curl`, `wget` and the like: every operand is an address, with or without a scheme.
+fn fetched(program: &str, arguments: &[Argument], named: &mut Vec<Named>) {
+    for argument in arguments {
+        match argument {
+            Argument::Operand(word) => named.push(address(word)),
+            Argument::Valued(option, value) => match option.as_str() {
+                "-x" if program != "curl" => {}
+                "-x" | "--url" | "--doh-url" => named.push(address(value)),
+                option if option.contains("proxy") || option.starts_with("--socks") => {
+                    named.push(address(value));
                 }
                 // They lead elsewhere than the address says.
                 "--resolve" | "--connect-to" => {
-                    let value = value.or_else(|| words.next().map(head)).unwrap_or_default();
-                    named.extend(value.split([':', ',']).filter_map(NamedHost::parse).map(Named::Host));
+                    let hosts = head(value).split([':', ',']).filter_map(NamedHost::parse);
+                    named.extend(hosts.map(Named::Host));
                 }
-                option if value.is_none() && takes_next(option) => drop(words.next()),
-                _ => {}
-            }
-            continue;
-        }
-        named.push(match word {
-            Word::Known(text) | Word::Pattern(text) => of_address(text),
-            // The host is known if something after it is.
-            Word::Unknown(unknown) => match unknown.known_prefix.split_once("://") {
-                Some((_, rest)) if rest.contains(['/', '?', '#']) => of_url(&unknown.known_prefix),
-                None if unknown.known_prefix.contains('/') => of_address(&unknown.known_prefix),
-                _ => Named::Unknown(unknown.written.clone()),
+                "-e" | "--execute" if program == "wget" => {
+                    if let Some((name, value)) = head(value).split_once('=') {
+                        proxy(name.trim(), value.trim(), named);
+                    }
+                }
+                _ => named.extend(urls(head(value))),
             },
-        });
+            Argument::Flag => {}
+        }
     }
 }
 
-/// Whether an option's value is the next word: it is the last of its cluster.
-fn takes_next(option: &str) -> bool {
-    if option.starts_with("--") {
-        return PLAIN_VALUES.contains(&option);
+/// What an operand that is an address names.
+fn address(word: &Word) -> Named {
+    match word {
+        Word::Known(text) | Word::Pattern(text) => of_address(text),
+        // The host is known if something after it is.
+        Word::Unknown(unknown) => match unknown.known_prefix.split_once("://") {
+            Some((_, rest)) if rest.contains(['/', '?', '#']) => of_url(&unknown.known_prefix),
+            None if unknown.known_prefix.contains('/') => of_address(&unknown.known_prefix),
+            _ => Named::Unknown(unknown.written.clone()),
+        },
     }
-    let mut letters = option.char_indices().skip(1);
-    letters
-        .find(|(_, letter)| PLAIN_VALUES.contains(&format!("-{letter}").as_str()))
-        .is_some_and(|(at, letter)| at + letter.len_utf8() == option.len())
+}
+
+/// `ssh`, `nc` and the like: the host is the first operand. Of those that take no command after it every operand is
+/// looked at, for versions differ in which options take a value.
+fn connected(program: &str, arguments: &[Argument], named: &mut Vec<Named>) {
+    let has_command = matches!(program, "ssh" | "mosh" | "sftp" | "ssh-copy-id");
+    let is_port = |text: &str| text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut operands = 0;
+    for argument in arguments {
+        match argument {
+            Argument::Operand(word) => {
+                operands += 1;
+                if operands == 1 || !has_command && !is_port(head(word)) {
+                    named.push(login(head(word)));
+                }
+                named.extend(urls(head(word)));
+            }
+            Argument::Valued(option, value) => {
+                let text = head(value);
+                match option.as_str() {
+                    "-J" => named.extend(text.split(',').map(way)),
+                    "-x" | "--proxy" => named.push(way(text)),
+                    "-o" => {
+                        let (keyword, value) = text.split_once(['=', ' ']).unwrap_or_default();
+                        if ["hostname", "proxyjump"].contains(&keyword.trim().to_ascii_lowercase().as_str()) {
+                            named.extend(value.split(',').map(|host| way(host.trim())));
+                        }
+                    }
+                    _ => {}
+                }
+                named.extend(urls(text));
+            }
+            Argument::Flag => {}
+        }
+    }
 }
 
 /// `git`: what is cloned, fetched from and pushed to, where it is named by address.
@@ -237,6 +214,16 @@ fn remote(word: &Word) -> Option<Named> {
         .split_once(':')
         .filter(|(host, _)| !host.contains('/') && !host.starts_with('-') && !host.is_empty())?;
     Some(login(host))
+}
+
+/// `user@host:port`, on the way to another host.
+fn way(text: &str) -> Named {
+    match text.split_once(':') {
+        Some((host, port)) if !text.contains("://") && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            login(host)
+        }
+        _ => login(text),
+    }
 }
 
 /// `user@host`.
