@@ -93,6 +93,7 @@ proptest! {
             prop::sample::select(vec![
                 "..", ".", "src", "lib", "link_ssh", "chain", "link_out", "link_in", "link_passwd", "hard", "other", "me",
                 "u", "workspaces", "data", "home", ".ssh", "id_rsa", "etc", "passwd", "new", "dev", "null", "link_new",
+                "proc", "self", "task", "net", "root",
             ]),
             1..12,
         ),

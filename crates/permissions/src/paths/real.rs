@@ -80,15 +80,24 @@ impl Resolver {
                 walk.real.pop();
                 continue;
             }
-            if walk.real == Path::new("/proc") {
-                if let Some(real) = self.process(&mut walk, part)? {
+            if let Some(process) = process(&walk.real) {
+                if let Some(real) = self.within(&mut walk, process, part)? {
                     return Ok(real);
                 }
+                continue;
+            }
+            if walk.real == Path::new("/proc") && part == "thread-self" {
+                // Which thread does not matter; that one is below the process does, for dots.
+                walk.real.extend(["self", "task", "0"]);
                 continue;
             }
             walk.real.push(&part);
             if walk.left.is_empty() && last == LastLink::Keep {
                 break;
+            }
+            if process(&walk.real).is_some() {
+                // `self` is a link to the process that asks: to us, if we followed it.
+                continue;
             }
             if let Some(target) = self.target(&walk.real) {
                 walk.links_left = walk.links_left.checked_sub(1).ok_or(Astray::Loop)?;
@@ -110,25 +119,15 @@ impl Resolver {
         })
     }
 
-    /// Goes through `/proc/<process>`, which links to more than names. Answers when that is the end of the way.
-    fn process(&self, walk: &mut Walk, process: OsString) -> Result<Option<Real>, Astray> {
-        let name = process.to_string_lossy().into_owned();
-        let is_own = name == "self" || name == "thread-self";
-        walk.real.push(&process);
-        if !is_own && !name.bytes().all(|byte| byte.is_ascii_digit()) {
-            // `/proc/mounts` and the like link to the same below `self`.
-            return Ok(None);
-        }
-        if walk.left.front().is_some_and(|part| part == "task") {
-            walk.left.drain(..walk.left.len().min(2));
-        }
-        let Some(what) = walk.left.pop_front() else { return Ok(None) };
-        let reaches_out = matches!(&*what.to_string_lossy(), "root" | "cwd" | "fd" | "exe" | "map_files");
-        let tells_secrets =
-            matches!(&*what.to_string_lossy(), "environ" | "mem" | "maps" | "smaps" | "fdinfo");
-        match &*what.to_string_lossy() {
+    /// Goes to `what` in the directory of a process, which links to more than names. Answers when that is the end of
+    /// the way.
+    fn within(&self, walk: &mut Walk, process: Process, what: OsString) -> Result<Option<Real>, Astray> {
+        let name = what.to_string_lossy();
+        let reaches_out = matches!(&*name, "root" | "cwd" | "fd" | "exe" | "map_files");
+        let tells_secrets = matches!(&*name, "environ" | "mem" | "maps" | "smaps" | "fdinfo");
+        match &*name {
             // Whose process it is cannot be known when it runs.
-            _ if !is_own && (reaches_out || tells_secrets) => Err(Astray::Process),
+            _ if process == Process::Other && (reaches_out || tells_secrets) => Err(Astray::Process),
             "root" => {
                 walk.real = PathBuf::from("/");
                 Ok(None)
@@ -138,14 +137,40 @@ impl Resolver {
                 walk.follow(&cwd);
                 Ok(None)
             }
-            "fd" if walk.left.len() <= 1 => Ok(Some(Real::Stream)),
+            "fd" if walk.left.len() <= 1 && walk.left.front().is_none_or(|part| part != "..") => {
+                Ok(Some(Real::Stream))
+            }
             "fd" | "map_files" => Err(Astray::Process),
             _ => {
                 walk.real.push(&what);
-                walk.real.extend(walk.left.drain(..).filter(|part| part != ".."));
-                Ok(Some(Real::Path(walk.real.clone())))
+                Ok(None)
             }
         }
+    }
+}
+
+/// Whose directory in `/proc` it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    Own,
+    Other,
+}
+
+/// The process whose directory this is, or whose thread's: `/proc/<process>` and `/proc/<process>/task/<thread>`.
+fn process(real: &Path) -> Option<Process> {
+    let mut parts = real.strip_prefix("/proc").ok()?.iter();
+    let name = parts.next()?.to_str()?;
+    let is_whole = match (parts.next(), parts.next()) {
+        (None, _) => true,
+        (Some(task), Some(_)) => task == "task" && parts.next().is_none(),
+        (Some(_), None) => false,
+    };
+    match name {
+        _ if !is_whole => None,
+        "self" => Some(Process::Own),
+        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => Some(Process::Other),
+        // `/proc/mounts` and the like link to the same below `self`.
+        _ => None,
     }
 }
 
@@ -232,15 +257,26 @@ mod tests {
             ("/proc/thread-self/cwd/secret", real.join("secret")),
             ("/proc/self/cwd/a/out", real.join("secret")),
             ("/proc/self/status", "/proc/self/status".into()),
+            ("/proc/self/../../etc", "/etc".into()),
+            ("/proc/self/net/../cwd/secret", real.join("secret")),
+            ("/proc/self/task/12/../../cwd/secret", real.join("secret")),
+            ("/proc/thread-self/../../root/etc", "/etc".into()),
+            ("/proc/self/cwd/../x", real.parent().unwrap().join("x")),
         ];
         for (path, expected) in cases {
             assert_eq!(leads(&real, path), Ok(Real::Path(expected)), "{path}");
         }
         assert_eq!(leads(&real, "/dev/fd/3"), Ok(Real::Stream));
         assert_eq!(leads(&real, "/dev/stdin"), Ok(Real::Stream));
-        for path in
-            ["/proc/1/environ", "/proc/1/root/etc", "/proc/77/cwd", "/proc/77/fd/3", "/proc/1/task/1/mem"]
-        {
+        for path in [
+            "/proc/self/fd/../root",
+            "/proc/1/net/../environ",
+            "/proc/1/environ",
+            "/proc/1/root/etc",
+            "/proc/77/cwd",
+            "/proc/77/fd/3",
+            "/proc/1/task/1/mem",
+        ] {
             assert_eq!(leads(&real, path), Err(Astray::Process), "{path}");
         }
     }
@@ -273,6 +309,29 @@ mod tests {
             let path = parts.join("/");
             if let Ok(expected) = real.join(&path).canonicalize() {
                 prop_assert_eq!(leads(&real, &path), Ok(Real::Path(expected)));
+            }
+        }
+
+        /// The same in `/proc`, but for what there depends on who asks.
+        #[test]
+        fn it_agrees_with_the_kernel_about_processes(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "..", ".", "..", "proc", "self", "task", "net", "attr", "status", "root", "sys", "kernel", "etc",
+                    "passwd",
+                ]),
+                1..10,
+            )
+        ) {
+            let path = format!("/proc/self/{}", parts.join("/"));
+            if let Ok(expected) = Path::new(&path).canonicalize() {
+                let own = PathBuf::from(format!("/proc/{}", std::process::id()));
+                let expected = expected
+                    .strip_prefix(&own)
+                    .map_or_else(|_| expected.clone(), |below| Path::new("/proc/self").join(below));
+                let ours = leads(Path::new("/"), &path);
+                // A slash that `join` puts at the end of an empty name makes no difference.
+                prop_assert_eq!(ours, Ok(Real::Path(expected.components().collect())));
             }
         }
     }

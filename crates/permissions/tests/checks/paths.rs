@@ -129,7 +129,9 @@ pub async fn check(world: &World, path: &str) {
     let read = world.judge("Read", input("Read", path)).await.verdict;
     let written = world.judge("Write", input("Write", path)).await.verdict;
     // The kernel would take these for this process's own.
-    if path.contains("proc") || path.contains('\0') || path.starts_with('~') {
+    let is_ours = path.contains("proc")
+        && path.split('/').any(|part| matches!(part, "cwd" | "fd" | "exe" | "ns" | "map_files"));
+    if is_ours || path.contains('\0') || path.starts_with('~') {
         return;
     }
     let Ok(real) = here.join(path).canonicalize() else { return };
