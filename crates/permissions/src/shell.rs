@@ -6,6 +6,7 @@
 
 mod braces;
 mod code;
+mod given;
 mod inner;
 mod lexer;
 mod place;

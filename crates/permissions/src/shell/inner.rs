@@ -1,9 +1,9 @@
 //! Commands that run commands: shells, the shell's own, and wrappers.
 
 use super::{
-    Unparsable,
+    Unparsable, given,
     place::{Ends, Places},
-    simple::{Draft, Stdin, shorten},
+    simple::{Draft, shorten},
     walk::{Scope, Walk},
     words::Expanded,
     wrappers,
@@ -48,10 +48,11 @@ impl Walk {
                 let places = self.text(&join(arguments), arguments, &inner)?;
                 return Ok(Some(Ends::same(&places)));
             }
-            "." | "source" => match arguments.first() {
-                Some(word) if word.is_pipe || word.template == "/dev/stdin" => self.piped(word, &inner)?,
-                _ => {}
-            },
+            "." | "source" => {
+                if let Some(word) = arguments.strip_prefix_word("--").first() {
+                    self.program_file(word, &inner)?;
+                }
+            }
             "trap" => self.trap(arguments, &inner)?,
             "alias" => {
                 for word in arguments {
@@ -132,13 +133,10 @@ impl Walk {
             let Some(flags) = word.template.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
                 if runs_text {
                     self.text(&word.template, std::slice::from_ref(word), scope)?;
-                } else if word.is_pipe {
-                    self.piped(word, scope)?;
-                } else if matches!(
-                    word.template.as_str(),
-                    "/dev/stdin" | "/proc/self/fd/0" | "/dev/fd/0" | "-"
-                ) {
+                } else if word.template == "-" {
                     self.standard_input(scope)?;
+                } else if word.is_pipe || given::descriptor(&word.template, scope).is_some() {
+                    self.program_file(word, scope)?;
                 } else if word.word.known().is_none() {
                     // It may be `-c`.
                     for next in &arguments[position + 1..] {
@@ -162,27 +160,6 @@ impl Walk {
                     }
                 }
             }
-        }
-        self.standard_input(scope)
-    }
-
-    /// A program that is read from the standard input.
-    pub(super) fn standard_input(&mut self, scope: &Scope) -> Result<(), Unparsable> {
-        match scope.stdin.clone() {
-            Stdin::Inherited | Stdin::File => Ok(()),
-            Stdin::Known(text) => self.subprogram(&text, &Scope { stdin: Stdin::Inherited, ..scope.clone() }),
-            Stdin::Unknown(text) => {
-                self.unknown("what is piped into a shell cannot be known before it runs".to_owned());
-                text.map_or(Ok(()), |text| self.attempt(&text, scope))
-            }
-        }
-    }
-
-    /// A program that is read from `<(…)`.
-    fn piped(&mut self, word: &Expanded, scope: &Scope) -> Result<(), Unparsable> {
-        if word.is_pipe {
-            self.unknown("what is piped into a shell cannot be known before it runs".to_owned());
-            return Ok(());
         }
         self.standard_input(scope)
     }

@@ -89,7 +89,7 @@ impl Ends {
 }
 
 /// Without `.`, and with each `..` taking back the name before it.
-fn by_name(path: &Path) -> PathBuf {
+pub(super) fn by_name(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
         match component {

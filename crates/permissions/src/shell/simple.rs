@@ -2,25 +2,13 @@
 
 use super::{
     SimpleCommand, Touch, Unparsable, Word,
+    given::{self, Descriptor, Stdin},
     place::{Ends, Places},
     scan::Mode,
     walk::{Scope, Walk},
     words::{self, Expanded, Found},
 };
 use brush_parser::ast;
-
-/// What a command reads from its standard input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stdin {
-    /// What the shell was given.
-    Inherited,
-    /// A file.
-    File,
-    /// This text.
-    Known(String),
-    /// The output of something; as much of its text as is known.
-    Unknown(Option<String>),
-}
 
 /// A simple command before it is known where it runs.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +42,8 @@ impl Walk {
             self.item(item, false, &mut draft, &mut inner, &mut found)?;
         }
         self.run_found(found, scope)?;
+        let is_exec = draft.words.iter().take(2).any(|word| word.template == "exec");
+        self.is_input_replaced |= is_exec && inner.stdin != scope.stdin;
         self.emit(draft, &inner)
     }
 
@@ -98,7 +88,16 @@ impl Walk {
         found: &mut Found,
     ) -> Result<(), Unparsable> {
         match redirect {
-            ast::IoRedirect::File(_, kind, target) => {
+            ast::IoRedirect::File(descriptor, kind, target) => {
+                let is_stdin = match (descriptor, kind) {
+                    (Some(number), _) => *number == 0,
+                    (None, kind) => matches!(
+                        kind,
+                        ast::IoFileRedirectKind::Read
+                            | ast::IoFileRedirectKind::ReadAndWrite
+                            | ast::IoFileRedirectKind::DuplicateInput
+                    ),
+                };
                 let touches: &[Touch] = match kind {
                     ast::IoFileRedirectKind::Read | ast::IoFileRedirectKind::DuplicateInput => &[Touch::Read],
                     ast::IoFileRedirectKind::Write
@@ -110,27 +109,40 @@ impl Walk {
                 match target {
                     ast::IoFileRedirectTarget::Filename(word) => {
                         for expanded in words::expand(&word.value, found)? {
-                            if touches.contains(&Touch::Read) {
-                                scope.stdin =
-                                    if expanded.is_pipe { Stdin::Unknown(None) } else { Stdin::File };
+                            if is_stdin {
+                                scope.stdin = match given::descriptor(&expanded.template, scope) {
+                                    Some(Descriptor::Stdin) => scope.stdin.clone(),
+                                    Some(Descriptor::Other) => Stdin::Unknown(None),
+                                    None if expanded.is_pipe => Stdin::Unknown(None),
+                                    None => Stdin::File,
+                                };
                             }
                             if !expanded.is_pipe {
                                 redirects.extend(touches.iter().map(|touch| (*touch, expanded.word.clone())));
                             }
                         }
                     }
-                    ast::IoFileRedirectTarget::Fd(_) => {}
+                    ast::IoFileRedirectTarget::Fd(number) => {
+                        if is_stdin && *number != 0 {
+                            scope.stdin = Stdin::Unknown(None);
+                        }
+                    }
                     ast::IoFileRedirectTarget::ProcessSubstitution(
                         _,
                         ast::SubshellCommand { list, loc: _ },
                     ) => {
                         self.list(list, scope)?;
-                        scope.stdin = Stdin::Unknown(None);
+                        if is_stdin {
+                            scope.stdin = Stdin::Unknown(None);
+                        }
                     }
                     ast::IoFileRedirectTarget::Duplicate(word) => {
                         // `>&2` copies a descriptor; `>&name` writes a file.
                         let is_descriptor = word.value.chars().all(|c| c.is_ascii_digit() || c == '-');
                         let target = words::read(&word.value, Mode::Plain, found)?.word;
+                        if is_stdin && !matches!(word.value.as_str(), "0" | "-") {
+                            scope.stdin = Stdin::Unknown(None);
+                        }
                         if !is_descriptor {
                             redirects.extend(touches.iter().map(|touch| (*touch, target.clone())));
                         }
@@ -138,17 +150,23 @@ impl Walk {
                 }
             }
             ast::IoRedirect::HereDocument(
-                _,
+                descriptor,
                 ast::IoHereDocument { remove_tabs: _, requires_expansion, here_end: _, doc },
             ) => {
-                scope.stdin = if *requires_expansion {
+                let text = if *requires_expansion {
                     text_of(&words::read(&doc.value, Mode::HereDocument, found)?)
                 } else {
                     Stdin::Known(doc.value.clone())
                 };
+                if descriptor.is_none_or(|number| number == 0) {
+                    scope.stdin = text;
+                }
             }
-            ast::IoRedirect::HereString(_, word) => {
-                scope.stdin = text_of(&words::read(&word.value, Mode::Plain, found)?);
+            ast::IoRedirect::HereString(descriptor, word) => {
+                let text = text_of(&words::read(&word.value, Mode::Plain, found)?);
+                if descriptor.is_none_or(|number| number == 0) {
+                    scope.stdin = text;
+                }
             }
             ast::IoRedirect::OutputAndError(word, _) => {
                 for expanded in words::expand(&word.value, found)? {
@@ -228,15 +246,20 @@ impl Walk {
     }
 
     /// What a command writes for the next one in a pipeline, as far as that is plain.
-    pub(super) fn output_of(&mut self, command: &ast::Command) -> Result<Stdin, Unparsable> {
+    pub(super) fn output_of(&mut self, command: &ast::Command, scope: &Scope) -> Result<Stdin, Unparsable> {
         let ast::Command::Simple(simple) = command else { return Ok(Stdin::Unknown(None)) };
-        let mut scope = Scope { places: Places::start(), stdin: Stdin::Inherited, under: vec![], depth: 0 };
+        let mut scope = scope.clone();
         let mut draft = Draft::default();
         let mut found = self.found();
+        let prefix = simple.prefix.iter().flat_map(|ast::CommandPrefix(items)| items);
+        let suffix = simple.suffix.iter().flat_map(|ast::CommandSuffix(items)| items);
+        for item in prefix {
+            self.item(item, true, &mut draft, &mut scope, &mut found)?;
+        }
         if let Some(name) = &simple.word_or_name {
             draft.words.extend(words::expand(&name.value, &mut found)?);
         }
-        for item in simple.suffix.iter().flat_map(|ast::CommandSuffix(items)| items) {
+        for item in suffix {
             if let ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) = item {
                 return Ok(Stdin::Unknown(None));
             }
@@ -270,14 +293,30 @@ impl Walk {
                     _ => None,
                 })),
             },
-            Some("cat")
-                if arguments.is_empty() || matches!(&arguments[..], [word] if word.template == "-") =>
-            {
-                scope.stdin
-            }
-            Some("cat") if arguments.iter().all(|word| word.word.known().is_some()) => Stdin::File,
+            Some("cat") => self.handed_on(&arguments, &scope),
             _ => Stdin::Unknown(None),
         })
+    }
+
+    /// What `cat` hands on: its standard input, or files.
+    fn handed_on(&self, arguments: &[&Expanded], scope: &Scope) -> Stdin {
+        let is_option = |word: &Expanded| word.template.starts_with('-') && word.template != "-";
+        let files: Vec<&Expanded> = arguments.iter().copied().filter(|word| !is_option(word)).collect();
+        let kinds = files.iter().map(|word| match word.template.as_str() {
+            "-" => Some(Descriptor::Stdin),
+            _ if word.word.known().is_none() => Some(Descriptor::Other),
+            text => given::descriptor(text, scope),
+        });
+        let kinds: Vec<Option<Descriptor>> = kinds.collect();
+        if kinds.contains(&Some(Descriptor::Other)) {
+            return Stdin::Unknown(None);
+        }
+        match &kinds[..] {
+            [] | [Some(_)] if files.len() == arguments.len() => self.stdin(scope),
+            [] => self.stdin(scope).mixed(),
+            kinds if kinds.contains(&Some(Descriptor::Stdin)) => self.stdin(scope).mixed(),
+            _ => Stdin::File,
+        }
     }
 }
 

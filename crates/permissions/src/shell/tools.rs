@@ -3,9 +3,10 @@
 use super::{
     Unparsable,
     code::{self, Language},
+    given::Stdin,
     inner::join,
     place::Ends,
-    simple::{Draft, Stdin},
+    simple::Draft,
     walk::{Scope, Walk},
     words::Expanded,
 };
@@ -59,7 +60,7 @@ impl Walk {
                 return self.wrapper(program, arguments, scope);
             }
             "crontab" if arguments.iter().any(|word| word.template == "-") => {
-                if !matches!(scope.stdin, Stdin::Inherited | Stdin::File) {
+                if !matches!(self.stdin(scope), Stdin::Inherited | Stdin::File) {
                     self.unknown("what is given to cron cannot be known before it runs".to_owned());
                 }
             }
@@ -235,9 +236,9 @@ impl Walk {
         let read = language.read(arguments);
         let mut texts: Vec<Expanded> = read.texts;
         if read.reads_stdin {
-            match &scope.stdin {
+            match self.stdin(scope) {
                 Stdin::Inherited | Stdin::File => {}
-                Stdin::Known(text) => texts.push(Expanded::known(text)),
+                Stdin::Known(text) => texts.push(Expanded::known(&text)),
                 Stdin::Unknown(_) => {
                     self.unknown(format!("what is piped into `{program}` cannot be known before it runs"));
                 }

@@ -1,10 +1,11 @@
 //! Visits every node of a program's tree, and follows where its commands run.
 
 use super::{
-    Analysis, MAX_COMMANDS, MAX_DEPTH, MAX_WORK_BYTES, Unparsable, lexer,
+    Analysis, MAX_COMMANDS, MAX_DEPTH, MAX_WORK_BYTES, Unparsable,
+    given::Stdin,
+    lexer,
     place::{Ends, Places},
     scan::Mode,
-    simple::Stdin,
     words::{self, Found},
 };
 use brush_parser::{ParserOptions, ast};
@@ -30,6 +31,8 @@ impl Scope {
 pub(super) struct Walk {
     pub(super) out: Analysis,
     home_is_set: bool,
+    /// By `exec`, for all that follows.
+    pub(super) is_input_replaced: bool,
     /// How many bytes have been read.
     work: usize,
     /// Bodies of functions, which run wherever they are called.
@@ -39,8 +42,14 @@ pub(super) struct Walk {
 #[derive(Debug, Clone)]
 struct Function {
     body: ast::FunctionBody,
-    /// Where it was defined, and where the shell would be after it had it run there.
+    visits: Vec<Visit>,
+}
+
+/// Where a function was visited, by what it was given there, and where the shell is after it.
+#[derive(Debug, Clone)]
+struct Visit {
     places: Places,
+    stdin: Stdin,
     after: Places,
 }
 
@@ -48,6 +57,7 @@ pub(super) fn analyse(line: &str) -> Result<Analysis, Unparsable> {
     let mut walk = Walk {
         out: Analysis::default(),
         home_is_set: mentions_home_otherwise(line),
+        is_input_replaced: false,
         work: 0,
         functions: HashMap::new(),
     };
@@ -154,7 +164,7 @@ impl Walk {
         let mut inner = scope.clone();
         for command in seq {
             self.command(command, &inner)?;
-            inner.stdin = self.output_of(command)?;
+            inner.stdin = self.output_of(command, &inner)?;
         }
         Ok(Ends::same(&scope.places))
     }
@@ -168,7 +178,8 @@ impl Walk {
             }
             ast::Command::Function(ast::FunctionDefinition { fname, body }) => {
                 let after = self.body(body, scope)?;
-                let function = Function { body: body.clone(), places: scope.places.clone(), after };
+                let visit = Visit { places: scope.places.clone(), stdin: scope.stdin.clone(), after };
+                let function = Function { body: body.clone(), visits: vec![visit] };
                 self.functions.insert(fname.value.clone(), function);
                 Ok(Ends::same(&scope.places))
             }
@@ -188,16 +199,26 @@ impl Walk {
 
     /// Visits the body of a function where it is called; nothing if there is no such function.
     pub(super) fn call(&mut self, name: &str, scope: &Scope) -> Result<Option<Places>, Unparsable> {
-        let Some(function) = self.functions.get(name).cloned() else { return Ok(None) };
-        if function.places == scope.places {
-            return Ok(Some(function.after));
+        let stdin = self.stdin(scope);
+        let Some(function) = self.functions.get_mut(name) else { return Ok(None) };
+        let known = function.visits.iter().find(|visit| visit.places == scope.places && visit.stdin == stdin);
+        if let Some(visit) = known {
+            return Ok(Some(visit.after.clone()));
         }
-        // One that calls itself ends here.
         if scope.depth >= MAX_DEPTH {
             return Ok(Some(Places::unknown()));
         }
+        // One that calls itself ends here.
+        let visit = Visit { places: scope.places.clone(), stdin, after: Places::unknown() };
+        function.visits.push(visit);
+        let (body, index) = (function.body.clone(), function.visits.len() - 1);
         let inner = Scope { depth: scope.depth + 1, ..scope.clone() };
-        self.body(&function.body, &inner).map(Some)
+        let after = self.body(&body, &inner)?;
+        let visit = self.functions.get_mut(name).and_then(|function| function.visits.get_mut(index));
+        if let Some(visit) = visit {
+            visit.after = after.clone();
+        }
+        Ok(Some(after))
     }
 
     fn compound(&mut self, compound: &ast::CompoundCommand, scope: &Scope) -> Result<Places, Unparsable> {
