@@ -202,6 +202,10 @@ impl Walk {
     fn command_variables(&mut self, draft: &Draft, scope: &Scope) -> Result<(), Unparsable> {
         for (name, value) in &draft.assignments {
             let Some(value) = value.known() else { continue };
+            if name.starts_with("BASH_FUNC_") {
+                self.unknown(format!("`{name}` is a function for every shell that runs under it"));
+                self.attempt(&format!("f {value}"), scope)?;
+            }
             if COMMAND_VARIABLES.contains(&name.as_str()) {
                 self.attempt(value.trim_start_matches('|'), scope)?;
             }

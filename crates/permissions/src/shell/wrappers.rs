@@ -1,6 +1,6 @@
 //! Programs that run the command in their arguments: which options they take, and where that command begins.
 
-use super::{lexer, words::Expanded};
+use super::{Word, lexer, words::Expanded};
 use std::collections::BTreeSet;
 
 /// How a wrapper's arguments are read.
@@ -15,15 +15,25 @@ pub(super) struct Wrapper {
     programs: &'static [&'static str],
     /// Words between the options and the command: a duration, a host.
     operands: usize,
-    /// `NAME=value` may stand before the command.
+    /// Options whose value is split into words, which go on in all words after it.
+    splits: &'static [&'static str],
+    /// Words with a `=` may stand before the command, whatever the name in them is.
     assigns: bool,
     /// The words of the command are joined and given to a shell.
     pub(super) joins: bool,
 }
 
 /// A wrapper that takes nothing before the command.
-const PLAIN: Wrapper =
-    Wrapper { names: &[], flags: "", values: &[], programs: &[], operands: 0, assigns: false, joins: false };
+const PLAIN: Wrapper = Wrapper {
+    names: &[],
+    flags: "",
+    values: &[],
+    programs: &[],
+    splits: &[],
+    operands: 0,
+    assigns: false,
+    joins: false,
+};
 
 const WRAPPERS: &[Wrapper] = &[
     Wrapper {
@@ -63,7 +73,7 @@ const WRAPPERS: &[Wrapper] = &[
         names: &["env"],
         flags: "i0v",
         values: &["-u", "--unset", "-C", "--chdir", "-a", "--argv0"],
-        programs: &["-S", "--split-string"],
+        splits: &["-S", "--split-string"],
         assigns: true,
         ..PLAIN
     },
@@ -256,12 +266,21 @@ impl Wrapper {
             }
             let text = word.word.known().unwrap_or_default();
             if text == "--" && operands == 0 {
-                out.commands.push(arguments[position + 1..].to_vec());
-                return;
+                position += 1;
+                while let Some(word) = arguments.get(position).filter(|word| self.is_assignment(word)) {
+                    out.assignments.push(word.clone());
+                    position += 1;
+                }
+                break;
             }
             if text == "--" {
                 position += 1;
             } else if text.starts_with('-') {
+                if let Some((value, used)) = self.split(text, arguments.get(position + 1)) {
+                    let rest = arguments.get(position + 1 + used..).unwrap_or_default();
+                    out.programs.push(joined(&value, rest));
+                    return;
+                }
                 let Some(next) = self.option(text, arguments.get(position + 1), out) else {
                     // It may take a value or not: both are judged.
                     if position + 2 < arguments.len() {
@@ -271,7 +290,7 @@ impl Wrapper {
                     continue;
                 };
                 position += 1 + next;
-            } else if self.assigns && lexer::is_assignment(&word.template) {
+            } else if self.is_assignment(word) {
                 out.assignments.push(word.clone());
                 position += 1;
             } else if operands > 0 {
@@ -282,6 +301,39 @@ impl Wrapper {
             }
         }
         out.commands.push(arguments.get(position..).unwrap_or_default().to_vec());
+    }
+
+    /// Whether a word before the command sets a variable.
+    fn is_assignment(&self, word: &Expanded) -> bool {
+        let text = match &word.word {
+            Word::Known(text) | Word::Pattern(text) => text,
+            Word::Unknown(unknown) => &unknown.known_prefix,
+        };
+        self.assigns && (lexer::is_assignment(&word.template) || text.contains('='))
+    }
+
+    /// The text of an option whose value is split into words, and how many words after the option it is in.
+    fn split(&self, text: &str, next: Option<&Expanded>) -> Option<(Expanded, usize)> {
+        for name in self.splits {
+            let Some(letter) = name.strip_prefix('-').filter(|letter| letter.len() == 1) else {
+                match text.strip_prefix(name) {
+                    Some("") => return Some((next?.clone(), 1)),
+                    Some(rest) if rest.starts_with('=') => return Some((Expanded::known(&rest[1..]), 0)),
+                    _ => continue,
+                }
+            };
+            let Some((flags, value)) = text.strip_prefix('-').and_then(|rest| rest.split_once(letter)) else {
+                continue;
+            };
+            if flags.chars().all(|flag| self.flags.contains(flag)) {
+                return if value.is_empty() {
+                    Some((next?.clone(), 1))
+                } else {
+                    Some((Expanded::known(value), 0))
+                };
+            }
+        }
+        None
     }
 
     /// How many words after an option belong to it; nothing if the option is not known.
@@ -323,4 +375,23 @@ impl Wrapper {
         }
         Some(0)
     }
+}
+
+/// A text that `env` splits into words of its own, and the words after it, as a program for a shell. Its escapes and
+/// variables are not the shell's.
+fn joined(text: &Expanded, rest: &[Expanded]) -> Expanded {
+    let rest: Vec<String> =
+        rest.iter().map(|word| word.word.known().map_or_else(|| word.template.clone(), quoted)).collect();
+    let program = format!("env {} {}", text.template, rest.join(" "));
+    let is_known = text.word.known().is_some_and(|text| !text.contains('\\') && !text.contains("${"));
+    if is_known {
+        Expanded::known(&program)
+    } else {
+        Expanded { template: program.clone(), ..Expanded::unknown(&program, false) }
+    }
+}
+
+/// A word as a shell would have it written.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
