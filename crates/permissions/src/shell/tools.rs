@@ -1,11 +1,11 @@
 //! Tools that run commands besides what they are for: find, xargs, git, tar, parallel and the like.
 
 use super::{
-    Unparsable,
+    Unparsable, Word,
     code::{self, Language},
     given::Stdin,
     inner::join,
-    place::Ends,
+    place::{Ends, Places},
     simple::Draft,
     walk::{Scope, Walk},
     words::Expanded,
@@ -37,7 +37,7 @@ impl Walk {
         scope: &Scope,
     ) -> Result<Option<Ends>, Unparsable> {
         match program {
-            "find" | "fd" | "fdfind" => self.find(arguments, scope)?,
+            "find" | "fd" | "fdfind" => self.find(program, arguments, scope)?,
             "xargs" => self.xargs(arguments, scope)?,
             "parallel" => self.parallel(arguments, scope)?,
             "git" => self.git(arguments, scope)?,
@@ -72,19 +72,33 @@ impl Walk {
         Ok(None)
     }
 
-    fn find(&mut self, arguments: &[Expanded], scope: &Scope) -> Result<(), Unparsable> {
-        let start = arguments.iter().find_map(|word| word.word.known().filter(|text| !text.starts_with('-')));
-        let start = start.unwrap_or(".").to_owned();
+    /// `find` runs its commands for what is below each of its roots; `-execdir` where it was found.
+    fn find(&mut self, program: &str, arguments: &[Expanded], scope: &Scope) -> Result<(), Unparsable> {
+        let starts = ["-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"];
+        let roots = roots(program, arguments);
         let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            let starts = ["-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"];
-            if starts.contains(&word.template.as_str()) {
-                let command = words
-                    .by_ref()
-                    .take_while(|word| !matches!(word.template.as_str(), ";" | "+"))
-                    .map(|word| replaced(word, "{}", &start))
-                    .collect();
-                self.emit(Draft { words: command, ..Draft::default() }, scope)?;
+        while let Some(start) = words.by_ref().find(|word| starts.contains(&word.template.as_str())) {
+            let mut command: Vec<&Expanded> = vec![];
+            for word in words.by_ref() {
+                let is_end = match word.template.as_str() {
+                    ";" => true,
+                    // A plus is a word like others elsewhere.
+                    "+" => command.last().is_some_and(|word| word.template == "{}"),
+                    _ => false,
+                };
+                if is_end {
+                    break;
+                }
+                command.push(word);
+            }
+            let mut inner = scope.clone();
+            if start.template.ends_with("dir") {
+                inner.places = Places::unknown();
+            }
+            let is_the_same = !command.iter().any(|word| word.template.contains("{}"));
+            for root in roots.iter().take(if is_the_same { 1 } else { roots.len() }) {
+                let words = command.iter().map(|word| replaced(word, "{}", root)).collect();
+                self.emit(Draft { words, ..Draft::default() }, &inner)?;
             }
         }
         Ok(())
@@ -258,12 +272,35 @@ impl Walk {
     }
 }
 
+/// Where `find` begins, as far as that is known: one text for each root. For `fd` any operand may be one.
+fn roots(program: &str, arguments: &[Expanded]) -> Vec<String> {
+    let is_option = |word: &&Expanded| word.template.starts_with('-');
+    let is_expression = |word: &&Expanded| word.template.starts_with(['-', '(', '!', ',']);
+    let operands: Vec<&Expanded> = if program == "find" {
+        arguments.iter().skip_while(is_option).take_while(|word| !is_expression(word)).collect()
+    } else {
+        let is_start =
+            |word: &&Expanded| ["-x", "-X", "--exec", "--exec-batch"].contains(&word.template.as_str());
+        arguments.iter().take_while(|word| !is_start(word)).filter(|word| !is_option(word)).collect()
+    };
+    let known = |word: &&Expanded| match &word.word {
+        Word::Known(text) | Word::Pattern(text) => text.clone(),
+        Word::Unknown(unknown) => unknown.known_prefix.clone(),
+    };
+    let mut roots: Vec<String> = operands.iter().map(known).collect();
+    if roots.is_empty() {
+        roots.push(".".to_owned());
+    }
+    roots.dedup();
+    roots
+}
+
 /// A word in which a marker stands for something that is not known, but begins with `prefix`.
 fn replaced(word: &Expanded, marker: &str, prefix: &str) -> Expanded {
     let Some((before, after)) = word.template.split_once(marker) else { return word.clone() };
     let mut unknown = Expanded::unknown(&word.template, false);
     unknown.template = word.template.replace(marker, super::words::PLACEHOLDER);
-    if let super::Word::Unknown(part) = &mut unknown.word {
+    if let Word::Unknown(part) = &mut unknown.word {
         part.known_prefix = format!("{before}{prefix}");
         part.known_suffix = after.to_owned();
     }
