@@ -9,6 +9,7 @@ mod code;
 mod given;
 mod inner;
 mod lexer;
+mod numbers;
 mod place;
 mod scan;
 mod simple;

@@ -10,6 +10,21 @@ use super::{
 };
 
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "rbash", "fish"];
+/// Long options of Bash without a value, which may have one dash.
+const LONG_FLAGS: [&str; 12] = [
+    "debugger",
+    "dump-po-strings",
+    "dump-strings",
+    "help",
+    "login",
+    "noediting",
+    "noprofile",
+    "norc",
+    "posix",
+    "pretty-print",
+    "restricted",
+    "verbose",
+];
 /// Variables whose value is a command that programs run.
 const COMMAND_VARIABLES: [&str; 12] = [
     "PROMPT_COMMAND",
@@ -33,8 +48,10 @@ impl Walk {
         draft: &Draft,
         scope: &Scope,
     ) -> Result<Option<Ends>, Unparsable> {
-        self.command_variables(draft, scope)?;
+        self.command_variables(&draft.assignments, scope)?;
         let Some(program) = draft.program() else { return Ok(None) };
+        self.numbers(draft);
+        self.alias(draft, scope)?;
         let arguments = &draft.words[1..];
         let mut inner = scope.clone();
         inner.under.push(program.to_owned());
@@ -60,6 +77,16 @@ impl Walk {
                         self.text(value, std::slice::from_ref(word), &inner)?;
                     }
                 }
+                self.note_aliases(draft);
+            }
+            "export" | "declare" | "typeset" | "readonly" | "local" => {
+                let set: Vec<_> = arguments.iter().filter_map(assignment).collect();
+                self.command_variables(&set, &inner)?;
+            }
+            "mapfile" | "readarray" => self.options_with_programs(arguments, 'C', "--callback", &inner)?,
+            "compgen" | "complete" => {
+                self.options_with_programs(arguments, 'C', "--callback", &inner)?;
+                self.options_with_programs(arguments, 'W', "--wordlist", &inner)?;
             }
             "hash" | "enable"
                 if arguments.iter().any(|word| matches!(word.template.as_str(), "-p" | "-f")) =>
@@ -150,12 +177,18 @@ impl Walk {
             };
             match flags {
                 "-" => {}
-                "-rcfile" | "-init-file" => drop(words.next()),
-                long if long.starts_with('-') => {}
+                // Bash takes its long options with one dash too.
+                "-rcfile" | "-init-file" | "rcfile" | "init-file" => {
+                    if let Some((_, file)) = words.next() {
+                        self.program_file(file, scope)?;
+                    }
+                }
+                long if long.starts_with('-') || LONG_FLAGS.contains(&long) => {}
                 short => {
                     runs_text |= short.contains('c');
                     reads_stdin |= short.contains('s');
-                    if short.ends_with(['o', 'O']) {
+                    // Wherever in the cluster they stand, their values come after it.
+                    for _ in short.matches(['o', 'O']) {
                         words.next();
                     }
                 }
@@ -189,7 +222,10 @@ impl Walk {
                 Some("") => arguments.get(position + 1).cloned(),
                 Some(rest) if rest.starts_with('=') => Some(word.with_text(&rest[1..])),
                 _ if is_short => arguments.get(position + 1).cloned(),
-                _ => None,
+                _ => text
+                    .strip_prefix('-')
+                    .and_then(|rest| rest.strip_prefix(letter))
+                    .map(|value| word.with_text(value)),
             };
             if let Some(value) = value {
                 self.text(&value.template, std::slice::from_ref(&value), scope)?;
@@ -199,8 +235,12 @@ impl Walk {
     }
 
     /// Variables such as `PAGER`, whose value some program will run, and values that run where they are counted with.
-    fn command_variables(&mut self, draft: &Draft, scope: &Scope) -> Result<(), Unparsable> {
-        for (name, value) in &draft.assignments {
+    fn command_variables(
+        &mut self,
+        assignments: &[(String, super::Word)],
+        scope: &Scope,
+    ) -> Result<(), Unparsable> {
+        for (name, value) in assignments {
             let Some(value) = value.known() else { continue };
             if name.starts_with("BASH_FUNC_") {
                 self.unknown(format!("`{name}` is a function for every shell that runs under it"));
@@ -209,9 +249,7 @@ impl Walk {
             if COMMAND_VARIABLES.contains(&name.as_str()) {
                 self.attempt(value.trim_start_matches('|'), scope)?;
             }
-            if value.contains('[') && (value.contains("$(") || value.contains('`')) {
-                self.unknown(format!("`{name}` holds a program that runs where it is taken for a number"));
-            }
+            self.number(value);
         }
         Ok(())
     }

@@ -51,8 +51,9 @@ impl Walk {
             "ssh" | "scp" | "sftp" => {
                 for word in arguments {
                     let option = word.template.strip_prefix("-o").unwrap_or(&word.template);
-                    for name in ["ProxyCommand", "LocalCommand", "KnownHostsCommand"] {
-                        if let Some(value) = option.strip_prefix(name) {
+                    for name in ["proxycommand", "localcommand", "knownhostscommand", "remotecommand"] {
+                        let (keyword, value) = option.split_at_checked(name.len()).unwrap_or_default();
+                        if keyword.eq_ignore_ascii_case(name) {
                             self.attempt(value.trim_start_matches(['=', ' ']), scope)?;
                         }
                     }

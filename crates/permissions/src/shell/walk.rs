@@ -33,6 +33,8 @@ pub(super) struct Walk {
     home_is_set: bool,
     /// By `exec`, for all that follows.
     pub(super) is_input_replaced: bool,
+    /// What aliases stand for.
+    pub(super) aliases: HashMap<String, String>,
     /// How many bytes have been read.
     work: usize,
     /// Bodies of functions, which run wherever they are called.
@@ -58,6 +60,7 @@ pub(super) fn analyse(line: &str) -> Result<Analysis, Unparsable> {
         out: Analysis::default(),
         home_is_set: mentions_home_otherwise(line),
         is_input_replaced: false,
+        aliases: HashMap::new(),
         work: 0,
         functions: HashMap::new(),
     };
@@ -325,12 +328,33 @@ impl Walk {
             ast::ExtendedTestExpr::Not(inner) | ast::ExtendedTestExpr::Parenthesized(inner) => {
                 self.test(inner, scope)
             }
-            ast::ExtendedTestExpr::UnaryTest(_, word) => self.word(word, scope),
-            ast::ExtendedTestExpr::BinaryTest(_, left, right) => {
+            ast::ExtendedTestExpr::UnaryTest(predicate, word) => {
+                if matches!(
+                    predicate,
+                    ast::UnaryPredicate::ShellVariableIsSetAndAssigned
+                        | ast::UnaryPredicate::ShellVariableIsSetAndNameRef
+                ) {
+                    self.counted(word)?;
+                }
+                self.word(word, scope)
+            }
+            ast::ExtendedTestExpr::BinaryTest(predicate, left, right) => {
+                if is_arithmetic(predicate) {
+                    self.counted(left)?;
+                    self.counted(right)?;
+                }
                 self.word(left, scope)?;
                 self.word(right, scope)
             }
         }
+    }
+
+    /// A word that a test takes for a number or for a name with an index.
+    fn counted(&mut self, word: &ast::Word) -> Result<(), Unparsable> {
+        let mut found = self.found();
+        let expanded = words::read(&word.value, Mode::Plain, &mut found)?;
+        self.number(&expanded.template);
+        Ok(())
     }
 
     fn arithmetic(
@@ -354,6 +378,18 @@ impl Walk {
         words::read(&word.value, Mode::Plain, &mut found)?;
         self.run_found(found, scope)
     }
+}
+
+fn is_arithmetic(predicate: &ast::BinaryPredicate) -> bool {
+    matches!(
+        predicate,
+        ast::BinaryPredicate::ArithmeticEqualTo
+            | ast::BinaryPredicate::ArithmeticNotEqualTo
+            | ast::BinaryPredicate::ArithmeticLessThan
+            | ast::BinaryPredicate::ArithmeticLessThanOrEqualTo
+            | ast::BinaryPredicate::ArithmeticGreaterThan
+            | ast::BinaryPredicate::ArithmeticGreaterThanOrEqualTo
+    )
 }
 
 /// The tree of a program. The grammar is a library's: if it panics, the line is refused.

@@ -74,7 +74,7 @@ pub(super) fn read(raw: &str, mode: Mode, found: &mut Found) -> Result<Expanded,
     Ok(reader.out.finish(raw))
 }
 
-/// The programs in an arithmetic expression or in `${…}`.
+/// The programs in an arithmetic expression.
 pub(super) fn programs_in(text: &str, found: &mut Found) -> Result<(), Unparsable> {
     read(text, Mode::Double, found).map(drop)
 }
@@ -236,7 +236,8 @@ impl Reader<'_, '_> {
                 self.out.push_unknown(false);
             }
             Dollar::Parameter(inner) => {
-                programs_in(inner, self.found)?;
+                // Quotes in it mean what they mean around it.
+                read(inner, mode, self.found)?;
                 if inner.ends_with("@P") {
                     self.found.unknowns.push(format!("`${{{inner}}}` runs what is in the variable"));
                 }
@@ -324,6 +325,14 @@ fn decode_ansi_c(text: &str) -> String {
                 rest = &after[length - 1..];
                 value & 0xff
             }),
+            // In braces any number of digits; the closing one may be missing, and the digits too.
+            'x' if after.starts_with('{') => {
+                let digits = after[1..].chars().take_while(char::is_ascii_hexdigit).count();
+                let (digits, left) = after[1..].split_at(digits);
+                rest = left.strip_prefix('}').unwrap_or(left);
+                let last = &digits[digits.len().saturating_sub(2)..];
+                Some(u32::from_str_radix(last, 16).unwrap_or(0))
+            }
             'x' => number(16, 2, after).map(|(value, length)| {
                 rest = &after[length..];
                 value
