@@ -34,7 +34,7 @@ pub const MAX_WORK_BYTES: usize = 4 * MAX_LINE_BYTES;
 /// A word of a command after quoting and expansion.
 ///
 /// A `~` at its beginning stands as written, whether it was quoted or not; `$HOME` at the beginning is read as `~`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Word {
     /// Exactly this text.
     Known(String),
@@ -45,7 +45,7 @@ pub enum Word {
 }
 
 /// A word that is known in part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnknownWord {
     /// As it was written.
     pub written: String,
@@ -96,6 +96,19 @@ pub struct Analysis {
     pub commands: Vec<SimpleCommand>,
     /// What cannot be known before it runs, each in a sentence: a person has to decide.
     pub unknowns: Vec<String>,
+    /// Each value that an assignment or a loop gives to a variable.
+    pub settings: Vec<Setting>,
+}
+
+/// A value that the line gives to a variable.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Setting {
+    pub name: String,
+    pub value: Word,
+    /// It is the whole value, and not for one command only: `name=value` by itself.
+    pub is_plain: bool,
+    /// It comes after the value there was: `name+=value`.
+    pub is_added: bool,
 }
 
 /// Why a line cannot be judged, in words that tell its author what to change.

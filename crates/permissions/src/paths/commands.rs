@@ -15,10 +15,9 @@ use variables::Variables;
 
 /// Everything a line names, in order.
 pub(crate) fn accesses(analysis: &Analysis, temporary: &Path) -> Vec<Access> {
-    let mut variables = Variables::new(temporary);
+    let variables = Variables::new(analysis, temporary);
     let mut accesses = vec![];
-    for command in &analysis.commands {
-        let command = variables.fill(command);
+    for command in analysis.commands.iter().flat_map(|command| variables.fill(command)) {
         for (touch, name) in &command.redirects {
             let what = match touch {
                 Touch::Read => Use::Read,
@@ -27,8 +26,8 @@ pub(crate) fn accesses(analysis: &Analysis, temporary: &Path) -> Vec<Access> {
             accesses.push(Access::new(what, name.clone()).at(&command.place));
         }
         of_command(&command, &mut accesses);
-        variables.note(&command);
     }
+    variables.others().for_each(|value| mention(&Word::Known(value.to_owned()), true, &mut accesses));
     accesses
 }
 

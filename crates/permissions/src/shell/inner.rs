@@ -241,6 +241,9 @@ impl Walk {
         scope: &Scope,
     ) -> Result<(), Unparsable> {
         for (name, value) in assignments {
+            if name == "CDPATH" && value.known() != Some("") {
+                self.unknown("`CDPATH` changes where `cd` leads".to_owned());
+            }
             let Some(value) = value.known() else { continue };
             if name.starts_with("BASH_FUNC_") {
                 self.unknown(format!("`{name}` is a function for every shell that runs under it"));

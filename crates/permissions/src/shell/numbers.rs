@@ -1,12 +1,16 @@
-//! Texts that are taken for numbers: Bash runs the programs in an index of them, also where they were quoted.
+//! Texts that become something else where they are used: numbers, in whose index Bash runs programs even if they were
+//! quoted, and aliases.
 
 use super::{
     Unparsable,
     inner::Words,
+    scan::Mode,
     simple::{Draft, shorten},
     walk::{Scope, Walk},
+    words,
     wrappers::quoted,
 };
+use brush_parser::ast;
 
 /// Commands of the shell whose words are numbers, or names that may have an index.
 const COUNTING: [&str; 14] = [
@@ -31,6 +35,19 @@ fn runs_as_a_number(text: &str) -> bool {
     text.contains('[') && (text.contains("$(") || text.contains('`'))
 }
 
+/// Whether both sides of a test are numbers.
+pub(super) fn is_arithmetic(predicate: &ast::BinaryPredicate) -> bool {
+    matches!(
+        predicate,
+        ast::BinaryPredicate::ArithmeticEqualTo
+            | ast::BinaryPredicate::ArithmeticNotEqualTo
+            | ast::BinaryPredicate::ArithmeticLessThan
+            | ast::BinaryPredicate::ArithmeticLessThanOrEqualTo
+            | ast::BinaryPredicate::ArithmeticGreaterThan
+            | ast::BinaryPredicate::ArithmeticGreaterThanOrEqualTo
+    )
+}
+
 impl Walk {
     /// Asks about a text that is taken for a number.
     pub(super) fn number(&mut self, text: &str) {
@@ -50,6 +67,14 @@ impl Walk {
         if COUNTING.contains(&program) || prints_into {
             draft.words.iter().skip(1).for_each(|word| self.number(&word.template));
         }
+    }
+
+    /// A word that a test takes for a number or for a name with an index.
+    pub(super) fn counted(&mut self, word: &ast::Word) -> Result<(), Unparsable> {
+        let mut found = self.found();
+        let expanded = words::read(&word.value, Mode::Plain, &mut found)?;
+        self.number(&expanded.template);
+        Ok(())
     }
 
     /// What an alias of the line stands for where it is used.

@@ -1,6 +1,6 @@
 //! Where a shell may be after `cd`.
 
-use super::Place;
+use super::{Place, Word, simple::Draft, walk::Walk};
 use std::path::{Component, Path, PathBuf};
 
 /// The most places that are told apart.
@@ -85,6 +85,34 @@ impl Ends {
 
     pub(super) fn either(&self) -> Places {
         self.succeeded.or(&self.failed)
+    }
+}
+
+impl Walk {
+    /// Where `cd` and `pushd` lead.
+    pub(super) fn change_directory(&self, draft: &Draft, places: &Places) -> Places {
+        let mut is_physical = false;
+        let mut arguments = draft.words.iter().skip(1);
+        let target = arguments.find(|word| match word.word.known() {
+            Some("-P") => {
+                is_physical = true;
+                false
+            }
+            Some("-L" | "-e" | "-@" | "-n" | "--") => false,
+            _ => true,
+        });
+        // `~-` and `~1` are where the shell was before.
+        let is_known = |directory: &str| match directory.strip_prefix('~') {
+            Some(rest) => {
+                !self.home_is_set && !rest.starts_with(|c: char| matches!(c, '-' | '+') || c.is_ascii_digit())
+            }
+            None => !directory.starts_with(['-', '+']) && !directory.is_empty(),
+        };
+        match target.map(|word| &word.word) {
+            None if !self.home_is_set => places.change("~", is_physical),
+            Some(Word::Known(directory)) if is_known(directory) => places.change(directory, is_physical),
+            None | Some(_) => Places::unknown(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Simple commands: their words, their redirections, and what the shell's own commands do to the shell.
 
 use super::{
-    SimpleCommand, Touch, Unparsable, Word,
+    Setting, SimpleCommand, Touch, Unparsable, Word,
     given::{self, Descriptor, Stdin},
     place::{Ends, Places},
     scan::Mode,
@@ -42,6 +42,7 @@ impl Walk {
             self.item(item, false, &mut draft, &mut inner, &mut found)?;
         }
         self.run_found(found, scope)?;
+        self.settings(command, &draft);
         let is_exec = draft.words.iter().take(2).any(|word| word.template == "exec");
         self.is_input_replaced |= is_exec && inner.stdin != scope.stdin;
         self.emit(draft, &inner)
@@ -177,6 +178,22 @@ impl Walk {
         Ok(())
     }
 
+    /// Notes what the assignments of a command set.
+    fn settings(&mut self, command: &ast::SimpleCommand, draft: &Draft) {
+        let items = command.prefix.iter().flat_map(|ast::CommandPrefix(items)| items);
+        let assigned = items.filter_map(|item| match item {
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => Some(assignment),
+            _ => None,
+        });
+        for (assignment, (name, value)) in assigned.zip(&draft.assignments) {
+            let is_plain = draft.words.is_empty()
+                && !assignment.append
+                && matches!(assignment.name, ast::AssignmentName::VariableName(_));
+            let is_added = assignment.append;
+            self.set(Setting { name: name.clone(), value: value.clone(), is_plain, is_added });
+        }
+    }
+
     /// The scope inside a compound command with these redirections.
     pub(super) fn redirected(
         &mut self,
@@ -234,7 +251,7 @@ impl Walk {
         let places = &scope.places;
         let Some(program) = draft.program() else { return Ok(Ends::same(places)) };
         let succeeded = match program {
-            "cd" | "pushd" => change_directory(draft, places),
+            "cd" | "pushd" => self.change_directory(draft, places),
             "popd" => Places::unknown(),
             "exit" | "return" => return Ok(Ends::same(&Places::none())),
             name => match self.call(name, scope)? {
@@ -355,26 +372,6 @@ fn assignment(assignment: &ast::Assignment, found: &mut Found) -> Result<(String
         word => word,
     };
     Ok((name.clone(), word))
-}
-
-fn change_directory(draft: &Draft, places: &Places) -> Places {
-    let mut is_physical = false;
-    let mut arguments = draft.words.iter().skip(1);
-    let target = arguments.find(|word| match word.word.known() {
-        Some("-P") => {
-            is_physical = true;
-            false
-        }
-        Some("-L" | "-e" | "-@" | "-n" | "--") => false,
-        _ => true,
-    });
-    match target.map(|word| &word.word) {
-        None => places.change("~", is_physical),
-        Some(Word::Known(directory)) if !directory.starts_with(['-', '+']) && !directory.is_empty() => {
-            places.change(directory, is_physical)
-        }
-        Some(_) => Places::unknown(),
-    }
 }
 
 /// The beginning of a text, for a sentence.

@@ -273,7 +273,7 @@ impl Walk {
     }
 }
 
-/// Where `find` begins, as far as that is known: one text for each root. For `fd` any operand may be one.
+/// What names that `find` finds begin with, as far as that is known: one text for each root. For `fd` any operand may be one.
 fn roots(program: &str, arguments: &[Expanded]) -> Vec<String> {
     let is_option = |word: &&Expanded| word.template.starts_with('-');
     let is_expression = |word: &&Expanded| word.template.starts_with(['-', '(', '!', ',']);
@@ -285,12 +285,13 @@ fn roots(program: &str, arguments: &[Expanded]) -> Vec<String> {
         arguments.iter().take_while(|word| !is_start(word)).filter(|word| !is_option(word)).collect()
     };
     let known = |word: &&Expanded| match &word.word {
-        Word::Known(text) | Word::Pattern(text) => text.clone(),
+        Word::Known(text) => format!("{}/", text.trim_end_matches('/')),
+        Word::Pattern(text) => text.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned(),
         Word::Unknown(unknown) => unknown.known_prefix.clone(),
     };
     let mut roots: Vec<String> = operands.iter().map(known).collect();
     if roots.is_empty() {
-        roots.push(".".to_owned());
+        roots.push("./".to_owned());
     }
     roots.dedup();
     roots

@@ -1,15 +1,18 @@
 //! Visits every node of a program's tree, and follows where its commands run.
 
 use super::{
-    Analysis, MAX_COMMANDS, MAX_DEPTH, MAX_WORK_BYTES, Unparsable,
+    Analysis, MAX_COMMANDS, MAX_DEPTH, MAX_WORK_BYTES, Setting, Unparsable,
     given::Stdin,
-    lexer,
+    lexer, numbers,
     place::{Ends, Places},
     scan::Mode,
-    words::{self, Found},
+    words::{self, Expanded, Found},
 };
 use brush_parser::{ParserOptions, ast};
-use std::{collections::HashMap, panic};
+use std::{
+    collections::{HashMap, HashSet},
+    panic,
+};
 
 /// What surrounds a command.
 #[derive(Debug, Clone)]
@@ -30,9 +33,10 @@ impl Scope {
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) out: Analysis,
-    home_is_set: bool,
+    pub(super) home_is_set: bool,
     /// By `exec`, for all that follows.
     pub(super) is_input_replaced: bool,
+    set: HashSet<Setting>,
     /// What aliases stand for.
     pub(super) aliases: HashMap<String, String>,
     /// How many bytes have been read.
@@ -60,6 +64,7 @@ pub(super) fn analyse(line: &str) -> Result<Analysis, Unparsable> {
         out: Analysis::default(),
         home_is_set: mentions_home_otherwise(line),
         is_input_replaced: false,
+        set: HashSet::new(),
         aliases: HashMap::new(),
         work: 0,
         functions: HashMap::new(),
@@ -109,6 +114,13 @@ impl Walk {
     pub(super) fn unknown(&mut self, sentence: String) {
         if !self.out.unknowns.contains(&sentence) {
             self.out.unknowns.push(sentence);
+        }
+    }
+
+    /// Notes a value, once: what is visited again sets it to the same.
+    pub(super) fn set(&mut self, setting: Setting) {
+        if self.set.insert(setting.clone()) {
+            self.out.settings.push(setting);
         }
     }
 
@@ -250,13 +262,31 @@ impl Walk {
                 Ok(scope.places.clone())
             }
             ast::CompoundCommand::ForClause(ast::ForClauseCommand {
-                variable_name: _,
+                variable_name,
                 values,
                 body,
                 loc: _,
             }) => {
+                let mut found = self.found();
                 for value in values.iter().flatten() {
-                    self.word(value, scope)?;
+                    for one in words::expand(&value.value, &mut found)? {
+                        self.set(Setting {
+                            name: variable_name.clone(),
+                            value: one.word,
+                            is_plain: false,
+                            is_added: false,
+                        });
+                    }
+                }
+                self.run_found(found, scope)?;
+                if values.is_none() {
+                    let value = Expanded::unknown("$@", true).word;
+                    self.set(Setting {
+                        name: variable_name.clone(),
+                        value,
+                        is_plain: false,
+                        is_added: false,
+                    });
                 }
                 self.repeated(&[&body.list], scope)
             }
@@ -339,7 +369,7 @@ impl Walk {
                 self.word(word, scope)
             }
             ast::ExtendedTestExpr::BinaryTest(predicate, left, right) => {
-                if is_arithmetic(predicate) {
+                if numbers::is_arithmetic(predicate) {
                     self.counted(left)?;
                     self.counted(right)?;
                 }
@@ -347,14 +377,6 @@ impl Walk {
                 self.word(right, scope)
             }
         }
-    }
-
-    /// A word that a test takes for a number or for a name with an index.
-    fn counted(&mut self, word: &ast::Word) -> Result<(), Unparsable> {
-        let mut found = self.found();
-        let expanded = words::read(&word.value, Mode::Plain, &mut found)?;
-        self.number(&expanded.template);
-        Ok(())
     }
 
     fn arithmetic(
@@ -378,18 +400,6 @@ impl Walk {
         words::read(&word.value, Mode::Plain, &mut found)?;
         self.run_found(found, scope)
     }
-}
-
-fn is_arithmetic(predicate: &ast::BinaryPredicate) -> bool {
-    matches!(
-        predicate,
-        ast::BinaryPredicate::ArithmeticEqualTo
-            | ast::BinaryPredicate::ArithmeticNotEqualTo
-            | ast::BinaryPredicate::ArithmeticLessThan
-            | ast::BinaryPredicate::ArithmeticLessThanOrEqualTo
-            | ast::BinaryPredicate::ArithmeticGreaterThan
-            | ast::BinaryPredicate::ArithmeticGreaterThanOrEqualTo
-    )
 }
 
 /// The tree of a program. The grammar is a library's: if it panics, the line is refused.
