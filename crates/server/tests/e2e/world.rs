@@ -288,12 +288,6 @@ impl World {
         self.server.as_ref().and_then(Child::id).unwrap()
     }
 
-    /// Changes a setting from the next launch on.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.unset(name);
-        self.settings.push((name.to_owned(), value.to_owned()));
-    }
-
     /// Changes the database behind the server's back.
     pub fn sql(&self, statements: &str) {
         self.database().execute_batch(statements).unwrap();

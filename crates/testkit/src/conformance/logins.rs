@@ -131,7 +131,11 @@ pub async fn refresh_tokens_are_forgotten_some_time_after_they_expired<S: AnySto
     assert_eq!(forget(past(1), 10).await, 1);
     assert_eq!(show(2).await, Rotation::Refused);
     assert!(f.store.login_user(login.family_id, past(2)).await.unwrap().is_some(), "another token is alive");
-    assert_eq!(show(3).await, Rotation::Reused { user_id: f.user.id }, "whoever shows what was used gives the login away");
+    assert_eq!(
+        show(3).await,
+        Rotation::Reused { user_id: f.user.id },
+        "whoever shows what was used gives the login away"
+    );
     assert_eq!(f.store.login_user(login.family_id, past(2)).await.unwrap(), None);
     assert_eq!(forget(past(9), 10).await, 2, "and what is revoked goes too");
 }
