@@ -276,6 +276,9 @@ async fn a_key_that_reads_changes_nothing() {
         } else if operation.id == "searchSessionTemplates" {
             let received = operation.ask(&reader, &things).await;
             assert_eq!(received.status, 200, "a search reads, whatever its method");
+        } else if operation.id == "evaluatePolicies" {
+            let received = operation.ask(&reader, &things).await;
+            assert_eq!(received.status, 415, "and so does a question, which is asked for a body");
         } else {
             let received = operation.ask(&reader, &things).await;
             assert_eq!(

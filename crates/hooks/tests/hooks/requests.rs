@@ -55,7 +55,7 @@ async fn a_yes_is_held_to_what_the_policies_say_of_what_would_run() {
         let world = World::new(&[]).await;
         let (output, judged) = request(&world, vec![decides("yes", yes.clone())], says.clone()).await;
         assert_eq!(&output, answer, "{says:?}");
-        assert_eq!(judged, [changed.clone()], "{says:?}");
+        assert_eq!(judged, std::slice::from_ref(&changed), "{says:?}");
         let runs = world.runs().await;
         let run = runs.iter().find(|run| run.hook_name == "verdict").unwrap();
         assert_eq!(
