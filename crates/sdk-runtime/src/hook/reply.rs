@@ -232,7 +232,9 @@ impl Reply<PreToolUse> {
     }
 
     /// The turn ends before the call (`terminal_reason: "tool_deferred"`). When the session is resumed the
-    /// agent asks the hook again, and then runs the tool at once, without any prompt.
+    /// agent asks the hook again, and then runs the tool at once, without any prompt. **It may do so before it
+    /// knows its hooks**: an allowed tool then runs unasked (2.1.330, in five of ten trials). What must not run
+    /// without a yes is [asked](Self::ask) about.
     pub fn defer() -> Self {
         Self::proceed().specific("permissionDecision", "defer")
     }
