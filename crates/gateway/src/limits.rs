@@ -62,6 +62,10 @@ pub const SERVER_TOOL_USES_MAX: u64 = 10;
 pub const SERVER_TOOL_USES_ASKED_MAX: u64 = 100;
 /// Most output tokens of one use of an advisor whose tool does not bound them: no model that advises answers longer.
 pub const ADVICE_TOKENS_MAX: u64 = 128_000;
+/// Advisors of a request that are reckoned with one by one.
+pub const ADVISORS_MAX: usize = 8;
+/// Most bytes of a model's name; what is longer names none.
+pub const MODEL_BYTES_MAX: usize = 256;
 /// The most that is held for one request: a million dollars, which none costs. Sums of millions of them fit.
 pub const HOLD_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
 /// How long a request may be under way until it is noted, for the case that the server dies. Few answers come sooner.

@@ -172,6 +172,9 @@ impl Proxy {
             }
         };
         meter.answered(answer.status());
+        if !answer.status().is_success() {
+            meter.used_nothing();
+        }
         if answer.status().is_success() && is_event_stream(answer.headers().get(CONTENT_TYPE)) {
             let (head, upstream) = split(answer);
             return Ok(head.map(|()| relay::stream(Box::pin(upstream.bytes_stream()), meter)));
@@ -180,8 +183,6 @@ impl Proxy {
             Ok((answer, body)) => {
                 if answer.status().is_success() {
                     meter.note(&whole_reading(&body), Progress::whole(&body));
-                } else {
-                    meter.used_nothing();
                 }
                 Ok(answer.map(|()| relay::whole(body, meter)))
             }

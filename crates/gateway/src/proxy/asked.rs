@@ -5,13 +5,13 @@ use std::{borrow::Cow, fmt, sync::LazyLock};
 use memchr::memmem::Finder;
 use serde::{
     Deserialize,
-    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::{
     limits::{
-        ADVICE_TOKENS_MAX, CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, OUTPUT_TOKENS_MAX,
-        SERVER_TOOL_USES_ASKED_MAX, SERVER_TOOL_USES_MAX,
+        ADVICE_TOKENS_MAX, ADVISORS_MAX, CONTEXT_TOKENS_MAX, INPUT_TOKENS_ADDED, MODEL_BYTES_MAX,
+        OUTPUT_TOKENS_MAX, SERVER_TOOL_USES_ASKED_MAX, SERVER_TOOL_USES_MAX,
     },
     prices::{Advisor, Bound},
 };
@@ -57,11 +57,7 @@ impl Asked {
         if read.is_err() {
             (asked.max_tokens, asked.web_searches) = (None, SERVER_TOOL_USES_MAX);
             (asked.may_be_fast, asked.is_open_ended) = (true, true);
-            asked.advisors.push(Advice {
-                model: String::new(),
-                uses: SERVER_TOOL_USES_MAX,
-                max_tokens: None,
-            });
+            asked.advise(Advice { model: String::new(), uses: SERVER_TOOL_USES_MAX, max_tokens: None });
         }
         asked.is_open_ended |= SOURCE.find(body).is_some() || hides_words(body);
         asked
@@ -96,8 +92,11 @@ impl Asked {
         }
         let uses = tool.max_uses.unwrap_or(SERVER_TOOL_USES_MAX).min(SERVER_TOOL_USES_ASKED_MAX);
         if kind.starts_with(ADVISOR) {
-            let model = tool.model.unwrap_or_default().into_owned();
-            self.advisors.push(Advice { model, uses, max_tokens: tool.max_tokens });
+            self.advise(Advice {
+                model: named(tool.model).unwrap_or_default(),
+                uses,
+                max_tokens: tool.max_tokens,
+            });
             return;
         }
         self.is_open_ended = true;
@@ -105,6 +104,21 @@ impl Asked {
             self.web_searches = self.web_searches.saturating_add(uses);
         }
     }
+
+    /// Adds one. From where there are too many they are one, of any model.
+    fn advise(&mut self, advice: Advice) {
+        match self.advisors.get_mut(ADVISORS_MAX - 1) {
+            None => self.advisors.push(advice),
+            Some(last) => {
+                let uses = last.uses.saturating_add(advice.uses);
+                *last = Advice { model: String::new(), uses, max_tokens: Some(OUTPUT_TOKENS_MAX) };
+            }
+        }
+    }
+}
+
+fn named(model: Option<Cow<'_, str>>) -> Option<String> {
+    model.filter(|model| model.len() <= MODEL_BYTES_MAX).map(Cow::into_owned)
 }
 
 /// Whether an escape stands for a character that needs none.
@@ -139,23 +153,53 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let asked = self.0;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match &*key {
-                "model" => asked.model = map.next_value()?,
+                "model" => asked.model = named(map.next_value()?),
                 "max_tokens" => asked.max_tokens = asked.max_tokens.max(map.next_value()?),
                 "speed" => {
                     let speed = map.next_value::<Option<Cow<'de, str>>>()?;
                     asked.may_be_fast |= speed.is_some_and(|speed| speed != STANDARD_SPEED);
                 }
-                "tools" => {
-                    for tool in map.next_value::<Option<Vec<Tool<'de>>>>()?.into_iter().flatten() {
-                        asked.offer(tool);
-                    }
-                }
+                "tools" => map.next_value_seed(Tools(asked))?,
                 "mcp_servers" => {
                     let servers = map.next_value::<Option<Vec<IgnoredAny>>>()?;
                     asked.is_open_ended |= servers.is_some_and(|servers| !servers.is_empty());
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
+        }
+        Ok(())
+    }
+}
+
+/// Reads tools one by one: a body has room for millions.
+struct Tools<'a>(&'a mut Asked);
+
+impl<'de> DeserializeSeed<'de> for Tools<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tools<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the tools of a request")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut tools: A) -> Result<(), A::Error> {
+        while let Some(tool) = tools.next_element()? {
+            self.0.offer(tool);
         }
         Ok(())
     }
@@ -267,6 +311,25 @@ mod tests {
         assert_eq!(asked.advisors[0].output_tokens, OUTPUT_TOKENS_MAX);
         let own = r#"{"name":"advisor","model":"x","input_schema":{}}"#;
         assert_eq!(bound(own, "").0.advisors, []);
+    }
+
+    #[test]
+    fn advisors_without_number_are_one_of_any_model() {
+        let tool = r#"{"type":"advisor_20260301","model":"m","max_uses":3,"max_tokens":1}"#;
+        let asked = asked(&format!(r#"{{"tools":[{}]}}"#, vec![tool; 10_000].join(",")));
+        let advisors = asked.bound().advisors;
+        assert_eq!(advisors.len(), ADVISORS_MAX);
+        let (last, each) = advisors.split_last().unwrap();
+        assert!(each.iter().all(|advisor| (advisor.model.as_str(), advisor.uses) == ("m", 3)));
+        let left = 3 * (10_000 - ADVISORS_MAX as u64 + 1);
+        assert_eq!((last.model.as_str(), last.uses, last.output_tokens), ("", left, OUTPUT_TOKENS_MAX));
+    }
+
+    #[test]
+    fn a_name_that_no_model_has_names_none() {
+        let named = |bytes| asked(&format!(r#"{{"model":"{}"}}"#, "m".repeat(bytes))).model.is_some();
+        assert!(named(MODEL_BYTES_MAX) && !named(MODEL_BYTES_MAX + 1));
+        assert_eq!(asked(r#"{"tools":null,"model":"m"}"#).model.as_deref(), Some("m"));
     }
 
     #[test]

@@ -62,6 +62,21 @@ async fn an_error_within_a_stream_is_incomplete() {
 }
 
 #[tokio::test]
+async fn an_error_that_breaks_off_costs_nothing() {
+    let upstream = Canned::new().await;
+    let world = World::new(&upstream.url()).await;
+    let head =
+        "HTTP/1.1 529 Overloaded\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"type\":";
+    let upstream = upstream.answer(vec![head.into()]);
+    let response = world.ask("hi").await;
+    assert!(!response.status().is_success());
+    upstream.await.unwrap();
+    world.settled().await;
+    let usage = world.budgets.only();
+    assert_eq!((usage.http_status, usage.cost), (529, MicroUsd::ZERO));
+}
+
+#[tokio::test]
 async fn an_error_of_the_upstream_passes_and_costs_nothing() {
     let model = offline_model().await;
     let world = World::new(&model.url()).await;
