@@ -28,8 +28,9 @@ const HOLD_POLL: Duration = Duration::from_millis(250);
 const SETTLE_ATTEMPTS: u32 = 5;
 /// Wait before the second attempt; it doubles with each further one.
 const SETTLE_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Holds that could not be given back and are remembered for another try.
-const UNRELEASED_MAX: usize = 10_000;
+/// How many holds that could not be given back, and how many requests that could not be booked, are remembered for
+/// another try.
+const REMEMBERED_MAX: usize = 10_000;
 
 /// A request to the model that asks to be let through.
 #[derive(Debug, Clone)]
@@ -71,6 +72,7 @@ pub(super) struct Gate {
     /// Told when a budget was set here.
     budgets: Notify,
     unreleased: Mutex<Vec<RequestUsageId>>,
+    unbooked: Mutex<Vec<RequestUsage>>,
 }
 
 impl CostTracker {
@@ -166,10 +168,7 @@ impl CostTracker {
         }
         if let Err(error) = self.stores.budgets.release(id).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a hold was not freed yet");
-            let mut unreleased = self.gate.unreleased();
-            if unreleased.len() < UNRELEASED_MAX {
-                unreleased.push(id);
-            }
+            remember(&self.gate.unreleased, [id]);
         }
         self.gate.money.notify_waiters();
     }
@@ -186,16 +185,13 @@ impl CostTracker {
         }
     }
 
-    /// Books a request that is over and frees its hold. Returns when that is on record, or was tried often enough.
+    /// Books a request that is over and frees its hold. Returns when that is on record, or was tried often enough:
+    /// then it is tried again by [`Self::tidy`].
     pub async fn settle(&self, usage: &RequestUsage) {
         let mut delay = SETTLE_RETRY_DELAY;
         for attempt in 1..=SETTLE_ATTEMPTS {
-            match self.stores.budgets.settle(usage).await {
-                Ok(settlement) => {
-                    self.metrics.record_api_cost(usage);
-                    self.note_alerts(&settlement);
-                    break;
-                }
+            match self.book(usage).await {
+                Ok(()) => break,
                 Err(error) if attempt < SETTLE_ATTEMPTS => {
                     tracing::warn!(
                         attempt,
@@ -205,7 +201,7 @@ impl CostTracker {
                     sleep(delay).await;
                     delay *= 2;
                 }
-                // The log line is the last place that can keep it, so it says everything the row would.
+                // The server may end before it is booked, so the log line says everything the row would.
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -213,10 +209,34 @@ impl CostTracker {
                         "a request is not booked"
                     );
                     self.metrics.record_ledger_failure();
+                    remember(&self.gate.unbooked, [usage.clone()]);
                 }
             }
         }
         self.gate.money.notify_waiters();
+    }
+
+    async fn book(&self, usage: &RequestUsage) -> StoreResult<()> {
+        let settlement = self.stores.budgets.settle(usage).await?;
+        self.metrics.record_api_cost(usage);
+        self.note_alerts(&settlement);
+        Ok(())
+    }
+
+    /// Tries once more to book what could not be. The first that fails keeps the rest waiting: it takes as long as the
+    /// store's time-outs to learn that it is still not there.
+    async fn book_again(&self) {
+        let mut unbooked = forget(&self.gate.unbooked).into_iter();
+        while let Some(usage) = unbooked.next() {
+            if let Err(error) = self.book(&usage).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "requests are still not booked");
+                // Last, so that one which can never be booked stands in nobody's way.
+                remember(&self.gate.unbooked, unbooked.chain([usage]));
+                break;
+            }
+            tracing::info!(id = %usage.id, "a request is booked after all");
+            self.gate.money.notify_waiters();
+        }
     }
 
     /// Settles what an earlier life of this server left held: from what had been seen. Call it before the first request.
@@ -224,10 +244,10 @@ impl CostTracker {
         self.settle_lost(self.clock.now()).await
     }
 
-    /// Settles what servers that are gone left held, and tries again what could not be given back.
+    /// Settles what servers that are gone left held, and tries again what could not be booked or given back.
     pub async fn tidy(&self) -> StoreResult<u64> {
-        let unreleased = std::mem::take(&mut *self.gate.unreleased());
-        for id in unreleased {
+        self.book_again().await;
+        for id in forget(&self.gate.unreleased) {
             self.release(id).await;
         }
         // Of this server only an earlier life can have lost some, and that was seen to at its start. A clock that was
@@ -262,10 +282,15 @@ impl CostTracker {
     }
 }
 
-impl Gate {
-    fn unreleased(&self) -> std::sync::MutexGuard<'_, Vec<RequestUsageId>> {
-        self.unreleased.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Keeps as many as there is room for.
+fn remember<T>(list: &Mutex<Vec<T>>, more: impl IntoIterator<Item = T>) {
+    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = REMEMBERED_MAX.saturating_sub(list.len());
+    list.extend(more.into_iter().take(room));
+}
+
+fn forget<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+    std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Waits until it is worth asking again.

@@ -163,7 +163,7 @@ instruments! {
     budget_remaining: Gauge<f64> = "steward.budget.remaining.usd", "USD", ["kind"], NONE, "What is left of all those budgets of a kind together.";
     budget_refusals: Counter<u64> = "steward.budget.refusals", "", ["kind"], NONE, "Requests to the model that were refused, by the kind of the spender whose money was gone.";
     budget_waits: Counter<u64> = "steward.budget.waits", "", [], NONE, "Requests to the model that waited until others were settled.";
-    ledger_failures: Counter<u64> = "steward.ledger.failures", "", [], NONE, "Requests to the model that could not be booked; the log has each.";
+    ledger_failures: Counter<u64> = "steward.ledger.failures", "", [], NONE, "Requests to the model that could not be booked at once; they are tried again, and the log has each.";
     approvals_pending: Gauge<f64> = "steward.approvals.pending", "", [], NONE, "Questions that wait for a person.";
     approvals_oldest_age: Gauge<f64> = "steward.approvals.oldest_age", "s", [], NONE, "How long the oldest of them has waited; 0 when there is none.";
     decisions: Counter<u64> = "steward.permission.decisions", "", ["verdict", "rule"], NONE, "Decisions about tool calls, by the policy that decided, or person, expiry, failure.";

@@ -279,9 +279,25 @@ async fn settling_is_tried_again() {
     *world.budgets.failures.lock().unwrap() = SETTLE_ATTEMPTS - 1;
     world.tracker.settle(&usage(world.user)).await;
     assert_eq!(world.budgets.settled.lock().unwrap().len(), 1);
-    *world.budgets.failures.lock().unwrap() = SETTLE_ATTEMPTS;
-    world.tracker.settle(&usage(world.user)).await;
-    assert_eq!(world.budgets.settled.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_booked_is_booked_later() {
+    let world = World::new(|_, _| {}).await;
+    let [first, second] = [usage(world.user), usage(world.user)];
+    for usage in [&first, &second] {
+        *world.budgets.failures.lock().unwrap() = SETTLE_ATTEMPTS;
+        world.tracker.settle(usage).await;
+    }
+    assert!(world.budgets.settled.lock().unwrap().is_empty());
+    // The one that fails again is tried after the other.
+    *world.budgets.failures.lock().unwrap() = 1;
+    world.tracker.tidy().await.unwrap();
+    assert!(world.budgets.settled.lock().unwrap().is_empty());
+    world.tracker.tidy().await.unwrap();
+    world.tracker.tidy().await.unwrap();
+    let settled: Vec<_> = world.budgets.settled.lock().unwrap().iter().map(|usage| usage.id).collect();
+    assert_eq!(settled, [second.id, first.id]);
 }
 
 #[tokio::test]
