@@ -197,6 +197,8 @@ fn resource(service: &ServiceSettings) -> Resource {
     // Nothing is detected: what the environment says was read with the settings.
     Resource::builder_empty()
         .with_attribute(KeyValue::new("service.version", service.version.clone()))
+        // Another one with each start; without it the series of several servers would be one.
+        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
         .with_attributes(attributes)
         .with_service_name(service.name.clone())
         .build()

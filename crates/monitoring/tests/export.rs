@@ -360,6 +360,20 @@ async fn metrics_of_a_provider_are_exported_beside_whatever_else_reads_them() {
     });
     let seen = seen.await;
     assert_eq!(seen.resource["service.name"], "steward");
+    // Several servers at one collector are told apart by it.
+    assert_eq!(seen.resource["service.instance.id"].parse::<uuid::Uuid>().unwrap().get_version_num(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_calls_a_server_holds() {
+    let collector = Collector::http().await;
+    let mut settings = settings(&collector.url, Protocol::HttpProtobuf);
+    settings.service.attributes.push(("service.instance.id".to_owned(), "west-1".to_owned()));
+    let telemetry = monitoring::init(settings).unwrap();
+    play().await;
+    shut_down(telemetry).await;
+    assert!(!collector.spans().is_empty());
+    assert!(collector.spans().iter().all(|span| span.resource["service.instance.id"] == "west-1"));
 }
 
 /// Makes more than can wait, and looks how long that takes and what is lost.

@@ -4,18 +4,19 @@
 //! point that is older than what was seen, or that reaches back before the stream began, is dropped; a stream that is
 //! quiet for long is forgotten, and begins anew with its next point.
 
-use super::series::AgentSeries;
+use super::series::{AgentSeries, PREFIX};
 use domain::SessionId;
 use opentelemetry_proto::tonic::{
     common::v1::KeyValue,
     metrics::v1::{
-        AggregationTemporality, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, metric::Data,
-        number_data_point::Value,
+        AggregationTemporality, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+        metric::Data, number_data_point::Value,
     },
 };
 use prost::Message;
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
@@ -38,10 +39,22 @@ pub(super) struct Streams {
     by_session: HashMap<SessionId, HashMap<Key, Stream>>,
     count: usize,
     swept: Option<Instant>,
+    /// Makes origins, in a way that no agent can foresee.
+    origins: RandomState,
+}
+
+/// Whose metric it is, and when it came.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    session: SessionId,
+    /// What else whoever keeps metrics tells series apart by: the resource, the scope and the unit.
+    origin: u64,
+    now: Instant,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
+    origin: u64,
     metric: String,
     /// Sorted and encoded.
     attributes: Vec<u8>,
@@ -80,15 +93,26 @@ impl Streams {
     ) -> u64 {
         self.sweep(now);
         let mut lost = 0;
-        let metrics =
-            resources.iter_mut().flat_map(|one| &mut one.scope_metrics).flat_map(|one| &mut one.metrics);
-        for metric in metrics {
-            lost += self.metric(session, metric, series, now);
+        for ResourceMetrics { resource, scope_metrics, .. } in resources {
+            let resource = resource.as_ref().map(Message::encode_to_vec);
+            for ScopeMetrics { scope, metrics, .. } in scope_metrics {
+                let scope = scope.as_ref().map(Message::encode_to_vec);
+                metrics.retain_mut(|metric| {
+                    // Any other name could be one of the server's own, and would be taken for it.
+                    if !metric.name.starts_with(PREFIX) {
+                        lost += points(metric.data.as_ref());
+                        return false;
+                    }
+                    let origin = self.origins.hash_one((&resource, &scope, &metric.unit));
+                    lost += self.metric(Source { session, origin, now }, metric, series);
+                    metric.data.is_some()
+                });
+            }
         }
         lost
     }
 
-    fn metric(&mut self, session: SessionId, metric: &mut Metric, series: &AgentSeries, now: Instant) -> u64 {
+    fn metric(&mut self, source: Source, metric: &mut Metric, series: &AgentSeries) -> u64 {
         let name = metric.name.clone();
         match &mut metric.data {
             Some(Data::Sum(sum)) => {
@@ -97,8 +121,7 @@ impl Streams {
                 let is_counter = sum.is_monotonic;
                 sum.data_points.retain_mut(|point| {
                     point.exemplars.clear();
-                    let stream =
-                        self.stream(session, &name, &point.attributes, point.start_time_unix_nano, now);
+                    let stream = self.stream(source, &name, &point.attributes, point.start_time_unix_nano);
                     let Some(added) = stream.and_then(|stream| stream.number(point, is_delta, is_counter))
                     else {
                         return false;
@@ -116,12 +139,11 @@ impl Streams {
                 let is_delta = histogram.aggregation_temporality == AggregationTemporality::Delta as i32;
                 histogram.data_points.retain_mut(|point| {
                     point.exemplars.clear();
+                    let stream = self.stream(source, &name, &point.attributes, point.start_time_unix_nano);
                     // Agents that add up themselves pass as they are; ours are told not to.
                     if !is_delta {
-                        return true;
+                        return stream.is_some() && point.bucket_counts.len() <= BUCKETS_MAX;
                     }
-                    let stream =
-                        self.stream(session, &name, &point.attributes, point.start_time_unix_nano, now);
                     let Some(delta) = stream.and_then(|stream| stream.histogram(point)) else { return false };
                     series.observe(&name, &point.attributes, &point.explicit_bounds, &delta.0, delta.1);
                     true
@@ -129,19 +151,19 @@ impl Streams {
                 histogram.aggregation_temporality = AggregationTemporality::Cumulative as i32;
                 (before - histogram.data_points.len()) as u64
             }
-            // A gauge has nothing to add up. The other two are not made by agents as they are; nobody could add them.
-            Some(Data::Gauge(_)) => 0,
-            Some(Data::ExponentialHistogram(other)) => {
-                let lost = other.data_points.len() as u64;
-                metric.data = None;
-                lost
+            // A gauge has nothing to add up, but whoever keeps it counts its streams too.
+            Some(Data::Gauge(gauge)) => {
+                let before = gauge.data_points.len();
+                gauge.data_points.retain_mut(|point| {
+                    point.exemplars.clear();
+                    self.stream(source, &name, &point.attributes, point.start_time_unix_nano).is_some()
+                });
+                (before - gauge.data_points.len()) as u64
             }
-            Some(Data::Summary(other)) => {
-                let lost = other.data_points.len() as u64;
-                metric.data = None;
-                lost
+            // Agents as they are do not make these, and nobody could add them up.
+            Some(Data::ExponentialHistogram(_) | Data::Summary(_)) | None => {
+                points(metric.data.take().as_ref())
             }
-            None => 0,
         }
     }
 
@@ -162,13 +184,12 @@ impl Streams {
     /// The stream of these attributes, a new one if need be; `None` when there are too many, or they are too large.
     fn stream(
         &mut self,
-        session: SessionId,
+        Source { session, origin, now }: Source,
         metric: &str,
         attributes: &[KeyValue],
         start: u64,
-        now: Instant,
     ) -> Option<&mut Stream> {
-        let key = Key::new(metric, attributes)?;
+        let key = Key::new(origin, metric, attributes)?;
         let new = || Stream { start, last: 0, seen: now, total: Total::Number(0.0) };
         let streams = self.by_session.entry(session).or_default();
         let has_room = self.count < STREAMS_MAX && streams.len() < SESSION_STREAMS_MAX;
@@ -193,9 +214,10 @@ impl Streams {
 
 impl Key {
     /// `None` when it is too large to be kept.
-    fn new(metric: &str, attributes: &[KeyValue]) -> Option<Self> {
+    fn new(origin: u64, metric: &str, attributes: &[KeyValue]) -> Option<Self> {
         let bytes = attributes.iter().map(Message::encoded_len).fold(metric.len(), usize::saturating_add);
-        (bytes <= KEY_BYTES_MAX).then(|| Self { metric: metric.to_owned(), attributes: encode(attributes) })
+        let new = || Self { origin, metric: metric.to_owned(), attributes: encode(attributes) };
+        (bytes <= KEY_BYTES_MAX).then(new)
     }
 }
 
@@ -298,6 +320,19 @@ impl Stream {
         point.start_time_unix_nano = self.start;
         Some((added, added_sum))
     }
+}
+
+/// How many points there are.
+fn points(data: Option<&Data>) -> u64 {
+    let count = match data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(Data::Summary(summary)) => summary.data_points.len(),
+        None => 0,
+    };
+    count as u64
 }
 
 fn encode(attributes: &[KeyValue]) -> Vec<u8> {

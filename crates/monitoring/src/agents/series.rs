@@ -27,7 +27,7 @@ const LABELS: [&str; 10] = [
     "type",
 ];
 /// What the names of the CLI's metrics begin with. An agent may send any name, but not one that is the server's.
-const PREFIX: &str = "claude_code.";
+pub(super) const PREFIX: &str = "claude_code.";
 const NAME_BYTES_MAX: usize = 100;
 const NAMES_MAX: usize = 64;
 /// Series of all names together. What goes beyond is counted in one series of its name, marked as the overflow.

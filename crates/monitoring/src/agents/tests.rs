@@ -171,11 +171,69 @@ fn gauges_pass_and_foreign_names_are_not_shown() {
     let mut gauges = report("claude_code.something", gauge.clone());
     assert_eq!(bench.streams.take(bench.session, &mut gauges, &bench.series, bench.now), 0);
     assert_eq!(gauges[0].scope_metrics[0].metrics[0].data, Some(gauge));
-    for name in ["steward_cost_usd_total", "claude_code.a{b=\"c\"}", "claude_code.a\nb 1"] {
+    for name in ["claude_code.a{b=\"c\"}", "claude_code.a\nb 1"] {
         let mut foreign = report(name, sum(DELTA, vec![point(1, 2, 1.0)]));
         bench.streams.take(bench.session, &mut foreign, &bench.series, bench.now);
     }
+    for name in ["steward_cost_usd_total", "steward.ledger.failures", "up", ""] {
+        let one = vec![point(1, 2, 1.0)];
+        for data in
+            [sum(DELTA, one.clone()), sum(CUMULATIVE, one.clone()), Data::Gauge(Gauge { data_points: one })]
+        {
+            let mut foreign = report(name, data);
+            assert_eq!(bench.streams.take(bench.session, &mut foreign, &bench.series, bench.now), 1);
+            assert_eq!(foreign[0].scope_metrics[0].metrics, [], "{name} goes on");
+        }
+    }
     assert_eq!(bench.scrape(), "");
+}
+
+#[test]
+fn what_has_not_to_be_added_up_is_bounded_as_well() {
+    let histogram = |point: NumberDataPoint| HistogramDataPoint {
+        attributes: point.attributes,
+        start_time_unix_nano: point.start_time_unix_nano,
+        time_unix_nano: point.time_unix_nano,
+        ..HistogramDataPoint::default()
+    };
+    let many: Vec<_> = (0..1_007).map(|n| named(&[("n", &format!("{n}"))], 1)).collect();
+    let histograms = many.iter().cloned().map(histogram).collect();
+    for data in [
+        Data::Gauge(Gauge { data_points: many }),
+        Data::Histogram(Histogram { data_points: histograms, aggregation_temporality: CUMULATIVE }),
+    ] {
+        let mut bench = Bench::new();
+        let mut many = report("claude_code.something", data);
+        assert_eq!(bench.streams.take(bench.session, &mut many, &bench.series, bench.now), 7);
+        assert_eq!(points(&many), 1_000);
+    }
+    let large = HistogramDataPoint { bucket_counts: vec![1; 201], ..histogram(point(1, 2, 1.0)) };
+    let large = Histogram { data_points: vec![large], aggregation_temporality: CUMULATIVE };
+    let mut large = report("claude_code.something", Data::Histogram(large));
+    let mut bench = Bench::new();
+    assert_eq!(bench.streams.take(bench.session, &mut large, &bench.series, bench.now), 1);
+    // What tells series apart beside their attributes is bounded with them.
+    let mut bench = Bench::new();
+    let mut lost = 0;
+    for n in 0..1_007_u64 {
+        let mut one = report("claude_code.something", sum(DELTA, vec![point(n, n + 1, 1.0)]));
+        let word = format!("{n}");
+        match n % 3 {
+            0 => one[0].resource.get_or_insert_default().attributes = vec![attribute("service.name", &word)],
+            1 => one[0].scope_metrics[0].scope.get_or_insert_default().name = word,
+            _ => one[0].scope_metrics[0].metrics[0].unit = word,
+        }
+        lost += bench.streams.take(bench.session, &mut one, &bench.series, bench.now);
+    }
+    assert_eq!(lost, 7);
+}
+
+fn points(report: &[ResourceMetrics]) -> usize {
+    match &report[0].scope_metrics[0].metrics[0].data {
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
