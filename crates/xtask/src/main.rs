@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to a person at a terminal")]
 
+mod apart;
 mod api_diff;
 mod bench;
 mod bubblewrap;

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{claude::cache_folder, settings::Settings};
+use crate::{
+    claude::{cache_folder, remove},
+    settings::Settings,
+};
 
 /// What to unpack, and how to know that it is there.
 pub(crate) struct Wanted<'w> {
@@ -34,26 +37,41 @@ impl Wanted<'_> {
             return Ok(folder);
         }
         println!("unpacking {} into {}", self.name, folder.display());
-        // A package that is cut off is downloaded again: nothing that does not work is taken for it.
-        fs::create_dir_all(folder.join("partial"))?;
+        self.put(&cache, |partial| self.unpack(partial))?;
+        Ok(folder)
+    }
+
+    /// Fills a folder beside the place and moves it there when it works: what was cut off is never taken for whole.
+    fn put(&self, cache: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let (folder, partial) = (cache.join(self.name), cache.join(format!("{}.partial", self.name)));
+        remove(&partial)?;
+        fs::create_dir(&partial)?;
+        fill(&partial)?;
+        ensure!((self.works)(&partial), "the unpacked {} does not run: {}", self.name, self.advice);
+        remove(&folder)?;
+        fs::rename(&partial, &folder).with_context(|| format!("failed to move {} to its place", self.name))
+    }
+
+    fn unpack(&self, folder: &Path) -> Result<()> {
+        // apt-get keeps what it has not yet whole there.
+        fs::create_dir(folder.join("partial"))?;
         // The lists of packages may be missing, as in a container; fetching them takes root, which is who is missing them.
-        if !self.run("apt-get", self.download, &folder)? {
-            self.run("apt-get", &["--quiet", "update"], &folder)?;
-            ensure!(self.run("apt-get", self.download, &folder)?, "{}", self.advice);
+        if !self.run("apt-get", self.download, folder)? {
+            self.run("apt-get", &["--quiet", "update"], folder)?;
+            ensure!(self.run("apt-get", self.download, folder)?, "{}", self.advice);
         }
         let mut count = 0;
-        for entry in fs::read_dir(&folder)? {
+        for entry in fs::read_dir(folder)? {
             let package = entry?.path();
             if package.extension().is_some_and(|extension| extension == "deb") {
                 let package = package.to_str().context("the cache folder's name is not UTF-8")?;
-                ensure!(self.run("dpkg-deb", &["--extract", package, "."], &folder)?, "{}", self.advice);
+                ensure!(self.run("dpkg-deb", &["--extract", package, "."], folder)?, "{}", self.advice);
                 fs::remove_file(package)?;
                 count += 1;
             }
         }
         ensure!(count > 0, "apt-get has downloaded nothing: {}", self.advice);
-        ensure!((self.works)(&folder), "the unpacked {} does not run: {}", self.name, self.advice);
-        Ok(folder)
+        Ok(())
     }
 
     fn run(&self, program: &str, arguments: &[&str], folder: &Path) -> Result<bool> {
@@ -61,5 +79,51 @@ impl Wanted<'_> {
             Ok(status) => Ok(status.success()),
             Err(error) => bail!("{program} cannot be run ({error}): {}", self.advice),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_never_taken_for_whole() {
+        let cache = TempDir::new().unwrap();
+        let place = cache.path().join("thing");
+        let wanted = Wanted {
+            name: "thing",
+            download: &[],
+            works: &|folder| folder.join("program").exists(),
+            advice: "advice",
+        };
+        let write = |folder: &Path, name: &str| fs::write(folder.join(name), "").unwrap();
+        // The program is there, what it needs is not.
+        let cut_off = |folder: &Path| {
+            write(folder, "program");
+            bail!("interrupted")
+        };
+        wanted.put(cache.path(), cut_off).unwrap_err();
+        assert!(!place.exists());
+
+        let incomplete = |folder: &Path| {
+            write(folder, "something else");
+            Ok(())
+        };
+        let error = wanted.put(cache.path(), incomplete).unwrap_err();
+        assert!(error.to_string().contains("advice"), "{error}");
+        assert!(!place.exists());
+
+        // What does not work is replaced as a whole.
+        fs::create_dir(&place).unwrap();
+        write(&place, "old");
+        let whole = |folder: &Path| {
+            write(folder, "program");
+            Ok(())
+        };
+        wanted.put(cache.path(), whole).unwrap();
+        assert!(place.join("program").exists() && !place.join("old").exists());
+        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1);
     }
 }

@@ -2,21 +2,21 @@
 //! password is known.
 
 use std::{
-    path::Path,
+    path::{self, Path},
     process::{Command, ExitStatus},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
 
 use crate::{
+    apart::Apart,
     bubblewrap,
     cargo::{self, Built, Profile},
     claude,
     process::{Interrupts, Process},
-    run::{OFFLINE_KEY, Running, configure_apart, start_offline_model, start_server},
+    run::{OFFLINE_KEY, Running, start_offline_model, start_server},
     settings::Settings,
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct Rehearsal {
     server: Running,
     interrupts: Interrupts,
     _offline_model: Process,
-    _folder: TempDir,
+    apart: Apart,
 }
 
 impl Rehearsal {
@@ -39,30 +39,28 @@ impl Rehearsal {
         variables: &[(&str, &str)],
     ) -> Result<Self> {
         let claude = claude::find_or_install_pinned(settings)?;
-        let path = bubblewrap::path_with_bwrap(settings)?;
+        let programs_path = bubblewrap::path_with_bwrap(settings)?;
         let programs = cargo::build(root, built, Profile::Dev)?;
         let program = |name: &str| programs.get(name).with_context(|| format!("cargo has built no {name}"));
         let interrupts = Interrupts::catch()?;
         let (model, port) = start_offline_model(Command::new(program("offline-model")?), &interrupts)?;
-        let folder = TempDir::with_prefix("steward-rehearsal-")?;
+        let apart = Apart::new("rehearsal")?;
         let mut command = Command::new(program("steward")?);
-        command.current_dir(root).env("CLAUDE_CLI_PATH", claude).env("PATH", path);
+        apart.configure(&mut command, settings);
+        command.env("CLAUDE_CLI_PATH", path::absolute(claude)?).env("PATH", programs_path);
         command.env("ANTHROPIC_UPSTREAM_URL", format!("http://127.0.0.1:{port}"));
         command.env("ANTHROPIC_API_KEY", OFFLINE_KEY);
-        configure_apart(&mut command, folder.path(), settings);
         command.envs(variables.iter().copied());
         let server = start_server(command, &interrupts)?;
-        Ok(Self { server, interrupts, _offline_model: model, _folder: folder })
+        Ok(Self { server, interrupts, _offline_model: model, apart })
     }
 
     /// Runs a program that is told where the server is and who its admin is, by variables of the environment.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<ExitStatus> {
-        let (email, password) =
-            self.server.admin.clone().context("a new data folder prints its admin login")?;
         command
             .env("STEWARD_URL", &self.server.url)
-            .env("STEWARD_EMAIL", email)
-            .env("STEWARD_PASSWORD", password)
+            .env("STEWARD_EMAIL", self.apart.email)
+            .env("STEWARD_PASSWORD", &self.apart.password)
             // A proxy of the machine has no business with a server on it.
             .env("NO_PROXY", "127.0.0.1");
         let name = command.get_program().to_string_lossy().into_owned();

@@ -1,16 +1,16 @@
 //! `cargo xtask run`: the server with everything it needs, until Ctrl-C.
 
 use std::{
-    path::Path,
+    path::{self, Path},
     process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use tempfile::TempDir;
 
 use crate::{
+    apart::Apart,
     bubblewrap,
     cargo::{self, Built, Profile},
     claude,
@@ -50,7 +50,7 @@ pub(crate) enum Model {
 pub(crate) struct Running {
     process: Process,
     pub(crate) url: String,
-    /// E-mail and password, on the first start with a data folder.
+    /// E-mail and password, where the server has made them up: on the first start with a data folder.
     pub(crate) admin: Option<(String, String)>,
 }
 
@@ -70,7 +70,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
 
     let interrupts = Interrupts::catch()?;
     let mut command = Command::new(program("steward")?);
-    command.current_dir(root).env("CLAUDE_CLI_PATH", &claude);
+    // A demo knows its admin's password; that of what the person has configured is not known here.
+    let apart = if options.demo { Some(Apart::new("demo")?) } else { None };
+    match &apart {
+        Some(apart) => apart.configure(&mut command, &settings),
+        None => drop(command.current_dir(root)),
+    }
+    command.env("CLAUDE_CLI_PATH", path::absolute(&claude)?);
     match bubblewrap::path_with_bwrap(&settings) {
         Ok(path) => {
             command.env("PATH", path);
@@ -87,14 +93,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
             Some(process)
         }
     };
-    // A data folder of its own, because the password of an existing one is not known here.
-    let demo_folder = if options.demo { Some(TempDir::with_prefix("steward-demo-")?) } else { None };
-    if let Some(folder) = &demo_folder {
-        configure_apart(&mut command, folder.path(), &settings);
-    }
     let mut server = start_server(command, &interrupts)?;
-    if options.demo {
-        play_demo(&mut server, model)?;
+    if let Some(apart) = &apart {
+        play_demo(&mut server, apart, model)?;
         return server.stop();
     }
     Welcome { server: &server, model: &model, settings: &settings }.print();
@@ -114,19 +115,9 @@ pub(crate) fn start_offline_model(mut command: Command, interrupts: &Interrupts)
     Ok((process, port.parse().context("the offline model names its port")?))
 }
 
-/// A data folder of its own, on a port that is free.
-pub(crate) fn configure_apart(command: &mut Command, folder: &Path, settings: &Settings) {
-    command.env("DATA_DIR", folder).env("API_PORT", "0").env("API_HOST", "127.0.0.1");
-    // Empty is "not set", also where a file sets it.
-    command.env("DATABASE_URL", format!("sqlite://{}", folder.join("steward.db").display()));
-    if settings.get("LOG_LEVEL").is_none() {
-        command.env("LOG_LEVEL", "warn");
-    }
-}
-
 /// Plays it on a thread of its own, so that Ctrl-C is seen while it waits for the agent.
-fn play_demo(server: &mut Running, model: Model) -> Result<()> {
-    let (email, password) = server.admin.clone().context("a new data folder prints its admin login")?;
+fn play_demo(server: &mut Running, apart: &Apart, model: Model) -> Result<()> {
+    let (email, password) = (apart.email.to_owned(), apart.password.clone());
     let demo = Demo { url: server.url.clone(), email, password, model };
     let player = thread::spawn(move || demo.play());
     while !player.is_finished() {
