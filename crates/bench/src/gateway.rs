@@ -20,7 +20,7 @@ use crate::{
     scale::Scale,
     steward::{Model, Steward, create_session, query},
     tools::Tools,
-    turns,
+    turns::{self, balanced_order},
 };
 
 const PATH: &str = "/v1/messages";
@@ -32,6 +32,8 @@ const DELTA_MARK: &[u8] = b"event: content_block_delta";
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 /// Not measured: connections are opened and memory is taken.
 const FIRST_REQUESTS: usize = 50;
+/// The same for streams.
+const FIRST_STREAMS: usize = 1;
 /// Deltas that leave the model at once in the middle stream; a wait of 1 ms takes about 2.
 const BURST: usize = 30;
 /// A conversation of about 150,000 tokens.
@@ -39,16 +41,14 @@ const LARGE_REQUEST_BYTES: usize = 600_000;
 const STRAIGHT: &str = "straight to the model";
 const PLAIN: &str = "through a plain relay";
 
+/// In the order of [`Ways`].
+const NAMES: [&str; 3] = ["through the gateway", "through a relay", "straight"];
+
 /// The same connection three times: through the gateway, through a relay that only passes bytes on, and straight to the
 /// model.
-struct Ways {
-    gateway: Connection,
-    plain: Connection,
-    straight: Connection,
-}
+struct Ways([Connection; 3]);
 
 /// The figures of all ways.
-#[derive(Default)]
 struct Figures {
     gateway: Sample,
     plain: Sample,
@@ -66,11 +66,11 @@ pub(crate) async fn measure(tools: &Tools, scale: &Scale) -> Result<Vec<Row>> {
     let address: SocketAddr =
         agent.base_url.trim_start_matches("http://").parse().context("the gateway has an address")?;
     let any_key = || Some(("x-api-key", "offline".to_owned()));
-    let mut ways = Ways {
-        gateway: Connection::open(address, Some(("x-api-key", agent.token))).await?,
-        plain: Connection::open(plain_relay::start(model.address)?, any_key()).await?,
-        straight: Connection::open(model.address, any_key()).await?,
-    };
+    let mut ways = Ways([
+        Connection::open(address, Some(("x-api-key", agent.token))).await?,
+        Connection::open(plain_relay::start(model.address)?, any_key()).await?,
+        Connection::open(model.address, any_key()).await?,
+    ]);
     let mut rows = ways.small_requests(scale).await?;
     rows.extend(ways.large_requests(scale).await?);
     rows.extend(ways.streams(scale).await?);
@@ -109,18 +109,16 @@ impl Ways {
 
     async fn requests(&mut self, prompt: &str, count: usize) -> Result<Figures> {
         let body = request(prompt, false);
-        let mut figures = Figures::default();
-        for number in 0..FIRST_REQUESTS + count {
-            let gateway = ask(&mut self.gateway, &body).await.context("through the gateway")?;
-            let plain = ask(&mut self.plain, &body).await.context("through a relay")?;
-            let straight = ask(&mut self.straight, &body).await.context("straight")?;
-            if number >= FIRST_REQUESTS {
-                figures.gateway.push_time(gateway);
-                figures.plain.push_time(plain);
-                figures.straight.push_time(straight);
+        let mut samples = <[Sample; 3]>::default();
+        for round in 0..FIRST_REQUESTS + count {
+            for way in balanced_order(round, NAMES.len()) {
+                let took = ask(&mut self.0[way], &body).await.context(NAMES[way])?;
+                if round >= FIRST_REQUESTS {
+                    samples[way].push_time(took);
+                }
             }
         }
-        Ok(figures)
+        Ok(samples.into())
     }
 
     async fn streams(&mut self, scale: &Scale) -> Result<Vec<Row>> {
@@ -156,16 +154,22 @@ impl Ways {
 
     async fn stream_by_turns(&mut self, prompt: &str, deltas: usize, streams: usize) -> Result<Figures> {
         let body = request(prompt, true);
-        let mut figures = Figures::default();
-        for _ in 0..streams {
-            let gateway = stream(&mut self.gateway, &body, deltas).await.context("through the gateway")?;
-            figures.gateway.push(gateway);
-            let plain = stream(&mut self.plain, &body, deltas).await.context("through a relay")?;
-            figures.plain.push(plain);
-            let straight = stream(&mut self.straight, &body, deltas).await.context("straight")?;
-            figures.straight.push(straight);
+        let mut samples = <[Sample; 3]>::default();
+        for round in 0..FIRST_STREAMS + streams {
+            for way in balanced_order(round, NAMES.len()) {
+                let pace = stream(&mut self.0[way], &body, deltas).await.context(NAMES[way])?;
+                if round >= FIRST_STREAMS {
+                    samples[way].push(pace);
+                }
+            }
         }
-        Ok(figures)
+        Ok(samples.into())
+    }
+}
+
+impl From<[Sample; 3]> for Figures {
+    fn from([gateway, plain, straight]: [Sample; 3]) -> Self {
+        Self { gateway, plain, straight }
     }
 }
 

@@ -215,7 +215,7 @@ impl Contest {
 /// number, each is once (twice) in every place, and once (twice) right after every other: what somebody leaves to the next
 /// is left to all alike. (E. J. Williams, 1949, "Experimental designs balanced for the estimation of residual effects of
 /// treatments".)
-fn balanced_order(round: usize, count: usize) -> Vec<usize> {
+pub(crate) fn balanced_order(round: usize, count: usize) -> Vec<usize> {
     let zigzag = (0..count).map(|place| if place % 2 == 0 { place / 2 } else { count - place.div_ceil(2) });
     let mut order: Vec<usize> = zigzag.map(|first| (first + round) % count).collect();
     if round / count % 2 == 1 {
