@@ -234,7 +234,7 @@ fn health_watch(config: &Config, parts: &Parts) -> HealthWatch {
     let watch = HealthWatch::new(parts.health.clone(), store, Arc::new(SystemClock), config.health.watch);
     watch.telling(move |report| {
         for (name, check) in &report.checks {
-            metrics.note_health(name, check.healthy);
+            metrics.note_health(name, check.required, check.healthy);
         }
     })
 }

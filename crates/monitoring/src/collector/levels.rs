@@ -219,9 +219,9 @@ impl MetricsCollector {
         }
     }
 
-    /// Whether a health check passes.
-    pub fn note_health(&self, check: &'static str, passes: bool) {
-        let labels = [KeyValue::new("check", check)];
+    /// Whether a health check passes, and whether the server is not ready while it fails.
+    pub fn note_health(&self, check: &'static str, required: bool, passes: bool) {
+        let labels = [KeyValue::new("check", check), KeyValue::new("required", required)];
         self.count(|instruments| instruments.health_check.record(if passes { 1.0 } else { 0.0 }, &labels));
     }
 }

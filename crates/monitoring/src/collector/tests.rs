@@ -112,7 +112,7 @@ fn tell_everything(metrics: &Arc<MetricsCollector>, name: &str) {
     metrics.note_budgets(&[budget(Spender::Team(name.to_owned()), 79)]);
     metrics.note_database(&[PoolLevels { pool: "read", used: 1, idle: 2, max: 3 }]);
     metrics.note_store_errors("failed", 1);
-    metrics.note_health("database", true);
+    metrics.note_health("database", true, true);
     metrics.note_executions(1, 2, 3, TOOK);
     metrics.note_task_slots(4, 1);
     metrics.record_execution("completed");

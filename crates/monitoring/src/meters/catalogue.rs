@@ -19,7 +19,8 @@ pub enum Kind {
 pub struct Metric {
     /// As OpenTelemetry names it: words with dots, without a unit.
     pub otel_name: &'static str,
-    /// In the notation of UCUM; empty where there is none.
+    /// In the notation of UCUM; empty where there is none. What has no symbol of its own stands in braces: whoever makes
+    /// Prometheus' names of ours adds what it takes for a unit, and leaves those out.
     pub unit: &'static str,
     pub kind: Kind,
     /// What its series are told apart by, as Prometheus names it. All of them are bounded; none is an id.
@@ -140,7 +141,7 @@ macro_rules! instruments {
 instruments! {
     http_duration: Histogram<f64> = "http.server.request.duration", "s", ["http_request_method", "http_route", "http_response_status_code"], REQUEST, "From the arrival of a request to the head of its answer; streams go on after that.";
     http_active: LiveCount = "http.server.active_requests", "", [], NONE, "Requests whose answer has not begun.";
-    sessions: Gauge<f64> = "steward.sessions", "", ["status", "mode"], NONE, "Sessions in the store by state; looked up in the background.";
+    sessions: Gauge<f64> = "steward.sessions", "", ["status", "mode"], NONE, "Sessions of the store by state; looked up in the background.";
     turns: Counter<u64> = "steward.turns", "", ["mode", "outcome"], NONE, "Turns that ended on this server.";
     turn_duration: Histogram<f64> = "steward.turn.duration", "s", ["mode", "outcome"], LONG, "From a turn's beginning to its end, without its time in the queue.";
     queue_depth: Gauge<f64> = "steward.queue.depth", "", ["pool"], NONE, "Sessions that wait for a slot.";
@@ -154,18 +155,18 @@ instruments! {
     model_duration: Histogram<f64> = "steward.model.request.duration", "s", ["model"], LONG, "From a request to the model until the end of its answer.";
     model_first_byte: Histogram<f64> = "steward.model.time_to_first_byte", "s", ["model"], LONG, "From a request to the model until its answer begins.";
     tokens: Counter<u64> = "steward.tokens", "", ["model", "kind"], NONE, "Tokens by what they are priced as; thinking is a part of output and told beside it.";
-    cost: Counter<f64> = "steward.cost.usd", "USD", ["model"], NONE, "What requests to the model cost by the price table.";
-    cost_unpriced: Counter<f64> = "steward.cost.unpriced.usd", "USD", [], NONE, "Of that, what was priced at the highest known price, because the table has none for the model.";
-    cost_estimated: Counter<f64> = "steward.cost.estimated.usd", "USD", [], NONE, "Of that, what was estimated, because no usage was told.";
-    budget_holds: Gauge<f64> = "steward.budget.holds", "", [], NONE, "Requests that money is set aside for.";
-    budget_held: Gauge<f64> = "steward.budget.held.usd", "USD", [], NONE, "What is set aside for them.";
-    budget_spenders: Gauge<f64> = "steward.budget.spenders", "", ["kind", "used"], NONE, "Spenders by how much of their budget is spent: each that somebody set one for, and each user on the default budget who spent something this month.";
-    budget_remaining: Gauge<f64> = "steward.budget.remaining.usd", "USD", ["kind"], NONE, "What is left of all those budgets of a kind together.";
+    cost: Counter<f64> = "steward.cost.usd", "{USD}", ["model"], NONE, "What requests to the model cost by the price table.";
+    cost_unpriced: Counter<f64> = "steward.cost.unpriced.usd", "{USD}", [], NONE, "Of that, what was priced at the highest known price, because the table has none for the model.";
+    cost_estimated: Counter<f64> = "steward.cost.estimated.usd", "{USD}", [], NONE, "Of that, what was estimated, because no usage was told.";
+    budget_holds: Gauge<f64> = "steward.budget.holds", "", [], NONE, "Requests that money is set aside for; of the store.";
+    budget_held: Gauge<f64> = "steward.budget.held.usd", "{USD}", [], NONE, "What is set aside for them; of the store.";
+    budget_spenders: Gauge<f64> = "steward.budget.spenders", "", ["kind", "used"], NONE, "Spenders of the store by how much of their budget is spent: each that somebody set one for, and each user on the default budget who spent something this month.";
+    budget_remaining: Gauge<f64> = "steward.budget.remaining.usd", "{USD}", ["kind"], NONE, "What is left of all those budgets of a kind together; of the store.";
     budget_refusals: Counter<u64> = "steward.budget.refusals", "", ["kind"], NONE, "Requests to the model that were refused, by the kind of the spender whose money was gone.";
     budget_waits: Counter<u64> = "steward.budget.waits", "", [], NONE, "Requests to the model that waited until others were settled.";
     ledger_failures: Counter<u64> = "steward.ledger.failures", "", [], NONE, "Requests to the model that could not be booked at once; they are tried again, and the log has each.";
-    approvals_pending: Gauge<f64> = "steward.approvals.pending", "", [], NONE, "Questions that wait for a person.";
-    approvals_oldest_age: Gauge<f64> = "steward.approvals.oldest_age", "s", [], NONE, "How long the oldest of them has waited; 0 when there is none.";
+    approvals_pending: Gauge<f64> = "steward.approvals.pending", "", [], NONE, "Questions that wait for a person; of the store.";
+    approvals_oldest_age: Gauge<f64> = "steward.approvals.oldest_age", "s", [], NONE, "How long the oldest of them has waited, 0 when there is none; of the store.";
     decisions: Counter<u64> = "steward.permission.decisions", "", ["verdict", "rule"], NONE, "Decisions about tool calls, by the policy that decided, or person, expiry, failure.";
     permission_duration: Histogram<f64> = "steward.permission.check.duration", "s", [], SHORT, "How long an agent waited for a verdict, until it was on record.";
     hook_runs: Counter<u64> = "steward.hook.runs", "", ["event", "outcome"], NONE, "Hooks that were called: completed, blocked, failed or timed_out.";
@@ -180,15 +181,15 @@ instruments! {
     database_connections: Gauge<f64> = "steward.database.connections", "", ["pool", "state"], NONE, "Open connections to the database.";
     database_connections_max: Gauge<f64> = "steward.database.connections_max", "", ["pool"], NONE, "How many there may be.";
     store_errors: Counter<u64> = "steward.store.errors", "", ["kind"], NONE, "What the database refused: unavailable is of the moment, failed and inconsistent are not.";
-    executions: Gauge<f64> = "steward.task.executions", "", ["state"], NONE, "Executions of tasks in the store that are not over: due, waiting for their time, running; of all servers.";
-    executions_oldest_age: Gauge<f64> = "steward.task.queue.oldest_age", "s", [], NONE, "How long the execution that waits longest could have begun; 0 when none waits.";
+    executions: Gauge<f64> = "steward.task.executions", "", ["state"], NONE, "Executions of tasks that are not over: due, waiting for their time, running; of the store.";
+    executions_oldest_age: Gauge<f64> = "steward.task.queue.oldest_age", "s", [], NONE, "How long the execution that waits longest could have begun, 0 when none waits; of the store.";
     execution_ends: Counter<u64> = "steward.task.execution.ends", "", ["outcome"], NONE, "Executions that this server ended: completed, failed, cancelled or outcome_unknown.";
     task_slots: Gauge<f64> = "steward.task.slots", "", ["state"], NONE, "Executions that this server works on, and that it may at most.";
     snapshots: Counter<u64> = "steward.snapshots", "", [], NONE, "Snapshots of sessions' figures that were stored.";
     alerts: Counter<u64> = "steward.alerts", "", ["topic", "severity"], NONE, "Alerts that were raised.";
     alert_deliveries: Counter<u64> = "steward.alert.deliveries", "", ["channel", "outcome"], NONE, "Attempts to tell of an alert.";
     telemetry_dropped: Counter<u64> = "steward.telemetry.dropped", "", ["signal"], NONE, "Spans, points and log records that no collector took.";
-    health_check: Gauge<f64> = "steward.health_check", "", ["check"], NONE, "1 while a health check passes, 0 while it fails.";
+    health_check: Gauge<f64> = "steward.health_check", "", ["check", "required"], NONE, "1 while a health check passes, 0 while it fails; the server is not ready while a required one does.";
     build_info: Gauge<f64> = "steward.build_info", "", ["version"], NONE, "Always 1; the label says which version runs.";
 }
 
@@ -265,4 +266,18 @@ pub fn table() -> String {
         format!("| `{name}` | {kind} | {} | {} |\n", labels.join(", "), metric.help)
     });
     "| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n".to_owned() + &rows.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is exported gets its Prometheus name from others, who must come to the same.
+    #[test]
+    fn units_are_those_that_everybody_writes_alike() {
+        for Metric { otel_name, unit, .. } in catalogue() {
+            let is_note = unit.starts_with('{') && unit.ends_with('}');
+            assert!(is_note || ["", "s", "By"].contains(unit), "{otel_name}: {unit}");
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     files::{files, json, repository, yaml},
-    queries::{panel_queries, panels, wanted},
+    queries::{Query, panel_queries, panels, rule_queries, wanted},
 };
+use regex::Regex;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
@@ -96,6 +97,29 @@ fn every_metric_that_is_asked_for_is_documented() {
         })
         .collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+/// Each server tells it, so a sum over servers is as many times too much.
+#[test]
+fn what_is_of_the_store_is_not_added_up() {
+    let document = fs::read_to_string(repository("docs/metrics.md")).unwrap();
+    let of_store: Vec<&str> = document
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("of the store"))
+        .filter_map(|line| line.split('`').nth(1))
+        .collect();
+    assert!(of_store.len() >= 8, "{of_store:?}");
+    let sum = Regex::new(r"sum\s*(?:by\s*\(([^)]*)\))?\s*\(\s*(\w+)").unwrap();
+    let added_up = |query: &Query| {
+        let mut sums = sum.captures_iter(&query.expression);
+        sums.any(|sum| {
+            let is_of_each = sum.get(1).is_some_and(|labels| labels.as_str().contains("instance"));
+            of_store.contains(&&sum[2]) && !is_of_each
+        })
+    };
+    let queries = panel_queries().into_iter().chain(rule_queries());
+    let wrong: Vec<_> = queries.filter(added_up).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
