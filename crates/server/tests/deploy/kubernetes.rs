@@ -55,7 +55,10 @@ fn everything() -> Value {
             "persistence": { "storageClass": "fast" },
         },
         "ingress": { "enabled": true, "className": "nginx", "tlsSecretName": "steward-tls" },
-        "metrics": { "serviceMonitor": { "enabled": true, "labels": { "release": "prometheus" } } },
+        "metrics": { "serviceMonitor": {
+            "enabled": true, "labels": { "release": "prometheus" },
+            "authorization": { "credentials": { "name": "steward-secrets", "key": "METRICS_TOKEN" } },
+        } },
         "networkPolicy": { "apiFrom": [{ "namespaceSelector": { "matchLabels": { "name": "ingress" } } }] },
         "podLabels": { "team": "platform" }, "podAnnotations": { "note": "x" },
         "extraEnv": [{ "name": "CLAUDE_SDK_DEFAULT_MODEL", "value": "claude-sonnet-4-5" }],
@@ -102,12 +105,15 @@ fn kubernetes_takes_all_of_it_in_each_way() {
 fn values_that_do_not_do_are_refused_with_a_reason() {
     let mut short = existing();
     short["worker"] = json!({ "terminationGracePeriodSeconds": 30 });
+    let mut delayed = existing();
+    delayed["config"] = json!({ "SHUTDOWN_DELAY_SECONDS": "60", "SHUTDOWN_GRACE_SECONDS": "60" });
     let mut secret = existing();
     secret["config"] = json!({ "SECRET_KEY": "in a ConfigMap" });
     for (values, reason) in [
         (json!({}), "existingSecret"),
         (json!({ "secrets": { "SECRET_KEY": "k", "ENCRYPTION_KEY": "e" } }), "DATABASE_URL is missing"),
         (short, "terminationGracePeriodSeconds must be more"),
+        (delayed, "which are 120 together"),
         (secret, "SECRET_KEY"),
         (json!({ "existingSecret": "s", "sandbox": { "mode": "docker" } }), "sandbox"),
         (json!({ "existingSecret": "s", "wroker": {} }), "wroker"),
@@ -210,8 +216,9 @@ fn servers_are_told_what_the_server_understands_and_are_asked_where_it_answers()
         let (mount, _) = environment["DATA_DIR"].rsplit_once('/').unwrap();
         assert!(mounts.contains(&mount), "what is there has to outlive the pod");
         let grace = set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
-        let own: u64 = config["SHUTDOWN_GRACE_SECONDS"].as_str().unwrap().parse().unwrap();
-        assert!(grace > own);
+        let seconds = |name: &str| config[name].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(seconds("SHUTDOWN_DELAY_SECONDS") > 0, "requests are sent to a pod that is about to end");
+        assert!(grace > seconds("SHUTDOWN_DELAY_SECONDS") + seconds("SHUTDOWN_GRACE_SECONDS"));
     }
 }
 
@@ -263,6 +270,8 @@ fn services_policies_and_budgets_find_the_pods() {
         .into_iter()
         .filter(|one| finds(&monitor["selector"]["matchLabels"], &one["metadata"]["labels"]));
     let scraped: Vec<&Value> = scraped.collect();
+    let credentials = &monitor["endpoints"][0]["authorization"]["credentials"];
+    assert_eq!(*credentials, json!({ "name": "steward-secrets", "key": "METRICS_TOKEN" }));
     assert_eq!(scraped.len(), 2, "each server is scraped once");
     for service in scraped {
         assert_eq!(

@@ -35,8 +35,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $role := .role -}}
 {{- $values := index $root.Values $role -}}
 {{- $grace := index $root.Values.config "SHUTDOWN_GRACE_SECONDS" | default "20" | int -}}
-{{- if le (int $values.terminationGracePeriodSeconds) $grace -}}
-{{- fail (printf "%s.terminationGracePeriodSeconds must be more than SHUTDOWN_GRACE_SECONDS, which is %d" $role $grace) -}}
+{{- $delay := index $root.Values.config "SHUTDOWN_DELAY_SECONDS" | default "0" | int -}}
+{{- if le (int $values.terminationGracePeriodSeconds) (add $delay $grace | int) -}}
+{{- fail (printf "%s.terminationGracePeriodSeconds must be more than SHUTDOWN_DELAY_SECONDS and SHUTDOWN_GRACE_SECONDS, which are %d together" $role (add $delay $grace)) -}}
 {{- end -}}
 {{- $contained := eq $root.Values.sandbox.mode "bwrap" -}}
 apiVersion: apps/v1
