@@ -21,8 +21,12 @@ mod compose;
 mod dashboards;
 #[path = "deploy/docker.rs"]
 mod docker;
+#[path = "deploy/documents.rs"]
+mod documents;
 #[path = "deploy/kubernetes.rs"]
 mod kubernetes;
+#[path = "deploy/proxies.rs"]
+mod proxies;
 #[path = "deploy/rules.rs"]
 mod rules;
 #[path = "deploy/systemd.rs"]

@@ -236,6 +236,18 @@ esac
 done"#;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_check_is_in_the_documentation() {
+    let world = World::with(&[]).await;
+    let report = health(&world.admin().await).await;
+    let document = fs::read_to_string("../../docs/monitoring.md").unwrap();
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    let named: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    for check in report["checks"].as_object().unwrap().keys() {
+        assert!(named.contains(&check.as_str()), "docs/monitoring.md has no row for {check}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mcp_servers_of_live_sessions_are_asked_after_by_name() {
     let world = World::start().await;
     let user = world.admin().await;
