@@ -146,24 +146,16 @@ impl SessionManager {
             Taken::Full => return Ok(LetIn::Full),
         };
         let now = self.inner.clock.now();
-        match self
-            .inner
-            .stores
-            .turns
-            .begin_queued(turn.session_id, hold.first_status(), now, self.server())
-            .await
-        {
-            Ok(Some(Begin::Begun(begun))) => self.spawn_run(hold, *begun),
+        let turns = &self.inner.stores.turns;
+        let begin = turns.begin_queued(session_id, hold.first_status(), now, self.server()).await;
+        if let Ok(Some(Begin::Begun(begun))) = begin {
+            self.spawn_run(hold, *begun);
+            return Ok(LetIn::Gone);
+        }
+        self.leave_seat(hold);
+        match begin {
             // Paused, ended, held or begun elsewhere since it was looked up.
-            Ok(None)
-            | Ok(Some(
-                Begin::Refused(_)
-                | Begin::Held(_)
-                | Begin::Behind
-                | Begin::Elsewhere
-                | Begin::UsedUp(_)
-                | Begin::NoSession,
-            )) => {}
+            Ok(_) => {}
             Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
             // One that cannot begin must not hold up the others.
             Err(error) => {

@@ -76,7 +76,7 @@ impl SessionManager {
     /// Asks this turn to stop, if it runs here.
     fn stop_turn(&self, session: SessionId, turn: TurnId, why: Stop) {
         if self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn) {
-            self.inner.live.stop(session, why);
+            self.inner.live.stop_turn(session, turn, why);
         }
     }
 

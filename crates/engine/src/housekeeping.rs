@@ -113,11 +113,13 @@ impl SessionManager {
     }
 
     async fn end_orphans(&self) -> Result<()> {
-        // What runs here is noted before the store is asked: a turn that ends meanwhile is in its answer and not lost.
-        let ours = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // What runs here is looked at before the store is asked and after: a turn that ends or begins meanwhile is in
+        // its answer and not lost.
+        let running = || self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = running().clone();
         let now = self.inner.clock.now();
         for turn in self.inner.stores.turns.running(self.server()).await? {
-            let is_ours = ours.contains_key(&turn.id);
+            let is_ours = ours.contains_key(&turn.id) || running().contains_key(&turn.id);
             let is_old = turn.started_at.is_none_or(|started| now.duration_since(started) > ORPHAN_AGE);
             if !is_ours && (is_old || self.is_abandoned(&turn).await?) {
                 self.end_orphan(&turn).await?;

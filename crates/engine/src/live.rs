@@ -258,10 +258,10 @@ impl LiveAgents {
         }
     }
 
-    /// Interrupts this turn, and no other that the session may run by now.
-    pub fn interrupt(&self, session: SessionId, turn: TurnId) {
+    /// Asks this turn to stop, and no other that the session may run by now.
+    pub fn stop_turn(&self, session: SessionId, turn: TurnId, why: Stop) {
         if let Some(Seat { state: SeatState::Taken(task), .. }) = self.seats().get_mut(&session) {
-            task.interrupt(turn);
+            task.stop_turn(turn, why);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     Error, Result, SessionManager,
     admission::Room,
     feed::Ending,
-    live::{Hold, Subject, Taken},
+    live::{Hold, Stop, Subject, Taken},
     watch::Watch,
 };
 use domain::{
@@ -156,7 +156,7 @@ impl SessionManager {
 
     /// Interrupts this turn, wherever it runs.
     pub(crate) async fn interrupt_turn(&self, id: SessionId, turn: TurnId) -> Result<()> {
-        self.inner.live.interrupt(id, turn);
+        self.inner.live.stop_turn(id, turn, Stop::Interrupt);
         // Of this turn, not of the session: a former home may still be ending another one.
         let is_ours = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&turn);
         if !is_ours {
@@ -350,6 +350,11 @@ impl SessionManager {
 
     /// Gives back a seat that no turn runs on. Somebody may have found it taken meanwhile.
     pub(crate) fn give_back(&self, hold: Hold) {
+        self.leave_seat(hold);
+        self.admit_later();
+    }
+
+    pub(crate) fn leave_seat(&self, hold: Hold) {
         let session = hold.session();
         drop(hold);
         // Whoever ended the idle agents found this one at work.
@@ -361,7 +366,6 @@ impl SessionManager {
                 _ => self.close_later(agent),
             }
         }
-        self.admit_later();
     }
 
     /// Runs a turn that has begun, in a task of its own.

@@ -29,8 +29,8 @@ pub struct Task {
     pub is_waking: bool,
     /// The turn, once it has begun.
     turn: Option<TurnId>,
-    /// A turn to interrupt as soon as it turns out to be this one.
-    unwanted: Option<TurnId>,
+    /// A turn to stop as soon as it turns out to be this one.
+    unwanted: Option<(TurnId, Stop)>,
 }
 
 impl Seat {
@@ -74,19 +74,21 @@ impl Task {
         self.stop.send_modify(|now| *now = (*now).max(Some(why)));
     }
 
-    /// Interrupts this turn. It may have begun in the store and not have been named here yet.
-    pub fn interrupt(&mut self, turn: TurnId) {
+    /// Asks this turn to stop. It may have begun in the store and not have been named here yet.
+    pub fn stop_turn(&mut self, turn: TurnId, why: Stop) {
         match self.turn {
-            Some(running) if running == turn => self.ask_to_stop(Stop::Interrupt),
+            Some(running) if running == turn => self.ask_to_stop(why),
             Some(_) => {}
-            None => self.unwanted = Some(turn),
+            None => self.unwanted = Some((turn, why)),
         }
     }
 
     pub fn begun(&mut self, turn: TurnId) {
         self.turn = Some(turn);
-        if self.unwanted == Some(turn) {
-            self.ask_to_stop(Stop::Interrupt);
+        if let Some((unwanted, why)) = self.unwanted
+            && unwanted == turn
+        {
+            self.ask_to_stop(why);
         }
     }
 }
@@ -104,15 +106,15 @@ pub fn remove_idle(seats: &mut HashMap<SessionId, Seat>, session: SessionId) -> 
 mod tests {
     use super::*;
 
-    /// What a task was asked, when `turn` was to be interrupted before or after it said that it runs `running`.
+    /// What a task was asked, when `turn` was to be stopped before or after it said that it runs `running`.
     fn asked(turn: TurnId, running: TurnId, is_before: bool) -> Option<Stop> {
         let mut task = Task::turn(watch::Sender::new(None));
         if is_before {
-            task.interrupt(turn);
+            task.stop_turn(turn, Stop::Interrupt);
         }
         task.begun(running);
         if !is_before {
-            task.interrupt(turn);
+            task.stop_turn(turn, Stop::Interrupt);
         }
         *task.stop.borrow()
     }

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 fn talking() -> ScriptedLauncher {
@@ -68,9 +68,9 @@ async fn to_clear(world: &World) -> Vec<SessionId> {
 }
 
 /// Waits until housekeeping waits for the turns that run, or does not.
-async fn asks_what_runs(world: &World, does: bool) {
+async fn asks_what_runs(held: &watch::Sender<bool>, does: bool) {
     soon(async {
-        while (world.faults.answers_running.receiver_count() > 0) != does {
+        while (held.receiver_count() > 0) != does {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
@@ -173,17 +173,46 @@ async fn a_turn_that_ends_while_the_store_is_asked_what_runs_was_not_lost() {
     world.clock.advance(SignedDuration::from_mins(10));
     world.faults.answers_running.send_replace(false);
     let _house = keeping_house(&world);
-    asks_what_runs(&world, true).await;
+    asks_what_runs(&world.faults.answers_running, true).await;
     go_on.add_permits(1);
     assert_eq!(world.end(first).await.status, TurnStatus::Completed);
     let second = world.ask_and_leave(session, "two").await;
     let generation = world.get(session).await.generation;
     world.faults.answers_running.send_replace(true);
-    asks_what_runs(&world, false).await;
+    asks_what_runs(&world.faults.answers_running, false).await;
     // That round is over when the next one asks.
     world.faults.answers_running.send_replace(false);
-    asks_what_runs(&world, true).await;
+    asks_what_runs(&world.faults.answers_running, true).await;
     assert_eq!(world.get(session).await.generation, generation, "nobody took the session over");
     go_on.add_permits(1);
     assert_eq!(world.end(second).await.status, TurnStatus::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_begins_while_the_store_is_asked_what_runs_is_not_lost() {
+    let go_on = Arc::new(Semaphore::new(0));
+    let waits_for = go_on.clone();
+    let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
+        let go_on = waits_for.clone();
+        async move {
+            go_on.acquire().await.unwrap().forget();
+            say.text("done");
+        }
+    }));
+    let session = world.session().await;
+    world.faults.reads_running.send_replace(false);
+    let _house = keeping_house(&world);
+    asks_what_runs(&world.faults.reads_running, true).await;
+    let turn = world.ask_and_leave(session, "one").await;
+    let generation = world.get(session).await.generation;
+    // As old as one whose prompt has waited for an agent to be woken.
+    world.clock.advance(SignedDuration::from_mins(10));
+    world.faults.reads_running.send_replace(true);
+    asks_what_runs(&world.faults.reads_running, false).await;
+    // That round is over when the next one asks.
+    world.faults.reads_running.send_replace(false);
+    asks_what_runs(&world.faults.reads_running, true).await;
+    assert_eq!(world.get(session).await.generation, generation, "nobody took the session over");
+    go_on.add_permits(1);
+    assert_eq!(world.end(turn).await.status, TurnStatus::Completed);
 }

@@ -105,6 +105,45 @@ async fn an_agent_that_was_just_interrupted_is_ended_with_the_lease_too() {
     assert_eq!(world.end(started).await.failure, Some(TurnFailure::ServerStopped));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_agent_whose_next_turn_did_not_begin_is_ended_with_the_lease() {
+    let go_on = Arc::new(Semaphore::new(0));
+    let waits_for = go_on.clone();
+    let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
+        let go_on = waits_for.clone();
+        async move {
+            go_on.acquire().await.unwrap().forget();
+            say.text("done");
+        }
+    }));
+    world.manager.recover().await.unwrap();
+    let session = world.session().await;
+    let first = world.ask_and_leave(session, "one").await;
+    world.queue(session, "two").await.unwrap();
+    world.faults.begins_nothing.store(true, Ordering::SeqCst);
+    world.faults.answers_begin.send_replace(false);
+    go_on.add_permits(1);
+    assert_eq!(world.end(first).await.status, TurnStatus::Completed);
+    soon(async {
+        while world.faults.answers_begin.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    world.leases.is_cut_off.store(true, Ordering::SeqCst);
+    soon(async {
+        while world.manager.lease().is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(world.launcher.alive().len(), 1);
+    let refused = Instant::now();
+    world.faults.answers_begin.send_replace(true);
+    world.alive(0).await;
+    assert!(refused.elapsed() < Duration::from_secs(1), "{:?}", refused.elapsed());
+}
+
 /// In real time: the thread that everything else runs on stands still.
 #[tokio::test]
 async fn a_lease_is_kept_while_nothing_else_gets_a_processor() {

@@ -35,8 +35,12 @@ pub struct Faults {
     pub decisions: Arc<AtomicU32>,
     /// So many readings of the policies in force fail from now on.
     pub policies: Arc<AtomicU32>,
+    /// Whether `begin_queued` finds that the turn is not to begin.
+    pub begins_nothing: Arc<AtomicBool>,
     /// While false, `begin` and `begin_queued` have done their work and do not answer.
     pub answers_begin: watch::Sender<bool>,
+    /// While false, `running` has not looked yet.
+    pub reads_running: watch::Sender<bool>,
     /// While false, `running` has looked and does not answer.
     pub answers_running: watch::Sender<bool>,
     /// While false, `record` has done nothing yet and does not answer.
@@ -58,7 +62,9 @@ impl Faults {
             lines_with_ends: Arc::default(),
             decisions,
             policies,
+            begins_nothing: Arc::default(),
             answers_begin: watch::Sender::new(true),
+            reads_running: watch::Sender::new(true),
             answers_running: watch::Sender::new(true),
             answers_record: watch::Sender::new(true),
             begun: Arc::default(),
@@ -119,6 +125,10 @@ impl Turns for Faults {
         at: Timestamp,
         home: ServerId,
     ) -> StoreResult<Option<Begin>> {
+        if self.begins_nothing.load(Ordering::SeqCst) {
+            may_answer(&self.answers_begin).await;
+            return Ok(None);
+        }
         let begin = self.store.begin_queued(session, first_status, at, home).await?;
         if let Some(Begin::Begun(begun)) = &begin {
             self.begun.lock().unwrap().push(begun.prompt.clone());
@@ -158,6 +168,7 @@ impl Turns for Faults {
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {
+        may_answer(&self.reads_running).await;
         let running = self.store.running(home).await;
         may_answer(&self.answers_running).await;
         running
