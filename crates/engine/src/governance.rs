@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use domain::{
     Clock, CurrentTurn, DecisionFilter, Event, Generation, Page, PageRequest, PermissionDecision, Session,
     SessionId, SessionMode,
-    ports::{Decisions, StoreResult},
+    ports::{Decisions, StoreError, StoreResult},
 };
 use hooks::{Always, HookManager, Hooks, HooksError, Origin, SessionHook};
 use jiff::Timestamp;
@@ -189,7 +189,13 @@ struct Watched {
 impl Decisions for Watched {
     async fn record_decision(&self, decision: &PermissionDecision, by: Generation) -> StoreResult<Event> {
         monitoring::spans::decided(decision);
-        let event = self.decisions.record_decision(decision, by).await?;
+        let recorded = self.decisions.record_decision(decision, by).await;
+        let event = recorded.inspect_err(|error| {
+            // A session that another server has taken over is no fault of the record.
+            if !matches!(error, StoreError::Fenced) {
+                self.metrics.record_unrecorded_decision();
+            }
+        })?;
         self.metrics.record_permission_decision(decision);
         self.feed.publish([event.clone()]);
         Ok(event)

@@ -128,6 +128,10 @@ async fn what_cannot_be_recorded_does_not_run() {
     assert_eq!(world.ask(session, "go").await.answer.as_deref(), Some("did not run"));
     assert!(told(&world).to_string().contains("could not be put on record"));
     assert_eq!(decisions(&world, session).await, []);
+    // The alert on this is told of it.
+    let scraped = world.metrics.scrape().unwrap().text().unwrap();
+    let counted = "steward_permission_decisions_total{rule=\"failure\",verdict=\"deny\"} 1";
+    assert!(scraped.lines().any(|line| line == counted), "{scraped}");
     assert_eq!(world.ask(session, "again").await.answer.as_deref(), Some("ran"));
 }
 

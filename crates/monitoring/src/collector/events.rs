@@ -5,7 +5,7 @@ use crate::{
     meters::{Instruments, labels},
     performance::Activity,
 };
-use domain::{Alert, AlertChannel, AlertTopic, PermissionDecision, Severity};
+use domain::{Alert, AlertChannel, AlertTopic, PermissionDecision, Severity, Verdict};
 use opentelemetry::{KeyValue, StringValue};
 use std::time::Duration;
 
@@ -65,6 +65,13 @@ impl MetricsCollector {
             KeyValue::new("rule", labels::rule(decision)),
         ];
         on.meters.instruments.decisions.add(1, &labels);
+    }
+
+    /// A decision about a tool call could not be put on record, so it is a no, whatever it was.
+    pub fn record_unrecorded_decision(&self) {
+        let Some(on) = self.on() else { return };
+        let denied = KeyValue::new("verdict", Verdict::Deny.as_str());
+        on.meters.instruments.decisions.add(1, &[denied, KeyValue::new("rule", labels::FAILURE)]);
     }
 
     /// An agent has waited so long for a verdict.

@@ -117,13 +117,16 @@ pub(crate) fn method(name: &str) -> &'static str {
     known(METHODS, name).unwrap_or("_OTHER")
 }
 
+/// In place of a policy, where a decision could not be made or put on record.
+pub(crate) const FAILURE: &str = "failure";
+
 /// Who decided: the policy where one did by itself.
 pub(crate) fn rule(decision: &PermissionDecision) -> &'static str {
     match decision.decided_by {
         DecidedBy::Policy => known(POLICIES, &decision.opinion.policy).unwrap_or(CUSTOM),
         DecidedBy::User(_) => "person",
         DecidedBy::Expiry => "expiry",
-        DecidedBy::Failure => "failure",
+        DecidedBy::Failure => FAILURE,
     }
 }
 
