@@ -36,6 +36,7 @@ mod m0029_spend_by_period;
 mod m0030_started_at;
 mod m0031_useless_archives;
 mod m0032_expired_logins;
+mod m0033_leftovers;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::DatabaseConnection};
 
@@ -79,6 +80,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_started_at::Migration),
             Box::new(m0031_useless_archives::Migration),
             Box::new(m0032_expired_logins::Migration),
+            Box::new(m0033_leftovers::Migration),
         ]
     }
 }

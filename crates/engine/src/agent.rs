@@ -8,7 +8,7 @@ use crate::{
     settings::EngineSettings,
     workdir,
 };
-use domain::{ModelEndpoint, Session, session::AgentConversation};
+use domain::{ModelEndpoint, Session, SessionId, UserId, session::AgentConversation};
 use sdk_runtime::{
     AgentDefinition, AgentOptions, Effort, PermissionMode, SessionStart, SystemPrompt, sessions::SessionError,
 };
@@ -153,14 +153,17 @@ pub struct Directories {
 impl Directories {
     /// Of this session.
     pub fn of(settings: &EngineSettings, session: &Session) -> Self {
-        let id = session.id.to_string();
+        let all = Self::all_of(settings, session.id, session.user_id);
+        Self { own: all.own.filter(|_| session.spec.owns_directory), ..all }
+    }
+
+    /// All that a session may have, whatever it was like: each is named after it.
+    pub fn all_of(settings: &EngineSettings, session: SessionId, user: UserId) -> Self {
+        let id = session.to_string();
         Self {
             config: settings.directories.agents.join(&id),
             temporary: settings.directories.temporary.join(short(&id)),
-            own: session
-                .spec
-                .owns_directory
-                .then(|| workdir::own(&settings.directories, session.user_id, session.id)),
+            own: Some(workdir::own(&settings.directories, user, session)),
         }
     }
 

@@ -3,7 +3,10 @@
 //! Nothing here is told: it looks at how the sessions stand, so a look more or less does no harm.
 
 use crate::{Error, Result, SessionManager, agent::Directories, live::Stop};
-use domain::{ServerId, Session, SessionId, SessionStatus, TurnId, ports::Standing, ports::StoreError};
+use domain::{
+    Scope, ServerId, Session, SessionId, SessionStatus, TurnId, UserId,
+    ports::{Standing, StoreError},
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::PoisonError,
@@ -92,24 +95,51 @@ impl SessionManager {
         Ok(())
     }
 
+    /// The same with sessions that others have purged.
+    pub(crate) async fn clear_leftovers(&self) -> Result<()> {
+        for (session, user) in self.inner.lease.store.leftovers(self.server(), CLEARED_MAX).await? {
+            if let Err(error) = self.clear_leftover(session, user).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(session_id = %session, error, "could not clear a purged session away for now");
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear_leftover(&self, session: SessionId, user: UserId) -> Result<()> {
+        // A worker may have made an execution's session anew, under the id that it has from the start.
+        if self.inner.stores.sessions.get(Scope::All, session).await?.is_none() {
+            self.end_agent(session).await;
+            self.remove(Directories::all_of(&self.inner.settings, session, user)).await?;
+        }
+        Ok(self.inner.lease.store.forget_leftover(session).await?)
+    }
+
     /// Ends the session's agent and removes its files, if this is its home; otherwise its home will.
     pub(crate) async fn clear_away(&self, session: &Session) -> Result<()> {
-        if let Some(agent) = self.inner.live.dismiss(session.id) {
-            self.close(agent).await;
-        }
-        self.inner.live.closed(session.id).await;
+        self.end_agent(session.id).await;
         if session.server_id.is_some_and(|home| home != self.server()) {
             return Ok(());
         }
-        let directories = Directories::of(&self.inner.settings, session);
-        tokio::task::spawn_blocking(move || directories.remove())
-            .await
-            .map_err(|_| Error::Internal("remove the session's directories"))??;
+        self.remove(Directories::of(&self.inner.settings, session)).await?;
         match self.inner.lease.store.leave(session.id, session.generation).await {
             // Somebody else has cleared it away in the same instant.
             Ok(()) | Err(StoreError::Fenced) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn end_agent(&self, session: SessionId) {
+        if let Some(agent) = self.inner.live.dismiss(session) {
+            self.close(agent).await;
+        }
+        self.inner.live.closed(session).await;
+    }
+
+    async fn remove(&self, directories: Directories) -> Result<()> {
+        tokio::task::spawn_blocking(move || directories.remove())
+            .await
+            .map_err(|_| Error::Internal("remove the session's directories"))?
     }
 }
 

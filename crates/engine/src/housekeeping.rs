@@ -31,6 +31,7 @@ impl SessionManager {
         tell([
             ("remove what unfinished forks left", self.sweep_forks().await),
             ("clear terminated sessions away", self.clear_terminated().await),
+            ("clear purged sessions away", self.clear_leftovers().await),
             ("keep approvals", self.keep_approvals().await),
         ]);
         self.keep_archives().await;
@@ -98,6 +99,7 @@ impl SessionManager {
             ("look for other servers", self.look_for_others().await),
             ("end turns that nobody runs", self.end_orphans().await),
             ("clear terminated sessions away", self.clear_terminated().await),
+            ("clear purged sessions away", self.clear_leftovers().await),
             ("keep budgets", self.keep_money().await),
             ("keep approvals", self.keep_approvals().await),
         ]);

@@ -23,6 +23,7 @@ pub(crate) mod hook_run;
 pub(crate) mod idempotency_key;
 pub(crate) mod identity;
 pub(crate) mod journal;
+pub(crate) mod leftover;
 pub(crate) mod login_tally;
 pub(crate) mod mcp_server;
 pub(crate) mod message;

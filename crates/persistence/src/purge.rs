@@ -4,7 +4,8 @@ use crate::{
     Store, audit,
     entity::{
         alert, api_key, approval, budget, hook_delivery, hook_endpoint, hook_run, identity, journal,
-        mcp_server, message, permission_decision, refresh_token, session, spend, task, tool_call, turn, user,
+        leftover, mcp_server, message, permission_decision, refresh_token, session, spend, task, tool_call,
+        turn, user,
     },
     recording::{lock, locked},
     templates, users,
@@ -39,6 +40,7 @@ pub(crate) async fn session(
     let turns = turns.filter(turn::Column::SessionId.eq(id.0)).order_by_asc(turn::Column::Id);
     reads.select(turns.lock(LockType::NoKeyUpdate));
     let row = lock(&mut reads, id);
+    let stored = reads.select(session::Entity::find_by_id(id.0));
     reads.select(spend::Entity::find().filter(account.clone()).lock(LockType::NoKeyUpdate));
     let head = audit::lock_head(&mut reads);
     let (mut read, unit) = store.open(reads).await?;
@@ -59,6 +61,13 @@ pub(crate) async fn session(
     // Its own account. What it cost its user and team stays on theirs, and so does what is held of them for it.
     writes.run(budget_of(&its));
     writes.run(spend::Entity::delete_many().filter(account));
+    // What it has on another server's disk is found by its row no more.
+    if let Some(session) = read.first(stored)?
+        && let Some(server_id) = session.server_id
+    {
+        let left = leftover::Model { session_id: session.id, user_id: session.user_id, server_id };
+        writes.insert::<leftover::ActiveModel>(left.into());
+    }
     // Whatever else belongs to a session goes with its row.
     writes.run(session::Entity::delete_many().filter(session::Column::Id.eq(id.0)));
     let head = audit::head(&mut read, head)?;

@@ -7,7 +7,7 @@ pub(crate) use claim::{Claim, claimable};
 use crate::{
     Store,
     entity::{
-        server,
+        leftover, server,
         session::{self, Column as C},
     },
     error::failure,
@@ -18,7 +18,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Event, EventKind, Generation, ServerId, Session, SessionId, SessionStatus, TurnId,
+    Event, EventKind, Generation, ServerId, Session, SessionId, SessionStatus, TurnId, UserId,
     ports::{Renewed, Servers, Standing, StoreError, StoreResult},
 };
 use jiff::Timestamp;
@@ -101,6 +101,20 @@ impl Servers for Store {
             .order_by_asc(C::Id)
             .limit(u64::from(limit));
         rows.all(&self.read).await.map_err(failure)?.into_iter().map(Session::try_from).collect()
+    }
+
+    async fn leftovers(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        let rows = leftover::Entity::find()
+            .filter(leftover::Column::ServerId.eq(home.0))
+            .order_by_asc(leftover::Column::SessionId)
+            .limit(u64::from(limit));
+        let rows = rows.all(&self.read).await.map_err(failure)?;
+        Ok(rows.into_iter().map(|row| (SessionId(row.session_id), UserId(row.user_id))).collect())
+    }
+
+    async fn forget_leftover(&self, session: SessionId) -> StoreResult<()> {
+        let delete = leftover::Entity::delete_many().filter(leftover::Column::SessionId.eq(session.0));
+        self.write_one(delete).await.map(drop)
     }
 
     async fn relocate(

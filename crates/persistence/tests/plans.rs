@@ -41,6 +41,7 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("hook_deliveries", "endpoint_id = ID", "created_at DESC, id DESC"),
     ("metrics_snapshots", "session_id = ID", "snapshot_at DESC, id DESC"),
     ("metrics_snapshots", "snapshot_at < 7", "snapshot_at, id"),
+    ("leftovers", "server_id = ID", "session_id"),
     ("refresh_tokens", "expires_at < 7", "expires_at"),
     ("rate_reports", "reported_at < 7", "reported_at"),
     ("api_keys", "user_id = ID", "created_at DESC, id DESC"),

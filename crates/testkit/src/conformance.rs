@@ -284,6 +284,7 @@ macro_rules! store_conformance {
             policies_and_their_versions_are_listed_newest_first
             policies_in_force_are_known_by_name_and_version
             a_purged_session_leaves_nothing_but_what_it_cost
+            what_a_purged_session_leaves_on_a_disk_is_known_to_that_server_until_it_is_gone
             an_erased_user_is_nobody_and_cannot_come_in
             the_store_answers_a_ping
             an_audit_entry_comes_back_as_it_was_chained

@@ -58,6 +58,8 @@ struct State {
     login_tallies: BTreeMap<[u8; 32], Tally>,
     idempotency_keys: BTreeMap<(String, [u8; 32]), idempotency::StoredKey>,
     rate_reports: Vec<RateReport>,
+    /// Sessions that were purged away from their home, with that and their user.
+    leftovers: BTreeMap<SessionId, (ServerId, UserId)>,
     sessions: BTreeMap<SessionId, Session>,
     /// Until when each server's lease lasts.
     servers: BTreeMap<ServerId, Timestamp>,

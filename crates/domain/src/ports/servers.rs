@@ -2,7 +2,7 @@
 //! of servers differ.
 
 use super::StoreResult;
-use crate::{Event, Generation, ServerId, Session, SessionId, SessionStatus, TurnId};
+use crate::{Event, Generation, ServerId, Session, SessionId, SessionStatus, TurnId, UserId};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -35,6 +35,13 @@ pub trait Servers: Send + Sync {
 
     /// Terminated sessions of this home that were not left yet and run no turn, at most `limit`.
     async fn terminated(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>>;
+
+    /// Sessions that were purged while this was their home, each with its user, at most `limit`: something of them may be
+    /// on its disk.
+    async fn leftovers(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>>;
+
+    /// Nothing is left of this session.
+    async fn forget_leftover(&self, session: SessionId) -> StoreResult<()>;
 
     /// Stores that the session's own working directory is on its home's disk from now on, and where, and journals a notice.
     async fn relocate(

@@ -5,7 +5,7 @@ use crate::world::{World, soon};
 use domain::{
     Archive, ArchivePlace, ArchiveStatus, EventBody, SessionId, SessionStatus, TurnStatus,
     fork::DirectorySource,
-    ports::{ArchiveStore as _, Archives as _, Servers as _, Transcripts as _},
+    ports::{ArchiveStore as _, Archives as _, Servers as _, Sessions as _, Transcripts as _},
     transcript::{TranscriptEntry, TranscriptKey},
 };
 use engine::{ArchiveRequest, Error, ForkDraft};
@@ -314,4 +314,19 @@ async fn a_fork_is_not_made_without_the_files_that_another_server_has() {
     let of_archived = fork(&second, ForkDraft::default()).await.unwrap();
     assert_eq!(of_archived.spec.directory_source, Some(DirectorySource::Archive));
     assert_eq!(note(&second, of_archived.id).as_deref(), Some("keep me"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_purged_at_another_server_leaves_nothing_at_its_home() {
+    let (first, second, session) = two(ArchivePlace::Local).await;
+    let agents = first.settings.directories.agents.join(session.to_string());
+    let theirs = [workspace(&first, session), agents];
+    soon(second.manager.purge(&second.caller, session)).await.unwrap();
+    assert!(theirs.iter().all(|folder| folder.exists()), "they are on another disk");
+    assert!(second.store.get(second.caller.scope(), session).await.unwrap().is_none());
+    // Its home may have died meanwhile.
+    let first = first.next_life();
+    first.manager.recover().await.unwrap();
+    assert!(!theirs.iter().any(|folder| folder.exists()), "{theirs:?}");
+    assert_eq!(first.store.leftovers(first.settings.server.id, 10).await.unwrap(), []);
 }

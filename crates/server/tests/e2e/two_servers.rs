@@ -384,3 +384,21 @@ async fn servers_on_one_postgresql_count_callers_and_end_accounts_together() {
     assert_eq!(closing.data["reason"], "credential_ended");
     assert_eq!(eve.get("/auth/me").await.status, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_purged_at_the_other_server_leaves_nothing_on_its_homes_disk() {
+    let two = Two::start(LONG).await;
+    let session = two.at_first.session(json!({})).await;
+    two.at_first.ask(&session, "[[text:here]]").await;
+    let id = session.rsplit('/').next().unwrap();
+    let folders = [two.first.workspace(&session), two.first.data_dir().join("agents").join(id)];
+    assert!(folders.iter().all(|folder| folder.exists()), "{folders:?}");
+    let purge = two.at_second.request(Method::DELETE, &format!("{session}?purge=true"));
+    assert_eq!(send(purge).await.status, 204);
+    assert_eq!(two.at_first.get(&session).await.status, 404);
+    eventually("its home has cleared it away", async || {
+        (!folders.iter().any(|folder| folder.exists())).then_some(())
+    })
+    .await;
+    assert_eq!(two.first.agent_processes(), []);
+}

@@ -44,6 +44,30 @@ pub async fn a_purged_session_leaves_nothing_but_what_it_cost<S: AnyStore>(store
     f.store.settle(&usage(&f, session, None)).await.unwrap();
 }
 
+pub async fn what_a_purged_session_leaves_on_a_disk_is_known_to_that_server_until_it_is_gone<S: AnyStore>(
+    store: S,
+) {
+    let f = Fixture::new(store).await;
+    let (homeless, left, here) = (f.session().await.id, f.session().await.id, f.session().await.id);
+    for id in [left, here] {
+        let turn = f.begin(id).await.turn_id;
+        f.store.end(turn, Generation::FIRST, &f.well()).await.unwrap();
+    }
+    let home = f.reload(here).await.server_id.unwrap();
+    f.store.leave(left, Generation::FIRST).await.unwrap();
+    for id in [homeless, left, here] {
+        f.store.terminate(id, &domain::Expected::ANY, f.tick(), &Origin::system()).await.unwrap();
+        assert_eq!(f.store.purge(id, f.tick(), &Origin::system()).await.unwrap(), Purged::Purged);
+    }
+    assert_eq!(f.store.leftovers(home, 10).await.unwrap(), [(here, f.user.id)]);
+    assert_eq!(f.store.leftovers(home, 0).await.unwrap(), []);
+    assert_eq!(f.store.leftovers(domain::ServerId::new(), 10).await.unwrap(), []);
+    for _ in 0..2 {
+        f.store.forget_leftover(here).await.unwrap();
+    }
+    assert_eq!(f.store.leftovers(home, 10).await.unwrap(), []);
+}
+
 pub async fn an_erased_user_is_nobody_and_cannot_come_in<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let gone = f.another_user("bob").await;

@@ -4,6 +4,7 @@ use super::{MemoryStore, Place, State};
 use async_trait::async_trait;
 use domain::{
     Clock, Event, EventKind, Generation, ServerId, Session, SessionId, SessionStatus, SystemClock, TurnId,
+    UserId,
     ports::{Renewed, Servers, Standing, StoreError, StoreResult},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -65,6 +66,17 @@ impl Servers for MemoryStore {
                 && session.current_turn_id.is_none()
         });
         Ok(terminated.take(limit as usize).cloned().collect())
+    }
+
+    async fn leftovers(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        let state = self.state();
+        let theirs = state.leftovers.iter().filter(|(_, (server, _))| *server == home);
+        Ok(theirs.map(|(session, (_, user))| (*session, *user)).take(limit as usize).collect())
+    }
+
+    async fn forget_leftover(&self, session: SessionId) -> StoreResult<()> {
+        self.state().leftovers.remove(&session);
+        Ok(())
     }
 
     async fn relocate(

@@ -137,7 +137,11 @@ impl Sessions for MemoryStore {
         if !SessionStatus::REMOVABLE.contains(&session.status) || session.current_turn_id.is_some() {
             return Ok(Purged::Refused(session.status));
         }
-        state.sessions.remove(&id);
+        if let Some(gone) = state.sessions.remove(&id)
+            && let Some(home) = gone.server_id
+        {
+            state.leftovers.insert(id, (home, gone.user_id));
+        }
         state.turns.retain(|_, stored| stored.turn.session_id != id);
         state.journal.retain(|event| event.session_id != id);
         state.tool_calls.retain(|call| call.session_id != id);

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    Event, Generation, ServerId, Session, SessionId, TurnId,
+    Event, Generation, ServerId, Session, SessionId, TurnId, UserId,
     ports::{Renewed, Servers, Standing, StoreError, StoreResult},
 };
 use jiff::Timestamp;
@@ -68,6 +68,14 @@ impl Servers for Leases {
 
     async fn leave(&self, session: SessionId, by: Generation) -> StoreResult<()> {
         self.store.leave(session, by).await
+    }
+
+    async fn leftovers(&self, home: ServerId, limit: u32) -> StoreResult<Vec<(SessionId, UserId)>> {
+        self.store.leftovers(home, limit).await
+    }
+
+    async fn forget_leftover(&self, session: SessionId) -> StoreResult<()> {
+        self.store.forget_leftover(session).await
     }
 
     async fn terminated(&self, home: ServerId, limit: u32) -> StoreResult<Vec<Session>> {
