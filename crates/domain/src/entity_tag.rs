@@ -68,6 +68,18 @@ impl Expected {
         Self(Some(tags))
     }
 
+    /// Whether nobody said which.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// In the state of this thing alone, by which it was judged what may be done with it. Refuses as [`Expected::admit`].
+    pub fn as_seen(&self, thing: &impl Debug) -> StoreResult<Self> {
+        self.admit(thing)?;
+        Ok(Self::one_of(vec![EntityTag::of(thing)]))
+    }
+
     /// Refuses with [`StoreError::Changed`] what is in another state.
     pub fn admit(&self, thing: &impl Debug) -> StoreResult<()> {
         match &self.0 {
@@ -99,5 +111,16 @@ mod tests {
         for stale in [vec![], vec![EntityTag::of(&"other")]] {
             assert!(matches!(Expected::one_of(stale).admit(&thing), Err(StoreError::Changed)));
         }
+    }
+
+    #[test]
+    fn what_was_seen_has_to_be_expected_and_is_all_that_is_expected_then() {
+        let both = Expected::one_of(vec![EntityTag::of(&"seen"), EntityTag::of(&"other")]);
+        for expected in [Expected::ANY, both] {
+            let seen = expected.as_seen(&"seen").unwrap();
+            assert!(seen.admit(&"seen").is_ok());
+            assert!(matches!(seen.admit(&"other"), Err(StoreError::Changed)));
+        }
+        assert!(matches!(Expected::one_of(vec![]).as_seen(&"seen"), Err(StoreError::Changed)));
     }
 }

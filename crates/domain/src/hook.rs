@@ -62,6 +62,14 @@ pub struct HookEndpoint {
     pub updated_at: Timestamp,
 }
 
+impl HookEndpoint {
+    /// Whose agents may have it; `None` for everybody's.
+    #[must_use]
+    pub fn concerns(&self) -> Option<UserId> {
+        (!self.is_global).then_some(self.user_id)
+    }
+}
+
 /// A secret, encrypted; only who holds the server's key can open it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedSecret(pub Vec<u8>);
@@ -70,6 +78,15 @@ impl std::fmt::Debug for SealedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SealedSecret")
     }
+}
+
+/// Another secret for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRotation {
+    /// What it signs with from now on.
+    pub secret: SealedSecret,
+    /// Until when the secret before it signs as well.
+    pub old_until: Timestamp,
 }
 
 /// What a person may change of an endpoint; `None` leaves a field as it is.

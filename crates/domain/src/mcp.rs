@@ -32,6 +32,14 @@ pub struct McpServer {
     pub updated_at: Timestamp,
 }
 
+impl McpServer {
+    /// Whose agents may have it; `None` for everybody's.
+    #[must_use]
+    pub fn concerns(&self) -> Option<UserId> {
+        (!self.is_global).then_some(self.user_id)
+    }
+}
+
 /// What a health check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpCheck {

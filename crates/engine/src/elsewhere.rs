@@ -20,10 +20,13 @@ impl SessionManager {
                 self.admit_later();
             }
             Wakeup::Account(user) => revocations.note(user),
+            Wakeup::Agents(user) => self.renew_agents_of(user),
             // Not of credentials: a store that is in trouble would be asked about all of them every second.
             Wakeup::Anywhere => {
                 self.inner.feed.poke(None);
                 self.admit_later();
+                // A hook that guards may be among what was missed. Agents start anew more often while nothing is heard.
+                self.renew_agents_of(None);
             }
         };
         cancelled.run_until_cancelled(wakeups.exchange(&heard)).await;

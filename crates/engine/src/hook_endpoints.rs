@@ -3,11 +3,12 @@
 use crate::{
     Error, FieldError, Result, SessionManager,
     owned::{OWNED_MAX, unless_full},
+    seen::changed_as_seen,
 };
 use domain::{
     Caller, Expected, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
     HookEndpointId, HookEndpointKind, HookRun, Page, PageRequest, Role, SessionId,
-    hook::{HookEndpointPatch, HookRunFilter},
+    hook::{HookEndpointPatch, HookRunFilter, SecretRotation},
 };
 use hooks::{
     Matcher,
@@ -96,6 +97,13 @@ impl SessionManager {
         found.ok_or(Error::NotFound("hook"))
     }
 
+    /// The same, if the caller may reach whomever it concerns: what it is sent holds what agents of others do.
+    async fn reachable_hook(&self, caller: &Caller, id: HookEndpointId) -> Result<HookEndpoint> {
+        let endpoint = self.hook(caller, id).await?;
+        only_admins_reach_everybody(caller, endpoint.is_global)?;
+        Ok(endpoint)
+    }
+
     /// Changes an endpoint. It holds from the next prompt of a session on.
     pub async fn patch_hook(
         &self,
@@ -104,14 +112,17 @@ impl SessionManager {
         patch: HookEndpointPatch,
         expected: &Expected,
     ) -> Result<HookEndpoint> {
-        let before = self.hook(caller, id).await?;
-        only_admins_reach_everybody(caller, before.is_global || patch.is_global == Some(true))?;
-        let now = self.inner.clock.now();
-        let url = self.checked(patch.apply(before.clone(), now))?.url;
-        let patch = HookEndpointPatch { url: patch.url.map(|_| url), ..patch };
         let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
-        let patched = hooks.patch_endpoint(caller.scope(), id, &patch, expected, now, &origin).await?;
-        let patched = patched.ok_or(Error::NotFound("hook"))?;
+        let (before, patched) = changed_as_seen(expected, async || {
+            let before = self.hook(caller, id).await?;
+            only_admins_reach_everybody(caller, before.is_global || patch.is_global == Some(true))?;
+            let (seen, now) = (expected.as_seen(&before)?, self.inner.clock.now());
+            let url = self.checked(patch.apply(before.clone(), now))?.url;
+            let patch = HookEndpointPatch { url: patch.url.as_ref().map(|_| url), ..patch.clone() };
+            let patched = hooks.patch_endpoint(caller.scope(), id, &patch, &seen, now, &origin).await?;
+            Ok((before, patched.ok_or(Error::NotFound("hook"))?))
+        })
+        .await?;
         self.renew_agents(&before);
         self.renew_agents(&patched);
         Ok(patched)
@@ -119,13 +130,15 @@ impl SessionManager {
 
     /// Deletes an endpoint and what was to be sent to it. Sessions that name it do not start agents any more.
     pub async fn delete_hook(&self, caller: &Caller, id: HookEndpointId, expected: &Expected) -> Result<()> {
-        let endpoint = self.hook(caller, id).await?;
-        only_admins_reach_everybody(caller, endpoint.is_global)?;
-        let (hooks, now) = (&self.inner.stores.hooks, self.inner.clock.now());
-        if !hooks.delete_endpoint(caller.scope(), id, expected, now, &caller.origin()).await? {
-            return Err(Error::NotFound("hook"));
-        }
-        self.renew_agents(&endpoint);
+        let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
+        let deleted = changed_as_seen(expected, async || {
+            let endpoint = self.reachable_hook(caller, id).await?;
+            let (seen, now) = (expected.as_seen(&endpoint)?, self.inner.clock.now());
+            let is_deleted = hooks.delete_endpoint(caller.scope(), id, &seen, now, &origin).await?;
+            if is_deleted { Ok(endpoint) } else { Err(Error::NotFound("hook")) }
+        })
+        .await?;
+        self.renew_agents(&deleted);
         Ok(())
     }
 
@@ -135,16 +148,18 @@ impl SessionManager {
         caller: &Caller,
         id: HookEndpointId,
     ) -> Result<(HookEndpoint, SecretString)> {
-        let endpoint = self.hook(caller, id).await?;
-        only_admins_reach_everybody(caller, endpoint.is_global)?;
-        let (secret, now) = (fresh_secret(), self.inner.clock.now());
+        let (secret, any) = (fresh_secret(), Expected::ANY);
         let sealed = self.inner.hooks.sealer().seal(id, &secret);
         let sealed = sealed.map_err(|_| Error::Internal("seal the secret of a hook"))?;
-        let until = now + OLD_SECRET_LIFE;
         let (hooks, origin) = (&self.inner.stores.hooks, caller.origin());
-        if !hooks.rotate_secret(caller.scope(), id, &sealed, until, now, &origin).await? {
-            return Err(Error::NotFound("hook"));
-        }
+        changed_as_seen(&any, async || {
+            let endpoint = self.reachable_hook(caller, id).await?;
+            let (seen, now) = (any.as_seen(&endpoint)?, self.inner.clock.now());
+            let rotation = SecretRotation { secret: sealed.clone(), old_until: now + OLD_SECRET_LIFE };
+            let is_rotated = hooks.rotate_secret(caller.scope(), id, &rotation, &seen, now, &origin).await?;
+            if is_rotated { Ok(()) } else { Err(Error::NotFound("hook")) }
+        })
+        .await?;
         let rotated = self.hook(caller, id).await?;
         self.renew_agents(&rotated);
         Ok((rotated, secret))
@@ -152,7 +167,7 @@ impl SessionManager {
 
     /// Sends a message now that tries the endpoint out, whether it is enabled or not, and waits for what comes of it.
     pub async fn test_hook(&self, caller: &Caller, id: HookEndpointId) -> Result<HookDelivery> {
-        let endpoint = self.hook(caller, id).await?;
+        let endpoint = self.reachable_hook(caller, id).await?;
         let now = self.inner.clock.now();
         let delivery = HookDelivery {
             id: HookDeliveryId::new(),
@@ -182,7 +197,7 @@ impl SessionManager {
         id: HookEndpointId,
         page: &PageRequest,
     ) -> Result<Page<HookDelivery>> {
-        self.hook(caller, id).await?;
+        self.reachable_hook(caller, id).await?;
         Ok(self.inner.stores.hooks.deliveries(id, page).await?)
     }
 
@@ -193,7 +208,7 @@ impl SessionManager {
         id: HookEndpointId,
         delivery: HookDeliveryId,
     ) -> Result<HookDelivery> {
-        self.hook(caller, id).await?;
+        self.reachable_hook(caller, id).await?;
         let now = self.inner.clock.now();
         let due = self.inner.stores.hooks.redeliver(id, delivery, now).await?;
         self.inner.hooks.sender().news.notify_one();
@@ -254,12 +269,8 @@ impl SessionManager {
         if faults.is_empty() { Ok(endpoint) } else { Err(Error::Invalid(faults)) }
     }
 
-    /// Agents know their hooks from their start on, so those that may concern an endpoint make room for others.
     fn renew_agents(&self, endpoint: &HookEndpoint) {
-        let whose = (!endpoint.is_global).then_some(endpoint.user_id);
-        for agent in self.inner.live.replace_all(whose) {
-            self.close_later(agent);
-        }
+        self.renew_agents_of(endpoint.concerns());
     }
 }
 
@@ -271,6 +282,8 @@ fn only_admins_reach_everybody(caller: &Caller, is_global: bool) -> Result<()> {
     match caller.role {
         Role::Admin => Ok(()),
         Role::Member | Role::Viewer if !is_global => Ok(()),
-        Role::Member | Role::Viewer => Err(Error::Forbidden("only admins may make hooks for everybody")),
+        Role::Member | Role::Viewer => {
+            Err(Error::Forbidden("only admins may make hooks for everybody, and manage them"))
+        }
     }
 }

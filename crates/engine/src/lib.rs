@@ -45,6 +45,7 @@ mod reports;
 mod revocations;
 mod run;
 mod seal;
+mod seen;
 mod sessions;
 mod settings;
 mod settle;

@@ -16,7 +16,7 @@ use crate::{
     through,
 };
 use domain::{
-    Clock, ModelAccess, SessionId, TurnId,
+    Clock, ModelAccess, SessionId, TurnId, UserId,
     ports::{
         Approvals, ArchiveStore, Archives, Decisions, History, HookStore, Journal, Ledger, McpServers,
         Policies, Servers, Sessions, Snapshots, Templates, Transcripts, Turns,
@@ -209,6 +209,14 @@ impl SessionManager {
             this.close(live).await;
             drop(closing);
         });
+    }
+
+    /// Agents know their hooks and MCP servers from their start on: with others for this user, or for everybody, they
+    /// make room for new ones.
+    pub(crate) fn renew_agents_of(&self, user: Option<UserId>) {
+        for agent in self.inner.live.replace_all(user) {
+            self.close_later(agent);
+        }
     }
 
     /// As [`SessionManager::close_later`], without asking the agent.

@@ -12,8 +12,11 @@ pub use reseal::{Resealed, reseal};
 use crate::{
     Error, FieldError, Result, SessionManager,
     owned::{OWNED_MAX, unless_full},
+    seen::changed_as_seen,
 };
-use domain::{Caller, McpServer, McpServerId, McpTransport, Page, PageRequest, Role, mcp::McpServerPatch};
+use domain::{
+    Caller, Expected, McpServer, McpServerId, McpTransport, Page, PageRequest, Role, mcp::McpServerPatch,
+};
 use mcp::{Fault, Keyring, Prober, Recipe, SecretsLost};
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
@@ -125,13 +128,18 @@ impl McpRegistry {
         id: McpServerId,
         change: McpServerChange,
     ) -> Result<McpServer> {
-        let before = self.get(caller, id).await?;
-        only_admins_reach_everybody(caller, before.is_global || change.is_global == Some(true))?;
-        let patch = self.patch_of(&before, change)?;
-        let inner = &self.sessions.inner;
-        let (now, origin) = (inner.clock.now(), caller.origin());
-        let patched = inner.stores.mcp_servers.patch_mcp_server(caller.scope(), id, &patch, now, &origin);
-        let patched = patched.await?.ok_or(Error::NotFound(WHAT))?;
+        let (inner, any, origin) = (&self.sessions.inner, Expected::ANY, caller.origin());
+        let servers = &inner.stores.mcp_servers;
+        let (before, patched) = changed_as_seen(&any, async || {
+            let before = self.get(caller, id).await?;
+            only_admins_reach_everybody(caller, before.is_global || change.is_global == Some(true))?;
+            // Secrets that are kept are those of what was seen.
+            let patch = self.patch_of(&before, change.clone())?;
+            let (seen, now) = (any.as_seen(&before)?, inner.clock.now());
+            let patched = servers.patch_mcp_server(caller.scope(), id, &patch, &seen, now, &origin).await?;
+            Ok((before, patched.ok_or(Error::NotFound(WHAT))?))
+        })
+        .await?;
         self.renew_agents(&before);
         self.renew_agents(&patched);
         Ok(patched)
@@ -139,14 +147,17 @@ impl McpRegistry {
 
     /// Deletes a server. Sessions that name it do not start agents any more.
     pub async fn delete(&self, caller: &Caller, id: McpServerId) -> Result<()> {
-        let server = self.get(caller, id).await?;
-        only_admins_reach_everybody(caller, server.is_global)?;
-        let inner = &self.sessions.inner;
-        let (now, origin) = (inner.clock.now(), caller.origin());
-        if !inner.stores.mcp_servers.delete_mcp_server(caller.scope(), id, now, &origin).await? {
-            return Err(Error::NotFound(WHAT));
-        }
-        self.renew_agents(&server);
+        let (inner, any, origin) = (&self.sessions.inner, Expected::ANY, caller.origin());
+        let servers = &inner.stores.mcp_servers;
+        let deleted = changed_as_seen(&any, async || {
+            let server = self.get(caller, id).await?;
+            only_admins_reach_everybody(caller, server.is_global)?;
+            let (seen, now) = (any.as_seen(&server)?, inner.clock.now());
+            let is_deleted = servers.delete_mcp_server(caller.scope(), id, &seen, now, &origin).await?;
+            if is_deleted { Ok(server) } else { Err(Error::NotFound(WHAT)) }
+        })
+        .await?;
+        self.renew_agents(&deleted);
         Ok(())
     }
 
@@ -210,12 +221,8 @@ impl McpRegistry {
         &self.sessions.inner.settings.mcp.keyring
     }
 
-    /// Agents know their servers from their start on, so those that may have this one make room for others.
     fn renew_agents(&self, server: &McpServer) {
-        let whose = (!server.is_global).then_some(server.user_id);
-        for agent in self.sessions.inner.live.replace_all(whose) {
-            self.sessions.close_later(agent);
-        }
+        self.sessions.renew_agents_of(server.concerns());
     }
 }
 

@@ -125,7 +125,8 @@ impl Accounts for Store {
     async fn create_api_key(&self, key: &ApiKey, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
         let owned = api_key::Entity::find().filter(K::UserId.eq(key.user_id.0));
         let row = api_key::ActiveModel::from(api_key::Model::from(key));
-        self.add_owned(owned, owned_max, row, events::api_key_created(key, origin)).await
+        let created = events::api_key_created(key, origin);
+        self.add_owned(owned, owned_max, created, |writes| writes.insert(row)).await
     }
 
     async fn api_keys(&self, user: UserId, page: &PageRequest) -> StoreResult<Page<ApiKey>> {

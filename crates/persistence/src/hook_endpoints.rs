@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::{
     Expected, HookEndpoint, HookEndpointId, Origin, Page, PageRequest, Scope, UserId,
     audit::events,
-    hook::{HookEndpointPatch, SealedSecret},
+    hook::{HookEndpointPatch, SecretRotation},
     ports::{HookEndpoints, StoreResult},
 };
 use jiff::Timestamp;
@@ -25,7 +25,12 @@ impl HookEndpoints for Store {
         origin: &Origin,
     ) -> StoreResult<bool> {
         let owned = hook_endpoint::Entity::find().filter(inside(Scope::Owner(endpoint.user_id)));
-        self.add_owned(owned, owned_max, row(endpoint)?, events::hook_created(endpoint, origin)).await
+        let row = row(endpoint)?;
+        self.add_owned(owned, owned_max, events::hook_created(endpoint, origin), |writes| {
+            writes.insert(row);
+            writes.wake_agents(endpoint.concerns());
+        })
+        .await
     }
 
     async fn endpoint(&self, scope: Scope, id: HookEndpointId) -> StoreResult<Option<HookEndpoint>> {
@@ -64,7 +69,9 @@ impl HookEndpoints for Store {
         let found = self.change_of::<_, HookEndpoint>(one(scope, id)).await?;
         let Some((endpoint, mut change)) = found else { return Ok(None) };
         expected.admit(&endpoint)?;
+        change.writes.wake_agents(endpoint.concerns());
         let patched = patch.apply(endpoint, at);
+        change.writes.wake_agents(patched.concerns());
         change.writes.replace(C::Id.eq(id.0), row(&patched)?);
         change.commit(self, [events::hook_changed(&patched, patch, origin, at)]).await?;
         Ok(Some(patched))
@@ -74,15 +81,18 @@ impl HookEndpoints for Store {
         &self,
         scope: Scope,
         id: HookEndpointId,
-        secret: &SealedSecret,
-        old_until: Timestamp,
+        rotation: &SecretRotation,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let found = self.change_of::<_, HookEndpoint>(one(scope, id)).await?;
         let Some((endpoint, mut change)) = found else { return Ok(false) };
+        expected.admit(&endpoint)?;
+        change.writes.wake_agents(endpoint.concerns());
+        let SecretRotation { secret, old_until } = rotation.clone();
         let old_secret = Some((endpoint.secret, old_until));
-        let rotated = HookEndpoint { secret: secret.clone(), old_secret, updated_at: at, ..endpoint };
+        let rotated = HookEndpoint { secret, old_secret, updated_at: at, ..endpoint };
         change.writes.replace(C::Id.eq(id.0), row(&rotated)?);
         change.commit(self, [events::hook_secret_rotated(&rotated, origin, at)]).await?;
         Ok(true)
@@ -99,6 +109,7 @@ impl HookEndpoints for Store {
         let found = self.change_of::<_, HookEndpoint>(one(scope, id)).await?;
         let Some((endpoint, mut change)) = found else { return Ok(false) };
         expected.admit(&endpoint)?;
+        change.writes.wake_agents(endpoint.concerns());
         change.writes.run(hook_endpoint::Entity::delete_many().filter(C::Id.eq(id.0)));
         change.commit(self, [events::hook_deleted(&endpoint, origin, at)]).await?;
         Ok(true)

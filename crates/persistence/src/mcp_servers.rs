@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
+    Expected, McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
     audit::events,
     mcp::{McpCheck, McpServerPatch},
     ports::{McpServers, StoreResult},
@@ -31,7 +31,11 @@ impl McpServers for Store {
     ) -> StoreResult<bool> {
         let owned = mcp_server::Entity::find().filter(C::UserId.eq(server.user_id.0));
         let row = mcp_server::ActiveModel::from(mcp_server::Model::new(server)?);
-        self.add_owned(owned, owned_max, row, events::mcp_server_created(server, origin)).await
+        self.add_owned(owned, owned_max, events::mcp_server_created(server, origin), |writes| {
+            writes.insert(row);
+            writes.wake_agents(server.concerns());
+        })
+        .await
     }
 
     async fn mcp_server(&self, scope: Scope, id: McpServerId) -> StoreResult<Option<McpServer>> {
@@ -77,12 +81,16 @@ impl McpServers for Store {
         scope: Scope,
         id: McpServerId,
         patch: &McpServerPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<McpServer>> {
         let found = self.change_of::<_, McpServer>(one(scope, id)).await?;
         let Some((server, mut change)) = found else { return Ok(None) };
+        expected.admit(&server)?;
+        change.writes.wake_agents(server.concerns());
         let patched = patch.apply(server, at);
+        change.writes.wake_agents(patched.concerns());
         let row: mcp_server::ActiveModel = mcp_server::Model::new(&patched)?.into();
         change.writes.replace(C::Id.eq(id.0), row);
         change.commit(self, [events::mcp_server_changed(&patched, patch, origin, at)]).await?;
@@ -93,11 +101,14 @@ impl McpServers for Store {
         &self,
         scope: Scope,
         id: McpServerId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let found = self.change_of::<_, McpServer>(one(scope, id)).await?;
         let Some((server, mut change)) = found else { return Ok(false) };
+        expected.admit(&server)?;
+        change.writes.wake_agents(server.concerns());
         change.writes.run(mcp_server::Entity::delete_many().filter(C::Id.eq(id.0)));
         change.commit(self, [events::mcp_server_deleted(&server, origin, at)]).await?;
         Ok(true)

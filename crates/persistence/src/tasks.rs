@@ -33,7 +33,7 @@ impl Tasks for Store {
     async fn create_task(&self, task: &Task, owned_max: u32, origin: &Origin) -> StoreResult<bool> {
         let (owned, row) = (present(Scope::Owner(task.user_id)), task::Model::new(task)?);
         let created = events::task_created(task, origin);
-        self.add_owned::<task::Entity>(owned, owned_max, task::ActiveModel::from(row), created).await
+        self.add_owned(owned, owned_max, created, |writes| writes.insert(task::ActiveModel::from(row))).await
     }
 
     async fn task(&self, scope: Scope, id: TaskId) -> StoreResult<Option<Task>> {

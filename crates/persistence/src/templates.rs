@@ -40,7 +40,8 @@ impl Templates for Store {
     ) -> StoreResult<bool> {
         let owned = present().filter(C::UserId.eq(template.user_id.0));
         let created = events::template_created(template, origin);
-        self.add_owned(owned, owned_max, session_template::row(template)?, created).await
+        let row = session_template::row(template)?;
+        self.add_owned(owned, owned_max, created, |writes| writes.insert(row)).await
     }
 
     async fn template(&self, reader: Scope, id: TemplateId) -> StoreResult<Option<SessionTemplate>> {

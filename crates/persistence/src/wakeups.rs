@@ -29,6 +29,9 @@ use uuid::Uuid;
 const CHANNEL: &str = "steward_wrote";
 /// What stands before the id of a user in a notification.
 const ACCOUNT: &str = "u:";
+/// What stands before the id of a user whose agents are meant, or before [`EVERYBODY`].
+const AGENTS: &str = "a:";
+const EVERYBODY: &str = "*";
 /// Sessions and users named in one notification, which may have 8000 bytes.
 const NAMES_PER_NOTIFICATION: usize = 200;
 /// While nothing comes through, everything is looked at this often.
@@ -145,18 +148,25 @@ impl Exchange {
     }
 }
 
-/// What stands for it in a notification. A server of before users were named passes over them.
+/// What stands for it in a notification. A server of before there were such names passes over them.
 fn name(wakeup: &Wakeup) -> Option<String> {
     match wakeup {
         Wakeup::Session(session) => Some(session.to_string()),
         Wakeup::Account(user) => Some(format!("{ACCOUNT}{user}")),
+        Wakeup::Agents(Some(user)) => Some(format!("{AGENTS}{user}")),
+        Wakeup::Agents(None) => Some(format!("{AGENTS}{EVERYBODY}")),
         Wakeup::Anywhere => None,
     }
 }
 
 fn named(name: &str) -> Option<Wakeup> {
-    match name.strip_prefix(ACCOUNT) {
-        Some(user) => user.parse().ok().map(|id| Wakeup::Account(UserId(id))),
+    let user = |id: &str| id.parse().ok().map(UserId);
+    if let Some(id) = name.strip_prefix(ACCOUNT) {
+        return user(id).map(Wakeup::Account);
+    }
+    match name.strip_prefix(AGENTS) {
+        Some(EVERYBODY) => Some(Wakeup::Agents(None)),
+        Some(id) => user(id).map(|user| Wakeup::Agents(Some(user))),
         None => name.parse().ok().map(|id| Wakeup::Session(SessionId(id))),
     }
 }

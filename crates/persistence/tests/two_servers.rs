@@ -3,17 +3,22 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
 use domain::{
-    ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, Generation, MicroUsd, Origin,
-    RequestUsage, RequestUsageId, SessionId, SessionStatus, TokenUsage,
+    ApprovalAnswer, ApprovalDecision, ApprovalOutcome, AuditFilter, Entry, Expected, Generation, MicroUsd,
+    Origin, RequestUsage, RequestUsageId, Scope, SessionId, SessionStatus, TokenUsage,
     audit::{Verifier, events},
-    ports::{Approvals, Audit, Budgets, Decided, Journal, Turns, Wakeup, Wakeups},
+    hook::{HookEndpointPatch, SecretRotation},
+    mcp::McpServerPatch,
+    ports::{Approvals, Audit, Budgets, Decided, HookEndpoints, Journal, McpServers, Turns, Wakeup, Wakeups},
     turn::Begin,
 };
 use futures::future::join_all;
 use persistence::{Database, DatabaseOptions, Store};
 use serde_json::json;
 use std::time::Duration;
-use testkit::{PostgresDatabase, conformance::Fixture};
+use testkit::{
+    PostgresDatabase,
+    conformance::{Fixture, endpoint, mcp_server},
+};
 use tokio::{sync::mpsc, time::timeout};
 
 /// How long anything is waited for that must come.
@@ -170,6 +175,37 @@ async fn each_hears_where_the_other_wrote_and_not_where_it_wrote_itself() {
     assert_eq!(next(&mut theirs).await, Wakeup::Session(first));
     record(&other, second).await;
     assert_eq!(next(&mut ours).await, Wakeup::Session(second), "one's own writes are no news");
+}
+
+#[tokio::test]
+async fn who_has_agents_hears_of_other_hooks_and_mcp_servers() {
+    let (_own, f, other) = world().await;
+    let (_task, mut ours) = listen(f.store.clone());
+    let (_other_task, mut theirs) = listen(other.clone());
+    assert_eq!((next(&mut ours).await, next(&mut theirs).await), (Wakeup::Anywhere, Wakeup::Anywhere));
+    let (mine, everybodys) = (Wakeup::Agents(Some(f.user.id)), Wakeup::Agents(None));
+    let (by, all, any) = (Origin::system(), Scope::All, Expected::ANY);
+
+    let hook = endpoint(f.user.id, "guard", f.tick());
+    assert!(f.store.create_endpoint(&hook, 9, &by).await.unwrap());
+    assert_eq!(next(&mut theirs).await, mine);
+    let secret = SecretRotation { secret: hook.secret.clone(), old_until: f.tick() };
+    assert!(f.store.rotate_secret(all, hook.id, &secret, &any, f.tick(), &by).await.unwrap());
+    assert_eq!(next(&mut theirs).await, mine);
+    let lift = HookEndpointPatch { is_global: Some(true), ..HookEndpointPatch::default() };
+    f.store.patch_endpoint(all, hook.id, &lift, &any, f.tick(), &by).await.unwrap().unwrap();
+    assert_eq!([next(&mut theirs).await, next(&mut theirs).await], [everybodys, mine]);
+    assert!(f.store.delete_endpoint(all, hook.id, &any, f.tick(), &by).await.unwrap());
+    assert_eq!(next(&mut theirs).await, everybodys);
+
+    let server = mcp_server(f.user.id, "files", f.tick());
+    assert!(f.store.create_mcp_server(&server, 9, &by).await.unwrap());
+    assert_eq!(next(&mut theirs).await, mine);
+    let off = McpServerPatch { is_enabled: Some(false), ..McpServerPatch::default() };
+    f.store.patch_mcp_server(all, server.id, &off, &any, f.tick(), &by).await.unwrap().unwrap();
+    assert_eq!(next(&mut theirs).await, mine);
+    assert!(f.store.delete_mcp_server(all, server.id, &any, f.tick(), &by).await.unwrap());
+    assert_eq!(next(&mut theirs).await, mine);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub async fn list(
     id: PathParams<Uuid>,
     here: Here,
     query: ValidQuery<HistoryQuery>,
-) -> Result<Linked<Fetched<Vec<HookDeliveryResponse>>>, Fail<(NotFound, Invalid, Unavailable)>> {
+) -> Result<Linked<Fetched<Vec<HookDeliveryResponse>>>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
     let request = query.0.request();
     let page = state.sessions.hook_deliveries(&caller.0, HookEndpointId(id.0), &request).await;
     let page = page.map_err(problem)?;

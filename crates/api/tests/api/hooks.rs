@@ -110,6 +110,10 @@ async fn only_admins_make_hooks_for_everybody() {
         ada.delete(&guard).await,
         ada.post(&format!("{guard}/rotate-secret"), json!({})).await,
         ada.patch(&guard, json!({ "is_enabled": false })).await,
+        // What it was sent is what agents of others do.
+        ada.post(&format!("{guard}/test"), json!({})).await,
+        ada.get(&format!("{guard}/deliveries")).await,
+        ada.post(&format!("{guard}/deliveries/{}/redeliver", uuid::Uuid::nil()), json!({})).await,
     ] {
         assert_eq!((refused.status, refused.error_code().as_str()), (403, "FORBIDDEN"));
     }

@@ -4,7 +4,7 @@ use super::StoreResult;
 use crate::{
     Event, Expected, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin,
     Page, PageRequest, Scope, SessionId, UserId,
-    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
+    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SecretRotation},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -64,13 +64,13 @@ pub trait HookEndpoints: Send + Sync {
         origin: &Origin,
     ) -> StoreResult<Option<HookEndpoint>>;
 
-    /// Signs with `secret` from now on and with the one before it until `old_until`; false if there is no such endpoint.
+    /// Gives the endpoint another secret; false if there is none inside the scope.
     async fn rotate_secret(
         &self,
         scope: Scope,
         id: HookEndpointId,
-        secret: &SealedSecret,
-        old_until: Timestamp,
+        rotation: &SecretRotation,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool>;

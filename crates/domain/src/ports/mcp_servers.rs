@@ -2,7 +2,7 @@
 
 use super::StoreResult;
 use crate::{
-    McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
+    Expected, McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
     mcp::{McpCheck, McpServerPatch},
 };
 use async_trait::async_trait;
@@ -41,6 +41,7 @@ pub trait McpServers: Send + Sync {
         scope: Scope,
         id: McpServerId,
         patch: &McpServerPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<McpServer>>;
@@ -50,6 +51,7 @@ pub trait McpServers: Send + Sync {
         &self,
         scope: Scope,
         id: McpServerId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool>;

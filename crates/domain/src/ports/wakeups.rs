@@ -20,6 +20,8 @@ pub enum Wakeup {
     Session(SessionId),
     /// A credential of this user may have ended.
     Account(UserId),
+    /// Hooks or MCP servers of this user changed, or some that are for everybody: agents were started with others.
+    Agents(Option<UserId>),
     /// Nobody can say where: wake-ups may have been missed. While none come through, this comes every second.
     Anywhere,
 }

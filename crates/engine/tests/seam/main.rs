@@ -7,6 +7,7 @@ mod aftercare;
 mod agents;
 mod approvals;
 mod archives;
+mod as_seen;
 mod custom_policies;
 mod disk;
 mod drafts;

@@ -237,3 +237,30 @@ async fn what_another_server_wrote_is_seen_when_it_says_so_and_a_turn_that_ended
         () = seeing => {}
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn agents_of_whom_another_server_gave_other_hooks_make_room() {
+    let world = World::new(chatty(0));
+    let session = world.session().await;
+    let (said, heard) = tokio::sync::mpsc::unbounded_channel();
+    let other = OtherServer(tokio::sync::Mutex::new(heard));
+    let revocations = engine::Revocations::default();
+    let hearing = world.manager.hear_others(&other, &revocations, CancellationToken::new());
+    let seeing = async {
+        let ours = Wakeup::Agents(Some(world.caller.user_id));
+        for wakeup in [ours, Wakeup::Agents(None), Wakeup::Anywhere] {
+            world.ask(session, "sing").await;
+            world.alive(1).await;
+            said.send(Wakeup::Agents(Some(domain::UserId::new()))).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.alive(1).await;
+            said.send(wakeup).unwrap();
+            world.alive(0).await;
+        }
+        assert_eq!(world.launcher.agents().len(), 3);
+    };
+    tokio::select! {
+        () = hearing => unreachable!("nobody cancelled it"),
+        () = seeing => {}
+    }
+}

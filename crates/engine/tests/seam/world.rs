@@ -1,6 +1,7 @@
 //! A small world for one test: a store, a clock, agents, the gateway's door, and a person.
 
 pub mod access;
+pub mod between;
 pub mod faults;
 pub mod leases;
 
@@ -145,6 +146,21 @@ impl World {
             caller,
             dir,
         }
+    }
+
+    /// Another manager on the same disk, some of whose stores are others.
+    pub fn manager_on(&self, change: impl FnOnce(&mut Stores)) -> SessionManager {
+        let mut stores = self.stores.clone();
+        change(&mut stores);
+        SessionManager::new(
+            stores,
+            Arc::new(self.clock.clone()),
+            self.settings.clone(),
+            Arc::new(self.launcher.clone()),
+            self.access.clone(),
+            costs(&self.store, &self.clock, &self.settings, self.caller.user_id),
+            self.metrics.clone(),
+        )
     }
 
     /// Another server on the same store, with a data folder of its own.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::{
     Event, Generation, HookDelivery, HookDeliveryId, HookEndpoint, HookEndpointId, HookRun, Origin, Page,
     PageRequest, Scope, SessionId, UserId,
-    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
+    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SecretRotation},
     ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
 };
 use hooks::{
@@ -92,12 +92,12 @@ impl HookEndpoints for Slow {
         &self,
         scope: Scope,
         id: HookEndpointId,
-        secret: &SealedSecret,
-        until: Timestamp,
+        rotation: &SecretRotation,
+        expected: &domain::Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
-        self.store.rotate_secret(scope, id, secret, until, at, origin).await
+        self.store.rotate_secret(scope, id, rotation, expected, at, origin).await
     }
     async fn delete_endpoint(
         &self,

@@ -7,6 +7,7 @@ use crate::{
 use domain::{
     Clock, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointKind, PageRequest,
     Scope,
+    hook::SecretRotation,
     ports::{HookDeliveries as _, HookEndpoints as _},
 };
 use hooks::{
@@ -120,11 +121,12 @@ async fn after_a_rotation_both_secrets_sign_and_then_only_the_new_one() {
     let receiver = Receiver::start(Reply::Status(204)).await;
     let (endpoint, old) = told(&world, &receiver).await;
     let new = hooks::webhook::fresh_secret();
-    let sealed = world.sealer.seal(endpoint.id, &new).unwrap();
     let now = world.clock.now();
     let until = now + SignedDuration::from_hours(1);
+    let secret = world.sealer.seal(endpoint.id, &new).unwrap();
+    let (rotation, any) = (SecretRotation { secret, old_until: until }, domain::Expected::ANY);
     let nobody = domain::Origin::system();
-    world.store.rotate_secret(Scope::All, endpoint.id, &sealed, until, now, &nobody).await.unwrap();
+    world.store.rotate_secret(Scope::All, endpoint.id, &rotation, &any, now, &nobody).await.unwrap();
     let endpoint = world.store.endpoint(Scope::All, endpoint.id).await.unwrap().unwrap();
     let client = world.client(true);
     let new = secrecy::ExposeSecret::expose_secret(&new).to_owned();

@@ -227,6 +227,11 @@ impl Batch {
         self.woken.insert(Wakeup::Account(user));
     }
 
+    /// Has other servers start this user's agents, or everybody's, anew once this is committed.
+    pub(crate) fn wake_agents(&mut self, whose: Option<UserId>) {
+        self.woken.insert(Wakeup::Agents(whose));
+    }
+
     /// Whether this changes whom credentials let in.
     pub(super) fn changes_accounts(&self) -> bool {
         self.woken.iter().any(|woken| matches!(woken, Wakeup::Account(_)))

@@ -402,3 +402,24 @@ async fn a_session_that_is_purged_at_the_other_server_leaves_nothing_on_its_home
     .await;
     assert_eq!(two.first.agent_processes(), []);
 }
+
+/// An agent that waits for its next prompt has the hooks that it was started with.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_a_hook_that_is_made_at_the_other_server_holds_for_agents_that_wait() {
+    let database = testkit::PostgresDatabase::create().await;
+    let settings = [("DATABASE_URL", database.url()), ("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true")];
+    let two = Two::with(LONG, &settings).await;
+    let session = two.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
+    two.at_first.ask(&session, "[[text:here]]").await;
+    assert_eq!(agents_of(&two.first).len(), 1);
+    // Nobody listens there, and it fails closed: nothing runs that it is to be asked about.
+    let guard = json!({
+        "name": "guard", "url": "http://127.0.0.1:9/", "kind": "decision", "event_types": ["PreToolUse"],
+        "is_global": true,
+    });
+    assert_eq!(two.at_second.post("/hooks", guard).await.status, 201);
+    eventually("the agent has made room", async || agents_of(&two.first).is_empty().then_some(())).await;
+    let prompt = r#"[[tool:Bash {"command":"echo it ran"}]][[next]][[text:done]]"#;
+    let answer = two.at_first.query(&session, prompt).await.ok();
+    assert_eq!(answer["tool_calls"][0]["status"], "denied", "{answer}");
+}

@@ -13,7 +13,7 @@ use domain::{
     HookRunId, HookRunStatus, Opinion, Origin, PermissionDecision, Scope, SessionId, SessionStatus, TurnId,
     UserId, Verdict,
     audit::Fact,
-    hook::{HookEndpointPatch, SealedSecret},
+    hook::{HookEndpointPatch, SealedSecret, SecretRotation},
     policy::Revision,
     ports::{Decided, Moved},
 };
@@ -186,8 +186,10 @@ pub async fn the_life_of_an_endpoint_is_in_the_audit_log<S: AnyStore>(store: S) 
         .await
         .unwrap()
         .unwrap();
-    let (secret, at) = (SealedSecret(vec![9; 40]), f.tick());
-    assert!(f.store.rotate_secret(Scope::All, mine.id, &secret, at, at, &by).await.unwrap());
+    let at = f.tick();
+    let (rotation, any) =
+        (SecretRotation { secret: SealedSecret(vec![9; 40]), old_until: at }, domain::Expected::ANY);
+    assert!(f.store.rotate_secret(Scope::All, mine.id, &rotation, &any, at, &by).await.unwrap());
     // What is not theirs to change does not change.
     let stranger = Scope::Owner(UserId::new());
     assert!(
@@ -197,7 +199,7 @@ pub async fn the_life_of_an_endpoint_is_in_the_audit_log<S: AnyStore>(store: S) 
             .unwrap()
             .is_none()
     );
-    assert!(!f.store.rotate_secret(stranger, mine.id, &secret, at, at, &by).await.unwrap());
+    assert!(!f.store.rotate_secret(stranger, mine.id, &rotation, &any, at, &by).await.unwrap());
     assert!(!f.store.delete_endpoint(stranger, mine.id, &domain::Expected::ANY, at, &by).await.unwrap());
     f.store.create_endpoint(&endpoint(f.user.id, "guard", at), u32::MAX, &by).await.unwrap_err();
     assert!(

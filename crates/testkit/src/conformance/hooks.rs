@@ -3,9 +3,10 @@
 use super::fixture::first;
 use super::{AnyStore, Fixture, fixture};
 use domain::{
-    EventKind, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint, HookEndpointId,
-    HookEndpointKind, HookRun, HookRunId, HookRunStatus, Origin, PageRequest, Scope, SessionId, UserId,
-    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
+    EventKind, Expected, FailMode, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
+    HookEndpointId, HookEndpointKind, HookRun, HookRunId, HookRunStatus, Origin, PageRequest, Scope,
+    SessionId, UserId,
+    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret, SecretRotation},
     ports::StoreError,
 };
 use futures::future::join_all;
@@ -122,10 +123,11 @@ pub async fn a_rotated_secret_keeps_the_one_before<S: AnyStore>(store: S) {
     let mine = endpoint(f.user.id, "guard", f.tick());
     f.store.create_endpoint(&mine, u32::MAX, &Origin::system()).await.unwrap();
     let stranger = Scope::Owner(f.another_user("eve").await.id);
-    let (fresh, at) = (SealedSecret(vec![9; 40]), f.tick());
-    assert!(!f.store.rotate_secret(stranger, mine.id, &fresh, at, at, &Origin::system()).await.unwrap());
+    let (fresh, at, any, by) = (SealedSecret(vec![9; 40]), f.tick(), Expected::ANY, Origin::system());
     let until = at + SignedDuration::from_hours(24);
-    assert!(f.store.rotate_secret(Scope::All, mine.id, &fresh, until, at, &Origin::system()).await.unwrap());
+    let rotation = SecretRotation { secret: fresh.clone(), old_until: until };
+    assert!(!f.store.rotate_secret(stranger, mine.id, &rotation, &any, at, &by).await.unwrap());
+    assert!(f.store.rotate_secret(Scope::All, mine.id, &rotation, &any, at, &by).await.unwrap());
     let rotated = f.store.endpoint(Scope::All, mine.id).await.unwrap().unwrap();
     assert_eq!((rotated.secret, rotated.old_secret), (fresh, Some((mine.secret, until))));
 }
@@ -253,7 +255,7 @@ pub(super) fn run(session: SessionId, hook_type: &str, at: Timestamp) -> HookRun
     }
 }
 
-pub(super) fn endpoint(owner: UserId, name: &str, at: Timestamp) -> HookEndpoint {
+pub fn endpoint(owner: UserId, name: &str, at: Timestamp) -> HookEndpoint {
     HookEndpoint {
         id: HookEndpointId::new(),
         user_id: owner,

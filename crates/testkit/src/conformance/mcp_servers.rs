@@ -5,8 +5,8 @@ use super::{
     audit::{log, origin, told},
 };
 use domain::{
-    McpCheck, McpCheckStatus, McpServer, McpServerId, McpTransport, Origin, PageRequest, Scope, UserId,
-    account::UserErased, audit::Fact, hook::SealedSecret, mcp::McpServerPatch, ports::StoreError,
+    Expected, McpCheck, McpCheckStatus, McpServer, McpServerId, McpTransport, Origin, PageRequest, Scope,
+    UserId, account::UserErased, audit::Fact, hook::SealedSecret, mcp::McpServerPatch, ports::StoreError,
 };
 use jiff::Timestamp;
 
@@ -37,13 +37,20 @@ pub async fn an_mcp_server_is_its_owners_or_everybodys<S: AnyStore>(store: S) {
 
     // What is everybody's is not everybody's to change.
     let (patch, at) = (McpServerPatch { is_enabled: Some(false), ..McpServerPatch::default() }, f.tick());
-    assert_eq!(f.store.patch_mcp_server(own, shared.id, &patch, at, &Origin::system()).await.unwrap(), None);
-    assert!(!f.store.delete_mcp_server(own, shared.id, at, &Origin::system()).await.unwrap());
-    let patched = f.store.patch_mcp_server(own, mine.id, &patch, at, &Origin::system()).await.unwrap();
+    assert_eq!(
+        f.store
+            .patch_mcp_server(own, shared.id, &patch, &Expected::ANY, at, &Origin::system())
+            .await
+            .unwrap(),
+        None
+    );
+    assert!(!f.store.delete_mcp_server(own, shared.id, &Expected::ANY, at, &Origin::system()).await.unwrap());
+    let patched =
+        f.store.patch_mcp_server(own, mine.id, &patch, &Expected::ANY, at, &Origin::system()).await.unwrap();
     assert_eq!(patched, Some(patch.apply(mine.clone(), at)));
     assert_eq!(f.store.mcp_server(own, mine.id).await.unwrap(), patched);
-    assert!(f.store.delete_mcp_server(own, mine.id, at, &Origin::system()).await.unwrap());
-    assert!(!f.store.delete_mcp_server(own, mine.id, at, &Origin::system()).await.unwrap());
+    assert!(f.store.delete_mcp_server(own, mine.id, &Expected::ANY, at, &Origin::system()).await.unwrap());
+    assert!(!f.store.delete_mcp_server(own, mine.id, &Expected::ANY, at, &Origin::system()).await.unwrap());
     assert_eq!(f.store.mcp_server(Scope::All, mine.id).await.unwrap(), None);
 }
 
@@ -63,7 +70,10 @@ pub async fn a_name_of_an_mcp_server_is_taken_once<S: AnyStore>(store: S) {
     let what = "an MCP server for everybody of this name";
     assert!(matches!(second, Err(StoreError::Conflict { what: why }) if why == what), "{second:?}");
     let lift = McpServerPatch { is_global: Some(true), ..McpServerPatch::default() };
-    let lifted = f.store.patch_mcp_server(Scope::All, mine.id, &lift, f.tick(), &Origin::system()).await;
+    let lifted = f
+        .store
+        .patch_mcp_server(Scope::All, mine.id, &lift, &Expected::ANY, f.tick(), &Origin::system())
+        .await;
     assert!(matches!(lifted, Err(StoreError::Conflict { .. })), "{lifted:?}");
 
     let named = async |user: UserId, names: &[&str]| {
@@ -88,7 +98,7 @@ pub async fn nobody_has_more_mcp_servers_than_they_may<S: AnyStore>(store: S) {
     let kept = f.store.own_mcp_servers(f.user.id, MANY).await.unwrap();
     assert_eq!((made, kept.len(), log(&f.store).await.len() - before), (2, 2, 2));
     let (at, by) = (f.tick(), Origin::system());
-    assert!(f.store.delete_mcp_server(Scope::All, kept[0].id, at, &by).await.unwrap());
+    assert!(f.store.delete_mcp_server(Scope::All, kept[0].id, &Expected::ANY, at, &by).await.unwrap());
     assert!(make(mcp_server(f.user.id, "five", f.tick())).await.unwrap(), "there is room again");
 }
 
@@ -103,10 +113,16 @@ pub async fn a_check_of_an_mcp_server_is_kept_until_it_is_connected_otherwise<S:
     assert_eq!(reload().await, McpServer { check: Some(healthy.clone()), ..server.clone() });
 
     let renamed = McpServerPatch { name: Some("more".into()), ..McpServerPatch::default() };
-    f.store.patch_mcp_server(Scope::All, server.id, &renamed, f.tick(), &Origin::system()).await.unwrap();
+    f.store
+        .patch_mcp_server(Scope::All, server.id, &renamed, &Expected::ANY, f.tick(), &Origin::system())
+        .await
+        .unwrap();
     assert_eq!(reload().await.check, Some(healthy.clone()));
     let moved = McpServerPatch { args: Some(vec![]), ..McpServerPatch::default() };
-    f.store.patch_mcp_server(Scope::All, server.id, &moved, f.tick(), &Origin::system()).await.unwrap();
+    f.store
+        .patch_mcp_server(Scope::All, server.id, &moved, &Expected::ANY, f.tick(), &Origin::system())
+        .await
+        .unwrap();
     assert_eq!(reload().await.check, None, "that was another server");
     f.store.note_mcp_check(server.id, server.updated_at, &healthy).await.unwrap();
     assert_eq!(reload().await.check, None, "so was that");
@@ -142,7 +158,10 @@ pub async fn secrets_of_an_mcp_server_are_sealed_anew_unless_it_changed<S: AnySt
     assert!(f.store.reseal_mcp_server(&resealed, f.tick(), &Origin::system()).await.unwrap());
     assert_eq!(f.store.mcp_server(Scope::All, one.id).await.unwrap(), Some(resealed.clone()));
     let patch = McpServerPatch { env: Some([].into()), ..McpServerPatch::default() };
-    f.store.patch_mcp_server(Scope::All, one.id, &patch, f.tick(), &Origin::system()).await.unwrap();
+    f.store
+        .patch_mcp_server(Scope::All, one.id, &patch, &Expected::ANY, f.tick(), &Origin::system())
+        .await
+        .unwrap();
     assert!(!f.store.reseal_mcp_server(&resealed, f.tick(), &Origin::system()).await.unwrap());
     assert!(f.store.mcp_server(Scope::All, one.id).await.unwrap().unwrap().env.is_empty());
     let gone = McpServer { id: McpServerId::new(), ..one };
@@ -157,16 +176,23 @@ pub async fn the_life_of_an_mcp_server_is_in_the_audit_log<S: AnyStore>(store: S
         McpServer { args: vec!["--token=s3cret".into()], ..mcp_server(f.user.id, "files", f.tick()) };
     f.store.create_mcp_server(&server, MANY, &by).await.unwrap();
     let patch = McpServerPatch { env: Some([].into()), is_enabled: Some(false), ..McpServerPatch::default() };
-    let patched = f.store.patch_mcp_server(Scope::All, server.id, &patch, f.tick(), &by).await;
+    let patched =
+        f.store.patch_mcp_server(Scope::All, server.id, &patch, &Expected::ANY, f.tick(), &by).await;
     assert!(f.store.reseal_mcp_server(&patched.unwrap().unwrap(), f.tick(), &by).await.unwrap());
     let stranger = Scope::Owner(UserId::new());
-    assert!(f.store.patch_mcp_server(stranger, server.id, &patch, f.tick(), &by).await.unwrap().is_none());
-    assert!(!f.store.delete_mcp_server(stranger, server.id, f.tick(), &by).await.unwrap());
+    assert!(
+        f.store
+            .patch_mcp_server(stranger, server.id, &patch, &Expected::ANY, f.tick(), &by)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(!f.store.delete_mcp_server(stranger, server.id, &Expected::ANY, f.tick(), &by).await.unwrap());
     f.store
         .create_mcp_server(&McpServer { id: McpServerId::new(), ..server.clone() }, MANY, &by)
         .await
         .unwrap_err();
-    assert!(f.store.delete_mcp_server(Scope::All, server.id, f.tick(), &by).await.unwrap());
+    assert!(f.store.delete_mcp_server(Scope::All, server.id, &Expected::ANY, f.tick(), &by).await.unwrap());
 
     let entries = log(&f.store).await.split_off(before);
     let actions =
@@ -189,7 +215,7 @@ pub async fn mcp_servers_go_with_their_user<S: AnyStore>(store: S) {
 }
 
 /// A server with a secret of each kind.
-pub(super) fn mcp_server(user: UserId, name: &str, at: Timestamp) -> McpServer {
+pub fn mcp_server(user: UserId, name: &str, at: Timestamp) -> McpServer {
     McpServer {
         id: McpServerId::new(),
         user_id: user,

@@ -57,7 +57,7 @@ impl<S: AnyStore> Fixture<S> {
             Owned::Hook(id) => store.delete_endpoint(all, id, &Expected::ANY, at, &by).await,
             Owned::Template(id) => store.delete_template(all, id, at, &by).await,
             Owned::Task(id) => store.delete_task(all, id, at, &by).await,
-            Owned::McpServer(id) => store.delete_mcp_server(all, id, at, &by).await,
+            Owned::McpServer(id) => store.delete_mcp_server(all, id, &Expected::ANY, at, &by).await,
         };
         assert!(deleted.unwrap(), "{one:?}");
     }

@@ -1,12 +1,13 @@
 //! Keys that make requests count once, attempts to log in that are counted, and reports of who asks how often.
 
 use super::{AnyStore, Fixture};
-use domain::{Budget, MicroUsd, Origin, Scope, UserPatch, WhenExhausted, hook::HookEndpointPatch};
 use domain::{
-    ServerId, Session,
+    Budget, MicroUsd, Origin, Scope, ServerId, Session, UserPatch, WhenExhausted,
     entity_tag::{EntityTag, Expected},
+    hook::{HookEndpointPatch, SealedSecret, SecretRotation},
     idempotency::{Claim, KeyLimits, KeyedRequest},
     login_throttle::{FORGOTTEN_AFTER, LoginAttempt},
+    mcp::McpServerPatch,
     ports::{RateReport, StoreError},
     session::SessionPatch,
 };
@@ -211,8 +212,30 @@ pub async fn a_change_that_expects_another_state_is_refused<S: AnyStore>(store: 
     f.store.patch_endpoint(Scope::All, hook.id, &off, &was, f.tick(), &by).await.unwrap().unwrap();
     let stale = f.store.patch_endpoint(Scope::All, hook.id, &off, &was, f.tick(), &by).await;
     assert!(matches!(stale, Err(StoreError::Changed)));
+    let rotation = SecretRotation { secret: SealedSecret(vec![9; 40]), old_until: f.tick() };
+    let stale = f.store.rotate_secret(Scope::All, hook.id, &rotation, &was, f.tick(), &by).await;
+    assert!(matches!(stale, Err(StoreError::Changed)));
     let stale = f.store.delete_endpoint(Scope::All, hook.id, &was, f.tick(), &by).await;
     assert!(matches!(stale, Err(StoreError::Changed)));
+    let kept = f.store.endpoint(Scope::All, hook.id).await.unwrap().unwrap();
+    assert_eq!((kept.secret, kept.old_secret), (hook.secret, None));
+
+    let server = super::mcp_servers::mcp_server(f.user.id, "files", f.tick());
+    f.store.create_mcp_server(&server, u32::MAX, &by).await.unwrap();
+    let stored = f.store.mcp_server(Scope::All, server.id).await.unwrap().unwrap();
+    let was = Expected::one_of(vec![EntityTag::of(&stored)]);
+    let with = |token: u8| McpServerPatch {
+        env: Some([("TOKEN".to_owned(), SealedSecret(vec![token; 40]))].into()),
+        ..McpServerPatch::default()
+    };
+    let (first, second) = (with(1), with(2));
+    let changed = f.store.patch_mcp_server(Scope::All, server.id, &first, &was, f.tick(), &by).await;
+    let changed = changed.unwrap().unwrap();
+    let stale = f.store.patch_mcp_server(Scope::All, server.id, &second, &was, f.tick(), &by).await;
+    assert!(matches!(stale, Err(StoreError::Changed)));
+    let stale = f.store.delete_mcp_server(Scope::All, server.id, &was, f.tick(), &by).await;
+    assert!(matches!(stale, Err(StoreError::Changed)));
+    assert_eq!(f.store.mcp_server(Scope::All, server.id).await.unwrap(), Some(changed), "only the first");
 
     let account = super::budgets::of_user(f.user.id, 5);
     let budget = Some(Budget { limit: MicroUsd(7), when_exhausted: WhenExhausted::Block });

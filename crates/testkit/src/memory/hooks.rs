@@ -9,7 +9,7 @@ use domain::{
     Event, EventKind, Expected, Generation, HookDelivery, HookDeliveryId, HookDeliveryStatus, HookEndpoint,
     HookEndpointId, HookRun, Origin, Page, PageRequest, Scope, SessionId, UserId,
     audit::events as audited,
-    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SealedSecret},
+    hook::{DeliveryAttempt, HookEndpointPatch, HookRunFilter, SecretRotation},
     journal::data,
     ports::{HookDeliveries, HookEndpoints, HookRuns, StoreError, StoreResult},
 };
@@ -130,16 +130,17 @@ impl HookEndpoints for MemoryStore {
         &self,
         scope: Scope,
         id: HookEndpointId,
-        secret: &SealedSecret,
-        old_until: Timestamp,
+        rotation: &SecretRotation,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let mut state = self.state();
         let found = state.endpoints.iter_mut().find(|one| one.id == id && scope.covers(one.user_id));
         let Some(endpoint) = found else { return Ok(false) };
-        let old = std::mem::replace(&mut endpoint.secret, secret.clone());
-        endpoint.old_secret = Some((old, old_until));
+        expected.admit(&*endpoint)?;
+        let old = std::mem::replace(&mut endpoint.secret, rotation.secret.clone());
+        endpoint.old_secret = Some((old, rotation.old_until));
         endpoint.updated_at = at;
         let event = audited::hook_secret_rotated(endpoint, origin, at);
         state.audit(event)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use async_trait::async_trait;
 use domain::{
-    McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
+    Expected, McpServer, McpServerId, Origin, Page, PageRequest, Scope, UserId,
     audit::events,
     mcp::{McpCheck, McpServerPatch},
     ports::{McpServers, StoreError, StoreResult},
@@ -68,12 +68,14 @@ impl McpServers for MemoryStore {
         scope: Scope,
         id: McpServerId,
         patch: &McpServerPatch,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<Option<McpServer>> {
         let mut state = self.state();
         let found = state.mcp_servers.iter().position(|one| one.id == id && scope.covers(one.user_id));
         let Some(index) = found else { return Ok(None) };
+        expected.admit(&state.mcp_servers[index])?;
         let patched = patch.apply(state.mcp_servers[index].clone(), at);
         refuse_taken(&state.mcp_servers, &patched)?;
         state.mcp_servers[index] = patched.clone();
@@ -85,12 +87,14 @@ impl McpServers for MemoryStore {
         &self,
         scope: Scope,
         id: McpServerId,
+        expected: &Expected,
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool> {
         let mut state = self.state();
         let found = state.mcp_servers.iter().position(|one| one.id == id && scope.covers(one.user_id));
         let Some(index) = found else { return Ok(false) };
+        expected.admit(&state.mcp_servers[index])?;
         let gone = state.mcp_servers.remove(index);
         state.audit(events::mcp_server_deleted(&gone, origin, at))?;
         Ok(true)
