@@ -40,7 +40,7 @@ pub use identities::{Identities, IdentityProvider, ProviderError};
 pub use mcp_servers::McpServers;
 pub use policies::Policies;
 pub use rate_reports::{RateReport, RateReports};
-pub use reports::{RenderError, ReportRenderer, Reports};
+pub use reports::{Filed, RenderError, ReportRenderer, Reports};
 pub use servers::{Renewed, Servers, Standing};
 pub use snapshots::Snapshots;
 pub use stats::{ACTIVE, ServerStats, Stats};

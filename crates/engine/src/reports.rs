@@ -4,11 +4,11 @@ mod document;
 mod newest;
 mod text;
 
-use crate::{Error, Result, Stores};
+use crate::{Error, Result, Stores, owned::REPORTS_MAX};
 use bytes::Bytes;
 use domain::{
     Caller, Clock, NewReport, Origin, Page, PageRequest, Report, ReportFormat, ReportId, Scope, Session,
-    ports::{Costs, ReportRenderer, Reports, StoreError},
+    ports::{Costs, Filed, ReportRenderer, Reports, StoreError},
     report::{ReportDocument, ReportFilter},
 };
 use std::sync::Arc;
@@ -48,11 +48,12 @@ impl ReportManager {
 
     /// Makes a report of one of the caller's sessions, in whatever state it is. It is the session's owner's.
     pub async fn create(&self, caller: &Caller, new: NewReport) -> Result<Report> {
-        self.make(caller.scope(), ReportId::new(), new, &caller.origin()).await
+        self.make(caller.scope(), ReportId::new(), new, Some(REPORTS_MAX), &caller.origin()).await
     }
 
     /// The report of this id, made now unless it is there: whoever asks again gets the same. For work that the server
-    /// does by itself: `scope` says whose session it may be, `origin` who wants it.
+    /// does by itself: `scope` says whose session it may be, `origin` who wants it. What bounds these is the work they are
+    /// of, so nobody loses one for having many.
     pub async fn ensure(
         &self,
         scope: Scope,
@@ -63,7 +64,7 @@ impl ReportManager {
         if let Some(known) = self.inner.reports.report(scope, id).await? {
             return Ok(known);
         }
-        match self.make(scope, id, new, origin).await {
+        match self.make(scope, id, new, None, origin).await {
             // Somebody else made it meanwhile.
             Err(Error::Store(StoreError::Conflict { .. })) => {
                 self.inner.reports.report(scope, id).await?.ok_or(Error::NotFound("report"))
@@ -72,7 +73,14 @@ impl ReportManager {
         }
     }
 
-    async fn make(&self, scope: Scope, id: ReportId, new: NewReport, origin: &Origin) -> Result<Report> {
+    async fn make(
+        &self,
+        scope: Scope,
+        id: ReportId,
+        new: NewReport,
+        owned_max: Option<u32>,
+        origin: &Origin,
+    ) -> Result<Report> {
         let inner = &self.inner;
         let session = inner.stores.sessions.get(scope, new.session_id).await?;
         let session = session.ok_or(Error::NotFound("session"))?;
@@ -82,8 +90,11 @@ impl ReportManager {
         let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&document)).await;
         let text = text.map_err(|_| UNWRITABLE)?.map_err(|_| UNWRITABLE)?;
         let report = Report { size_bytes: text.len() as u64, ..report };
-        let is_stored = inner.reports.create_report(&report, Bytes::from(text), origin).await?;
-        if is_stored { Ok(report) } else { Err(Error::NotFound("session")) }
+        match inner.reports.create_report(&report, Bytes::from(text), owned_max, origin).await? {
+            Filed::Filed => Ok(report),
+            Filed::NoSession => Err(Error::NotFound("session")),
+            Filed::Full => Err(Error::LimitReached { what: "reports", max: REPORTS_MAX }),
+        }
     }
 
     /// One of the caller's reports.

@@ -1,12 +1,13 @@
 //! Reports and their documents.
 
 use crate::{
-    Store,
+    Store, audit,
     entity::{
         report::{self, Column as C},
         report_document, session,
     },
     error::failure,
+    owned::{count, has_room},
     page::{Counting, List, ListName, read_page, try_map},
     unit::row,
     value::Reader,
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use domain::{
     Origin, Page, PageRequest, Report, ReportId, Scope,
     audit::events,
-    ports::{Reports, StoreError, StoreResult},
+    ports::{Filed, Reports, StoreError, StoreResult},
     report::ReportFilter,
 };
 use jiff::Timestamp;
@@ -30,7 +31,13 @@ const ZSTD_LEVEL: i32 = 3;
 
 #[async_trait]
 impl Reports for Store {
-    async fn create_report(&self, report: &Report, document: Bytes, origin: &Origin) -> StoreResult<bool> {
+    async fn create_report(
+        &self,
+        report: &Report,
+        document: Bytes,
+        owned_max: Option<u32>,
+        origin: &Origin,
+    ) -> StoreResult<Filed> {
         let packed = off_thread(move || zstd::bulk::compress(&document, ZSTD_LEVEL)).await?;
         let packed = packed.map_err(|error| StoreError::Failed(Box::new(error)))?;
         let mut reads = self.batch();
@@ -40,15 +47,27 @@ impl Reports for Store {
             .filter(session::Column::Id.eq(report.session_id.0))
             .lock(LockType::KeyShare);
         let its_session = reads.select_as::<IdRow>(its_session);
-        let (mut read, mut change) = self.change(reads).await?;
+        // Whoever adds another one waits for this lock, so that what is counted behind it stays true.
+        let head = audit::lock_head(&mut reads);
+        let theirs = report::Entity::find().filter(C::UserId.eq(report.user_id.0));
+        let bound = owned_max.map(|max| (count(&mut reads, theirs), max));
+        let (mut read, unit) = self.open(reads).await?;
         if read.first(its_session)?.is_none_or(|row| row.id != report.session_id.0) {
-            return Ok(false);
+            return Ok(Filed::NoSession);
         }
-        change.writes.insert::<report::ActiveModel>(report::Model::from(report).into());
+        if let Some((count, max)) = bound
+            && !has_room(&mut read, count, max)?
+        {
+            return Ok(Filed::Full);
+        }
+        let mut writes = self.batch();
+        writes.insert::<report::ActiveModel>(report::Model::from(report).into());
         let document = report_document::Model { report_id: report.id.0, document: packed };
-        change.writes.insert::<report_document::ActiveModel>(document.into());
-        change.commit(self, [events::report_created(report, origin)]).await?;
-        Ok(true)
+        writes.insert::<report_document::ActiveModel>(document.into());
+        let head = audit::head(&mut read, head)?;
+        self.chain(&mut writes, head, [events::report_created(report, origin)])?;
+        unit.commit(writes).await?;
+        Ok(Filed::Filed)
     }
 
     async fn report(&self, scope: Scope, id: ReportId) -> StoreResult<Option<Report>> {

@@ -340,6 +340,7 @@ macro_rules! store_conformance {
             a_report_comes_back_as_it_was_stored
             reports_are_listed_newest_first_and_by_owner
             reports_go_with_their_session_and_are_in_the_audit_log
+            nobody_has_more_reports_than_they_may
             an_mcp_server_is_its_owners_or_everybodys
             a_name_of_an_mcp_server_is_taken_once
             nobody_has_more_mcp_servers_than_they_may

@@ -3,7 +3,7 @@
 use super::response::ReportResponse;
 use crate::{ApiState, caller::Caller, error::problem, word::Word};
 use actix_web::web::Data;
-use apidoc::{Created, Fail, Forbidden, Invalid, NotFound, Unavailable, Valid};
+use apidoc::{Conflict, Created, Fail, Forbidden, Invalid, NotFound, Unavailable, Valid};
 use domain::{NewReport, ReportFormat, ReportParts, SessionId};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -47,7 +47,7 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     body: Valid<ReportCreateRequest>,
-) -> Result<Created<ReportResponse>, Fail<(Forbidden, NotFound, Invalid, Unavailable)>> {
+) -> Result<Created<ReportResponse>, Fail<(Forbidden, NotFound, Conflict, Invalid, Unavailable)>> {
     let request = body.0;
     let new = NewReport {
         session_id: SessionId(request.session_id),

@@ -12,9 +12,16 @@ use jiff::Timestamp;
 /// Reports on record. They go with their session.
 #[async_trait]
 pub trait Reports: Send + Sync {
-    /// Stores a report and its document, which is JSON; false if its session is gone. One of an id that is there is a
+    /// Stores a report and its document, which is JSON, unless its user has `owned_max` already, if that is given, however
+    /// many are stored at once. One of an id that is there is a
     /// [`StoreError::Conflict`](super::StoreError::Conflict).
-    async fn create_report(&self, report: &Report, document: Bytes, origin: &Origin) -> StoreResult<bool>;
+    async fn create_report(
+        &self,
+        report: &Report,
+        document: Bytes,
+        owned_max: Option<u32>,
+        origin: &Origin,
+    ) -> StoreResult<Filed>;
 
     /// The report, if it is there and inside the scope.
     async fn report(&self, scope: Scope, id: ReportId) -> StoreResult<Option<Report>>;
@@ -38,6 +45,16 @@ pub trait Reports: Send + Sync {
         at: Timestamp,
         origin: &Origin,
     ) -> StoreResult<bool>;
+}
+
+/// What came of storing a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filed {
+    Filed,
+    /// Its session is gone.
+    NoSession,
+    /// Its user has as many as they may have.
+    Full,
 }
 
 /// Writes documents down. It takes its time, which is bounded; others wait.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
     Execution, Origin, Page, PageRequest, Report, ReportFormat, ReportId, Scope, Task, TaskSpec,
-    ports::{RenderError, ReportRenderer, Reports, Sessions as _, StoreError, StoreResult},
+    ports::{Filed, RenderError, ReportRenderer, Reports, Sessions as _, StoreError, StoreResult},
     report::{ReportDocument, ReportFilter},
 };
 use engine::{AfterExecution, Aftercare, Error, ReportManager, Result, SessionManager, TaskSettings};
@@ -41,11 +41,17 @@ struct Faulty {
 
 #[async_trait]
 impl Reports for Faulty {
-    async fn create_report(&self, report: &Report, document: Bytes, origin: &Origin) -> StoreResult<bool> {
+    async fn create_report(
+        &self,
+        report: &Report,
+        document: Bytes,
+        owned_max: Option<u32>,
+        origin: &Origin,
+    ) -> StoreResult<Filed> {
         match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
             Ok(left) if left % 2 == 0 => Err(StoreError::Unavailable("it is away".into())),
             Ok(_) => Err(StoreError::Failed("nobody has seen this before".into())),
-            Err(_) => self.store.create_report(report, document, origin).await,
+            Err(_) => self.store.create_report(report, document, owned_max, origin).await,
         }
     }
 

@@ -4,9 +4,10 @@ use super::{AnyStore, Fixture, audit::log};
 use bytes::Bytes;
 use domain::{
     Origin, PageRequest, Report, ReportFormat, ReportId, ReportParts, Scope, Session, SessionId, Total,
-    ports::{Purged, StoreError},
+    ports::{Filed, Purged, StoreError, StoreResult},
     report::ReportFilter,
 };
+use futures::future::join_all;
 use jiff::Timestamp;
 
 pub async fn a_report_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
@@ -15,13 +16,13 @@ pub async fn a_report_comes_back_as_it_was_stored<S: AnyStore>(store: S) {
     let document = Bytes::from(format!(r#"{{"text": "{}\u0000 é"}}"#, "long ".repeat(50_000)));
     let mut made = report(&session, ReportFormat::Pdf, f.tick());
     made.size_bytes = document.len() as u64;
-    assert!(f.store.create_report(&made, document.clone(), &Origin::system()).await.unwrap());
+    assert_eq!(file(&f, &made, document.clone(), None).await.unwrap(), Filed::Filed);
     let mine = Scope::Owner(f.user.id);
     assert_eq!(f.store.report(mine, made.id).await.unwrap().as_ref(), Some(&made));
     assert_eq!(f.store.report_document(mine, made.id).await.unwrap(), Some((made.clone(), document)));
 
     let again = Report { format: ReportFormat::Html, ..made.clone() };
-    let refused = f.store.create_report(&again, Bytes::from_static(b"{}"), &Origin::system()).await;
+    let refused = file(&f, &again, Bytes::from_static(b"{}"), None).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     assert_eq!(f.store.report(mine, made.id).await.unwrap().as_ref(), Some(&made));
 
@@ -43,7 +44,7 @@ pub async fn reports_are_listed_newest_first_and_by_owner<S: AnyStore>(store: S)
         [(&one, ReportFormat::Json), (&one, ReportFormat::Html), (&other, ReportFormat::Html)]
     {
         let report = report(session, format, f.tick());
-        f.store.create_report(&report, Bytes::from_static(b"{}"), &Origin::system()).await.unwrap();
+        file(&f, &report, Bytes::from_static(b"{}"), None).await.unwrap();
         made.push(report);
     }
     let list = async |scope, filter: ReportFilter| {
@@ -75,16 +76,16 @@ pub async fn reports_go_with_their_session_and_are_in_the_audit_log<S: AnyStore>
     let (gone, kept) =
         (report(&session, ReportFormat::Json, f.tick()), report(&other, ReportFormat::Json, f.tick()));
     for report in [&gone, &kept] {
-        assert!(f.store.create_report(report, Bytes::from_static(b"{}"), &origin).await.unwrap());
+        assert_eq!(file(&f, report, Bytes::from_static(b"{}"), None).await.unwrap(), Filed::Filed);
     }
     f.store.terminate(session.id, &domain::Expected::ANY, f.tick(), &origin).await.unwrap();
     assert_eq!(f.store.purge(session.id, f.tick(), &origin).await.unwrap(), Purged::Purged);
     assert_eq!(f.store.report_document(Scope::All, gone.id).await.unwrap(), None);
     assert!(f.store.report_document(Scope::All, kept.id).await.unwrap().is_some());
     let late = Report { session_id: session.id, ..report(&session, ReportFormat::Json, f.tick()) };
-    assert!(!f.store.create_report(&late, Bytes::from_static(b"{}"), &origin).await.unwrap());
+    assert_eq!(file(&f, &late, Bytes::from_static(b"{}"), None).await.unwrap(), Filed::NoSession);
     let nowhere = Report { session_id: SessionId::new(), ..late };
-    assert!(!f.store.create_report(&nowhere, Bytes::from_static(b"{}"), &origin).await.unwrap());
+    assert_eq!(file(&f, &nowhere, Bytes::from_static(b"{}"), None).await.unwrap(), Filed::NoSession);
     f.store.delete_report(Scope::All, kept.id, f.tick(), &origin).await.unwrap();
 
     let told: Vec<_> = log(&f.store)
@@ -96,6 +97,41 @@ pub async fn reports_go_with_their_session_and_are_in_the_audit_log<S: AnyStore>
     let created = |id| ("report.created".to_owned(), Some(id));
     let deleted = ("report.deleted".to_owned(), Some(other.id));
     assert_eq!(told, [created(session.id), created(other.id), deleted]);
+}
+
+pub async fn nobody_has_more_reports_than_they_may<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let session = f.session().await;
+    let theirs = Session { user_id: f.another_user("eve").await.id, ..f.session().await };
+    let made = report(&theirs, ReportFormat::Json, f.tick());
+    let file = async |report: &Report, max| file(&f, report, Bytes::from_static(b"{}"), max).await.unwrap();
+    assert_eq!(file(&made, Some(1)).await, Filed::Filed);
+    let before = log(&f.store).await.len();
+    let some: Vec<Report> = (0..5).map(|_| report(&session, ReportFormat::Json, f.tick())).collect();
+    let filed = join_all(some.iter().map(|report| file(report, Some(2)))).await;
+    assert_eq!(
+        filed.iter().filter(|filed| **filed == Filed::Filed).count(),
+        2,
+        "of others they count nothing"
+    );
+    assert_eq!(filed.iter().filter(|filed| **filed == Filed::Full).count(), 3);
+    assert_eq!(log(&f.store).await.len(), before + 2, "what was not stored is not in the log either");
+
+    let gone = some[filed.iter().position(|filed| *filed == Filed::Filed).unwrap()].id;
+    assert!(f.store.delete_report(Scope::All, gone, f.tick(), &Origin::system()).await.unwrap());
+    let next = || report(&session, ReportFormat::Json, f.tick());
+    assert_eq!(file(&next(), Some(2)).await, Filed::Filed, "there is room again");
+    assert_eq!(file(&next(), Some(2)).await, Filed::Full);
+    assert_eq!(file(&next(), None).await, Filed::Filed, "where nothing was said there is no bound");
+}
+
+async fn file<S: AnyStore>(
+    f: &Fixture<S>,
+    report: &Report,
+    document: Bytes,
+    max: Option<u32>,
+) -> StoreResult<Filed> {
+    f.store.create_report(report, document, max, &Origin::system()).await
 }
 
 fn report(session: &Session, format: ReportFormat, at: Timestamp) -> Report {

@@ -9,24 +9,34 @@ use bytes::Bytes;
 use domain::{
     Origin, Page, PageRequest, Report, ReportId, Scope,
     audit::events,
-    ports::{Reports, StoreError, StoreResult},
+    ports::{Filed, Reports, StoreError, StoreResult},
     report::ReportFilter,
 };
 use jiff::Timestamp;
 
 #[async_trait]
 impl Reports for MemoryStore {
-    async fn create_report(&self, report: &Report, document: Bytes, origin: &Origin) -> StoreResult<bool> {
+    async fn create_report(
+        &self,
+        report: &Report,
+        document: Bytes,
+        owned_max: Option<u32>,
+        origin: &Origin,
+    ) -> StoreResult<Filed> {
         let mut state = self.state();
         if !state.sessions.contains_key(&report.session_id) {
-            return Ok(false);
+            return Ok(Filed::NoSession);
+        }
+        let owned = state.reports.iter().filter(|(one, _)| one.user_id == report.user_id).count();
+        if owned_max.is_some_and(|max| owned >= max as usize) {
+            return Ok(Filed::Full);
         }
         if state.reports.iter().any(|(known, _)| known.id == report.id) {
             return Err(StoreError::Conflict { what: "something of this id" });
         }
         state.reports.push((report.clone(), document));
         state.audit(events::report_created(report, origin))?;
-        Ok(true)
+        Ok(Filed::Filed)
     }
 
     async fn report(&self, scope: Scope, id: ReportId) -> StoreResult<Option<Report>> {
