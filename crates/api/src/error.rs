@@ -122,6 +122,9 @@ fn translate(error: &Error) -> Problem {
         Error::ArchivesFull { .. } => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "ARCHIVES_FULL", failed())
         }
+        Error::DownloadsBusy(_) => {
+            unavailable("DOWNLOADS_BUSY", "as many directories as may are being downloaded; ask again")
+        }
         Error::NotTold(_) => Problem::new(StatusCode::BAD_GATEWAY, "NOT_TOLD", failed()),
         Error::Archive(error) => archive_failed(error),
         Error::Render(error) => render_failed(error),

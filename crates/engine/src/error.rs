@@ -135,6 +135,9 @@ pub enum Error {
     /// Archives on the local disk take as much as they may.
     #[error("keep more than {max} bytes of archives on this server ({used} are used)")]
     ArchivesFull { used: u64, max: u64 },
+    /// As many working directories as may be at once are being downloaded; ask again.
+    #[error("make archives of more than {0} working directories at once")]
+    DownloadsBusy(usize),
     /// The archive store failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

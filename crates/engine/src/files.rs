@@ -12,12 +12,18 @@ use jiff::Timestamp;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use archive::ByteStream;
 
+use archive::Making;
+
 /// Entries a listing shows at most.
 pub const LISTED_FILES_MAX: usize = 10_000;
+/// Working directories that are downloaded at once. Each has a thread for as long as its reader takes, and other work needs
+/// threads too.
+pub const DOWNLOADS_MAX: usize = 16;
 /// Folders inside folders that are looked into.
 const DEPTH_MAX: usize = 64;
 
@@ -90,10 +96,17 @@ impl SessionManager {
         }
     }
 
-    /// The working directory as a gzipped tar archive, made while it is read.
+    /// The working directory as a gzipped tar archive, made while it is read, as one of so many at once.
     pub async fn archive_files(&self, caller: &Caller, id: SessionId) -> Result<ByteStream> {
         let root = self.working_directory(caller, id).await?;
-        Ok(archive::stream(&self.inner.tasks, &self.inner.runtime, root))
+        let inner = &self.inner;
+        if inner.draining.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        let place = Arc::clone(&inner.downloads).try_acquire_owned();
+        let place = place.map_err(|_| Error::DownloadsBusy(DOWNLOADS_MAX))?;
+        let (tasks, runtime, draining) = (&inner.tasks, &inner.runtime, &inner.draining);
+        Ok(archive::stream(Making { tasks, runtime, draining, place }, root))
     }
 
     async fn working_directory(&self, caller: &Caller, id: SessionId) -> Result<Dir> {

@@ -7,6 +7,7 @@ use crate::{
     archives::Workshop,
     canary::SelfTest,
     feed::Feed,
+    files::DOWNLOADS_MAX,
     governance::Governance,
     handshake::Handshake,
     lease::Lease,
@@ -29,7 +30,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -77,6 +78,8 @@ pub(crate) struct Inner {
     pub desk: Arc<Desk>,
     pub live: Arc<LiveAgents>,
     pub archiving: Arc<Workshop>,
+    /// Room for working directories that are downloaded.
+    pub downloads: Arc<Semaphore>,
     pub lease: Arc<Lease>,
     pub admission: Admission,
     pub tasks: TaskTracker,
@@ -165,6 +168,7 @@ impl SessionManager {
             desk,
             live,
             archiving: Arc::default(),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             lease,
             admission: Admission::default(),
             tasks,

@@ -1,8 +1,11 @@
 //! The working directory from outside.
 
 use crate::world::World;
+use domain::{Access, Caller, Credential, FamilyId, Role, Source};
+use engine::files::DOWNLOADS_MAX;
 use insta::assert_snapshot;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, io::Read, os::unix::fs::symlink, path::PathBuf};
 
 /// A session with some files, good and bad, and its address.
@@ -73,4 +76,30 @@ async fn the_whole_directory_is_one_archive() {
     assert_eq!(names, ["escape", "page.html", "src/", "src/main.rs"]);
     assert_eq!(files["src/main.rs"], "fn main() {}");
     assert_eq!(files["escape"], "", "a link goes along as a link");
+}
+
+#[actix_web::test]
+async fn whoever_comes_when_as_many_are_downloaded_as_may_comes_again() {
+    let world = World::new().await;
+    let session = populated(&world).await;
+    let described = world.alice.get(&session).await.json();
+    let directory = PathBuf::from(described["working_directory"].as_str().unwrap());
+    // More than waits for a reader, and not to be packed into less.
+    let noise: Vec<u8> = (0_u64..1 << 16).flat_map(|n| Sha256::digest(n.to_be_bytes())).collect();
+    std::fs::write(directory.join("big"), noise).unwrap();
+    let caller = Caller {
+        user_id: described["user_id"].as_str().unwrap().parse().unwrap(),
+        role: Role::Member,
+        access: Access::WRITE,
+        credential: Credential::Login(FamilyId::new()),
+        source: Source::default(),
+    };
+    let id = described["id"].as_str().unwrap().parse().unwrap();
+    let mut unread = vec![];
+    for _ in 0..DOWNLOADS_MAX {
+        unread.push(world.state.sessions.archive_files(&caller, id).await.unwrap());
+    }
+    let refused = world.alice.get(&format!("{session}/workdir/download")).await;
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "DOWNLOADS_BUSY"));
+    assert_eq!(refused.header("retry-after"), "5");
 }

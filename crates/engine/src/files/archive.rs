@@ -4,13 +4,16 @@ use super::{FileKind, Opened, walk};
 use bytes::Bytes;
 use cap_std::fs::{Dir, MetadataExt, PermissionsExt};
 use flate2::{Compression, write::GzEncoder};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, future, stream};
 use std::{
     io::{self, BufWriter, Read, Write},
     pin::Pin,
 };
-use tokio::{runtime::Handle, sync::mpsc};
-use tokio_util::task::TaskTracker;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Bytes given on at a time, and how many such pieces may wait for a slow reader.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -19,19 +22,42 @@ const CHUNKS_WAITING_MAX: usize = 4;
 /// The bytes of an archive in the making; an error ends it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// Starts archiving; it stops by itself when the stream is dropped.
-pub(super) fn stream(tasks: &TaskTracker, runtime: &Handle, root: Dir) -> ByteStream {
-    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+/// Where and how long an archive is made.
+#[derive(Debug)]
+pub(super) struct Making<'a> {
+    pub(super) tasks: &'a TaskTracker,
+    pub(super) runtime: &'a Handle,
+    /// Cancelled when nothing waits for a slow reader any more.
+    pub(super) draining: &'a CancellationToken,
+    /// One of [`super::DOWNLOADS_MAX`].
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+/// Starts archiving; it stops by itself when the stream is dropped, or the server drains.
+pub(super) fn stream(making: Making<'_>, root: Dir) -> ByteStream {
+    let Making { tasks, runtime, draining, place } = making;
+    let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let (ended, end) = oneshot::channel();
+    let out = ChannelWriter { chunks, runtime: runtime.clone(), draining: draining.clone() };
     let work = move || {
-        if let Err(error) = write(&root, ChannelWriter(sender.clone())) {
-            // The reader learns of it by the error in place of an end; if it is gone already, nobody needs to.
-            let _ = sender.blocking_send(Err(error));
-        }
+        let written = write(&root, out);
+        drop(place);
+        // A reader that is gone already need not learn of it.
+        let _ = ended.send(written);
     };
     tasks.spawn_blocking_on(work, runtime);
-    Box::pin(stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    }))
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (Ok(chunk), receiver))
+    });
+    // What was not written to its end must not look as if it were.
+    let end = stream::once(end).filter_map(|end| {
+        future::ready(match end {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(_) => Some(Err(io::Error::other("nobody finished the archive"))),
+        })
+    });
+    Box::pin(chunks.chain(end))
 }
 
 fn write(root: &Dir, out: ChannelWriter) -> io::Result<()> {
@@ -91,14 +117,19 @@ fn readable<F>(opened: io::Result<F>, path: &str) -> io::Result<Option<F>> {
     }
 }
 
-struct ChannelWriter(mpsc::Sender<io::Result<Bytes>>);
+struct ChannelWriter {
+    chunks: mpsc::Sender<Bytes>,
+    runtime: Handle,
+    draining: CancellationToken,
+}
 
 impl Write for ChannelWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
+        let sending = self.draining.run_until_cancelled(self.chunks.send(Bytes::copy_from_slice(bytes)));
+        match self.runtime.block_on(sending) {
+            Some(Ok(())) => Ok(bytes.len()),
+            Some(Err(_)) | None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,7 +2,10 @@
 
 use crate::world::{World, soon};
 use domain::SessionId;
-use engine::{Error, files::FileKind};
+use engine::{
+    Error,
+    files::{DOWNLOADS_MAX, FileKind},
+};
 use futures::StreamExt as _;
 use sdk_runtime::testing::ScriptedLauncher;
 use std::{
@@ -159,6 +162,36 @@ async fn an_archive_that_nobody_reads_on_is_given_up() {
     let ended =
         tokio::time::timeout(Duration::from_secs(20), world.manager.shut_down(Duration::from_secs(60)));
     ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn slow_readers_have_so_many_threads_and_keep_no_server_from_ending() {
+    let (world, session, dir) = trapped().await;
+    fs::write(dir.join("big"), noise()).unwrap();
+    let download = || world.manager.archive_files(&world.caller, session);
+    let mut downloads = vec![];
+    for _ in 0..DOWNLOADS_MAX {
+        let mut stream = download().await.unwrap();
+        assert!(stream.next().await.unwrap().is_ok());
+        downloads.push(stream);
+    }
+    let refused = download().await.map(|_| ());
+    assert!(matches!(refused, Err(Error::DownloadsBusy(_))), "{refused:?}");
+    drop(downloads.pop());
+    soon(async {
+        while let Err(Error::DownloadsBusy(_)) = download().await.map(|stream| downloads.push(stream)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(downloads.len(), DOWNLOADS_MAX);
+    let ended =
+        tokio::time::timeout(Duration::from_secs(20), world.manager.shut_down(Duration::from_secs(60)));
+    ended.await.unwrap();
+    let rest = soon(downloads.remove(0).collect::<Vec<_>>()).await;
+    assert!(rest.last().unwrap().is_err(), "it does not look like a whole one");
+    let refused = download().await.map(|_| ());
+    assert!(matches!(refused, Err(Error::ShuttingDown)), "{refused:?}");
 }
 
 #[tokio::test]
