@@ -27,8 +27,8 @@ pub use agent_telemetry::{AgentTelemetry, TelemetrySignal, UnreadableReport};
 pub use alerts::Alerts;
 pub use approvals::{Approvals, Decided};
 pub use archive_store::{
-    ArchiveError, ArchiveJob, ArchiveLimits, ArchiveRef, ArchiveRoot, ArchiveStore, ByteStream, Found,
-    Restored, Stored,
+    ArchiveError, ArchiveJob, ArchiveLimits, ArchiveRef, ArchiveRoot, ArchiveStore, ArchiveTarget,
+    ByteStream, Found, Restored, Stored,
 };
 pub use archives::{ArchiveObject, ArchiveOpened, Archives, RestoreOpened};
 pub use audit::Audit;

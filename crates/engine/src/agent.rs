@@ -4,7 +4,6 @@ use crate::{
     Error,
     containment::NoPort,
     governance::{Governance, Governed, only_listed},
-    removal::remove_tree,
     settings::EngineSettings,
     workdir,
 };
@@ -16,6 +15,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+use trees::remove_tree;
 use uuid::Uuid;
 
 /// How a turn's attempt takes the conversation up.

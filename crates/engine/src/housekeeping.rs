@@ -30,6 +30,7 @@ impl SessionManager {
         // A server begins without these too: its rounds and its next life do them again.
         tell([
             ("remove what unfinished forks left", self.sweep_forks().await),
+            ("remove temporary folders that were left", self.sweep_temporary().await),
             ("clear terminated sessions away", self.clear_terminated().await),
             ("clear purged sessions away", self.clear_leftovers().await),
             ("keep approvals", self.keep_approvals().await),

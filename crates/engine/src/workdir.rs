@@ -143,6 +143,28 @@ pub fn open(settings: &DirectorySettings, user: UserId, path: &Path) -> io::Resu
     Ok(dir)
 }
 
+/// Opens the folder above a directory that was allowed in the same way, and makes what is missing of it. What is above a
+/// root is the operator's.
+pub fn open_above(settings: &DirectorySettings, user: UserId, path: &Path) -> io::Result<Dir> {
+    let home = settings.workspaces.join(user.to_string());
+    let not_there = || io::Error::from(io::ErrorKind::NotFound);
+    let (root, below) = split(settings, &home, path).ok_or_else(not_there)?;
+    let (begin, above) = match below.parent() {
+        Some(above) => (root, above),
+        None => (root.parent().ok_or_else(not_there)?, Path::new("")),
+    };
+    make(begin)?;
+    let mut dir = Dir::open_ambient_dir(begin, ambient_authority())?;
+    for part in above.components() {
+        match dir.create_dir(part) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        dir = trees::open_folder(&dir, part.as_os_str())?;
+    }
+    Ok(dir)
+}
+
 /// The directory that is the operator's, links and all, and the part of the path below it that agents can change. A
 /// user's own folder is such a part.
 fn split<'a>(settings: &'a DirectorySettings, home: &Path, path: &'a Path) -> Option<(&'a Path, &'a Path)> {

@@ -33,11 +33,13 @@ use self::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use cap_std::{ambient_authority, fs::Dir};
 use domain::{
     ArchivePlace, Compression,
     archive::ArchiveContent,
-    ports::{ArchiveError, ArchiveJob, ArchiveRef, ArchiveStore, ByteStream, Found, Restored, Stored},
+    ports::{
+        ArchiveError, ArchiveJob, ArchiveRef, ArchiveStore, ArchiveTarget, ByteStream, Found, Restored,
+        Stored,
+    },
 };
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, path::Path};
@@ -278,20 +280,14 @@ impl ArchiveStore for StorageArchiver {
         &self,
         archive: &ArchiveRef,
         root: &str,
-        target: PathBuf,
+        target: ArchiveTarget,
     ) -> Result<Restored, ArchiveError> {
         let place = self.places.get(archive.place)?;
         let (manifest, digest) = self.fetch_manifest(archive, place).await?;
         let (limits, root_owned, threads) = (archive.limits, root.to_owned(), self.threads);
         let prepare = move || {
             let staging = Staging::new(&target)?;
-            let base = Dir::open_ambient_dir(staging.folder(), ambient_authority());
-            let base = base.map_err(|source| ArchiveError::Files {
-                action: "open",
-                path: staging.folder().to_owned(),
-                source,
-            })?;
-            let tree = Tree::new(base, staging.folder().to_owned(), threads);
+            let tree = Tree::new(staging.folder()?, staging.path(), threads);
             let unpacking = Unpacking::new(manifest, digest, limits, &root_owned, tree)?;
             Ok((unpacking, staging))
         };

@@ -21,11 +21,12 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &[]),
     ("sdk-runtime", &[], &["offline-model"]),
     ("apidoc", &[], &[]),
+    ("trees", &[], &[]),
     ("offline-model", &[], &[]),
     ("migration", &[], &["testkit"]),
     // Adapters and bridges.
     ("monitoring", &["domain"], &["testkit"]),
-    ("persistence", &["domain"], &["migration", "testkit"]),
+    ("persistence", &["domain", "trees"], &["migration", "testkit"]),
     ("gateway", &["domain", "monitoring"], &["offline-model", "testkit"]),
     ("hooks", &["domain", "sdk-runtime", "monitoring"], &["testkit"]),
     ("mcp", &["domain", "sdk-runtime", "hooks"], &[]),
@@ -33,7 +34,11 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("oidc", &["domain"], &["testkit"]),
     ("reports", &["domain"], &[]),
     // The conductor, its face, and the one that puts everything together.
-    ("engine", &["domain", "sdk-runtime", "hooks", "mcp", "permissions", "monitoring"], &["testkit"]),
+    (
+        "engine",
+        &["domain", "sdk-runtime", "hooks", "mcp", "permissions", "monitoring", "trees"],
+        &["testkit"],
+    ),
     ("api", &["domain", "engine", "monitoring", "apidoc"], &["mcp", "reports", "sdk-runtime", "testkit"]),
     (
         "server",

@@ -5,7 +5,10 @@ use bytes::Bytes;
 use domain::{
     ArchivePlace,
     archive::ArchiveContent,
-    ports::{ArchiveError, ArchiveJob, ArchiveRef, ArchiveStore, ByteStream, Found, Restored, Stored},
+    ports::{
+        ArchiveError, ArchiveJob, ArchiveRef, ArchiveStore, ArchiveTarget, ByteStream, Found, Restored,
+        Stored,
+    },
 };
 use futures::stream;
 use serde_json::{Value, json};
@@ -14,6 +17,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     ops::Range,
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,6 +33,8 @@ pub struct MemoryArchives {
     objects: Arc<Mutex<BTreeMap<String, Bytes>>>,
     /// So many calls that read or write fail from now on, as if the store were down.
     pub failures: Arc<AtomicU32>,
+    /// While false, nothing that is to be stored has been read, nor anything restored.
+    pub reads: watch::Sender<bool>,
     /// While false, what is being stored or restored has been read and is not written.
     pub writes: watch::Sender<bool>,
     /// While false, what is to be deleted is there, and nobody answers.
@@ -40,8 +46,9 @@ pub struct MemoryArchives {
 impl Default for MemoryArchives {
     fn default() -> Self {
         let (objects, failures) = (Arc::default(), Arc::default());
-        let (writes, deletes) = (watch::Sender::new(true), watch::Sender::new(true));
-        Self { objects, failures, writes, deletes, place: ArchivePlace::Local }
+        let may = || watch::Sender::new(true);
+        let (reads, writes, deletes) = (may(), may(), may());
+        Self { objects, failures, reads, writes, deletes, place: ArchivePlace::Local }
     }
 }
 
@@ -82,6 +89,11 @@ impl MemoryArchives {
         }
     }
 
+    async fn may_read(&self) {
+        // Fails only without a sender, and this value holds one.
+        let _ = self.reads.subscribe().wait_for(|may| *may).await;
+    }
+
     async fn may_write(&self) {
         // Fails only without a sender, and this value holds one.
         let _ = self.writes.subscribe().wait_for(|may| *may).await;
@@ -101,10 +113,12 @@ impl MemoryArchives {
 impl ArchiveStore for MemoryArchives {
     async fn store(&self, job: &ArchiveJob) -> Result<Stored, ArchiveError> {
         self.answer()?;
+        self.may_read().await;
         let (mut archive, mut file_count, mut unpacked_bytes) = (serde_json::Map::new(), 0, 0);
         for root in &job.roots {
             let mut files = BTreeMap::new();
-            gather(&root.folder, &root.folder, &mut files).map_err(failed("read", &root.folder))?;
+            let folder = root.opened.as_ref().map_or_else(|| root.folder.clone(), at_handle);
+            gather(&folder, &folder, &mut files).map_err(failed("read", &root.folder))?;
             file_count += files.len() as u64;
             unpacked_bytes += files.values().map(|text| text.len() as u64).sum::<u64>();
             archive.insert(root.name.clone(), json!(files));
@@ -130,9 +144,13 @@ impl ArchiveStore for MemoryArchives {
         &self,
         archive: &ArchiveRef,
         root: &str,
-        target: PathBuf,
+        target: ArchiveTarget,
     ) -> Result<Restored, ArchiveError> {
+        self.may_read().await;
         let object = self.read(archive)?;
+        let ArchiveTarget { folder, above } = target;
+        let name = folder.file_name().unwrap_or_default();
+        let target = above.as_ref().map_or_else(|| folder.clone(), |above| at_handle(above).join(name));
         let read: Value =
             serde_json::from_slice(&object).map_err(|error| ArchiveError::Corrupt(error.to_string()))?;
         self.may_write().await;
@@ -196,6 +214,11 @@ impl ArchiveStore for MemoryArchives {
     async fn check(&self) -> Result<String, ArchiveError> {
         self.answer().map(|()| "in memory".to_owned())
     }
+}
+
+/// A path to what is open, wherever that is by now.
+fn at_handle(opened: &Arc<OwnedFd>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()))
 }
 
 fn gather(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> io::Result<()> {

@@ -71,10 +71,10 @@ pub(crate) fn run() -> Result<()> {
         if let Ok(content @ Value::Object(_)) = serde_json::from_str(&job) {
             let content = content_of(&content)?;
             let archive = ArchiveRef { place, key, compression, content, limits: LIMITS };
-            archiver.restore(&archive, ROOT, target.into()).await?;
+            archiver.restore(&archive, ROOT, PathBuf::from(target).into()).await?;
             return anyhow::Ok((started.elapsed(), Value::Null));
         }
-        let root = ArchiveRoot { name: ROOT.into(), folder: source.into(), may_exclude: true };
+        let root = ArchiveRoot { name: ROOT.into(), folder: source.into(), opened: None, may_exclude: true };
         let job =
             ArchiveJob { place, key, compression, roots: vec![root], excludes: Vec::new(), limits: LIMITS };
         let stored = archiver.store(&job).await?;

@@ -4,7 +4,7 @@ use crate::{ArchivePlace, Compression, archive::ArchiveContent};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use std::{ops::Range, path::PathBuf, pin::Pin, time::Duration};
+use std::{ops::Range, os::fd::OwnedFd, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 /// Bytes as they come.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ArchiveError>> + Send>>;
@@ -24,7 +24,7 @@ pub trait ArchiveStore: Send + Sync {
         &self,
         archive: &ArchiveRef,
         root: &str,
-        target: PathBuf,
+        target: ArchiveTarget,
     ) -> Result<Restored, ArchiveError>;
 
     /// Part of the object as it is stored, or all of it.
@@ -69,9 +69,27 @@ pub struct ArchiveJob {
 pub struct ArchiveRoot {
     /// Its name in the archive, such as `workspace`.
     pub name: String,
+    /// Where it is. Without `opened` it is opened here, and is no link.
     pub folder: PathBuf,
+    /// The folder itself, where others could put another one in its place before it is opened.
+    pub opened: Option<Arc<OwnedFd>>,
     /// Whether the excludes are for it.
     pub may_exclude: bool,
+}
+
+/// Where a folder of an archive is to be.
+#[derive(Debug, Clone)]
+pub struct ArchiveTarget {
+    /// Its name is the last part. Without `above` the rest is made where it is missing.
+    pub folder: PathBuf,
+    /// The folder it is to be in, where others could put another one in the place of that meanwhile.
+    pub above: Option<Arc<OwnedFd>>,
+}
+
+impl From<PathBuf> for ArchiveTarget {
+    fn from(folder: PathBuf) -> Self {
+        Self { folder, above: None }
+    }
 }
 
 /// How large an archive may be; what is larger is an error, not left out.

@@ -4,17 +4,21 @@ use super::{
     put_away::{TRANSCRIPT, WORKSPACE},
     words,
 };
-use crate::{Error, Result, SessionManager, agent::Directories, removal::remove_tree, workdir};
+use crate::{Error, Result, SessionManager, agent::Directories, settings::DirectorySettings, workdir};
+use cap_std::{ambient_authority, fs::Dir};
 use domain::{
-    Operation, Session, SessionStatus,
-    ports::{ArchiveError, ArchiveRef},
+    Operation, Session, SessionStatus, UserId,
+    ports::{ArchiveError, ArchiveRef, ArchiveTarget},
 };
 use monitoring::ArchiveOperation;
 use std::{
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::{task::JoinHandle, time::Instant};
+use trees::remove_in;
 
 impl SessionManager {
     /// Begins with a restore, or goes on with one that somebody left.
@@ -90,7 +94,8 @@ impl SessionManager {
         // One that only lost its files may have talked on since the archive.
         let is_archived = session.status == SessionStatus::Archived;
         if is_archived || is_empty(&transcripts).map_err(not_replaced)? {
-            self.unpack_root(stored, TRANSCRIPT, transcripts, None).await?;
+            let spot = Spot::in_folder_of(transcripts).map_err(not_replaced)?;
+            self.unpack_root(stored, TRANSCRIPT, spot, None).await?;
         }
         Ok(workspace)
     }
@@ -109,7 +114,8 @@ impl SessionManager {
             let whereabouts = &session.spec.whereabouts;
             let is_left = !whereabouts.is_at(self.server());
             let aside = is_left.then(|| workdir::aside(&own, whereabouts.left_at(self.server())));
-            self.unpack_root(stored, WORKSPACE, own.clone(), aside).await?;
+            let spot = Spot::of_workspace(&settings.directories, session.user_id, own.clone());
+            self.unpack_root(stored, WORKSPACE, spot.map_err(not_replaced)?, aside).await?;
             return Ok(Some(own));
         }
         // Others work in it: it is as it is, unless it is gone.
@@ -117,7 +123,9 @@ impl SessionManager {
         let home = workdir::home(settings, session.user_id);
         let shared = workdir::check(&settings.directories, &home, shared, "")?;
         if is_empty(&shared).map_err(not_replaced)? {
-            self.inner.stores.archive_store.restore(stored, WORKSPACE, shared).await?;
+            let spot = Spot::of_workspace(&settings.directories, session.user_id, shared);
+            let target = spot.and_then(|spot| spot.target(spot.path.clone())).map_err(not_replaced)?;
+            self.inner.stores.archive_store.restore(stored, WORKSPACE, target).await?;
         }
         Ok(None)
     }
@@ -128,34 +136,64 @@ impl SessionManager {
         &self,
         stored: &ArchiveRef,
         root: &str,
-        target: PathBuf,
+        spot: Spot,
         aside: Option<PathBuf>,
     ) -> Result<()> {
-        let beside = beside(&target);
-        blocking({
+        let beside = beside(&spot.path);
+        let spot = blocking({
             let beside = beside.clone();
-            move || remove_tree(&beside)
+            move || remove_in(&spot.above, name_of(&beside)).map(|()| spot)
         })
         .await?;
-        self.inner.stores.archive_store.restore(stored, root, beside.clone()).await?;
+        let target = spot.target(beside.clone()).map_err(not_replaced)?;
+        self.inner.stores.archive_store.restore(stored, root, target).await?;
         blocking(move || {
+            let (above, name) = (&spot.above, name_of(&spot.path));
             match aside {
-                Some(aside) => set_aside(&target, &aside)?,
-                None => remove_tree(&target)?,
+                Some(aside) => set_aside(above, name, name_of(&aside))?,
+                None => remove_in(above, name)?,
             }
-            if let Some(parent) = target.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::rename(&beside, &target)
+            above.rename(name_of(&beside), above, name)
         })
         .await
     }
 }
 
+/// Where a folder is to be put. The one above it is held open: others may work in it, and put something else in the place
+/// of what was looked at.
+#[derive(Debug)]
+struct Spot {
+    above: Dir,
+    path: PathBuf,
+}
+
+impl Spot {
+    /// That of a working directory.
+    fn of_workspace(settings: &DirectorySettings, user: UserId, path: PathBuf) -> io::Result<Self> {
+        Ok(Self { above: workdir::open_above(settings, user, &path)?, path })
+    }
+
+    /// One in a folder that is this server's.
+    fn in_folder_of(path: PathBuf) -> io::Result<Self> {
+        let above = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        std::fs::create_dir_all(above)?;
+        Ok(Self { above: Dir::open_ambient_dir(above, ambient_authority())?, path })
+    }
+
+    /// The spot, or one beside it, as the archive store wants to have it.
+    fn target(&self, folder: PathBuf) -> io::Result<ArchiveTarget> {
+        let above = self.above.try_clone()?.into_std_file();
+        Ok(ArchiveTarget { folder, above: Some(Arc::new(above.into())) })
+    }
+}
+
 /// A folder beside the target, on the same file system.
 fn beside(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".restoring-{name}"))
+    target.with_file_name(format!(".restoring-{}", name_of(target).to_string_lossy()))
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 fn is_empty(path: &Path) -> io::Result<bool> {
@@ -168,11 +206,13 @@ fn is_empty(path: &Path) -> io::Result<bool> {
 
 /// Gives the folder this name, unless there is one of that name: then that was left here, and the folder is what an
 /// attempt that was cut short put in its place.
-fn set_aside(folder: &Path, aside: &Path) -> io::Result<()> {
-    if aside.try_exists()? {
-        return remove_tree(folder);
+fn set_aside(above: &Dir, folder: &OsStr, aside: &OsStr) -> io::Result<()> {
+    match above.symlink_metadata(aside) {
+        Ok(_) => return remove_in(above, folder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    match std::fs::rename(folder, aside) {
+    match above.rename(folder, above, aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
@@ -182,7 +222,7 @@ fn not_replaced(source: io::Error) -> Error {
     Error::Files { action: "put what was archived in its place", source }
 }
 
-async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
     let worked = tokio::task::spawn_blocking(work).await;
     worked.map_err(|_| Error::Internal("put what was archived in its place"))?.map_err(not_replaced)
 }

@@ -1,7 +1,7 @@
 //! Putting a session away: close its agent, store what it has on disk and its transcript, and only then remove it.
 
 use super::{words, workshop::Alone};
-use crate::{Error, Result, SessionManager, agent::Directories, removal::remove_tree, workdir};
+use crate::{Error, Result, SessionManager, agent::Directories, temporary, workdir};
 use domain::{
     Archive, ArchivePlace, Session, SessionStatus,
     archive::ArchiveContent,
@@ -13,16 +13,17 @@ use monitoring::ArchiveOperation;
 use serde_json::json;
 use std::{
     io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::{task::JoinHandle, time::Instant};
+use trees::remove_tree;
 
 /// What is in an archive, each a folder of this name.
 pub(crate) const WORKSPACE: &str = "workspace";
 pub(super) const TRANSCRIPT: &str = "transcript";
 const SESSION: &str = "session";
-/// Where it is gathered what is not on disk as it goes in; among the session's own files, and removed with them.
-const STAGING: &str = "archive";
 /// Attempts at one archive; after the last one it is given up.
 const ATTEMPTS_MAX: u32 = 6;
 /// Between the first attempt and the second; each later wait is four times as long.
@@ -105,35 +106,52 @@ impl SessionManager {
     fn stage_for_archive(&self, session: &Session) -> Result<(Staging, Vec<ArchiveRoot>)> {
         let settings = &self.inner.settings;
         let directories = Directories::of(settings, session);
-        let staging = Staging::make(&directories.temporary.join(STAGING))?;
-        let workspace = PathBuf::from(&session.spec.working_directory);
-        let is_there = workspace.try_exists().map_err(not_staged)? && !self.has_files_elsewhere(session);
-        if !is_there && session.spec.owns_directory && session.status != SessionStatus::Terminated {
+        // Beside the folder of the session's agents, who may have made anything in that.
+        let staging = format!("{}{}", temporary::ARCHIVE, session.id);
+        let staging = Staging::make(&settings.directories.temporary.join(staging))?;
+        let opened = self.open_workspace(session)?;
+        if opened.is_none() && session.spec.owns_directory && session.status != SessionStatus::Terminated {
             let why = "its working directory is not on this server; restore it first";
             return Err(Error::NotArchived(why.to_owned()));
         }
-        if is_there {
-            // Its agents have worked in there, and this server reads more than they may.
-            let home = workdir::home(settings, session.user_id);
-            let path = &session.spec.working_directory;
-            workdir::check(&settings.directories, &home, path, "").map_err(not_allowed)?;
-        }
-        let workspace = if is_there { workspace } else { staging.folder(WORKSPACE)? };
+        let workspace = match &opened {
+            Some(_) => PathBuf::from(&session.spec.working_directory),
+            None => staging.folder(WORKSPACE)?,
+        };
         let transcripts = directories.transcripts();
-        let has_transcripts = transcripts.try_exists().map_err(not_staged)?;
+        let has_transcripts = is_folder(&transcripts).map_err(not_staged)?;
         let transcripts = if has_transcripts { transcripts } else { staging.folder(TRANSCRIPT)? };
         let about = staging.folder(SESSION)?;
         let text =
             serde_json::to_vec_pretty(&about_session(session)).map_err(|error| not_staged(error.into()))?;
         std::fs::write(about.join("session.json"), text).map_err(not_staged)?;
-        let root =
-            |name: &str, folder, may_exclude| ArchiveRoot { name: name.to_owned(), folder, may_exclude };
+        let root = |name: &str, folder, opened, may_exclude| ArchiveRoot {
+            name: name.to_owned(),
+            folder,
+            opened,
+            may_exclude,
+        };
         let roots = vec![
-            root(WORKSPACE, workspace, true),
-            root(TRANSCRIPT, transcripts, false),
-            root(SESSION, about, false),
+            root(WORKSPACE, workspace, opened.map(Arc::new), true),
+            root(TRANSCRIPT, transcripts, None, false),
+            root(SESSION, about, None, false),
         ];
         Ok((staging, roots))
+    }
+
+    /// The session's working directory, if it is on this server: opened, because agents work in there and above, and
+    /// this server reads more than they may.
+    fn open_workspace(&self, session: &Session) -> Result<Option<OwnedFd>> {
+        let settings = &self.inner.settings;
+        let path = Path::new(&session.spec.working_directory);
+        if self.has_files_elsewhere(session) || !path.try_exists().map_err(not_staged)? {
+            return Ok(None);
+        }
+        let home = workdir::home(settings, session.user_id);
+        workdir::check(&settings.directories, &home, &session.spec.working_directory, "")
+            .map_err(not_allowed)?;
+        let opened = workdir::open(&settings.directories, session.user_id, path).map_err(not_staged)?;
+        Ok(Some(opened.into_std_file().into()))
     }
 
     async fn complete(
@@ -216,6 +234,14 @@ fn not_allowed(error: Error) -> Error {
             Error::NotArchived(format!("its working directory is not allowed: it {}", why.join(", ")))
         }
         error => error,
+    }
+}
+
+/// A link is none, wherever it leads.
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        metadata => Ok(metadata?.is_dir()),
     }
 }
 

@@ -23,7 +23,7 @@ impl SessionManager {
             return Ok(false);
         }
         let _room = self.inner.archiving.room().await;
-        self.inner.stores.archive_store.restore(&stored, WORKSPACE, target.to_owned()).await?;
+        self.inner.stores.archive_store.restore(&stored, WORKSPACE, target.to_owned().into()).await?;
         Ok(true)
     }
 }

@@ -3,12 +3,13 @@
 //! The folder is there from before the first file until after the fork is stored. So a server that finds one when it
 //! starts knows which fork was not finished, and where its files are.
 
-use crate::{Error, Result, removal::remove_tree, settings::DirectorySettings};
+use crate::{Error, Result, settings::DirectorySettings};
 use domain::{SessionId, UserId};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use trees::remove_tree;
 
 /// No user's folder has this name: theirs are ids.
 const FOLDER: &str = ".forks";

@@ -1,10 +1,13 @@
 //! How a server is: a real handshake, from where an agent would have it.
 
 use super::McpRegistry;
-use crate::{Error, Result, SandboxNetwork};
+use crate::{Error, Result, SandboxNetwork, temporary};
 use domain::{Caller, McpCheck, McpCheckStatus, McpServer, McpServerId, McpTransport};
 use mcp::{Found, Recipe, Surroundings};
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -31,13 +34,22 @@ impl McpRegistry {
     }
 
     async fn checked(&self, server: &McpServer, recipe: &Recipe) -> Result<McpCheckReport> {
-        let inner = &self.sessions.inner;
         let _place = self.checks.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let folder = self.folder().await?;
+        let report = self.checked_in(&folder, server, recipe).await;
+        let removed = tokio::task::spawn_blocking(move || trees::remove_tree(&folder)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the folder of a check is left");
+        }
+        report
+    }
+
+    async fn checked_in(&self, folder: &Path, server: &McpServer, recipe: &Recipe) -> Result<McpCheckReport> {
+        let inner = &self.sessions.inner;
         let surroundings = Surroundings {
-            folder: folder.path().to_owned(),
+            folder: folder.to_owned(),
             env: inner.settings.agent.env.clone(),
-            containment: inner.settings.containment.of_mcp_server(folder.path()),
+            containment: inner.settings.containment.of_mcp_server(folder),
             host_marker: inner.settings.agent.host_marker.clone(),
         };
         let began = Instant::now();
@@ -58,18 +70,15 @@ impl McpRegistry {
             },
         };
         inner.stores.mcp_servers.note_mcp_check(server.id, server.updated_at, &check).await?;
-        let removed = tokio::task::spawn_blocking(move || folder.close()).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the folder of a check is left");
-        }
         Ok(McpCheckReport { check, took, found: probed.ok(), notice: self.notice(server.transport) })
     }
 
-    async fn folder(&self) -> Result<TempDir> {
+    /// A folder that whoever asked for it removes: what a process has made in it may be too deep for a `TempDir` to.
+    async fn folder(&self) -> Result<PathBuf> {
         let place = self.sessions.inner.settings.directories.temporary.clone();
         let made = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&place)?;
-            tempfile::Builder::new().prefix("mcp-").tempdir_in(&place)
+            tempfile::Builder::new().prefix(temporary::CHECK).tempdir_in(&place).map(TempDir::keep)
         });
         let made = made.await.map_err(|_| Error::Internal("make a folder for a check"))?;
         made.map_err(|source| Error::Files { action: "make a folder for a check", source })

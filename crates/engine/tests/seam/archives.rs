@@ -434,3 +434,15 @@ async fn nothing_waits_for_an_archive_store_that_does_not_delete() {
     .await;
     assert!(world.archives.keys().contains(&new.key));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whatever_agents_make_among_their_temporary_files_keeps_no_archive() {
+    let world = World::new(talking());
+    let session = worked(&world).await;
+    let id = session.to_string();
+    let temporary = world.settings.directories.temporary.join(id.rsplit('-').next().unwrap());
+    std::fs::create_dir_all(&temporary).unwrap();
+    std::fs::write(temporary.join("archive"), "mine").unwrap();
+    archive(&world, session).await;
+    assert_eq!(std::fs::read_dir(&world.settings.directories.temporary).unwrap().count(), 0);
+}

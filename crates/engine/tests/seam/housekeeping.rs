@@ -216,3 +216,16 @@ async fn a_turn_that_begins_while_the_store_is_asked_what_runs_is_not_lost() {
     go_on.add_permits(1);
     assert_eq!(world.end(turn).await.status, TurnStatus::Completed);
 }
+
+#[tokio::test]
+async fn temporary_folders_of_a_former_life_are_removed_and_those_of_sessions_are_not() {
+    let world = World::new(ScriptedLauncher::new());
+    let temporary = &world.settings.directories.temporary;
+    for name in ["mcp-a1B2/deep", "archive-0/workspace", "0123456789ab"] {
+        std::fs::create_dir_all(temporary.join(name)).unwrap();
+    }
+    world.manager.recover().await.unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["0123456789ab"]);
+}

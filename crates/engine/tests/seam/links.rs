@@ -1,13 +1,14 @@
 //! Directories that became links after they were allowed.
 
-use crate::world::World;
-use domain::{SessionId, TurnFailure, TurnStatus};
-use engine::{Error, SessionDraft};
+use crate::world::{World, soon};
+use domain::{Archive, ArchiveStatus, SessionId, TurnFailure, TurnStatus, ports::Archives as _};
+use engine::{ArchiveRequest, Error, SessionDraft};
 use sdk_runtime::testing::ScriptedLauncher;
 use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Puts a link to the server's own data in the place of a directory.
@@ -124,4 +125,98 @@ async fn nothing_is_read_through_a_link_that_stays_among_the_allowed() {
     symlink(other.to_string(), &dir).unwrap();
     let listing = world.manager.files(&world.caller, session).await;
     assert!(matches!(listing, Err(Error::NotFound("working directory"))), "{listing:?}");
+}
+
+const AT_ONCE: ArchiveRequest = ArchiveRequest { compression: None, to_s3: true, waits: false };
+
+async fn archived(world: &World, session: SessionId) -> Archive {
+    soon(async {
+        loop {
+            let latest = world.store.latest_archive(session).await.unwrap();
+            if let Some(archive) = latest.filter(|archive| archive.status == ArchiveStatus::Completed) {
+                return archive;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+/// Begins something that reads or writes an archive, and does this when everything is looked at and nothing done.
+async fn meanwhile<T>(world: &World, begin: impl Future<Output = T>, act: impl FnOnce()) {
+    world.archives.reads.send_replace(false);
+    begin.await;
+    soon(async {
+        while world.archives.reads.receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    act();
+    world.archives.reads.send_replace(true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_archived_through_a_link_in_the_place_of_transcripts() {
+    let world = World::new(ScriptedLauncher::new());
+    let session = world.session().await;
+    let (others, agent) =
+        (world.root().join("others"), world.settings.directories.agents.join(session.to_string()));
+    fs::create_dir_all(&others).unwrap();
+    fs::write(others.join("file"), "of somebody else").unwrap();
+    fs::create_dir_all(&agent).unwrap();
+    symlink(&others, agent.join("projects")).unwrap();
+    world.manager.archive(&world.caller, session, AT_ONCE).await.unwrap();
+    let archive = archived(&world, session).await;
+    let object = world.archives.object(&archive.key).unwrap();
+    assert_eq!(object["transcript"], serde_json::json!({}), "{object}");
+    assert_eq!(fs::read_to_string(others.join("file")).unwrap(), "of somebody else", "cleaning up is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_archived_is_the_directory_that_was_looked_at() {
+    let world = World::new(ScriptedLauncher::new());
+    let dir = world.root().join("shared/nested/inner");
+    let session = working_in(&world, &dir).await;
+    fs::write(dir.join("note"), "keep me").unwrap();
+    let archiving = async { world.manager.archive(&world.caller, session, AT_ONCE).await.unwrap() };
+    meanwhile(&world, archiving, || replace(&world, &world.root().join("shared/nested"))).await;
+    let archive = archived(&world, session).await;
+    let object = world.archives.object(&archive.key).unwrap();
+    assert_eq!(object["workspace"], serde_json::json!({ "note": "keep me" }), "{object}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_restored_goes_where_was_looked() {
+    let world = World::new(ScriptedLauncher::new());
+    let shared = working_in(&world, &world.root().join("shared/nested/inner")).await;
+    let own = world.session().await;
+    let home = world.settings.directories.workspaces.join(world.caller.user_id.to_string());
+    for (session, above) in [(shared, world.root().join("shared/nested")), (own, home)] {
+        let dir = PathBuf::from(world.get(session).await.spec.working_directory);
+        fs::write(dir.join("note"), "keep me").unwrap();
+        world.manager.archive(&world.caller, session, AT_ONCE).await.unwrap();
+        archived(&world, session).await;
+        soon(async {
+            while !world.store.sessions_to_clean(world.settings.server.id, 10).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        let restoring = async { world.manager.restore(&world.caller, session, false).await.unwrap() };
+        meanwhile(&world, restoring, || replace(&world, &above)).await;
+        world.reaches(session, domain::SessionStatus::Active).await;
+        let (data, moved) = (world.root().join("data"), world.root().join("moved"));
+        let name = dir.file_name().unwrap();
+        assert_eq!(fs::read_to_string(moved.join(name).join("note")).unwrap(), "keep me");
+        let mut in_data: Vec<_> =
+            fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        in_data.sort();
+        assert_eq!(in_data, ["inner", "secret_key"]);
+        assert_eq!(fs::read_dir(data.join("inner")).unwrap().count(), 1, "nothing is written elsewhere");
+        fs::rename(&moved, world.root().join(format!("done-{}", name.display()))).unwrap();
+    }
 }

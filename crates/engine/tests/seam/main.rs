@@ -21,6 +21,7 @@ mod last_words;
 mod leases;
 mod life;
 mod links;
+mod mcp_checks;
 mod money;
 mod moving;
 mod pipes;

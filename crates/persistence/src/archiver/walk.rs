@@ -4,10 +4,7 @@
 //! link in the place of a folder meanwhile leads nobody out.
 
 use super::{manifest::WhyLeftOut, name::Name};
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, DirEntry, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, ReadDir},
-};
+use cap_std::fs::{Dir, DirEntry, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, ReadDir};
 use domain::ports::{ArchiveError, ArchiveRoot};
 use ignore::gitignore::Gitignore;
 use jiff::Timestamp;
@@ -87,13 +84,15 @@ impl<'a> Walk<'a> {
     fn begin(&mut self) -> Result<Found, ArchiveError> {
         let path = Name(self.root.name.clone().into_bytes());
         let failed = |source| ArchiveError::Files { action: READ, path: self.root.folder.clone(), source };
-        let metadata = std::fs::symlink_metadata(&self.root.folder).map_err(failed)?;
-        if metadata.is_file() {
-            let file = std::fs::File::open(&self.root.folder).map_err(failed)?;
-            return found_file(path, File::from_std(file)).map_err(failed);
+        let opened = match &self.root.opened {
+            Some(opened) => opened.try_clone().map(std::fs::File::from),
+            None => trees::open_no_link(&self.root.folder),
+        };
+        let opened = opened.map_err(failed)?;
+        if !opened.metadata().map_err(failed)?.is_dir() {
+            return found_file(path, File::from_std(opened)).map_err(failed);
         }
-        let dir = Dir::open_ambient_dir(&self.root.folder, ambient_authority()).map_err(failed)?;
-        self.enter(path, dir)
+        self.enter(path, Dir::from_std_file(opened))
     }
 
     fn look(&mut self, entry: &DirEntry, path: Name) -> Result<Found, ArchiveError> {
@@ -105,7 +104,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look_at(&self, entry: &DirEntry, path: &Name) -> io::Result<Looked> {
-        let kind = entry.file_type()?;
+        let kind = trees::kind_of(entry)?;
         if self.is_excluded(path, kind.is_dir()) {
             return Ok(left_out(path, WhyLeftOut::Excluded));
         }

@@ -58,7 +58,7 @@ async fn the_target_appears_after_all_is_unpacked() {
         assert_eq!(snapshot(&staging[0].join("workspace")), was);
     })
     .unwrap();
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(unpacked.load(Ordering::SeqCst), 3);
     assert_eq!(world.beside_target(), [world.target()]);
     scenario.teardown();

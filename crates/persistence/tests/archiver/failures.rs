@@ -46,14 +46,14 @@ fn a_full_disk_leaves_nothing_behind() {
             |snapshot: &std::collections::BTreeMap<_, _>| snapshot.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&snapshot(&world.object(""))), names(&before));
 
-        let error = world.archiver.restore(&archive, "workspace", world.target()).await.unwrap_err();
+        let error = world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap_err();
         let ArchiveError::Files { path, .. } = &error else { unreachable!("{error:?}") };
         assert!(path.ends_with("workspace/zeros"), "{error:?}");
         assert!(world.beside_target().is_empty());
 
         let fits = world.job(&small, Compression::Gzip);
         let fits = reference(&fits, world.archiver.store(&fits).await.unwrap());
-        world.archiver.restore(&fits, "workspace", world.target()).await.unwrap();
+        world.archiver.restore(&fits, "workspace", world.target().into()).await.unwrap();
     });
 }
 
@@ -144,9 +144,9 @@ async fn who_stops_waiting_leaves_nothing_after_the_next_call() {
     assert_eq!(files_in(&world.object(&world.prefix)).len(), 2);
 
     let is_unpacking = || world.beside_target().iter().any(|path| path.join("workspace/large").exists());
-    drop_when(world.archiver.restore(&archive, "workspace", world.target()), is_unpacking).await;
+    drop_when(world.archiver.restore(&archive, "workspace", world.target().into()), is_unpacking).await;
     assert!(!world.target().exists());
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(world.beside_target(), [world.target()]);
     assert_eq!(snapshot(&world.target()), snapshot(&folder));
 }
@@ -173,7 +173,7 @@ async fn what_a_killed_server_has_left_is_removed_by_the_next_call() {
     fs::create_dir_all(&other).unwrap();
     fs::write(half.join("workspace/closed/inside"), "in").unwrap();
     fs::set_permissions(half.join("workspace/closed"), fs::Permissions::from_mode(0o555)).unwrap();
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert!(!half.exists() && other.exists());
 
     leave();

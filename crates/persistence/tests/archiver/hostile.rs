@@ -5,7 +5,7 @@ use super::world::{LIMITS, World, files_in, random_file, reference};
 use domain::{
     ArchivePlace, Compression,
     archive::ArchiveContent,
-    ports::{ArchiveError, ArchiveRef, ArchiveStore},
+    ports::{ArchiveError, ArchiveRef, ArchiveStore, ArchiveTarget},
 };
 use flate2::{Compression as GzipLevel, write::GzEncoder};
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use std::{
     fs,
     io::{self, Read, Write},
+    os::unix::fs::symlink,
+    sync::Arc,
 };
 use tar::EntryType;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -105,7 +107,7 @@ fn plant(world: &World, compression: Compression, object: &[u8], manifest: &[u8]
 
 async fn refused(world: &World, archive: &ArchiveRef) -> ArchiveError {
     let outside = world.folder.path().join("restored/outside");
-    let outcome = world.archiver.restore(archive, "workspace", world.target()).await;
+    let outcome = world.archiver.restore(archive, "workspace", world.target().into()).await;
     assert!(!world.target().exists());
     assert!(world.beside_target().is_empty(), "{:?}", world.beside_target());
     assert!(!outside.exists(), "something was written outside");
@@ -234,7 +236,7 @@ async fn links_that_lead_out_are_restored_and_nothing_is_written_through_them() 
     let manifest = manifest(&[folder("workspace"), link("workspace/python", "/usr/bin/python3")]);
     let tar = Tar::default().folder("workspace/").link("workspace/python", "/usr/bin/python3");
     let archive = plant(&world, Compression::None, &tar.finish(&manifest), &manifest);
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(fs::read_link(world.target().join("python")).unwrap().to_str(), Some("/usr/bin/python3"));
 }
 
@@ -246,7 +248,7 @@ async fn nobody_gets_rights_by_an_archive() {
     let manifest = manifest(&[folder("workspace"), evil]);
     let tar = Tar::default().folder("workspace/").file("workspace/root-shell", TEXT);
     let archive = plant(&world, Compression::None, &tar.finish(&manifest), &manifest);
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     let mode = std::os::unix::fs::MetadataExt::mode(&world.target().join("root-shell").metadata().unwrap());
     assert_eq!(mode & 0o7777, 0o755);
 }
@@ -330,7 +332,7 @@ async fn more_entries_than_the_limit_are_too_many() {
     assert!(matches!(&error, ArchiveError::TooLarge(why) if why.contains("manifest")), "{error:?}");
     archive.limits.entries_max = 1_002;
     archive.limits.bytes_max = 0;
-    let restored = world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    let restored = world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(restored.file_count, 1_001);
 }
 
@@ -420,7 +422,7 @@ async fn a_zip_is_as_mistrusted_as_a_tar() {
     use zip::CompressionMethod::{Deflated, Stored};
     let good = zip("workspace/a", 0o100_644, TEXT, 1, Deflated);
     let archive = plant(&world, Compression::Zip, &good, &manifest);
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(fs::read(world.target().join("a")).unwrap(), TEXT);
     fs::remove_dir_all(world.target()).unwrap();
 
@@ -478,4 +480,43 @@ async fn one_bit_that_flipped_in_the_store_is_seen() {
         assert_eq!(files_in(&world.object(&world.prefix)).len(), 2);
         world.archiver.delete(job.place, &job.key).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_root_that_is_a_link_is_not_archived() {
+    let world = World::local();
+    let (others, link) = (world.new_folder("others"), world.folder.path().join("link"));
+    fs::write(others.join("file"), TEXT).unwrap();
+    for target in [others.clone(), others.join("file")] {
+        symlink(&target, &link).unwrap();
+        let job = world.job(&link, Compression::None);
+        let refused = world.archiver.store(&job).await.unwrap_err();
+        assert!(
+            matches!(&refused, ArchiveError::Files { action: "read", path, .. } if *path == link),
+            "{refused:?}"
+        );
+        assert!(!world.object(&job.key).exists());
+        fs::remove_file(&link).unwrap();
+    }
+}
+
+/// What was opened counts, whatever is in its place by now.
+#[tokio::test]
+async fn a_folder_that_is_held_is_read_and_written_although_another_is_in_its_place() {
+    let world = World::local();
+    let (folder, others) = (world.new_folder("folder"), world.new_folder("others"));
+    let moved = world.folder.path().join("moved");
+    fs::write(folder.join("mine"), "mine").unwrap();
+    let held = Arc::new(fs::File::open(&folder).unwrap().into());
+    fs::rename(&folder, &moved).unwrap();
+    symlink(&others, &folder).unwrap();
+    fs::write(others.join("theirs"), "theirs").unwrap();
+    let mut job = world.job(&folder, Compression::None);
+    job.roots[0].opened = Some(Arc::clone(&held));
+    let archive = reference(&job, world.archiver.store(&job).await.unwrap());
+
+    let target = ArchiveTarget { folder: folder.join("restored"), above: Some(held) };
+    world.archiver.restore(&archive, "workspace", target).await.unwrap();
+    assert_eq!(files_in(&moved.join("restored")), [moved.join("restored/mine")]);
+    assert_eq!(files_in(&others), [others.join("theirs")]);
 }

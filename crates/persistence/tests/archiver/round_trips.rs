@@ -42,7 +42,7 @@ async fn comes_back(world: World) {
         assert_eq!(found.size_bytes, content.size_bytes);
 
         let target = world.target();
-        let restored = world.archiver.restore(&archive, "workspace", target.clone()).await.unwrap();
+        let restored = world.archiver.restore(&archive, "workspace", target.clone().into()).await.unwrap();
         // Of pipes and sockets there are none in it.
         assert_same(&snapshot(&target), &was, compression.as_str());
         assert_eq!((restored.file_count, restored.bytes), (content.file_count, content.unpacked_bytes));
@@ -66,23 +66,28 @@ async fn each_root_comes_back_by_itself_and_an_empty_target_is_taken() {
     fs::write(&session, "{\"id\":1}").unwrap();
     let mut job = world.job(&work, Compression::Zstd);
     for (name, folder) in [("transcript", &transcript), ("session.json", &session)] {
-        job.roots.push(ArchiveRoot { name: name.into(), folder: folder.clone(), may_exclude: false });
+        job.roots.push(ArchiveRoot {
+            name: name.into(),
+            folder: folder.clone(),
+            opened: None,
+            may_exclude: false,
+        });
     }
     let archive = reference(&job, world.archiver.store(&job).await.unwrap());
 
     let target = world.new_folder("restored/transcript");
-    let restored = world.archiver.restore(&archive, "transcript", target.clone()).await.unwrap();
+    let restored = world.archiver.restore(&archive, "transcript", target.clone().into()).await.unwrap();
     assert_eq!(restored.file_count, 1);
     assert_eq!(snapshot(&target), snapshot(&transcript));
     let target = world.folder.path().join("restored/session");
-    world.archiver.restore(&archive, "session.json", target.clone()).await.unwrap();
+    world.archiver.restore(&archive, "session.json", target.clone().into()).await.unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "{\"id\":1}");
 
-    let refused = world.archiver.restore(&archive, "nothing", world.target()).await;
+    let refused = world.archiver.restore(&archive, "nothing", world.target().into()).await;
     assert!(matches!(&refused, Err(ArchiveError::Corrupt(why)) if why.contains("nothing")), "{refused:?}");
     let full = world.new_folder("restored/full");
     fs::write(full.join("mine"), "mine").unwrap();
-    let refused = world.archiver.restore(&archive, "workspace", full.clone()).await;
+    let refused = world.archiver.restore(&archive, "workspace", full.clone().into()).await;
     assert!(matches!(refused, Err(ArchiveError::Files { .. })), "{refused:?}");
     assert_eq!(files_in(&full), [full.join("mine")]);
     assert_eq!(world.beside_target().len(), 3, "nothing is left beside them");
@@ -104,7 +109,7 @@ async fn patterns_leave_out_what_they_say_and_the_manifest_names_it() {
     let stored = world.archiver.store(&job).await.unwrap();
     assert_eq!(stored.content.excluded_count, 3);
     let archive = reference(&job, stored);
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     let mut left: Vec<String> =
         snapshot(&world.target()).into_keys().map(|path| path.display().to_string()).collect();
     left.sort();
@@ -159,7 +164,7 @@ async fn storing_again_replaces_and_a_check_leaves_nothing() {
     world.archiver.store(&job).await.unwrap();
     fs::write(folder.join("a"), "22").unwrap();
     let archive = reference(&job, world.archiver.store(&job).await.unwrap());
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     assert_eq!(fs::read_to_string(world.target().join("a")).unwrap(), "22");
 
     let archives = world.folder.path().join("archives");

@@ -100,10 +100,10 @@ async fn a_download_that_is_cut_leaves_nothing_behind() {
     // The third piece of the object.
     let proxy = Proxy::start("bytes=16777216-").await;
     let cut = World::on(ArchivePlace::S3, Some(proxy.options()));
-    let error = cut.archiver.restore(&archive, "workspace", cut.target()).await.unwrap_err();
+    let error = cut.archiver.restore(&archive, "workspace", cut.target().into()).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Unavailable(_)), "{error:?}");
     assert!(!cut.target().exists() && cut.beside_target().is_empty());
-    world.archiver.restore(&archive, "workspace", world.target()).await.unwrap();
+    world.archiver.restore(&archive, "workspace", world.target().into()).await.unwrap();
     world.archiver.delete(job.place, &job.key).await.unwrap();
 }
 

@@ -64,7 +64,12 @@ impl World {
 
     /// The folder as the root `workspace`, which may leave something out.
     pub fn job(&self, folder: &Path, compression: Compression) -> ArchiveJob {
-        let root = ArchiveRoot { name: "workspace".into(), folder: folder.to_owned(), may_exclude: true };
+        let root = ArchiveRoot {
+            name: "workspace".into(),
+            folder: folder.to_owned(),
+            opened: None,
+            may_exclude: true,
+        };
         ArchiveJob {
             place: self.place,
             key: format!("{}/archive.{}", self.prefix, compression.extension()),

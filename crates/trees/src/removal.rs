@@ -1,5 +1,6 @@
 //! Removing trees in which agents have worked, who may forbid themselves anything there, and so this server.
 
+use crate::{kind_of, open_folder};
 use cap_std::{
     ambient_authority,
     fs::{Dir, MetadataExt, Permissions, PermissionsExt},
@@ -15,11 +16,29 @@ const ALL: u32 = 0o700;
 ///
 /// Whatever lies deeper than one level is moved up first: a tree may be deeper than a stack, or open files, or the length
 /// of a path go. By handles, so that whatever becomes a link meanwhile leads nowhere but into the tree.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     unless_gone(Dir::open_ambient_dir(parent, ambient_authority()).and_then(|parent| remove(&parent, name)))
+}
+
+/// The same for a tree in a folder that is open.
+pub fn remove_in(parent: &Dir, name: &OsStr) -> io::Result<()> {
+    unless_gone(remove(parent, name))
+}
+
+/// Removes what lies in the folder under names that are left over from something, trees or not.
+pub fn sweep(parent: &Dir, is_left: impl Fn(&OsStr) -> bool) -> io::Result<()> {
+    for entry in parent.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if is_left(&name) {
+            let is_folder = kind_of(&entry)?.is_dir();
+            unless_gone(if is_folder { remove(parent, &name) } else { parent.remove_file(&name) })?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(parent: &Dir, name: &OsStr) -> io::Result<()> {
@@ -35,14 +54,14 @@ fn level(root: &Dir) -> io::Result<bool> {
         let entry = entry?;
         is_there = true;
         let name = entry.file_name();
-        if !entry.file_type()?.is_dir() {
+        if !kind_of(&entry)?.is_dir() {
             root.remove_file(&name)?;
             continue;
         }
         let folder = open(root, &name)?;
         for below in folder.entries()? {
             let below = below?;
-            if below.file_type()?.is_dir() {
+            if kind_of(&below)?.is_dir() {
                 // One that changes its parent is written to.
                 allow(&folder, &below.file_name())?;
                 folder.rename(below.file_name(), root, Uuid::new_v4().simple().to_string())?;
@@ -57,7 +76,7 @@ fn level(root: &Dir) -> io::Result<bool> {
 
 fn open(within: &Dir, name: &OsStr) -> io::Result<Dir> {
     allow(within, name)?;
-    within.open_dir(name)
+    open_folder(within, name)
 }
 
 /// Lets its owner do everything in a folder. Whoever may not is told by what they do then.
@@ -156,5 +175,26 @@ mod tests {
         remove_tree(&dir.path().join("nothing")).unwrap();
         fs::write(dir.path().join("file"), "x").unwrap();
         remove_tree(&dir.path().join("file")).unwrap_err();
+    }
+
+    /// Whoever works beside the folder may put anything there under such a name.
+    #[test]
+    fn what_is_left_over_is_removed_whatever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("left-tree/below")).unwrap();
+        fs::write(at("left-file"), "x").unwrap();
+        fs::create_dir(at("kept")).unwrap();
+        fs::write(at("kept/file"), "x").unwrap();
+        symlink("kept", at("left-link")).unwrap();
+        let parent = Dir::open_ambient_dir(dir.path(), ambient_authority()).unwrap();
+        sweep(&parent, |name| name.as_encoded_bytes().starts_with(b"left-")).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["kept"]);
+        assert!(at("kept/file").exists(), "a link leads nowhere");
+        symlink("kept", at("left-link")).unwrap();
+        remove_in(&parent, OsStr::new("left-link")).unwrap_err();
+        assert!(at("kept/file").exists(), "a link is no tree");
     }
 }
