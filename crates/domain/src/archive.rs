@@ -99,7 +99,7 @@ impl ArchivePlace {
 pub enum ArchiveStatus {
     /// Asked for; nobody has begun.
     Pending,
-    /// Being packed and stored. One that was left so by a crash is begun anew under the same key.
+    /// Being packed and stored. One that was left so by a crash is begun anew.
     InProgress,
     /// Stored, read back and found whole.
     Completed,
@@ -139,7 +139,7 @@ pub struct Archive {
     pub place: ArchivePlace,
     /// Who packed it last: one in a local place is on that server's disk. Unknown until somebody has begun.
     pub server_id: Option<ServerId>,
-    /// Its name in the store.
+    /// Its name in the store, as the last attempt has it.
     pub key: String,
     /// The last message of the conversation it holds; 0 when nothing was said.
     pub at_message: u64,
@@ -188,8 +188,15 @@ impl Archive {
     /// The same as the next attempt begins on this server.
     #[must_use]
     pub fn claimed(self, server: ServerId, at: Timestamp) -> Self {
-        let (status, server_id) = (ArchiveStatus::InProgress, Some(server));
-        Self { status, server_id, attempt: self.attempt + 1, updated_at: at, ..self }
+        let (status, server_id, attempt) = (ArchiveStatus::InProgress, Some(server), self.attempt + 1);
+        let key = key_of_attempt(self.id, &self.key, attempt);
+        Self { status, server_id, key, attempt, updated_at: at, ..self }
+    }
+
+    /// Every name in the store under which an attempt may have put something.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        keys_of_attempts(self.id, &self.key, self.attempt)
     }
 
     /// Whether this is still what whoever claimed it has.
@@ -235,6 +242,24 @@ impl Archive {
     }
 }
 
+/// The names in the store that so many attempts at an archive have; `key` is one of them.
+#[must_use]
+pub fn keys_of_attempts(id: ArchiveId, key: &str, attempts: u32) -> Vec<String> {
+    (1..=attempts.max(1)).map(|attempt| key_of_attempt(id, key, attempt)).collect()
+}
+
+/// Each attempt has a name of its own in the store: one that was taken for lost and goes on all the same must not write
+/// over what a later one has stored.
+fn key_of_attempt(id: ArchiveId, key: &str, attempt: u32) -> String {
+    let id = id.to_string();
+    let Some((before, after)) = key.rsplit_once(&id) else { return key.to_owned() };
+    let extension = after.find('.').and_then(|at| after.get(at..)).unwrap_or_default();
+    match attempt {
+        0 | 1 => format!("{before}{id}{extension}"),
+        _ => format!("{before}{id}-{attempt}{extension}"),
+    }
+}
+
 /// What a completed archive is and holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveContent {
@@ -249,4 +274,23 @@ pub struct ArchiveContent {
     pub unpacked_bytes: u64,
     /// Files and folders that the excludes left out.
     pub excluded_count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_attempt_has_a_name_of_its_own_whichever_is_known() {
+        let id = ArchiveId::new();
+        for before in ["user/session/", "bucket/prefix/user/session/"] {
+            let first = format!("{before}{id}.tar.gz");
+            let all = [first, format!("{before}{id}-2.tar.gz"), format!("{before}{id}-3.tar.gz")];
+            for known in &all {
+                assert_eq!(keys_of_attempts(id, known, 3), all);
+            }
+            // Before there was one there is nothing else.
+            assert_eq!(keys_of_attempts(id, &all[0], 0), all[..1]);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Archives as people ask for them: put a session away, look at what was put away, bring it back.
 //!
 //! The store says what is under way and holds the session; whoever works on it here may die at any point. What is left
-//! half-done is found by [`keep`] and done again under the same key, which changes nothing that was done already.
+//! half-done is found by [`keep`] and done again, each attempt under a key of its own.
 
 mod bring_back;
 mod keep;

@@ -204,8 +204,14 @@ impl Archives for Store {
         release::expire_archive(self, id, at).await
     }
 
-    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
+    async fn objects_to_delete(
+        &self,
+        server: ServerId,
+        after: Option<ArchiveId>,
+        limit: u32,
+    ) -> StoreResult<Vec<ArchiveObject>> {
         let rows = useless()
+            .apply_if(after, |rows, after| rows.filter(C::Id.gt(after.0)))
             .filter(C::Place.ne(ArchivePlace::Local.as_str()).or(C::ServerId.eq(server.0)))
             .order_by_asc(C::Id)
             .limit(u64::from(limit));
@@ -312,6 +318,7 @@ fn changes(archive: &Archive) -> archive::ActiveModel {
     let row = archive::Model::from(archive);
     archive::ActiveModel {
         status: Set(row.status),
+        object_key: Set(row.object_key),
         server_id: Set(row.server_id),
         size_bytes: Set(row.size_bytes),
         sha256: Set(row.sha256),

@@ -59,6 +59,12 @@ impl MemoryArchives {
         Self { place, ..Self::default() }
     }
 
+    /// The same store as another server has it: what keeps one waiting keeps no other.
+    #[must_use]
+    pub fn of_another_server(&self) -> Self {
+        Self { objects: Arc::clone(&self.objects), ..Self::in_place(self.place) }
+    }
+
     /// What is there, by key.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {

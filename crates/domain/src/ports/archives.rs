@@ -19,7 +19,7 @@ pub trait Archives: Send + Sync {
     async fn open_archive(&self, archive: &Archive, origin: &Origin) -> StoreResult<ArchiveOpened>;
 
     /// Begins an attempt: the archive is due, or in progress and nobody runs it any more, which the caller knows. The
-    /// answer is the archive with the number of this attempt; `None` if somebody else was faster, if the session has
+    /// answer is the archive with the number of this attempt and a key of its own; `None` if somebody else was faster, if the session has
     /// another home that lives, which has its files, or if another server that lives is at it. Only the session's home
     /// takes it from that one.
     async fn claim_archive(
@@ -113,8 +113,14 @@ pub trait Archives: Send + Sync {
     async fn expire_archive(&self, id: ArchiveId, at: Timestamp) -> StoreResult<Option<Vec<Event>>>;
 
     /// What may still be in the archive store of archives that failed, were removed, or whose session is gone. What is
-    /// on another server's disk is not among them.
-    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>>;
+    /// on another server's disk is not among them. By id, from after that one on: some may not go for long, and keep no
+    /// other.
+    async fn objects_to_delete(
+        &self,
+        server: ServerId,
+        after: Option<ArchiveId>,
+        limit: u32,
+    ) -> StoreResult<Vec<ArchiveObject>>;
 
     /// Nothing of the archive is in the store any more.
     async fn object_deleted(&self, id: ArchiveId) -> StoreResult<()>;
@@ -135,7 +141,8 @@ pub trait Archives: Send + Sync {
 pub struct ArchiveObject {
     pub archive: ArchiveId,
     pub place: ArchivePlace,
-    pub key: String,
+    /// Every name under which an attempt may have put it there.
+    pub keys: Vec<String>,
 }
 
 /// What came of asking for an archive.

@@ -4,7 +4,7 @@ use super::workshop::Alone;
 use crate::{Error, Result, SessionManager, agent::Directories, housekeeping::tell};
 use domain::{
     ArchiveId, ArchivePlace, Origin, Scope, Session, SessionId, SessionStatus,
-    ports::{ArchiveOpened, StoreError},
+    ports::{ArchiveError, ArchiveObject, ArchiveOpened, StoreError},
 };
 
 /// What is looked at in one round; the next one looks at the rest.
@@ -109,15 +109,27 @@ impl SessionManager {
     }
 
     async fn delete_objects(&self) -> Result<()> {
-        for object in self.inner.stores.archives.objects_to_delete(self.server(), ROUND_MAX).await? {
-            match self.inner.stores.archive_store.delete(object.place, &object.key).await {
-                Ok(()) => self.inner.stores.archives.object_deleted(object.archive).await?,
-                // It stays on the list.
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(archive_id = %object.archive, error, "could not delete an archive for now");
+        let (archives, mut after) = (&self.inner.stores.archives, None);
+        loop {
+            let objects = archives.objects_to_delete(self.server(), after, ROUND_MAX).await?;
+            let Some(last) = objects.last() else { return Ok(()) };
+            after = Some(last.archive);
+            for object in objects {
+                match self.delete_object(&object).await {
+                    Ok(()) => archives.object_deleted(object.archive).await?,
+                    // It stays on the list.
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(archive_id = %object.archive, error, "could not delete an archive for now");
+                    }
                 }
             }
+        }
+    }
+
+    async fn delete_object(&self, object: &ArchiveObject) -> std::result::Result<(), ArchiveError> {
+        for key in &object.keys {
+            self.inner.stores.archive_store.delete(object.place, key).await?;
         }
         Ok(())
     }

@@ -94,7 +94,13 @@ impl SessionManager {
             excludes: self.inner.settings.archives.excludes.clone(),
             limits: self.archive_limits(),
         };
-        let content = self.inner.stores.archive_store.store(&job).await?.content;
+        let archive_store = &self.inner.stores.archive_store;
+        // What former attempts have left has names of its own, which nobody looks for after this one.
+        let keys = claimed.keys();
+        for former in keys.iter().filter(|key| **key != claimed.key) {
+            archive_store.delete(claimed.place, former).await?;
+        }
+        let content = archive_store.store(&job).await?.content;
         fail_point!("archive.stored");
         if claimed.place == ArchivePlace::Local {
             self.admit_local_bytes(content.size_bytes).await?;
@@ -168,12 +174,14 @@ impl SessionManager {
                 self.inner.feed.publish([event]);
                 self.clean_up(session, claimed.id, alone).await
             }
-            // The session is gone meanwhile, and nobody else will ever look for this object.
-            None if self.inner.stores.archives.archive(claimed.id).await?.is_none() => {
-                Ok(self.inner.stores.archive_store.delete(claimed.place, &claimed.key).await?)
+            // The session is gone meanwhile, or somebody else took it up: nobody will ever look for this object.
+            None => {
+                let on_record = self.inner.stores.archives.archive(claimed.id).await?;
+                if on_record.is_none_or(|archive| archive.key != claimed.key) {
+                    self.inner.stores.archive_store.delete(claimed.place, &claimed.key).await?;
+                }
+                Ok(())
             }
-            // Somebody else took it up.
-            None => Ok(()),
         }
     }
 

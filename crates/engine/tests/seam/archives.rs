@@ -196,7 +196,7 @@ async fn a_store_that_stays_down_gives_the_session_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_former_life_left_half_done_is_done_under_the_same_key() {
+async fn what_a_former_life_left_half_done_is_done_again() {
     let world = World::new(talking());
     let session = worked(&world).await;
     world.archives.writes.send_replace(false);
@@ -211,7 +211,8 @@ async fn what_a_former_life_left_half_done_is_done_under_the_same_key() {
     world.manager.recover().await.unwrap();
     let done = archive_reaches(&world, session, ArchiveStatus::Completed).await;
     assert_eq!((done.id, done.attempt), (begun.id, 2));
-    assert_eq!(world.archives.keys(), [begun.key]);
+    assert_eq!(world.archives.keys(), std::slice::from_ref(&done.key));
+    assert_ne!(done.key, begun.key, "what is taken for lost may go on all the same");
     world.reaches(session, SessionStatus::Archived).await;
 
     // Half-way back.
@@ -445,4 +446,28 @@ async fn whatever_agents_make_among_their_temporary_files_keeps_no_archive() {
     std::fs::write(temporary.join("archive"), "mine").unwrap();
     archive(&world, session).await;
     assert_eq!(std::fs::read_dir(&world.settings.directories.temporary).unwrap().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_deleted_keeps_nothing_else() {
+    let world = World::new(talking());
+    // As many as are looked at together, and one more.
+    for _ in 0..65 {
+        let session = world.session().await;
+        let now = domain::Clock::now(&world.clock);
+        let (place, compression) = (domain::ArchivePlace::Local, domain::Compression::Gzip);
+        let asked = Archive::pending(&world.get(session).await, place, compression, now);
+        world.store.open_archive(&asked, &domain::Origin::system()).await.unwrap();
+        let claimed =
+            world.store.claim_archive(&asked, world.settings.server.id, now).await.unwrap().unwrap();
+        world.store.fail_archive(&claimed, "no", now).await.unwrap().unwrap();
+    }
+    world.archives.failures.store(64, Ordering::SeqCst);
+    world.manager.recover().await.unwrap();
+    soon(async {
+        while world.store.objects_to_delete(world.settings.server.id, None, 100).await.unwrap().len() > 64 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }

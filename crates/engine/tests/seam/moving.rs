@@ -330,3 +330,39 @@ async fn what_is_purged_at_another_server_leaves_nothing_at_its_home() {
     assert!(!theirs.iter().any(|folder| folder.exists()), "{theirs:?}");
     assert_eq!(first.store.leftovers(first.settings.server.id, 10).await.unwrap(), []);
 }
+
+/// A server that was taken for gone, and is slow only: what it goes on to store is not what counts.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_taken_for_gone_stores_over_nothing() {
+    let (first, second, session) = two(ArchivePlace::S3).await;
+    // Ended, so that the other one can archive it too.
+    first.manager.terminate(&first.caller, session).await.unwrap();
+    let projects = first.settings.directories.agents.join(session.to_string()).join("projects");
+    fs::create_dir_all(&projects).unwrap();
+    fs::write(projects.join("here"), "and nowhere else").unwrap();
+    first.archives.writes.send_replace(false);
+    let asked = ArchiveRequest { waits: false, ..ASKED };
+    let begun = first.manager.archive(&first.caller, session, asked).await.unwrap();
+    let is_writing = async |is: bool| {
+        soon(async {
+            while (first.archives.writes.receiver_count() > 0) != is {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    };
+    is_writing(true).await;
+    first.store.resign(first.settings.server.id).await.unwrap();
+    second.manager.recover().await.unwrap();
+    second.reaches(session, SessionStatus::Archived).await;
+    let done = second.store.latest_archive(session).await.unwrap().unwrap();
+    assert_eq!((done.id, done.attempt), (begun.id, 2));
+
+    first.archives.writes.send_replace(true);
+    is_writing(false).await;
+    // All that it does then takes no time.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(first.archives.keys(), [done.key], "what nobody looks for is removed");
+    let restored = soon(second.manager.restore(&second.caller, session, true)).await.unwrap();
+    assert_eq!(restored.status, SessionStatus::Active);
+}

@@ -168,7 +168,8 @@ impl World {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let faults = Faults::around(self.store.clone());
         let (started_by, settings) = (Arc::new(launcher.clone()), settings(dir.path()));
-        let (store, archives, caller) = (self.store.clone(), self.archives.clone(), self.caller.clone());
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        let archives = self.archives.of_another_server();
         Self::build(launcher, started_by, faults, store, archives, settings, caller, dir)
     }
 

@@ -3,7 +3,7 @@
 use crate::value::{Reader, micros, stored};
 use domain::{
     Archive, ArchiveId, ArchivePlace, ArchiveStatus, Compression, ServerId, SessionId,
-    archive::ArchiveContent,
+    archive::{ArchiveContent, keys_of_attempts},
     ports::{ArchiveObject, StoreError, StoreResult},
 };
 use sea_orm::entity::prelude::*;
@@ -79,7 +79,8 @@ impl Model {
     /// Where it was put.
     pub(crate) fn object(self) -> StoreResult<ArchiveObject> {
         let place = Reader("archives").word("place", ArchivePlace::parse, &self.place)?;
-        Ok(ArchiveObject { archive: ArchiveId(self.id), place, key: self.object_key })
+        let (archive, attempts) = (ArchiveId(self.id), Reader("archives").figure("attempt", self.attempt)?);
+        Ok(ArchiveObject { archive, place, keys: keys_of_attempts(archive, &self.object_key, attempts) })
     }
 
     fn content(&self, reader: Reader) -> StoreResult<Option<ArchiveContent>> {

@@ -125,14 +125,18 @@ pub async fn what_is_on_another_servers_disk_is_left_to_it<S: AnyStore>(store: S
     let (session, other) = (at_home(&f).await, ServerId::new());
     let failed = claim(&f, &session).await;
     f.store.fail_archive(&failed, "no", f.tick()).await.unwrap().unwrap();
-    let local = ArchiveObject { archive: failed.id, place: failed.place, key: failed.key };
+    let local = ArchiveObject { archive: failed.id, place: failed.place, keys: failed.keys() };
     let in_s3 = Archive::pending(&session, ArchivePlace::S3, Compression::Zstd, f.tick());
     f.store.open_archive(&in_s3, &Origin::system()).await.unwrap();
     let in_s3 = f.store.claim_archive(&in_s3, f.home, f.tick()).await.unwrap().unwrap();
     f.store.fail_archive(&in_s3, "no", f.tick()).await.unwrap().unwrap();
-    let in_s3 = ArchiveObject { archive: in_s3.id, place: in_s3.place, key: in_s3.key };
-    assert_eq!(f.store.objects_to_delete(other, 10).await.unwrap(), std::slice::from_ref(&in_s3));
-    let mut ours = f.store.objects_to_delete(f.home, 10).await.unwrap();
+    let in_s3 = ArchiveObject { archive: in_s3.id, place: in_s3.place, keys: in_s3.keys() };
+    assert_eq!(f.store.objects_to_delete(other, None, 10).await.unwrap(), std::slice::from_ref(&in_s3));
+    let mut ours = f.store.objects_to_delete(f.home, None, 10).await.unwrap();
+    let begin = f.store.objects_to_delete(f.home, None, 1).await.unwrap();
+    assert_eq!(begin, ours[..1]);
+    let rest = f.store.objects_to_delete(f.home, Some(ours[0].archive), 10).await.unwrap();
+    assert_eq!(rest, ours[1..]);
     ours.sort_by_key(|object| object.place != ArchivePlace::Local);
     assert_eq!(ours, [local, in_s3]);
 

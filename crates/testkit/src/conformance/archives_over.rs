@@ -124,8 +124,8 @@ pub async fn a_second_archive_takes_the_place_of_the_first<S: AnyStore>(store: S
     assert!(!f.store.archive(first.id).await.unwrap().unwrap().is_restorable());
     assert_eq!(f.reload(session.id).await.archive_id, Some(claimed.id));
     assert_eq!(hold(&f, session.id, first.id).await, RestoreOpened::NoArchive);
-    let object = ArchiveObject { archive: first.id, place: first.place, key: first.key };
-    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [object]);
+    let object = ArchiveObject { archive: first.id, place: first.place, keys: first.keys() };
+    assert_eq!(f.store.objects_to_delete(f.home, None, 10).await.unwrap(), [object]);
 }
 
 pub async fn an_archive_that_expires_takes_along_the_session_that_had_nothing_else<S: AnyStore>(store: S) {
@@ -179,15 +179,16 @@ pub async fn what_archives_leave_over_is_found_until_it_is_gone<S: AnyStore>(sto
     assert_eq!(f.store.local_archive_bytes(f.home).await.unwrap(), 0);
     let (given_up, archived) = (f.session().await, f.session().await);
     let failed = claim(&f, &given_up).await;
-    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [], "it is being stored");
+    assert_eq!(f.store.objects_to_delete(f.home, None, 10).await.unwrap(), [], "it is being stored");
     f.store.fail_archive(&failed, "no", f.tick()).await.unwrap().unwrap();
-    let object = ArchiveObject { archive: failed.id, place: failed.place, key: failed.key };
-    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), [object]);
+    let object = ArchiveObject { archive: failed.id, place: failed.place, keys: failed.keys() };
+    assert_eq!(f.store.objects_to_delete(f.home, None, 10).await.unwrap(), [object]);
+    assert_eq!(f.store.objects_to_delete(f.home, Some(failed.id), 10).await.unwrap(), [], "after the last");
     f.store.object_deleted(failed.id).await.unwrap();
-    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), []);
+    assert_eq!(f.store.objects_to_delete(f.home, None, 10).await.unwrap(), []);
 
     let kept = archive(&f, &archived).await;
-    assert_eq!(f.store.objects_to_delete(f.home, 10).await.unwrap(), []);
+    assert_eq!(f.store.objects_to_delete(f.home, None, 10).await.unwrap(), []);
     assert_eq!(f.store.local_archive_bytes(f.home).await.unwrap(), content().size_bytes);
     let unclean = f.store.sessions_to_clean(f.home, 10).await.unwrap();
     assert_eq!(unclean, [f.reload(archived.id).await]);

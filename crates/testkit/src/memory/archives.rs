@@ -279,7 +279,12 @@ impl Archives for MemoryStore {
         Ok(Some(told))
     }
 
-    async fn objects_to_delete(&self, server: ServerId, limit: u32) -> StoreResult<Vec<ArchiveObject>> {
+    async fn objects_to_delete(
+        &self,
+        server: ServerId,
+        after: Option<ArchiveId>,
+        limit: u32,
+    ) -> StoreResult<Vec<ArchiveObject>> {
         let state = self.state();
         let useless = state.archives.iter().filter(|stored| {
             let archive = &stored.archive;
@@ -289,9 +294,13 @@ impl Archives for MemoryStore {
         let object = |stored: &StoredArchive| ArchiveObject {
             archive: stored.archive.id,
             place: stored.archive.place,
-            key: stored.archive.key.clone(),
+            keys: stored.archive.keys(),
         };
-        Ok(useless.take(limit as usize).map(object).collect())
+        let mut useless: Vec<_> = useless.map(object).collect();
+        useless.sort_by_key(|object| object.archive);
+        useless.retain(|object| after.is_none_or(|after| object.archive > after));
+        useless.truncate(limit as usize);
+        Ok(useless)
     }
 
     async fn object_deleted(&self, id: ArchiveId) -> StoreResult<()> {
