@@ -3,12 +3,12 @@
 
 use crate::{access, caller, idempotency::IdempotencyKey, prefer::Minimal};
 use actix_web::http::Method;
-use apidoc::RequestHeader;
+use apidoc::{BadRequest, Failure, RequestHeader, TooLarge, TooSlow, UnsupportedMedia};
 use serde_json::{Map, Value, json};
 use std::{collections::HashMap, sync::OnceLock};
 
 /// The failures that are written in here; each has one example for all operations.
-const FAILURES: [u16; 4] = [403, 409, 422, 429];
+const FAILURES: [u16; 8] = [400, 403, 408, 409, 413, 415, 422, 429];
 
 /// A preference or a condition for reading that nobody understands, or that is too long to look at, is none.
 const IGNORED_IF_LONG: [&str; 2] = ["Prefer", "If-None-Match"];
@@ -135,6 +135,15 @@ fn key(operation: &mut Value) {
         "A request with this `Idempotency-Key` is being carried out, or its answer is not kept.",
     );
     failure(operation, 422, "Parts of the request are not acceptable; `errors` names each.");
+    // The body of a request with a key is read, though the operation has none.
+    for (status, about) in [
+        (BadRequest::STATUS, BadRequest::ABOUT),
+        (TooSlow::STATUS, TooSlow::ABOUT),
+        (TooLarge::STATUS, TooLarge::ABOUT),
+        (UnsupportedMedia::STATUS, UnsupportedMedia::ABOUT),
+    ] {
+        failure(operation, status, about);
+    }
     for status in ["200", "201", "202"] {
         header(operation, status, "Idempotent-Replayed", "`true` when this was answered before.");
     }

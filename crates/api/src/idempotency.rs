@@ -2,7 +2,7 @@
 //!
 //! Which requests these are is said by the document: those that answer with 201 or 202.
 
-use crate::{ApiState, caller, contract, error::problem, limits, request};
+use crate::{ApiState, caller, contract, error::problem, request};
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, EitherBody, MessageBody, to_bytes_limited},
@@ -87,7 +87,7 @@ async fn claim(
 ) -> Result<Claimed, Problem> {
     let key = Header::<IdempotencyKey>::from_request(http, &mut Payload::None).into_inner()?;
     let key = key.0.map(|IdempotencyKey(key)| key).unwrap_or_default();
-    let body = apidoc::read_body(payload, limits::body_bytes_max(http.path(), &state.settings)).await?;
+    let body = apidoc::read_body(http, payload).await?;
     let media_type = http.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let parts = [http.path().as_bytes(), http.query_string().as_bytes(), media_type, &body];
     match state.idempotency.meet(owner, &key, &parts).await.map_err(problem)? {

@@ -53,7 +53,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::{Compress, from_fn},
-    web::{Data, PayloadConfig},
+    web::Data,
 };
 use admin::{audit_log, sessions as all_sessions, stats, users};
 use apidoc::{Head, SecurityScheme};
@@ -84,7 +84,6 @@ pub fn app(
 > {
     let cors = cors::middleware(&state.settings);
     App::new()
-        .app_data(PayloadConfig::new(state.settings.body_bytes_max))
         .app_data(state)
         // Before the routes, whose scope would take its addresses for unknown ones of its own.
         .configure(docs::configure)
@@ -92,6 +91,7 @@ pub fn app(
         .configure(|config| routes(&mut ServiceConfig::from(config)))
         // The last one wraps all before it.
         .wrap(from_fn(idempotency::once))
+        .wrap(from_fn(limits::bound))
         .wrap(from_fn(prefer::minimal))
         .wrap(from_fn(rate_limit::limit))
         .wrap(from_fn(caller::check_credential))
@@ -145,7 +145,6 @@ fn probes(config: &mut ServiceConfig) {
 fn routes(config: &mut ServiceConfig) {
     let at = |path: &str| resource(path);
     let auth = scope("/auth")
-        .app_data(PayloadConfig::new(limits::listed("/api/v1/auth")))
         .service(at("/login").route(post().to(login::login)))
         .service(at("/oidc/login").route(get().to(oidc::begin)))
         .service(at("/oidc/callback").route(get().to(oidc::finish)))
@@ -210,7 +209,6 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{name}/versions/{version}").route(get().to(policies::one::version)))
         .service(at("/{name}/dry-run").route(post().to(policies::dry_run::run)));
     let hooks = scope("/hooks")
-        .app_data(PayloadConfig::new(limits::listed("/api/v1/hooks")))
         .service(at("").route(get().to(hook_list::list)).route(post().to(new_hook::create)))
         .service(
             at("/{id}")
@@ -279,7 +277,6 @@ fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/executions").route(get().to(executions::list::list)));
 
     let monitoring = scope("/monitoring")
-        .app_data(PayloadConfig::new(limits::listed("/api/v1/monitoring")))
         .service(at("/health").route(get().to(health::health)))
         .service(at("/alerts").route(get().to(alerts::list)))
         .service(at("/costs/user/{user_id}").route(get().to(costs::user::read)))
@@ -314,7 +311,6 @@ fn routes(config: &mut ServiceConfig) {
     let admin = scope("/admin")
         .service(at("/stats").route(get().to(stats::read)))
         .service(at("/sessions").route(get().to(all_sessions::list)))
-        .app_data(PayloadConfig::new(limits::listed("/api/v1/admin")))
         .service(at("/audit-log").route(get().to(audit_log::list)))
         .service(at("/audit-log/export").route(get().to(audit_log::export)))
         .service(at("/users").route(get().to(users::list)).route(post().to(users::create)))

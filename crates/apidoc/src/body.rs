@@ -2,7 +2,7 @@
 
 mod whole;
 
-use crate::arrival;
+use crate::arrival::read_body;
 use crate::failure::{BadRequest, Invalid, TooLarge, TooSlow, UnsupportedMedia, document};
 use crate::problem::Problem;
 use crate::record::{self, Presence};
@@ -24,7 +24,7 @@ const WHOLE_NUMBERS_MAX: usize = 32;
 
 /// A JSON object as the body, parsed and validated.
 ///
-/// 415 when it is not JSON by its media type, 413 when it is larger than the app's `PayloadConfig` takes,
+/// 415 when it is not JSON by its media type, or compressed, 413 when it is larger than its `BodyLimit`,
 /// 408 when it stops or trickles on its way, 400 when it is not JSON by its text, 422 when its shape or a rule is broken (all rules at once).
 ///
 /// The `validator` derive knows no serde names, so a field with a rule must not be renamed.
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Valid<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let bytes = arrival::read(request, payload);
+        let bytes = read_body(request, payload);
         Box::pin(async move {
             require_json(is_json)?;
             parse_json(&bytes.await?).map(Self)
@@ -55,7 +55,7 @@ impl<T: DeserializeOwned + Validate + Default + 'static> FromRequest for ValidOr
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_json(request);
-        let bytes = arrival::read(request, payload);
+        let bytes = read_body(request, payload);
         Box::pin(async move {
             // Only the bytes tell whether there is a body: a chunked request announces no length.
             let bytes = bytes.await?;

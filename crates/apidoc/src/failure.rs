@@ -44,7 +44,7 @@ failures! {
     Gone = 410, "It was there and is not any more.";
     PreconditionFailed = 412, "The thing is in another state than `If-Match` says; read it again.";
     TooLarge = 413, "The body is larger than the server takes.";
-    UnsupportedMedia = 415, "The body is not of the media type this operation takes.";
+    UnsupportedMedia = 415, "The body is not of the media type this operation takes, or it is compressed.";
     RangeNotSatisfiable = 416, "The range lies outside of what there is; `Content-Range` says how much that is.";
     Invalid = 422, "Parts of the request are not acceptable; `errors` names each.";
     TooMany = 429, "Too many requests, or no free slot; `Retry-After` says when to come back.";

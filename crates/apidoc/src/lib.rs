@@ -85,7 +85,6 @@
 //! // The server mounts the same routes in a plain actix app.
 //! let app = App::new()
 //!     .wrap(from_fn(problems))
-//!     .app_data(actix_web::web::PayloadConfig::new(16 * 1024 * 1024))
 //!     .configure(|config| routes(&mut web::ServiceConfig::from(config)));
 //!
 //! let head = Head {
@@ -117,12 +116,12 @@ mod security;
 mod upload;
 mod violation;
 
-pub use arrival::read_body;
+pub use arrival::{BodyLimit, read_body};
 pub use body::{Valid, ValidOr, parse_json};
 pub use document::{Head, build, failure_example, text};
 pub use failure::{
     BadGateway, BadRequest, BudgetExhausted, Conflict, Fail, Failure, FailureSet, Forbidden, Gone, Invalid,
-    NotFound, PreconditionFailed, RangeNotSatisfiable, StorageFull, TimedOut, TooLarge, TooMany,
+    NotFound, PreconditionFailed, RangeNotSatisfiable, StorageFull, TimedOut, TooLarge, TooMany, TooSlow,
     Unauthorized, Unavailable, UnsupportedMedia, document,
 };
 pub use faults::faults;

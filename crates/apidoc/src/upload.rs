@@ -1,6 +1,6 @@
 //! A file in a form: `multipart/form-data` with one part of one name.
 
-use crate::arrival;
+use crate::arrival::read_body;
 use crate::failure::{BadRequest, Invalid, TooLarge, TooSlow, UnsupportedMedia, document};
 use crate::problem::Problem;
 use crate::record::{self, FILE};
@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 /// The bytes of the part `file`, of which there must be one and nothing else.
 ///
-/// 415 when it is no form by its media type, 413 when it is larger than `BYTES_MAX` or than the app's `PayloadConfig`
-/// takes, 408 when it stops or trickles on its way, 400 when it is no form by its text, 422 when it has no such part.
+/// 415 when it is no form by its media type, or compressed, 413 when it is larger than `BYTES_MAX` or than its
+/// `BodyLimit`, 408 when it stops or trickles on its way, 400 when it is no form by its text, 422 when it has no such part.
 #[derive(Debug)]
 pub struct Upload<const BYTES_MAX: usize>(pub Bytes);
 
@@ -29,7 +29,7 @@ impl<const BYTES_MAX: usize> FromRequest for Upload<BYTES_MAX> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let headers = request.headers().clone();
-        let bytes = arrival::read(request, payload);
+        let bytes = read_body(request, payload);
         Box::pin(async move {
             let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let media_type = media_type.and_then(|text| text.parse::<mime::Mime>().ok());

@@ -323,7 +323,26 @@ impl Validate for Command {
 
 /// The `request_id` of a message that is no command, so that its sender knows which one was refused.
 fn request_id_in(text: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let id = value["request_id"].as_str()?;
-    (id.len() <= REQUEST_ID_BYTES_MAX).then(|| id.to_owned())
+    /// What else there is, is passed over and not kept.
+    #[derive(Deserialize)]
+    struct Named {
+        request_id: String,
+    }
+    let Named { request_id } = serde_json::from_str(text).ok()?;
+    (request_id.len() <= REQUEST_ID_BYTES_MAX).then_some(request_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_no_command_has_a_name_all_the_same() {
+        let named = r#"{"type": "dance", "steps": [1, [2, {"x": null}]], "request_id": "r", "request": {}}"#;
+        assert_eq!(request_id_in(named).as_deref(), Some("r"));
+        let long = format!(r#"{{"request_id": "{}"}}"#, "x".repeat(REQUEST_ID_BYTES_MAX + 1));
+        for nameless in ["{}", r#"{"request_id": 7}"#, r#"{"request_id": null}"#, "r", &long] {
+            assert_eq!(request_id_in(nameless), None, "{nameless}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod files;
 mod health;
 mod hooks;
 mod large;
+mod limits;
 mod mcp_servers;
 mod metrics;
 mod oidc;

@@ -7,13 +7,13 @@ use tokio::{
     time::timeout,
 };
 
-/// Sends the head of a POST of 30 MB and reads what is answered before any of it came, up to the end of the
-/// connection.
-async fn announce(world: &World, path: &str) -> String {
+/// A body of 30 MB.
+const LARGE: [&str; 2] = ["content-type: application/json", "content-length: 31457280"];
+
+/// Sends the head of a POST and reads what is answered before any of its body came, up to the end of the connection.
+pub async fn announce(world: &World, path: &str, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(&world.address).await.unwrap();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: steward\r\ncontent-type: application/json\r\ncontent-length: 31457280\r\n\r\n"
-    );
+    let head = format!("POST {path} HTTP/1.1\r\nhost: steward\r\n{}\r\n\r\n", headers.join("\r\n"));
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
@@ -24,9 +24,9 @@ async fn announce(world: &World, path: &str) -> String {
 async fn a_stranger_cannot_announce_a_large_body() {
     let world = World::new().await;
     for path in ["login", "refresh", "register"] {
-        let answer = announce(&world, &format!("/api/v1/auth/{path}")).await;
+        let answer = announce(&world, &format!("/api/v1/auth/{path}"), &LARGE).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
     }
-    let answer = announce(&world, "/api/v1/sessions").await;
+    let answer = announce(&world, "/api/v1/sessions", &LARGE).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }

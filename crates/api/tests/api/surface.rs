@@ -127,21 +127,3 @@ async fn a_prompt_is_waited_for_as_long_as_was_said() {
     assert_eq!((begun.status, &begun.json()["status"]), (202, &json!("running")));
     assert_eq!(begun.header("preference-applied"), "respond-async, wait=1");
 }
-
-#[actix_web::test]
-async fn bodies_are_as_large_as_their_address_needs() {
-    let world = World::new().await;
-    let long = "x".repeat(300 * 1024);
-    for (path, key) in [("/api/v1/hooks", ""), ("/api/v1/hooks", "k"), ("/api/v1/auth/api-keys", "k")] {
-        let mut request = world.alice.request(Method::POST, path).json(&json!({"name": long}));
-        if !key.is_empty() {
-            request = request.header("idempotency-key", key);
-        }
-        let refused = world.alice.send(request).await;
-        assert_eq!(
-            (refused.status, refused.error_code().as_str()),
-            (413, "PAYLOAD_TOO_LARGE"),
-            "{path} {key}"
-        );
-    }
-}

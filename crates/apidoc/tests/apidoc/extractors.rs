@@ -81,6 +81,32 @@ async fn bodies_must_be_json_and_small_enough() {
 }
 
 #[actix_web::test]
+async fn compressed_bodies_are_refused_unread() {
+    let path = format!("/things/{KNOWN}/interrupt");
+    for (codings, status) in [
+        (&["identity"][..], 200),
+        (&["Identity", "identity, identity"], 200),
+        (&["gzip"], 415),
+        (&["zstd"], 415),
+        (&["identity, br"], 415),
+        (&["identity", "deflate"], 415),
+        (&["unheard-of"], 415),
+        (&["caf\u{e9}"], 415),
+    ] {
+        let mut request = post(&path, r#"{"reason":"stop"}"#);
+        for coding in codings {
+            request = request.append_header(("content-encoding", *coding));
+        }
+        let received = send(request).await;
+        assert_eq!(received.status, status, "{codings:?}");
+        if status == 415 {
+            assert_eq!(received.json()["error_code"], "UNSUPPORTED_CONTENT_ENCODING", "{codings:?}");
+            assert_eq!(received.header("accept-encoding"), "identity");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn optional_bodies_may_be_left_out() {
     let path = format!("/things/{KNOWN}/interrupt");
     let received = send(TestRequest::post().uri(&path)).await;

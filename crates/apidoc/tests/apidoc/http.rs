@@ -7,9 +7,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, init_service};
-use actix_web::web::PayloadConfig;
-use actix_web::{App, Error, HttpResponse};
-use apidoc::Occurrence;
+use actix_web::{App, Error, HttpMessage, HttpResponse};
+use apidoc::{BodyLimit, Occurrence};
 use bytes::Bytes;
 use paperclip::actix::web::ServiceConfig;
 use serde_json::Value;
@@ -69,6 +68,7 @@ async fn gate(
         let answer = HttpResponse::ImATeapot().insert_header(("x-kept", "yes")).body("secret detail");
         return Ok(request.into_response(answer).map_into_right_body());
     }
+    request.extensions_mut().insert(BodyLimit(BODY_MAX));
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
@@ -76,7 +76,6 @@ pub(crate) async fn send(request: TestRequest) -> Received {
     let app = App::new()
         .wrap(from_fn(gate))
         .wrap(from_fn(problems))
-        .app_data(PayloadConfig::new(BODY_MAX))
         .configure(|config| demo::routes(&mut ServiceConfig::from(config)));
     let app = init_service(app).await;
     let request = request.insert_header(("authorization", "Bearer secret")).to_request();
