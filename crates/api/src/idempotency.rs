@@ -89,7 +89,9 @@ async fn claim(
     let key = key.0.map(|IdempotencyKey(key)| key).unwrap_or_default();
     let body = apidoc::read_body(http, payload).await?;
     let media_type = http.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let parts = [http.path().as_bytes(), http.query_string().as_bytes(), media_type, &body];
+    // What a credential reaches may be shown to another that reaches as far, and to no other.
+    let reach = caller::known(&http.extensions()).map(|caller| caller.access.to_string()).unwrap_or_default();
+    let parts = [http.path().as_bytes(), http.query_string().as_bytes(), media_type, &body, reach.as_bytes()];
     match state.idempotency.meet(owner, &key, &parts).await.map_err(problem)? {
         Met::First(held) => Ok(Claimed::First(held, body)),
         Met::Answered(answer) => replayed(answer).map(Claimed::Answered),

@@ -54,6 +54,29 @@ async fn a_secret_is_shown_again_to_its_maker_and_stored_in_no_clear_text() {
 }
 
 #[actix_web::test]
+async fn an_answer_is_given_again_to_who_reaches_as_far() {
+    let world = World::new().await;
+    let path = "/api/v1/auth/api-keys";
+    let key = async |scopes: Value| {
+        let made = world.alice.post(path, json!({"name": "k", "scopes": scopes})).await;
+        world.anonymous.with_token(made.json()["key"].as_str().unwrap())
+    };
+    let (wide, narrow) = (key(json!(["write"])).await, key(json!(["auth:write"])).await);
+    let same = key(json!(["*"])).await;
+    let body = json!({"name": "ci", "scopes": ["write"]});
+    let first = wide.post_with(path, body.clone(), &[(KEY, "k")]).await;
+    assert_eq!(first.status, 201, "{}", first.text());
+    let refused = narrow.post_with(path, body.clone(), &[(KEY, "k")]).await;
+    assert_eq!((refused.status, refused.violations()), (422, vec!["#Idempotency-Key reused".to_owned()]));
+    assert!(!refused.text().contains(first.json()["key"].as_str().unwrap()));
+    for client in [&same, &world.alice] {
+        let again = client.post_with(path, body.clone(), &[(KEY, "k")]).await;
+        assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"));
+        assert_eq!(again.body, first.body);
+    }
+}
+
+#[actix_web::test]
 async fn what_failed_may_come_again() {
     let world = World::new().await;
     let bad = world.alice.post_with(SESSIONS, json!({"nope": 1}), &[(KEY, "k")]).await;
