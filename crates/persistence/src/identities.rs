@@ -56,9 +56,14 @@ impl Identities for Store {
         let mut reads = self.batch();
         let row = reads.select(user::Entity::find_by_id(id.0).lock(LockType::NoKeyUpdate));
         let head = audit::lock_head(&mut reads);
+        let others = identity::Entity::find()
+            .filter(I::UserId.eq(id.0))
+            .filter(I::Issuer.eq(&key.issuer))
+            .filter(I::Subject.ne(&key.subject));
+        let others = reads.select(others.limit(1));
         let (mut read, unit) = self.open(reads).await?;
         let user = read.first(row)?.map(User::try_from).transpose()?;
-        if user.is_none_or(|user| user.is_erased()) {
+        if user.is_none_or(|user| user.is_erased()) || read.first(others)?.is_some() {
             return Ok(false);
         }
         let mut writes = self.batch();

@@ -178,6 +178,7 @@ macro_rules! store_conformance {
             a_login_ends_by_expiry_by_logout_and_with_its_user
             refresh_tokens_are_forgotten_some_time_after_they_expired
             an_identity_is_its_issuer_and_its_subject
+            a_user_is_one_subject_of_an_issuer
             an_identity_is_somebodys_once
             an_erased_user_leaves_their_identities
             how_somebody_came_in_is_in_the_audit_log

@@ -300,6 +300,21 @@ async fn an_account_is_linked_by_an_address_that_is_verified_and_only_where_that
 }
 
 #[actix_web::test]
+async fn an_address_that_changed_hands_takes_no_account_along() {
+    let rules = OidcSettings { links_by_email: true, ..settings() };
+    let (world, provider) = world(rules).await;
+    let client = &world.anonymous;
+    let ada = me(client, &log_in(client, "ada").await).await["id"].clone();
+    provider.knows("newcomer", person("2", "ada@example.org", true));
+    refused(&log_in(client, "newcomer").await, 403, "OIDC_NO_ACCOUNT");
+    assert_eq!(me(client, &log_in(client, "ada").await).await["id"], ada);
+    // At another issuer she may be known by whatever subject.
+    let elsewhere = IdentityKey { issuer: "https://other.example.org".to_owned(), subject: "2".to_owned() };
+    provider.knows("elsewhere", Identity { key: elsewhere, ..person("2", "ada@example.org", true) });
+    assert_eq!(me(client, &log_in(client, "elsewhere").await).await["id"], ada);
+}
+
+#[actix_web::test]
 async fn who_is_disabled_stays_out_and_who_is_erased_is_forgotten() {
     let (world, _) = world(settings()).await;
     let client = &world.anonymous;

@@ -51,7 +51,8 @@ pub trait Identities: Send + Sync {
     ) -> StoreResult<()>;
 
     /// Gives a user an identity beside what they have; [`StoreError::Conflict`](super::StoreError::Conflict) if it is
-    /// somebody's. False if there is no such user, or nobody is behind the account any more.
+    /// somebody's. False if there is no such user, nobody is behind the account any more, or the user is known at that
+    /// issuer by another subject: then this is somebody else.
     async fn link_identity(
         &self,
         user: UserId,

@@ -30,6 +30,26 @@ pub async fn an_identity_is_its_issuer_and_its_subject<S: AnyStore>(store: S) {
     assert_eq!(whose("https://id.example.org/", "1").await, None, "an issuer is compared letter by letter");
 }
 
+pub async fn a_user_is_one_subject_of_an_issuer<S: AnyStore>(store: S) {
+    let f = Fixture::new(store).await;
+    let (here, elsewhere) = ("https://id.example.org", "https://other.example.org");
+    let link = async |issuer, subject| {
+        f.store.link_identity(f.user.id, &key(issuer, subject), f.tick(), &Origin::system()).await
+    };
+    assert!(link(here, "1").await.unwrap());
+    let before = log(&f.store).await.len();
+    assert!(!link(here, "2").await.unwrap(), "their address has changed hands");
+    assert_eq!(f.store.identified(&key(here, "2")).await.unwrap(), None);
+    assert_eq!(log(&f.store).await.len(), before);
+    let same = link(here, "1").await;
+    assert!(matches!(same, Err(StoreError::Conflict { .. })), "{same:?}");
+    assert!(link(elsewhere, "2").await.unwrap());
+    let bob = user("bob", f.tick());
+    f.store.create_identified(&bob, &key(here, "3"), &Origin::system()).await.unwrap();
+    let second = f.store.link_identity(bob.user.id, &key(here, "4"), f.tick(), &Origin::system()).await;
+    assert!(!second.unwrap(), "one that the account was made for counts as well");
+}
+
 pub async fn an_identity_is_somebodys_once<S: AnyStore>(store: S) {
     let f = Fixture::new(store).await;
     let known = key("https://id.example.org", "1");

@@ -47,6 +47,10 @@ impl Identities for MemoryStore {
         if !state.users.iter().any(|known| known.user.id == id && !known.user.is_erased()) {
             return Ok(false);
         }
+        let is_another = |key: &IdentityKey| key.issuer == identity.issuer && key.subject != identity.subject;
+        if state.identities.iter().any(|(key, owner)| *owner == id && is_another(key)) {
+            return Ok(false);
+        }
         if state.identities.iter().any(|(key, _)| key == identity) {
             return Err(TAKEN);
         }
