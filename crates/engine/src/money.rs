@@ -19,10 +19,9 @@ impl SessionManager {
         self.inner.costs.budget_changed();
     }
 
-    /// Makes sure that the owner of a session may spend anything, before something is made that would only spend.
-    pub async fn check_budget(&self, caller: &Caller, id: SessionId) -> Result<()> {
-        let session = self.load(caller.scope(), id).await?;
-        self.afford(session.user_id, None).await
+    /// Makes sure that the caller may spend anything, before something of theirs is made that would only spend.
+    pub async fn check_budget(&self, caller: &Caller) -> Result<()> {
+        self.afford(caller.user_id, None).await
     }
 
     /// Makes sure that there is money for another request. The gate has the last word: it asks before each one.

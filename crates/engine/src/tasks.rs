@@ -117,7 +117,7 @@ impl TaskManager {
         self.store().task(caller.scope(), id).await?.ok_or(Error::NotFound("task"))
     }
 
-    /// Queues a run of the task. Some worker begins it as soon as it can.
+    /// Queues a run of the task, if its owner has money for one. Some worker begins it as soon as it can.
     pub async fn enqueue(
         &self,
         task: &Task,
@@ -133,6 +133,7 @@ impl TaskManager {
         if self.inner.sessions.is_draining() {
             return Err(Error::ShuttingDown);
         }
+        self.inner.sessions.afford(execution.user_id, None).await?;
         self.store().create_execution(&execution, origin).await?;
         self.inner.more.notify_one();
         Ok(execution)

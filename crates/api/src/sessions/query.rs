@@ -155,8 +155,8 @@ pub async fn query(
     let QueryRequest { message, if_busy, fork } = body.0;
     let id = match fork {
         true => {
-            // A fork for which there is no money is not made.
-            sessions.check_budget(caller, id).await.map_err(problem)?;
+            // A fork for which there is no money is not made. It is the caller's, whoever has the session.
+            sessions.check_budget(caller).await.map_err(problem)?;
             sessions.fork(caller, id, ForkDraft::default()).await.map_err(problem)?.id
         }
         false => id,

@@ -154,3 +154,30 @@ async fn own_budgets_are_listed_page_by_page() {
     let elsewhere = world.admin.get("/api/v1/monitoring/costs/budgets?cursor=AAAA").await;
     assert_eq!(elsewhere.violations(), ["?cursor cursor"]);
 }
+
+#[actix_web::test]
+async fn a_prompt_for_a_fork_is_paid_by_whose_the_fork_is() {
+    let world = World::new().await;
+    let (alice, admin) = (world.id(&world.alice).await, world.id(&world.admin).await);
+    let session = world.session().await;
+    let set = async |user: &str, usd: u32| {
+        let budget = json!({"monthly_budget_usd": usd, "when_exhausted": "block"});
+        let set = world.admin.put(&format!("{BUDGET}/{user}"), budget).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+    };
+    let sessions = async || world.admin.get("/api/v1/sessions").await.json()["total"].clone();
+    let ask = async || {
+        let prompt = json!({"message": "hello", "fork": true});
+        world.admin.post(&format!("/api/v1/sessions/{session}/query"), prompt).await
+    };
+    set(&alice, 0).await;
+    let asked = ask().await;
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    assert_eq!(sessions().await, 2);
+    set(&alice, 100).await;
+    set(&admin, 0).await;
+    let refused = ask().await;
+    assert_eq!((refused.status, refused.error_code().as_str()), (402, "BUDGET_EXHAUSTED"));
+    assert_eq!(refused.json()["spender"]["id"], json!(admin), "{}", refused.text());
+    assert_eq!(sessions().await, 2, "no fork was made");
+}

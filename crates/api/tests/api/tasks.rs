@@ -337,3 +337,30 @@ async fn what_is_not_there_is_not_found() {
         );
     }
 }
+
+#[actix_web::test]
+async fn nothing_is_queued_without_money() {
+    let world = World::new().await;
+    let id = made(&world, task("poor")).await;
+    let address = executed(&world.alice, &id, json!({})).await;
+    assert_eq!(world.alice.post(&format!("{address}/cancel"), json!({})).await.status, 200);
+    let budget = format!("/api/v1/monitoring/costs/budget/{}", world.id(&world.alice).await);
+    let set = async |usd: u32| {
+        let set = world.admin.put(&budget, json!({"monthly_budget_usd": usd})).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+    };
+    set(0).await;
+    let (execute, retry) = (format!("{TASKS}/{id}/execute"), format!("{address}/retry"));
+    // The owner pays, whoever asks.
+    for client in [&world.alice, &world.admin] {
+        for path in [&execute, &retry] {
+            let refused = client.post(path, json!({})).await;
+            assert_eq!((refused.status, refused.error_code().as_str()), (402, "BUDGET_EXHAUSTED"), "{path}");
+        }
+    }
+    let listed = world.alice.get(&format!("{TASKS}/{id}/executions")).await.json();
+    assert_eq!(listed["total"], 1, "{listed}");
+    set(1).await;
+    assert_eq!(world.alice.post(&execute, json!({})).await.status, 202);
+    assert_eq!(world.alice.post(&retry, json!({})).await.status, 202);
+}

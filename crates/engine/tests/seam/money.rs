@@ -83,7 +83,7 @@ async fn a_prompt_without_money_is_refused_and_nothing_begins() {
     assert_eq!(used_up.exhausted.spender, Spender::User(world.caller.user_id));
     assert_eq!(used_up.renews_at.unwrap().to_string(), "2026-02-01T00:00:00Z");
     is_refused(world.queue(session, "hello").await);
-    is_refused(world.manager.check_budget(&world.caller, session).await);
+    is_refused(world.manager.check_budget(&world.caller).await);
 
     let (mode, initial_message) = (Some(SessionMode::Background), Some(json!("hello")));
     let draft = SessionDraft { mode, initial_message: initial_message.clone(), ..Default::default() };
