@@ -47,13 +47,12 @@ impl Minimal {
     }
 }
 
-/// The preferences of a request, as [`listed`] has them.
+/// The preferences of a request, over all lines that can be read, lower-cased, as `name` or `name=value`.
 pub fn preferences(headers: &HeaderMap) -> impl Iterator<Item = String> {
     headers.get_all("prefer").filter_map(|value| value.to_str().ok()).flat_map(listed)
 }
 
-/// The preferences in one line, lower-cased, as `name` or `name=value`.
-pub fn listed(line: &str) -> impl Iterator<Item = String> {
+fn listed(line: &str) -> impl Iterator<Item = String> {
     line.split(',').map(|item| {
         let item = item.split(';').next().unwrap_or_default();
         let item: String = item.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();

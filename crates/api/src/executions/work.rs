@@ -9,13 +9,13 @@ use crate::{
         HistoryQuery,
         archive::{ArchiveMetadataResponse, ArchiveRequest, Archived},
         files::{Bytes, FileListing, download_of},
-        query::manner::Prefer,
+        query::manner::RespondAsync,
         tool_calls::ToolCallResponse,
     },
 };
 use actix_web::web::Data;
 use apidoc::{
-    Conflict, Download, Fail, Fetched, Forbidden, Header, Invalid, Linked, NotFound, PathParams, StorageFull,
+    Conflict, Download, Fail, Fetched, Forbidden, Invalid, Linked, NotFound, PathParams, StorageFull,
     Unavailable, ValidOr, ValidQuery,
 };
 use domain::{Execution, ExecutionId, Page};
@@ -118,10 +118,10 @@ pub async fn put_away(
     state: Data<ApiState>,
     caller: Caller,
     execution_id: PathParams<Uuid>,
-    prefer: Header<Prefer>,
+    prefer: RespondAsync,
     body: ValidOr<ArchiveRequest>,
 ) -> Result<Archived, Fail<(Forbidden, NotFound, Conflict, StorageFull, Unavailable)>> {
     let execution = execution(&state, &caller, execution_id.0).await.map_err(problem)?;
-    let archived = body.0.of(&state, &caller, execution.session_id, &prefer).await;
+    let archived = body.0.of(&state, &caller, execution.session_id, prefer).await;
     Ok(archived.map_err(problem)?)
 }

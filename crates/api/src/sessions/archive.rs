@@ -3,14 +3,14 @@
 pub mod download;
 
 use super::{
-    query::manner::{Prefer, PreferenceApplied},
+    query::manner::{PreferenceApplied, RespondAsync},
     response::SessionResponse,
 };
 use crate::{ApiState, caller::Caller, error::problem, word::Word};
 use actix_web::web::Data;
 use apidoc::{
-    Accepted, BadGateway, Conflict, Fail, Fetched, Forbidden, Gone, Header, NotFound, OneOf, PathParams,
-    StorageFull, Unavailable, ValidOr, With,
+    Accepted, BadGateway, Conflict, Fail, Fetched, Forbidden, Gone, NotFound, OneOf, PathParams, StorageFull,
+    Unavailable, ValidOr, With,
 };
 use domain::{Archive, ArchivePlace, ArchiveStatus, Compression, SessionId};
 use engine::ArchiveRequest as Asked;
@@ -146,9 +146,9 @@ impl ArchiveRequest {
         state: &ApiState,
         caller: &Caller,
         id: SessionId,
-        prefer: &Header<Prefer>,
+        prefer: RespondAsync,
     ) -> engine::Result<Archived> {
-        let waits = waits(prefer);
+        let waits = !prefer.0;
         let compression = self.compression.map(|word| word.0);
         let asked = Asked { compression, to_s3: self.upload_to_s3, waits };
         let archive = state.sessions.archive(&caller.0, id, asked).await?;
@@ -172,10 +172,10 @@ pub async fn create(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-    prefer: Header<Prefer>,
+    prefer: RespondAsync,
     body: ValidOr<ArchiveRequest>,
 ) -> Result<Archived, Fail<(Forbidden, NotFound, Conflict, StorageFull, Unavailable)>> {
-    Ok(body.0.of(&state, &caller, SessionId(id.0), &prefer).await.map_err(problem)?)
+    Ok(body.0.of(&state, &caller, SessionId(id.0), prefer).await.map_err(problem)?)
 }
 
 /// Look at a session's newest archive
@@ -201,9 +201,9 @@ pub async fn restore(
     state: Data<ApiState>,
     caller: Caller,
     id: PathParams<Uuid>,
-    prefer: Header<Prefer>,
+    prefer: RespondAsync,
 ) -> Result<Restored, Fail<(Forbidden, NotFound, Conflict, Gone, BadGateway, Unavailable)>> {
-    let waits = waits(&prefer);
+    let waits = !prefer.0;
     let session = state.sessions.restore(&caller.0, SessionId(id.0), waits).await.map_err(problem)?;
     Ok(match session.operation {
         None => OneOf::This(Fetched::new(session.into())),
@@ -212,10 +212,6 @@ pub async fn restore(
             OneOf::That(With::new(Accepted::at(session.into(), address), applied(waits)))
         }
     })
-}
-
-fn waits(prefer: &Header<Prefer>) -> bool {
-    !prefer.0.as_ref().is_some_and(|prefer| prefer.respond_async)
 }
 
 fn applied(waits: bool) -> Option<String> {

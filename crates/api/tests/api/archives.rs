@@ -220,3 +220,34 @@ async fn what_fails_says_what_to_do() {
     assert_eq!((refused.status, refused.error_code().as_str()), (502, "NOT_RESTORED"), "{}", refused.text());
     assert_eq!(world.alice.get(&path).await.json()["status"], "archived");
 }
+
+#[actix_web::test]
+async fn preferences_that_cannot_be_read_are_passed_over() {
+    let world = World::new().await;
+    let path = worked(&world).await;
+    let (_, execution) = crate::tasks::done(&world).await;
+    let execution = format!("/api/v1/tasks/executions/{execution}");
+    let ask = async |path: String, lines: &[&[u8]]| {
+        let mut request = world.alice.request(reqwest::Method::POST, &path);
+        for line in lines {
+            request = request.header("prefer", *line);
+        }
+        world.alice.send(request).await
+    };
+    let long = "x".repeat(1025);
+    let unread: [&[&[u8]]; 4] =
+        [&[b"handling=lenient", b"wait=10"], &[long.as_bytes()], &[b"caf\xe9"], &[b""]];
+    for lines in unread {
+        for path in
+            [format!("{path}/archive"), format!("{path}/archive/restore"), format!("{execution}/archive")]
+        {
+            let done = ask(path, lines).await;
+            assert_eq!(done.status, 200, "{} {lines:?}: {}", done.request, done.text());
+        }
+    }
+    world.archives.writes.send_replace(false);
+    let begun = ask(format!("{path}/archive"), &[b"handling=lenient", b"caf\xe9", b"respond-async"]).await;
+    assert_eq!((begun.status, begun.header("preference-applied")), (202, "respond-async"));
+    world.archives.writes.send_replace(true);
+    world.alice.watch_until(&path, "status", "archived").await;
+}

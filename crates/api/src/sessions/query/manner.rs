@@ -1,6 +1,6 @@
 //! How a client wants its answer: waited for, later, or as it comes.
 
-use crate::prefer::{listed, preferences};
+use crate::prefer::preferences;
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
@@ -16,12 +16,15 @@ use paperclip::{
 };
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     future::{Ready, ready},
     time::Duration,
 };
 
 /// Longest wait that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
+/// The preference for an answer at once.
+const RESPOND_ASYNC: &str = "respond-async";
 
 /// How a client wants its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +39,14 @@ pub enum Manner {
     Stream,
 }
 
-/// RFC 7240; of its preferences only `respond-async` is known, and others are ignored as it demands.
+/// Whether a client wants its answer at once (RFC 7240). Other preferences, and those that cannot be read, are passed over
+/// as it demands.
+#[derive(Debug, Clone, Copy)]
+pub struct RespondAsync(pub bool);
+
+/// How the document has it.
 #[derive(Debug)]
-pub struct Prefer {
-    pub respond_async: bool,
-}
+struct Prefer;
 
 /// The same for a prompt, which may be waited for as long as `wait` says.
 #[derive(Debug)]
@@ -60,8 +66,8 @@ impl RequestHeader for Prefer {
     const ABOUT: &'static str = "`respond-async`: answer with 202 at once (RFC 7240).";
     const LENGTH_MAX: u32 = 1024;
 
-    fn parse(value: &str) -> Result<Self, String> {
-        Ok(Self { respond_async: listed(value).any(|one| one == "respond-async") })
+    fn parse(_: &str) -> Result<Self, String> {
+        Ok(Self)
     }
 }
 
@@ -76,6 +82,15 @@ impl RequestHeader for PreferWithin {
     }
 }
 
+impl FromRequest for RespondAsync {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(preferences(request.headers()).any(|one| one == RESPOND_ASYNC))))
+    }
+}
+
 impl FromRequest for Manner {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -87,7 +102,7 @@ impl FromRequest for Manner {
         let preferences: Vec<String> = preferences(request.headers()).collect();
         let wait = preferences.iter().find_map(|one| one.strip_prefix("wait=")?.parse().ok());
         ready(Ok(match wait.map(Duration::from_secs) {
-            _ if !preferences.iter().any(|one| one == "respond-async") => Self::Wait,
+            _ if !preferences.iter().any(|one| one == RESPOND_ASYNC) => Self::Wait,
             Some(wait) if !wait.is_zero() => Self::WaitFor(wait.min(WAIT_MAX)),
             Some(_) | None => Self::RespondAsync,
         }))
@@ -107,6 +122,16 @@ fn wants_events(headers: &HeaderMap) -> bool {
             named && !parts.any(unwanted)
         },
     )
+}
+
+impl Apiv2Schema for RespondAsync {}
+
+impl OperationModifier for RespondAsync {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        Header::<Prefer>::update_parameter(op);
+    }
+
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
 impl Apiv2Schema for Manner {}
