@@ -257,7 +257,7 @@ pub trait Journal: Send + Sync {
         at: Timestamp,
     ) -> StoreResult<Vec<Event>>;
 
-    /// Events after `seq`, oldest first.
+    /// At most `limit` events after `seq`, oldest first; fewer where they are large, and none only where none are left.
     async fn read_after(&self, session: SessionId, seq: u64, limit: u32) -> StoreResult<Vec<Event>>;
 }
 

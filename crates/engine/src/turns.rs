@@ -273,10 +273,18 @@ impl SessionManager {
         Ok(Watch::after(journal, &self.inner.feed, id, seq, metrics))
     }
 
-    /// Part of a session's journal: at most `limit` events after `seq`, oldest first.
-    pub async fn events(&self, caller: &Caller, id: SessionId, seq: u64, limit: u32) -> Result<Vec<Event>> {
+    /// Part of a session's journal: at most `limit` events after `seq`, oldest first. Where to go on is a number as well.
+    pub async fn events(&self, caller: &Caller, id: SessionId, seq: u64, limit: u32) -> Result<Page<Event>> {
         self.load(caller.scope(), id).await?;
-        Ok(self.inner.stores.journal.read_after(id, seq, limit).await?)
+        let journal = &self.inner.stores.journal;
+        let items = journal.read_after(id, seq, limit).await?;
+        let next_cursor = match items.last() {
+            Some(last) if !journal.read_after(id, last.seq, 1).await?.is_empty() => {
+                Some(last.seq.to_string())
+            }
+            Some(_) | None => None,
+        };
+        Ok(Page { items, total: None, next_cursor })
     }
 
     /// Begins a new session's first turn, or queues it.

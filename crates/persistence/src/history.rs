@@ -4,7 +4,7 @@ use crate::{
     Store,
     entity::{message, tool_call},
     error::failure,
-    page::{Counting, List, ListName, read_page, try_map},
+    page::{List, ListName, read_heavy_page, try_map},
     value::{Reader, stored},
 };
 use async_trait::async_trait;
@@ -29,7 +29,8 @@ impl History for Store {
             position: |row: &message::Model| (row.sequence_number, row.id),
         };
         let rows = message::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, Message::try_from)
+        let heavy = [C::Content, C::Thinking];
+        try_map(read_heavy_page(&self.read, rows, &list, heavy, page).await?, Message::try_from)
     }
 
     async fn entries_before(
@@ -60,7 +61,8 @@ impl History for Store {
             position: |row: &tool_call::Model| (row.created_at, row.id),
         };
         let rows = tool_call::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, ToolCall::try_from)
+        let heavy = [C::ToolInput, C::ToolOutput];
+        try_map(read_heavy_page(&self.read, rows, &list, heavy, page).await?, ToolCall::try_from)
     }
 
     async fn turn_tool_calls(&self, turn: TurnId, limit: u32) -> StoreResult<Vec<ToolCall>> {

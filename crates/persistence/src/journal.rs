@@ -7,6 +7,7 @@ use crate::{
         tool_call::{self, Column as C},
     },
     error::failure,
+    page::{how_many, weight},
     recording::{Recording, lock, locked},
     unit::Batch,
     value::micros,
@@ -19,7 +20,10 @@ use domain::{
     ports::{Journal, StoreError, StoreResult},
 };
 use jiff::Timestamp;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::ExprTrait,
+};
 
 #[async_trait]
 impl Journal for Store {
@@ -63,11 +67,14 @@ impl Journal for Store {
         // Nothing comes after a number that no journal reaches.
         let Ok(seq) = i64::try_from(seq) else { return Ok(Vec::new()) };
         let rows = journal::Entity::find()
-            .find_also_related(message::Entity)
             .filter(journal::Column::SessionId.eq(session.0))
             .filter(journal::Column::Seq.gt(seq))
-            .order_by_asc(journal::Column::Seq)
-            .limit(u64::from(limit));
+            .order_by_asc(journal::Column::Seq);
+        let told = weight(&self.read, [message::Column::Content, message::Column::Thinking]);
+        let weight = weight(&self.read, [journal::Column::Data]).add(told);
+        let asked = rows.clone().left_join(message::Entity).limit(u64::from(limit));
+        let limit = how_many(&self.read, asked, weight, limit).await?;
+        let rows = rows.find_also_related(message::Entity).limit(u64::from(limit));
         let rows = rows.all(&self.read).await.map_err(failure)?;
         rows.into_iter().map(|(row, message)| row.into_event(message)).collect()
     }

@@ -7,7 +7,7 @@ use domain::{
     ports::{StoreError, StoreResult},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, Order, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select,
     sea_query::{Asterisk, Expr, ExprTrait, Func, Query},
 };
@@ -69,6 +69,58 @@ pub(crate) enum Counting {
 
 /// Where counting rows ends.
 const COUNTED_MAX: u64 = 1000;
+/// What rows that are read at once may weigh together, in bytes, if they are more than one.
+const BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// As [`read_page`] of rows of which one may have megabytes in these columns: fewer rows than the page asks for, if those
+/// are too much to have in memory at once.
+pub(crate) async fn read_heavy_page<E, const N: usize>(
+    db: &DatabaseConnection,
+    rows: Select<E>,
+    list: &List<E>,
+    heavy: [E::Column; N],
+    page: &PageRequest,
+) -> StoreResult<Page<E::Model>>
+where
+    E: EntityTrait,
+{
+    let asked = placed(rows.clone(), list, page)?.limit(u64::from(page.limit));
+    let limit = how_many(db, asked, weight(db, heavy), page.limit).await?;
+    read_page(db, rows, list, Counting::No, &PageRequest { limit, ..page.clone() }).await
+}
+
+/// How many of these rows, of which there are at most `limit`, may be read at once: one at least.
+pub(crate) async fn how_many<E: EntityTrait>(
+    db: &DatabaseConnection,
+    rows: Select<E>,
+    weight: Expr,
+    limit: u32,
+) -> StoreResult<u32> {
+    if limit <= 1 {
+        return Ok(limit);
+    }
+    let weights = rows.select_only().expr_as(weight, "weight").into_tuple::<i64>();
+    let weights = weights.all(db).await.map_err(failure)?;
+    let mut sum = 0_i64;
+    let too_much = weights.into_iter().position(|weight| {
+        sum = sum.saturating_add(weight);
+        sum > BYTES_MAX
+    });
+    Ok(too_much.map_or(limit, |fitting| u32::try_from(fitting.max(1)).unwrap_or(limit)))
+}
+
+/// What a row has in these columns, in bytes, as the database tells without sending it.
+pub(crate) fn weight<C: ColumnTrait>(db: &DatabaseConnection, columns: impl IntoIterator<Item = C>) -> Expr {
+    let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    let weights = columns.into_iter().map(|column| {
+        let column = column.into_expr();
+        // Only as it is stored SQLite knows a value's length without reading it.
+        let text = if is_sqlite { column } else { column.cast_as("text") };
+        let bytes = Expr::expr(Func::cust("octet_length").arg(text)).cast_as("bigint");
+        Expr::expr(Func::coalesce([bytes, Expr::val(0_i64)]))
+    });
+    weights.reduce(|sum, bytes| sum.add(bytes)).unwrap_or_else(|| Expr::val(0_i64))
+}
 
 /// The part of `rows` that the page asks for. It costs the same however many rows there are, if they are few that pass
 /// the filter without an index of it; only a `skip` costs what it passes over.
@@ -82,32 +134,36 @@ pub(crate) async fn read_page<E>(
 where
     E: EntityTrait,
 {
-    let after = page.cursor.as_deref().map(|cursor| decode(list.name, cursor)).transpose()?;
+    let placed = placed(rows.clone(), list, page)?;
     let total = match counting {
         Counting::No => None,
-        Counting::Bounded => Some(count(db, rows.clone().select_only().column(list.id)).await?),
+        Counting::Bounded => Some(count(db, rows.select_only().column(list.id)).await?),
         Counting::Known(count) => Some(Total::exactly(count)),
     };
-
-    let mut rows = rows.order_by(list.key, list.order.clone()).order_by(list.id, list.order.clone());
-    match after {
-        Some((key, id)) => {
-            let position = Expr::tuple([list.key.into_expr(), list.id.into_expr()]);
-            let after = Expr::tuple([Expr::val(key), Expr::val(id)]);
-            rows = rows.filter(match list.order {
-                Order::Desc => position.lt(after),
-                _ => position.gt(after),
-            });
-        }
-        None => rows = rows.offset(u64::from(page.skip)),
-    }
     let limit = page.limit as usize;
-    let mut items = rows.limit(u64::from(page.limit) + 1).all(db).await.map_err(failure)?;
+    let mut items = placed.limit(u64::from(page.limit) + 1).all(db).await.map_err(failure)?;
     let more = items.len() > limit;
     items.truncate(limit);
     let last = items.last().filter(|_| more);
     let next_cursor = last.map(|row| encode(list.name, (list.position)(row)));
     Ok(Page { items, total, next_cursor })
+}
+
+/// The rows in their order, from where the page begins.
+fn placed<E: EntityTrait>(rows: Select<E>, list: &List<E>, page: &PageRequest) -> StoreResult<Select<E>> {
+    let after = page.cursor.as_deref().map(|cursor| decode(list.name, cursor)).transpose()?;
+    let rows = rows.order_by(list.key, list.order.clone()).order_by(list.id, list.order.clone());
+    Ok(match after {
+        Some((key, id)) => {
+            let position = Expr::tuple([list.key.into_expr(), list.id.into_expr()]);
+            let after = Expr::tuple([Expr::val(key), Expr::val(id)]);
+            rows.filter(match list.order {
+                Order::Desc => position.lt(after),
+                _ => position.gt(after),
+            })
+        }
+        None => rows.offset(u64::from(page.skip)),
+    })
 }
 
 async fn count<E: EntityTrait>(db: &DatabaseConnection, ids: Select<E>) -> StoreResult<Total> {

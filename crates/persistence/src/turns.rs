@@ -12,7 +12,7 @@ use crate::{
     entity::turn::{self, Column as C},
     error::failure,
     literal::Literal,
-    page::{Counting, List, ListName, read_page, try_map},
+    page::{List, ListName, read_heavy_page, try_map},
     sessions::of_session,
 };
 use async_trait::async_trait;
@@ -72,7 +72,8 @@ impl Turns for Store {
             position: |row: &turn::Model| (row.created_at, row.id),
         };
         let rows = turn::Entity::find().filter(C::SessionId.eq(session.0));
-        try_map(read_page(&self.read, rows, &list, Counting::No, page).await?, Turn::try_from)
+        let heavy = [C::QueuedPrompt, C::Answer];
+        try_map(read_heavy_page(&self.read, rows, &list, heavy, page).await?, Turn::try_from)
     }
 
     async fn running(&self, home: ServerId) -> StoreResult<Vec<Turn>> {

@@ -265,3 +265,10 @@ async fn what_cannot_be_opened_says_why() {
     let failing = Database::open(&options, async |_| Err(sea_orm::DbErr::Custom("no".into())));
     assert!(matches!(failing.await, Err(OpenError::Migration(_))));
 }
+
+#[tokio::test]
+async fn large_rows_come_a_few_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let f = Fixture::new(open(&folder).await.store()).await;
+    testkit::conformance::large_rows_come_a_few_at_a_time(&f).await;
+}

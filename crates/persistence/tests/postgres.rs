@@ -155,6 +155,12 @@ async fn every_character_comes_back_that_the_database_can_keep() {
 }
 
 #[tokio::test]
+async fn large_rows_come_a_few_at_a_time() {
+    let (_own, f) = world().await;
+    testkit::conformance::large_rows_come_a_few_at_a_time(&f).await;
+}
+
+#[tokio::test]
 async fn who_only_looks_cannot_write() {
     let (own, f) = world().await;
     let session = f.session().await;

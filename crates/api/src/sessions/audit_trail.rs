@@ -44,13 +44,8 @@ pub async fn list(
     query: ValidQuery<AuditTrailQuery>,
 ) -> Result<Linked<Fetched<Vec<JournalEvent>>>, Fail<(NotFound, Unavailable)>> {
     let AuditTrailQuery { limit, cursor } = query.0;
-    // One more than is shown tells whether there is a next page.
-    let events = state.sessions.events(&caller.0, SessionId(id.0), cursor, limit + 1).await;
-    let mut events = events.map_err(problem)?;
-    let has_more = events.len() > limit as usize;
-    events.truncate(limit as usize);
-    let last = events.last().filter(|_| has_more).map(|event| event.seq.to_string());
-    let next = here.next(last.as_deref());
-    let events = events.into_iter().map(JournalEvent::from).collect();
+    let page = state.sessions.events(&caller.0, SessionId(id.0), cursor, limit).await.map_err(problem)?;
+    let next = here.next(page.next_cursor.as_deref());
+    let events = page.items.into_iter().map(JournalEvent::from).collect();
     Ok(Linked::next(Fetched::new(events), next.as_deref()))
 }

@@ -103,13 +103,22 @@ impl SessionManager {
     /// The last that the agent said, as far as it is text.
     pub(super) async fn last_words(&self, session: &Session) -> Result<Option<String>> {
         let skip = session.counters.messages.saturating_sub(LAST_MESSAGES);
-        let page = domain::PageRequest {
+        let mut page = domain::PageRequest {
             skip: u32::try_from(skip).unwrap_or(u32::MAX),
             ..domain::PageRequest::first(LAST_MESSAGES as u32)
         };
-        let messages = self.inner.stores.history.messages(session.id, &page).await?;
-        let said = messages.items.iter().rev().filter(|one| one.message_type == MessageType::Assistant);
-        Ok(said.map(|message| text_of(&message.content)).find(|text| !text.is_empty()))
+        let mut last = None;
+        // Large ones come in pages of few.
+        loop {
+            let messages = self.inner.stores.history.messages(session.id, &page).await?;
+            let said = messages.items.iter().rev().filter(|one| one.message_type == MessageType::Assistant);
+            let said = said.map(|message| text_of(&message.content)).find(|text| !text.is_empty());
+            last = said.or(last);
+            if messages.next_cursor.is_none() {
+                return Ok(last);
+            }
+            page.cursor = messages.next_cursor;
+        }
     }
 }
 

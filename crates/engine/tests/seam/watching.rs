@@ -84,7 +84,11 @@ async fn a_watcher_comes_back_with_its_last_number() {
         assert_eq!(seqs, (seq + 1..=journal.len() as u64).collect::<Vec<_>>());
     }
     let part = world.manager.events(&world.caller, session, 2, 3).await.unwrap();
-    assert_eq!(part.iter().map(|event| event.seq).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(part.items.iter().map(|event| event.seq).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(part.next_cursor.as_deref(), Some("5"));
+    let all = journal.len() as u64;
+    let last = world.manager.events(&world.caller, session, all - 3, 3).await.unwrap();
+    assert_eq!((last.items.len(), last.next_cursor), (3, None), "nothing comes after the last");
 }
 
 #[tokio::test(start_paused = true)]
