@@ -3,13 +3,17 @@
 use crate::{kind_of, open_folder};
 use cap_std::{
     ambient_authority,
-    fs::{Dir, MetadataExt, Permissions, PermissionsExt},
+    fs::{Dir, DirEntry, MetadataExt, Permissions, PermissionsExt},
 };
 use std::{ffi::OsStr, io, path::Path};
 use uuid::Uuid;
 
 /// All that the owner of a folder may do.
 const ALL: u32 = 0o700;
+
+/// How often it is looked what is left, once for each level: far more than any tree has, and there is an end where a file
+/// system lists what it does not have.
+const LOOKS_MAX: usize = 1_000_000;
 
 /// Removes the tree, if there is one. Folders that nobody may write to are common in caches of packages, and would keep
 /// what is in them.
@@ -43,7 +47,8 @@ pub fn sweep(parent: &Dir, is_left: impl Fn(&OsStr) -> bool) -> io::Result<()> {
 
 fn remove(parent: &Dir, name: &OsStr) -> io::Result<()> {
     let root = open(parent, name)?;
-    while level(&root)? {}
+    let mut looks = 0..LOOKS_MAX;
+    while looks.next().is_some() && level(&root)? {}
     parent.remove_dir(name)
 }
 
@@ -51,27 +56,35 @@ fn remove(parent: &Dir, name: &OsStr) -> io::Result<()> {
 fn level(root: &Dir) -> io::Result<bool> {
     let mut is_there = false;
     for entry in root.entries()? {
-        let entry = entry?;
         is_there = true;
-        let name = entry.file_name();
-        if !kind_of(&entry)?.is_dir() {
-            root.remove_file(&name)?;
-            continue;
-        }
-        let folder = open(root, &name)?;
-        for below in folder.entries()? {
-            let below = below?;
-            if kind_of(&below)?.is_dir() {
-                // One that changes its parent is written to.
-                allow(&folder, &below.file_name())?;
-                folder.rename(below.file_name(), root, Uuid::new_v4().simple().to_string())?;
-            } else {
-                folder.remove_file(below.file_name())?;
-            }
-        }
-        root.remove_dir(&name)?;
+        // Where somebody else was faster, the next look tells what is left.
+        unless_gone(entry.and_then(|entry| take(root, &entry)))?;
     }
     Ok(is_there)
+}
+
+fn take(root: &Dir, entry: &DirEntry) -> io::Result<()> {
+    let name = entry.file_name();
+    if !kind_of(entry)?.is_dir() {
+        return root.remove_file(&name);
+    }
+    // An empty one goes whoever's it is.
+    if root.remove_dir(&name).is_ok() {
+        return Ok(());
+    }
+    let folder = open(root, &name)?;
+    for below in folder.entries()? {
+        let below = below?;
+        let name = below.file_name();
+        if !kind_of(&below)?.is_dir() {
+            folder.remove_file(&name)?;
+        } else if folder.remove_dir(&name).is_err() {
+            // One that changes its parent is written to.
+            allow(&folder, &name)?;
+            folder.rename(&name, root, Uuid::new_v4().simple().to_string())?;
+        }
+    }
+    root.remove_dir(&name)
 }
 
 fn open(within: &Dir, name: &OsStr) -> io::Result<Dir> {
@@ -167,6 +180,49 @@ mod tests {
         }
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
+    }
+
+    #[test]
+    fn an_empty_folder_of_somebody_else_goes_wherever_it_is() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("app/empty")).unwrap();
+        fs::create_dir(tree.join("empty")).unwrap();
+        for theirs in [dir.path(), &tree, &tree.join("app")] {
+            chown(theirs, Some(NOBODY), None).unwrap();
+        }
+        for ours in [tree.join("empty"), tree.join("app/empty")] {
+            fs::set_permissions(ours, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        as_somebody(|| remove_tree(&tree)).unwrap();
+        assert!(!tree.exists());
+    }
+
+    /// Whoever was told that it is gone counts on that.
+    #[test]
+    fn who_removes_what_others_remove_too_ends_when_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..10 {
+            let tree = dir.path().join(round.to_string());
+            for folder in 0..100 {
+                let folder = tree.join(format!("{folder}/deeper"));
+                fs::create_dir_all(&folder).unwrap();
+                for file in 0..10 {
+                    fs::write(folder.join(file.to_string()), "").unwrap();
+                }
+            }
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        remove_tree(&tree).unwrap();
+                        assert!(!tree.exists());
+                    });
+                }
+            });
+        }
     }
 
     #[test]
