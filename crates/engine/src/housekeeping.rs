@@ -107,6 +107,7 @@ impl SessionManager {
         self.keep_archives().await;
         // Another server may have queued something, and a look may have failed.
         self.admit_later();
+        self.renew_after_misses();
     }
 
     async fn look_for_others(&self) -> Result<()> {

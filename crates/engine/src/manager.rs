@@ -6,6 +6,7 @@ use crate::{
     approvals::desk::{Desk, Surrounding},
     archives::Workshop,
     canary::SelfTest,
+    elsewhere::Missed,
     feed::Feed,
     files::DOWNLOADS_MAX,
     governance::Governance,
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     pub archiving: Arc<Workshop>,
     /// Room for working directories that are downloaded.
     pub downloads: Arc<Semaphore>,
+    pub missed: Mutex<Missed>,
     pub lease: Arc<Lease>,
     pub admission: Admission,
     pub tasks: TaskTracker,
@@ -169,6 +171,7 @@ impl SessionManager {
             live,
             archiving: Arc::default(),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            missed: Mutex::default(),
             lease,
             admission: Admission::default(),
             tasks,

@@ -262,6 +262,18 @@ async fn agents_of_whom_another_server_gave_other_hooks_make_room() {
             world.alive(0).await;
         }
         assert_eq!(world.launcher.agents().len(), 3);
+        // Nothing is heard at all, and every second something may be missed.
+        world.ask(session, "sing").await;
+        for _ in 0..50 {
+            said.send(Wakeup::Anywhere).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        world.alive(1).await;
+        let keeping = world.manager.keep_house(CancellationToken::new());
+        tokio::select! {
+            () = keeping => unreachable!("nobody cancelled it"),
+            () = world.alive(0) => {}
+        }
     };
     tokio::select! {
         () = hearing => unreachable!("nobody cancelled it"),
