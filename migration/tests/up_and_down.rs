@@ -109,6 +109,7 @@ async fn the_tables_are_these() {
             "idempotency_keys",
             "identities",
             "journal",
+            "leftovers",
             "login_tallies",
             "mcp_servers",
             "messages",
