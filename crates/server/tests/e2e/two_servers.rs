@@ -411,7 +411,7 @@ async fn on_postgresql_a_hook_that_is_made_at_the_other_server_holds_for_agents_
     let two = Two::with(LONG, &settings).await;
     let session = two.at_first.session(json!({ "allowed_tools": ["Bash"] })).await;
     two.at_first.ask(&session, "[[text:here]]").await;
-    assert_eq!(agents_of(&two.first).len(), 1);
+    assert!(!agents_of(&two.first).is_empty());
     // Nobody listens there, and it fails closed: nothing runs that it is to be asked about.
     let guard = json!({
         "name": "guard", "url": "http://127.0.0.1:9/", "kind": "decision", "event_types": ["PreToolUse"],
