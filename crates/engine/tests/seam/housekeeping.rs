@@ -203,10 +203,11 @@ async fn a_turn_that_begins_while_the_store_is_asked_what_runs_is_not_lost() {
     world.faults.reads_running.send_replace(false);
     let _house = keeping_house(&world);
     asks_what_runs(&world.faults.reads_running, true).await;
+    // Its prompt came long ago, and has waited for an agent to be woken.
+    world.clock.advance(SignedDuration::from_mins(-10));
     let turn = world.ask_and_leave(session, "one").await;
-    let generation = world.get(session).await.generation;
-    // As old as one whose prompt has waited for an agent to be woken.
     world.clock.advance(SignedDuration::from_mins(10));
+    let generation = world.get(session).await.generation;
     world.faults.reads_running.send_replace(true);
     asks_what_runs(&world.faults.reads_running, false).await;
     // That round is over when the next one asks.
