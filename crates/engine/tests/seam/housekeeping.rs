@@ -1,6 +1,6 @@
 //! Housekeeping: what cannot be done for one session, or in one step, keeps nothing else from being done.
 
-use crate::world::{World, soon};
+use crate::world::{World, kept_waiting, on_permit, soon};
 use domain::{
     Archive, ArchivePlace, Clock as _, Compression, Expected, Origin, SessionId, SessionStatus, TurnStatus,
     ports::{Archives as _, Servers as _, Sessions as _},
@@ -8,13 +8,7 @@ use domain::{
 use engine::Error;
 use jiff::SignedDuration;
 use sdk_runtime::testing::ScriptedLauncher;
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
-use tokio::sync::{Semaphore, watch};
+use std::{fs, path::PathBuf, sync::atomic::Ordering, time::Duration};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 fn talking() -> ScriptedLauncher {
@@ -65,16 +59,6 @@ async fn ask_for_archive(world: &World, session: SessionId) {
 async fn to_clear(world: &World) -> Vec<SessionId> {
     let terminated = world.store.terminated(world.settings.server.id, 10).await.unwrap();
     terminated.into_iter().map(|session| session.id).collect()
-}
-
-/// Waits until housekeeping waits for the turns that run, or does not.
-async fn asks_what_runs(held: &watch::Sender<bool>, does: bool) {
-    soon(async {
-        while (held.receiver_count() > 0) != does {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,31 +142,24 @@ async fn a_step_that_fails_keeps_no_other_from_its_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_ends_while_the_store_is_asked_what_runs_was_not_lost() {
-    let go_on = Arc::new(Semaphore::new(0));
-    let waits_for = go_on.clone();
-    let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
-        let go_on = waits_for.clone();
-        async move {
-            go_on.acquire().await.unwrap().forget();
-            say.text("done");
-        }
-    }));
+    let (launcher, go_on) = on_permit();
+    let world = World::new(launcher);
     let session = world.session().await;
     let first = world.ask_and_leave(session, "one").await;
     // It runs for so long that it would be taken for lost if it did not run here.
     world.clock.advance(SignedDuration::from_mins(10));
     world.faults.answers_running.send_replace(false);
     let _house = keeping_house(&world);
-    asks_what_runs(&world.faults.answers_running, true).await;
+    kept_waiting(&world.faults.answers_running, true).await;
     go_on.add_permits(1);
     assert_eq!(world.end(first).await.status, TurnStatus::Completed);
     let second = world.ask_and_leave(session, "two").await;
     let generation = world.get(session).await.generation;
     world.faults.answers_running.send_replace(true);
-    asks_what_runs(&world.faults.answers_running, false).await;
+    kept_waiting(&world.faults.answers_running, false).await;
     // That round is over when the next one asks.
     world.faults.answers_running.send_replace(false);
-    asks_what_runs(&world.faults.answers_running, true).await;
+    kept_waiting(&world.faults.answers_running, true).await;
     assert_eq!(world.get(session).await.generation, generation, "nobody took the session over");
     go_on.add_permits(1);
     assert_eq!(world.end(second).await.status, TurnStatus::Completed);
@@ -190,29 +167,22 @@ async fn a_turn_that_ends_while_the_store_is_asked_what_runs_was_not_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_begins_while_the_store_is_asked_what_runs_is_not_lost() {
-    let go_on = Arc::new(Semaphore::new(0));
-    let waits_for = go_on.clone();
-    let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
-        let go_on = waits_for.clone();
-        async move {
-            go_on.acquire().await.unwrap().forget();
-            say.text("done");
-        }
-    }));
+    let (launcher, go_on) = on_permit();
+    let world = World::new(launcher);
     let session = world.session().await;
     world.faults.reads_running.send_replace(false);
     let _house = keeping_house(&world);
-    asks_what_runs(&world.faults.reads_running, true).await;
+    kept_waiting(&world.faults.reads_running, true).await;
     // Its prompt came long ago, and has waited for an agent to be woken.
     world.clock.advance(SignedDuration::from_mins(-10));
     let turn = world.ask_and_leave(session, "one").await;
     world.clock.advance(SignedDuration::from_mins(10));
     let generation = world.get(session).await.generation;
     world.faults.reads_running.send_replace(true);
-    asks_what_runs(&world.faults.reads_running, false).await;
+    kept_waiting(&world.faults.reads_running, false).await;
     // That round is over when the next one asks.
     world.faults.reads_running.send_replace(false);
-    asks_what_runs(&world.faults.reads_running, true).await;
+    kept_waiting(&world.faults.reads_running, true).await;
     assert_eq!(world.get(session).await.generation, generation, "nobody took the session over");
     go_on.add_permits(1);
     assert_eq!(world.end(turn).await.status, TurnStatus::Completed);

@@ -1,6 +1,6 @@
 //! Leases: a server without one runs no agents, and what a former home still does counts for nothing.
 
-use crate::world::{World, kinds, soon};
+use crate::world::{World, kept_waiting, kinds, on_permit, soon};
 use domain::{
     Generation, ServerId, SessionStatus, TurnEnd, TurnFailure, TurnStatus,
     ports::{Servers, Turns as _},
@@ -65,12 +65,7 @@ async fn an_agent_is_ended_with_the_lease_although_its_turn_waits_for_the_store(
     let session = world.session().await;
     world.faults.answers_record.send_replace(false);
     let started = world.ask_and_leave(session, "one").await;
-    soon(async {
-        while world.faults.answers_record.receiver_count() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    kept_waiting(&world.faults.answers_record, true).await;
     let renewed = Instant::now();
     world.leases.is_cut_off.store(true, Ordering::SeqCst);
     world.alive(0).await;
@@ -107,15 +102,8 @@ async fn an_agent_that_was_just_interrupted_is_ended_with_the_lease_too() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_whose_next_turn_did_not_begin_is_ended_with_the_lease() {
-    let go_on = Arc::new(Semaphore::new(0));
-    let waits_for = go_on.clone();
-    let world = World::new(ScriptedLauncher::new().on_prompt(move |_, say| {
-        let go_on = waits_for.clone();
-        async move {
-            go_on.acquire().await.unwrap().forget();
-            say.text("done");
-        }
-    }));
+    let (launcher, go_on) = on_permit();
+    let world = World::new(launcher);
     world.manager.recover().await.unwrap();
     let session = world.session().await;
     let first = world.ask_and_leave(session, "one").await;
@@ -124,12 +112,7 @@ async fn an_agent_whose_next_turn_did_not_begin_is_ended_with_the_lease() {
     world.faults.answers_begin.send_replace(false);
     go_on.add_permits(1);
     assert_eq!(world.end(first).await.status, TurnStatus::Completed);
-    soon(async {
-        while world.faults.answers_begin.receiver_count() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    kept_waiting(&world.faults.answers_begin, true).await;
     world.leases.is_cut_off.store(true, Ordering::SeqCst);
     soon(async {
         while world.manager.lease().is_ok() {
@@ -189,15 +172,7 @@ async fn a_server_that_stood_still_ends_its_agents_before_anything_else() {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_clock_jumps_over_the_end_of_a_lease_only_what_others_took_is_ended() {
-    let go_on = Arc::new(Semaphore::new(0));
-    let waits_for = go_on.clone();
-    let launcher = ScriptedLauncher::new().on_prompt(move |_, say| {
-        let go_on = waits_for.clone();
-        async move {
-            go_on.acquire().await.unwrap().forget();
-            say.text("done");
-        }
-    });
+    let (launcher, go_on) = on_permit();
     let world = World::new(launcher);
     world.manager.recover().await.unwrap();
     let (kept, taken) = (world.session().await, world.session().await);

@@ -1,6 +1,6 @@
 //! The server's life: what a former one left behind, and how this one ends.
 
-use crate::world::{World, soon};
+use crate::world::{World, kept_waiting, soon};
 use domain::{
     EventBody, EventKind, SessionStatus, TurnFailure, TurnStatus,
     ports::Turns as _,
@@ -166,12 +166,7 @@ async fn a_queued_turn_does_not_begin_once_the_server_ends() {
     for turn in running {
         soon(world.manager.interrupt(&world.caller, turn.session_id)).await.unwrap();
     }
-    soon(async {
-        while world.faults.answers_begin.receiver_count() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    kept_waiting(&world.faults.answers_begin, true).await;
     let opening = async {
         while !world.manager.is_draining() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -24,7 +24,10 @@ use sdk_runtime::{Launcher, testing::ScriptedLauncher};
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use testkit::{MemoryArchives, MemoryStore, TestClock};
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 
 /// Far longer than anything here may take, also in paused time.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -278,6 +281,30 @@ impl World {
         })
         .await;
     }
+}
+
+/// Agents that answer one prompt for each permit they are given.
+pub fn on_permit() -> (ScriptedLauncher, Arc<Semaphore>) {
+    let permits = Arc::new(Semaphore::new(0));
+    let given = permits.clone();
+    let launcher = ScriptedLauncher::new().on_prompt(move |_, say| {
+        let permits = given.clone();
+        async move {
+            permits.acquire().await.unwrap().forget();
+            say.text("done");
+        }
+    });
+    (launcher, permits)
+}
+
+/// Waits until somebody is kept waiting at this fault, or nobody is any more.
+pub async fn kept_waiting(at: &watch::Sender<bool>, is: bool) {
+    soon(async {
+        while (at.receiver_count() > 0) != is {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
 
 /// Waits, but not for ever.
